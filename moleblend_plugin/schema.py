@@ -1,0 +1,121 @@
+"""Every field that crosses a room border: its name, shape, dtype, pad, unit and meaning.
+
+Legend of shape letters, the same in the whole package::
+
+    B molecules in a batch   N atoms (padded)   T = N + 1 tokens (graph token first)   C conformers
+    M bonds of a molecule    P path hops (5)    H heads   D width   K Gaussian kernels
+
+This file imports nothing of ours but the vocabularies, and nothing heavy: every room may import it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import IntFlag
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+SCHEMA_VERSION: Final = 1
+"""Version of :class:`MoleculeRecord` as stored; a reader refuses any other."""
+
+PATH_HOPS: Final = 5
+"""P: how many bonds of a shortest path are kept (spec section 2)."""
+
+UInt8Array = npt.NDArray[np.uint8]
+UInt16Array = npt.NDArray[np.uint16]
+Float32Array = npt.NDArray[np.float32]
+Float64Array = npt.NDArray[np.float64]
+
+
+class Shown(IntFlag):
+    """Which relations an ordered pair (or an atom) shows to the encoder: a bit mask, 0 is padding.
+
+    Pretraining sets one bit per pair; fine-tuning sets every bit of its input mode. For atoms,
+    ``SPD`` stands for the degree embedding (the 2D side) and ``DISTANCE`` for the 3D summary.
+    """
+
+    NOTHING = 0
+    SPD = 1
+    EDGE = 2
+    DISTANCE = 4
+    ALL_2D = SPD | EDGE
+    ALL = SPD | EDGE | DISTANCE
+
+
+class Field(NamedTuple):
+    """One row of the batch schema. ``pad`` is what fills positions beyond a molecule's atoms."""
+
+    shape: str
+    dtype: str
+    pad: int | float
+    unit: str
+    meaning: str
+
+
+INPUT_FIELDS: Final[dict[str, Field]] = {
+    "atom_codes": Field("B N 9", "uint8", 0, "code", "OGB atom codes plus one (vocab.ATOM_FEATURES)"),
+    "degree": Field("B N", "uint8", 0, "code", "heavy neighbours (vocab.DEGREE)"),
+    "spd": Field("B N N", "uint8", 0, "code", "shortest-path length in bonds (vocab.SPD)"),
+    "bond_path": Field("B N N 5", "uint8", 0, "code", "first five bonds on the path i -> j (vocab.BOND)"),
+    "coords": Field("B N 3", "float32", 0.0, "Angstrom", "what the encoder sees: noisy in pretraining"),
+    "pair_shown": Field("B N N", "uint8", 0, "bits", "relations shown per ordered pair (Shown)"),
+    "atom_shown": Field("B N", "uint8", 0, "bits", "SPD: degree embedding, DISTANCE: 3D summary (Shown)"),
+}
+"""``batch["net_input"]``: the keyword arguments of the model's ``forward``."""
+
+TARGET_FIELDS: Final[dict[str, Field]] = {
+    "clean_coords": Field("B N 3", "float32", 0.0, "Angstrom", "coordinates before noise"),
+    "noise": Field("B N 3", "float32", 0.0, "Angstrom", "what was added to clean_coords"),
+    "has_coords": Field("B", "bool", 0, "flag", "the molecule has 3D; never inferred from zeros"),
+}
+"""``batch["target"]`` of pretraining. spd and bond_path are targets too and stay in net_input."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class MoleculeRecord:
+    """One molecule as stored: heavy atoms only, chemistry already turned into codes.
+
+    Attributes:
+        source: name of the file the molecule came from (no folder).
+        row: 0-based number of the record in that file.
+        smiles: canonical isomeric SMILES of the molecule.
+        atom_codes: uint8 [N, 9], OGB codes (0-based as in ``ogb``).
+        bonds: uint16 [M, 2], each bond once, atom numbers within the molecule.
+        bond_codes: uint8 [M, 3], OGB codes of each bond: type, stereo, conjugated.
+        coords: float32 [C, N, 3] in Angstrom, or ``None`` where the molecule has no 3D.
+        coords_from: where coords come from ("source", "ETKDGv3", "ETKDGv3+MMFF94"), or, without
+            coords, why there are none.
+        targets: float64 [T], NaN where a label is missing; names are in the store's metadata.
+    """
+
+    source: str
+    row: int
+    smiles: str
+    atom_codes: UInt8Array
+    bonds: UInt16Array
+    bond_codes: UInt8Array
+    coords: Float32Array | None
+    coords_from: str
+    targets: Float64Array = field(default_factory=lambda: np.empty(0, np.float64))
+
+    @property
+    def row_id(self) -> str:
+        """Identity of the molecule in its source, as reports print it: ``file:row``."""
+        return f"{self.source}:{self.row}"
+
+    @property
+    def n_atoms(self) -> int:
+        """N, the number of heavy atoms."""
+        return int(self.atom_codes.shape[0])
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """An input row that became no molecule, and why. Never lost silently: ``rejected.csv`` holds it."""
+
+    source: str
+    row: int
+    text: str
+    reason: str
