@@ -1,0 +1,101 @@
+"""``moleblend curves``: a run's log as a picture, a page and a table."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from moleblend_plugin.cli.runlog import Points, RunLog, Term, logged_terms, read_run_log
+from moleblend_plugin.errors import MoleblendError
+
+
+def curves(
+    run: Annotated[
+        Path, typer.Argument(help="A run's folder (--save-dir), or a captured --log-format json log.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for curves.png and curves.html.")] = Path(
+        "."
+    ),
+) -> None:
+    """Draw a run's losses and accuracies: curves.png, curves.html and a table here."""
+    log = read_run_log(run)
+    terms = logged_terms(log)
+    png, html = draw_curves(log, terms, out)
+    print_table(log, terms)
+    print(f"picture: {png}\npage:    {html}")
+
+
+def draw_curves(log: RunLog, terms: tuple[Term, ...], out: Path) -> tuple[Path, Path]:
+    """Writes ``curves.png`` and ``curves.html`` to a folder, which is made when missing; returns both paths.
+
+    Raises:
+        MoleblendError: the folder cannot be written.
+    """
+    from moleblend_plugin.cli import curves_page
+
+    title = f"{log.path.parent.name or log.path.name}: {log.updates} updates"
+    light = curves_page.figure_png(log, terms, title, curves_page.LIGHT)
+    dark = curves_page.figure_png(log, terms, title, curves_page.DARK)
+    page = curves_page.html_page(log, terms, title, light, dark)
+    png, html = out / "curves.png", out / "curves.html"
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        _replace(png, light)
+        _replace(html, page.encode("utf-8"))
+    except OSError as problem:
+        raise MoleblendError(
+            f"{out} cannot be written ({problem.strerror}); choose another folder with --out"
+        ) from None
+    return png, html
+
+
+def print_table(log: RunLog, terms: tuple[Term, ...]) -> None:
+    """Prints first -> last and the change of every term, for training and validation."""
+    from rich import box
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table
+
+    title = f"first → last over {log.updates} updates of {log.path}"
+    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table.add_column("term", no_wrap=True)
+    for column in ("training", "change", log.subset or "validation", "change", "best"):
+        table.add_column(column, justify="right", no_wrap=True)
+    for term in terms:
+        train, valid = log.train.get(term.key, []), log.valid.get(term.key, [])
+        best = f"{term.best(valid)[1]:.3f}" if valid else "-"
+        label = f"{term.key} [Å]" if term.unit.startswith("Å") else term.key
+        table.add_row(escape(label), span(train), change(term, train), span(valid), change(term, valid), best)
+    Console().print(table)
+
+
+def span(points: Points) -> str:
+    """First and last value, ``-`` without points."""
+    return f"{points[0][1]:.3f} → {points[-1][1]:.3f}" if points else "-"
+
+
+def change(term: Term, points: Points) -> str:
+    """Change from the first to the last value: in per cent of a loss or error, as it is for a score."""
+    if not points:
+        return "-"
+    first, last = points[0][1], points[-1][1]
+    if term.rises:
+        return f"{last - first:+.2f}"
+    return f"{(last - first) / first:+.0%}" if first > 0 else "-"
+
+
+def _replace(path: Path, content: bytes) -> None:
+    """Writes a whole file or leaves what was there."""
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+        Path(name).chmod(0o644)
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink()
+        raise
