@@ -53,6 +53,7 @@ TERMS: Final = (
     Term("spd_accuracy", "shortest path accuracy", "fraction of pairs", rises=True),
     Term("edge_accuracy", "bonds on the path accuracy", "fraction of bonds", rises=True),
     Term("distance_mae", "distance error", "Å, mean absolute"),
+    Term("direction_cosine", "direction cosine", "cosine", rises=True),
     Term("denoise_cosine", "denoising cosine", "cosine", rises=True),
 )
 """What the pretraining objective logs, in the order of the figure. Other ``*_loss`` keys follow by name."""

@@ -105,6 +105,7 @@ def test_better_is_lower_for_losses_and_errors_and_higher_for_scores():
     assert {key for key, point in best.items() if point == (2, 0.9)} == {
         "spd_accuracy",
         "edge_accuracy",
+        "direction_cosine",
         "denoise_cosine",
     }
     assert best["distance_mae"] == best["loss"] == (1, 0.5)
