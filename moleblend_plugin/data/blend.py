@@ -1,0 +1,119 @@
+"""Blending: which relation each ordered pair shows, what each atom shows, and the coordinate noise.
+
+Spec section 1 and 3 (Yu et al., ICLR 2024, section 3.2). Everything random about a training sample is
+drawn here, from generators that are arguments; the model draws nothing but dropout.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.data.featurize import Features
+from moleblend_plugin.data.rng import Purpose, generator
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import Float32Array, Shown, UInt8Array
+
+BlendScope = Literal["molecule", "batch"]
+Sample = dict[str, npt.NDArray[np.generic]]
+"""One molecule, ready to be padded: the fields of ``schema.INPUT_FIELDS`` and ``TARGET_FIELDS`` without B."""
+
+_RELATIONS = np.array([Shown.SPD, Shown.EDGE, Shown.DISTANCE], np.uint8)
+_ATOM_SIDES = np.array([Shown.SPD, Shown.DISTANCE], np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class BlendConfig:
+    """How samples are blended. Defaults are the published ones, but for ``blend_scope``.
+
+    Attributes:
+        relation_probs: probability that a pair shows spd, edge, 3D. One or two may be 0 (ablations).
+        atom_probs: probability that an atom shows its degree embedding, its 3D summary.
+        noise_sigma: standard deviation of the coordinate noise in Angstrom.
+        blend_scope: "molecule" draws pairs per molecule; "batch" draws one mask for the whole batch
+            as the published code does (then a sample depends on its batch).
+
+    Raises:
+        MoleblendError: probabilities that are negative or do not sum to 1, negative noise.
+    """
+
+    relation_probs: tuple[float, float, float] = (0.2, 0.2, 0.6)
+    atom_probs: tuple[float, float] = (0.4, 0.6)
+    noise_sigma: float = 0.2
+    blend_scope: BlendScope = "molecule"
+
+    def __post_init__(self) -> None:
+        for flag, probs, size in (
+            ("--relation-probs", self.relation_probs, 3),
+            ("--atom-probs", self.atom_probs, 2),
+        ):
+            shown = ",".join(f"{p:g}" for p in probs)
+            if len(probs) != size or any(not p >= 0 for p in probs):
+                raise MoleblendError(f"{flag} {shown}: give {size} probabilities, none below 0")
+            if not math.isclose(sum(probs), 1.0, abs_tol=1e-6):
+                raise MoleblendError(f"{flag} {shown}: they sum to {sum(probs):g}; make them sum to 1")
+        if not (math.isfinite(self.noise_sigma) and self.noise_sigma >= 0):
+            raise MoleblendError(f"--noise-sigma {self.noise_sigma:g}: give a value of 0 or more (Angstrom)")
+        if self.blend_scope not in ("molecule", "batch"):
+            raise MoleblendError(f"--blend-scope {self.blend_scope}: choose molecule or batch")
+
+
+def choose(uniform: Float32Array, codes: UInt8Array, probs: tuple[float, ...], has_3d: bool) -> UInt8Array:
+    """Turn uniform draws into shown bits: the multinomial of spec section 1.
+
+    A molecule without 3D chooses among its 2D sides, in their proportions; where those have no
+    probability at all it shows nothing.
+
+    Args:
+        uniform: draws in [0, 1), any shape.
+        codes: bits to choose from; the last one is the 3D side.
+        probs: one probability per code.
+        has_3d: whether the 3D side can be shown.
+    """
+    weights = np.array(probs, np.float64)
+    if not has_3d:
+        weights[-1] = 0.0
+    if not weights.any():
+        return np.zeros(uniform.shape, np.uint8)
+    bounds = np.cumsum(weights / weights.sum())
+    bounds[np.flatnonzero(weights)[-1] :] = 1.0  # rounding must not open a gap at the top
+    chosen: UInt8Array = codes[np.searchsorted(bounds, uniform, side="right")]
+    return chosen
+
+
+def choose_pairs(uniform: Float32Array, config: BlendConfig, has_3d: bool) -> UInt8Array:
+    """``pair_shown`` [N, N] from uniform draws [N, N]."""
+    return choose(uniform, _RELATIONS, config.relation_probs, has_3d)
+
+
+def blend(features: Features, config: BlendConfig, seed: int, epoch: int, index: int) -> Sample:
+    """One pretraining sample: the blended relations, the noisy coordinates and the targets.
+
+    The result depends on the arguments alone, so an item is the same for any number of workers, any
+    rank and any batch size, and differs from epoch to epoch.
+    """
+    n_atoms, clean = features.n_atoms, features.coords
+    pairs = generator(seed, epoch, index, Purpose.PAIRS).random((n_atoms, n_atoms), np.float32)
+    atoms = generator(seed, epoch, index, Purpose.ATOMS).random(n_atoms, np.float32)
+    if clean is None:
+        clean = noise = np.zeros((n_atoms, 3), np.float32)
+    else:
+        noise = generator(seed, epoch, index, Purpose.NOISE).standard_normal((n_atoms, 3), np.float32)
+        noise *= np.float32(config.noise_sigma)
+    has_3d = features.coords is not None
+    return {
+        "atom_codes": features.atom_codes,
+        "degree": features.degree,
+        "spd": features.spd,
+        "bond_path": features.bond_path,
+        "coords": clean + noise,
+        "pair_shown": choose_pairs(pairs, config, has_3d),
+        "atom_shown": choose(atoms, _ATOM_SIDES, config.atom_probs, has_3d),
+        "clean_coords": clean,
+        "noise": noise,
+        "has_coords": np.array(has_3d),
+    }

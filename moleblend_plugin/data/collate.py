@@ -1,0 +1,48 @@
+"""Samples -> one padded batch, driven by the schema: no field or pad is named here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from moleblend_plugin.data.blend import Sample
+from moleblend_plugin.schema import INPUT_FIELDS, TARGET_FIELDS, Field
+
+Batch = dict[str, Any]
+"""``net_input`` and ``target`` (dicts of tensors, see ``schema``) and ``index`` int64 [B]."""
+
+
+def pad_field(field: Field, arrays: Sequence[np.ndarray[Any, Any]], n_atoms: int) -> torch.Tensor:
+    """Stack ``arrays`` along B, each axis called N padded to ``n_atoms``."""
+    shape = [n_atoms if axis == "N" else int(axis) for axis in field.shape.split()[1:]]
+    out = np.full((len(arrays), *shape), field.pad, np.dtype(field.dtype))
+    for row, array in enumerate(arrays):
+        region: tuple[int | slice, ...] = (row, *(slice(size) for size in array.shape))
+        out[region] = array
+    return torch.from_numpy(out)
+
+
+def pad_fields(
+    fields: Mapping[str, Field], samples: Sequence[Sample], n_atoms: int
+) -> dict[str, torch.Tensor]:
+    """Pad every field of ``fields`` that the samples carry."""
+    return {
+        name: pad_field(field, [sample[name] for sample in samples], n_atoms)
+        for name, field in fields.items()
+        if name in samples[0]
+    }
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """One batch, padded to its largest molecule. An empty list gives ``{}`` (Uni-Core's dummy batch)."""
+    if not samples:
+        return {}
+    n_atoms = max(sample["atom_codes"].shape[0] for sample in samples)
+    return {
+        "net_input": pad_fields(INPUT_FIELDS, samples, n_atoms),
+        "target": pad_fields(TARGET_FIELDS, samples, n_atoms),
+        "index": torch.tensor([int(sample["index"]) for sample in samples], dtype=torch.int64),
+    }

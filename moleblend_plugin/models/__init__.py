@@ -1,0 +1,1 @@
+"""Relation encoders, Transformer encoder and heads: built parts, no trainer."""

@@ -1,0 +1,175 @@
+"""Relation encoders: how a pair of atoms is shown to the encoder as one attention bias per head.
+
+B molecules, N atoms, P path hops, H heads, D width, K Gaussian kernels (see ``schema``).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from moleblend_plugin.models.config import GaussianInit, ModelConfig
+from moleblend_plugin.schema import PATH_HOPS, Shown
+from moleblend_plugin.vocab import ATOM_SIZES, BOND, BOND_FEATURES, N_STEREO, N_TYPE, SPD
+
+
+class Relations(NamedTuple):
+    """What the relation encoders read, one field per row of ``schema.INPUT_FIELDS``, and the geometry."""
+
+    atomic_number: Tensor  # uint8 [B, N], 0 pads
+    spd: Tensor  # uint8 [B, N, N]
+    bond_path: Tensor  # uint8 [B, N, N, P]
+    gaussians: Tensor  # [B, N, N, K]
+
+
+class Relation(nn.Module):
+    """A way to show a pair: ``forward(relations)`` gives a bias [B, N, N, H] where bit ``shown`` is set."""
+
+    shown: Shown
+
+    def forward(self, relations: Relations) -> Tensor:
+        """Bias [B, N, N, H]."""
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+
+class SpdRelation(Relation):
+    """Shortest-path length: one row of a table per length (spec section 3). Output [B, N, N, H]."""
+
+    shown = Shown.SPD
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(SPD.size, heads, padding_idx=SPD.pad)
+
+    def forward(self, relations: Relations) -> Tensor:
+        """Bias [B, N, N, H]."""
+        bias: Tensor = self.table(relations.spd.int())
+        return bias
+
+
+class EdgeRelation(Relation):
+    """Bonds along the path: mean of three embeddings per bond, mixed over heads per hop, averaged over hops.
+
+    ``1 / min(max(spd, 1), 5) * sum_h mean_f(E[f_h]) @ D_h`` (spec section 3). The product of embeddings and
+    hop matrices is formed once per forward as a table [P, bond code, H], then looked up and summed.
+    """
+
+    shown = Shown.EDGE
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.features = nn.Embedding(sum(feature.size for feature in BOND_FEATURES), heads)
+        self.hops = nn.Parameter(torch.empty(PATH_HOPS, heads, heads))
+        nn.init.normal_(self.hops, std=0.02)
+        codes = torch.tensor([BOND.decode(code) for code in range(1, BOND.size)])
+        self.register_buffer("_rows", codes + torch.tensor([0, N_TYPE, N_TYPE + N_STEREO]), persistent=False)
+        first = torch.arange(PATH_HOPS, dtype=torch.int32) * BOND.size
+        self.register_buffer("_first", first, persistent=False)
+        self._rows: Tensor
+        self._first: Tensor
+
+    def forward(self, relations: Relations) -> Tensor:
+        """Bias [B, N, N, H]."""
+        bonds: Tensor = self.features(self._rows).mean(1)  # [bond codes, H]
+        table = F.pad(bonds @ self.hops, (0, 0, 1, 0))  # [P, 1 + bond codes, H], row 0: no bond
+        index = relations.bond_path.int() + self._first  # [B, N, N, P]
+        total: Tensor = F.embedding_bag(index.view(-1, PATH_HOPS), table.flatten(0, 1), mode="sum")
+        length = (relations.spd.to(total.dtype) - 1).clamp(1, PATH_HOPS)  # code -> bonds; unreachable -> P
+        bias: Tensor = total.view(*relations.spd.shape, -1) / length[..., None]
+        return bias
+
+
+class GaussianDistances(nn.Module):
+    """Gaussian features of distances, scaled and shifted by the ordered pair of elements (spec section 3).
+
+    ``g_k = Normal(m_ij d_ij + b_ij; mean_k, |std_k| + 0.01)``. Computed in fp32 whatever the precision of
+    the rest: half-precision coordinates lose up to 0.014 Angstrom (spec 6.12).
+    """
+
+    def __init__(self, kernels: int, init: GaussianInit) -> None:
+        super().__init__()
+        elements = ATOM_SIZES[0] + 1
+        self.mean = nn.Parameter(torch.empty(kernels))
+        self.std = nn.Parameter(torch.empty(kernels))
+        self.scale_from = nn.Embedding(elements, 1, padding_idx=0)
+        self.scale_to = nn.Embedding(elements, 1, padding_idx=0)
+        self.shift_from = nn.Embedding(elements, 1, padding_idx=0)
+        self.shift_to = nn.Embedding(elements, 1, padding_idx=0)
+        self.init = init
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise as ``init`` says; the network's general initialisation leaves this module alone."""
+        scales, shifts = (self.scale_from, self.scale_to), (self.shift_from, self.shift_to)
+        if self.init == "published":
+            for tensor in (self.mean, self.std, *(table.weight for table in scales + shifts)):
+                nn.init.normal_(tensor, std=0.02)
+            return
+        nn.init.uniform_(self.mean, 0, 3)
+        nn.init.uniform_(self.std, 0, 3)
+        for table in scales:
+            nn.init.ones_(table.weight)
+        for table in shifts:
+            nn.init.zeros_(table.weight)
+
+    def forward(self, distance: Tensor, atomic_number: Tensor) -> Tensor:
+        """Features fp32 [B, N, N, K] of ``distance`` fp32 [B, N, N] in Angstrom."""
+        element = atomic_number.int()
+
+        def of_pair(source: nn.Embedding, target: nn.Embedding) -> Tensor:
+            from_i: Tensor = source(element).float()  # [B, N, 1]
+            to_j: Tensor = target(element).float().transpose(1, 2)  # [B, 1, N]
+            return from_i + to_j
+
+        with torch.autocast(distance.device.type, enabled=False):
+            scaled = of_pair(self.scale_from, self.scale_to) * distance
+            scaled = scaled + of_pair(self.shift_from, self.shift_to)
+            width = self.std.float().abs() + 0.01
+            z = (scaled[..., None] - self.mean.float()) / width
+            return torch.exp(-0.5 * z * z) / (math.sqrt(2 * math.pi) * width)
+
+
+class DistanceRelation(Relation):
+    """3D distance: a two-layer network on the Gaussian features (spec section 3). Output [B, N, N, H]."""
+
+    shown = Shown.DISTANCE
+
+    def __init__(self, kernels: int, heads: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(kernels, kernels)
+        self.out = nn.Linear(kernels, heads)
+
+    def forward(self, relations: Relations) -> Tensor:
+        """Bias [B, N, N, H]."""
+        gaussians = relations.gaussians.to(self.hidden.weight.dtype)
+        bias: Tensor = self.out(F.gelu(self.hidden(gaussians)))
+        return bias
+
+
+class BlendedBias(nn.Module):
+    """Sum of the relations' biases, each where its bit is shown. A new relation is one more entry."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        heads = config.encoder_attention_heads
+        relations: dict[str, Relation] = {
+            "spd": SpdRelation(heads),
+            "edge": EdgeRelation(heads),
+            "distance": DistanceRelation(config.gaussian_kernels, heads),
+        }
+        self.relations = nn.ModuleDict(relations)
+        self._shown = [int(relation.shown) for relation in relations.values()]
+
+    def forward(self, relations: Relations, pair_shown: Tensor) -> Tensor:
+        """Bias [B, H, N, N] from the relations and the bits ``pair_shown`` uint8 [B, N, N]."""
+        total: Tensor | None = None
+        for relation, bit in zip(self.relations.values(), self._shown, strict=True):
+            shown = (pair_shown & bit).ne(0)[..., None]
+            bias = torch.where(shown, relation(relations), 0.0)
+            total = bias if total is None else total + bias
+        assert total is not None
+        return total.permute(0, 3, 1, 2)

@@ -1,0 +1,87 @@
+"""``--task moleblend_pretrain``: stored molecules -> blended batches."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.data.blend import BlendConfig, Sample
+from moleblend_plugin.data.collate import Batch
+from moleblend_plugin.data.dataset import BlendedMolecules
+from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import BaseDataset, BaseTask, register_task
+from moleblend_plugin.tasks.flags import add_flags, read_flags
+
+
+class TrainerDataset(BaseDataset):
+    """:class:`BlendedMolecules` under the trainer's names."""
+
+    def __init__(self, molecules: BlendedMolecules, batch_size: int) -> None:
+        super().__init__()
+        self.molecules = molecules
+        self.batch_size = batch_size
+
+    def __len__(self) -> int:
+        return len(self.molecules)
+
+    def __getitem__(self, index: int) -> Sample:
+        return self.molecules[int(index)]
+
+    def collater(self, samples: Sequence[Sample]) -> Batch:
+        """One padded batch; ``{}`` for an empty list."""
+        return self.molecules.collate(samples)
+
+    def ordered_indices(self) -> npt.NDArray[np.int64]:
+        """This epoch's order: neighbours are of like size (``data.batching``)."""
+        return self.molecules.order(self.batch_size)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other conformers, blends, noise and, in training, another order."""
+        super().set_epoch(epoch)
+        self.molecules.set_epoch(epoch)
+
+    @property
+    def can_reuse_epoch_itr_across_epochs(self) -> bool:
+        """A shuffled order changes from epoch to epoch."""
+        return not self.molecules.shuffle
+
+
+@register_task("moleblend_pretrain")
+class MoleblendPretrainTask(BaseTask):
+    """Blend-then-predict pretraining on a folder of stores (``train.lmdb``, ``valid.lmdb``, ...)."""
+
+    def __init__(self, args: argparse.Namespace, blend: BlendConfig) -> None:
+        super().__init__(args)
+        self.blend = blend
+
+    @staticmethod
+    def add_args(parser: argparse.ArgumentParser) -> None:
+        """The data folder, and one option per field of :class:`BlendConfig`."""
+        parser.add_argument("data", help="folder of stores made by 'moleblend build'")
+        add_flags(parser, BlendConfig)
+
+    @classmethod
+    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> MoleblendPretrainTask:  # noqa: ANN401
+        """Check the flags before anything is built."""
+        if not Path(args.data).is_dir():
+            raise MoleblendError(
+                f"{args.data}: no such folder; make it with 'moleblend build INPUT --out {args.data}'"
+            )
+        return cls(args, read_flags(args, BlendConfig))
+
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
+        """Open ``<data>/<split>.lmdb``; only the training subset is shuffled."""
+        path = Path(self.args.data) / f"{split}.lmdb"
+        store = MoleculeStore(path)
+        if not len(store):
+            raise MoleblendError(f"{path}: the store is empty; build it with a larger share of --split-sizes")
+        shuffle = split == self.args.train_subset
+        molecules = BlendedMolecules(store, self.blend, self.args.seed, shuffle)
+        batch_size = self.args.batch_size if shuffle else (self.args.batch_size_valid or self.args.batch_size)
+        self.datasets[split] = TrainerDataset(molecules, batch_size)
