@@ -1,0 +1,1 @@
+"""Stored molecules -> relations -> blended samples -> padded batches. No RDKit in this room."""

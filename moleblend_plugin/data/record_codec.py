@@ -1,0 +1,88 @@
+"""A :class:`MoleculeRecord` as bytes and back: a msgpack map whose arrays are raw little-endian bytes.
+
+Plain containers only, so reading a stranger's file runs none of its code. Legend: N atoms, M bonds,
+C conformers, T targets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import msgpack
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.schema import MoleculeRecord
+from moleblend_plugin.vocab import ATOM_SIZES, BOND_FEATURES
+
+_ATOM_SIZES: Final = np.array(ATOM_SIZES, np.uint8)
+_BOND_SIZES: Final = np.array([feature.size for feature in BOND_FEATURES], np.uint8)
+
+
+def encode_record(record: MoleculeRecord) -> bytes:
+    """Bytes of ``record``."""
+    fields: dict[str, Any] = {
+        "source": record.source,
+        "row": record.row,
+        "smiles": record.smiles,
+        "atom_codes": _raw(record.atom_codes, "u1"),
+        "bonds": _raw(record.bonds, "<u2"),
+        "bond_codes": _raw(record.bond_codes, "u1"),
+        "coords": None if record.coords is None else _raw(record.coords, "<f4"),
+        "coords_from": record.coords_from,
+        "targets": _raw(record.targets, "<f8"),
+    }
+    packed: bytes = msgpack.packb(fields, use_bin_type=True)
+    return packed
+
+
+def decode_record(value: bytes) -> MoleculeRecord:
+    """Record of ``value``; its arrays are writable copies.
+
+    Raises:
+        ValueError: ``value`` is not what :func:`encode_record` writes (the text says in what way).
+    """
+    try:
+        fields = msgpack.unpackb(value, raw=False)
+    except (msgpack.exceptions.UnpackException, ValueError, TypeError) as error:
+        raise ValueError(f"not msgpack ({error or type(error).__name__})") from error
+    try:
+        return _from_fields(fields)
+    except (KeyError, TypeError) as error:
+        raise ValueError(f"missing or wrong field {error}") from error
+
+
+def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
+    atom_codes = _array(fields["atom_codes"], "u1").reshape(-1, len(_ATOM_SIZES))
+    bonds = _array(fields["bonds"], "<u2").reshape(-1, 2)
+    bond_codes = _array(fields["bond_codes"], "u1").reshape(-1, len(_BOND_SIZES))
+    n_atoms = len(atom_codes)
+    coords = fields["coords"]
+    if n_atoms == 0:
+        raise ValueError("no atoms")
+    if len(bonds) != len(bond_codes):
+        raise ValueError(f"{len(bonds)} bonds but {len(bond_codes)} bond codes")
+    if bonds.size and int(bonds.max()) >= n_atoms:
+        raise ValueError(f"a bond names atom {int(bonds.max())} of {n_atoms}")
+    if bool((atom_codes >= _ATOM_SIZES).any()) or bool((bond_codes >= _BOND_SIZES).any()):
+        raise ValueError("an atom or bond code beyond its table")
+    return MoleculeRecord(
+        source=str(fields["source"]),
+        row=int(fields["row"]),
+        smiles=str(fields["smiles"]),
+        atom_codes=atom_codes,
+        bonds=bonds,
+        bond_codes=bond_codes,
+        coords=None if coords is None else _array(coords, "<f4").reshape(-1, n_atoms, 3),
+        coords_from=str(fields["coords_from"]),
+        targets=_array(fields["targets"], "<f8"),
+    )
+
+
+def _raw(array: npt.NDArray[Any], dtype: str) -> bytes:
+    return np.ascontiguousarray(array, dtype).tobytes()
+
+
+def _array(raw: bytes, dtype: str) -> npt.NDArray[Any]:
+    # astype copies (the result is writable) and turns little-endian into the machine's own order.
+    return np.frombuffer(raw, dtype).astype(np.dtype(dtype).newbyteorder("="))

@@ -1,0 +1,167 @@
+"""Molecules on disk: one LMDB file per split, a metadata record, a reader and a writer.
+
+Layout of ``<split>.lmdb`` (a single file): key = 10 ASCII digits of the index, value = one record
+(``record_codec``); ``__meta__`` = msgpack of :class:`StoreMeta`; ``__n_atoms__`` = raw little-endian
+uint16 [count], so that batches can be planned by length without reading records.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+from weakref import WeakValueDictionary
+
+import lmdb
+import msgpack
+import numpy as np
+
+from moleblend_plugin.data.record_codec import decode_record
+from moleblend_plugin.data.store_meta import META_KEY, N_ATOMS_KEY, StoreMeta, fingerprint, record_key
+from moleblend_plugin.data.store_writer import StoreWriter
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord, UInt16Array
+
+__all__ = ["MoleculeStore", "StoreMeta", "StoreWriter", "fingerprint"]
+
+_REBUILD: Final = "build it again with `moleblend build`"
+
+
+class _Environment:
+    """An open LMDB file and the process that opened it."""
+
+    def __init__(self, path: Path) -> None:
+        self.pid = os.getpid()
+        self.lmdb = lmdb.open(
+            str(path), subdir=False, readonly=True, lock=False, readahead=False, meminit=False, create=False
+        )
+
+
+# lmdb >= 2 refuses to open a file twice in a process, so readers share. Keyed by (device, inode): a
+# store that was replaced at the same path is another file. Weak: the last reader closes the file.
+_OPEN: WeakValueDictionary[tuple[int, int], _Environment] = WeakValueDictionary()
+_LOCK = threading.Lock()
+
+
+def _environment(path: Path) -> _Environment:
+    """The process's one environment of the file at ``path``."""
+    info = os.stat(path)
+    key = (info.st_dev, info.st_ino)
+    with _LOCK:
+        shared = _OPEN.get(key)
+        if shared is not None and shared.pid == os.getpid():
+            return shared
+        if shared is not None:
+            shared.lmdb.close()  # inherited by fork: the child drops its copy and opens its own
+        opened = _Environment(path)
+        _OPEN[key] = opened
+        return opened
+
+
+class MoleculeStore:
+    """Reads a store written by :class:`StoreWriter`.
+
+    The file is opened on first use in each process, so a reader may cross a fork and may be pickled
+    (spawned workers get the path). Any number of readers of one file may live in a process.
+
+    Args:
+        path: the ``.lmdb`` file.
+
+    Raises:
+        MoleblendError: no such file, not a store, truncated, or written with another schema.
+    """
+
+    def __init__(self, path: str | Path) -> None:
+        self.path = Path(path)
+        self._env: _Environment | None = None
+        if not self.path.exists():
+            raise MoleblendError(f"{self.path} does not exist; check the path or {_REBUILD}")
+        if not self.path.is_file():
+            raise MoleblendError(f"{self.path} is not a file; name a .lmdb file inside it")
+        with self._transaction() as txn:
+            self._check_length()
+            self.meta: StoreMeta = self._read_meta(txn.get(META_KEY))
+            self.n_atoms: UInt16Array = self._read_n_atoms(txn.get(N_ATOMS_KEY))
+
+    def __len__(self) -> int:
+        return self.meta.count
+
+    def __getitem__(self, index: int) -> MoleculeRecord:
+        """Record ``index``; negative indices count from the end.
+
+        Raises:
+            IndexError: beyond the store.
+            MoleblendError: the stored value is missing or damaged.
+        """
+        position = index + len(self) if index < 0 else index
+        if not 0 <= position < len(self):
+            raise IndexError(f"{self.path} holds {len(self)} molecules, no number {index}")
+        key = record_key(position)
+        with self._transaction() as txn:
+            value = txn.get(key)
+        if value is None:
+            raise MoleblendError(f"{self.path} has no value for key {key.decode()}; {_REBUILD}")
+        try:
+            return decode_record(value)
+        except ValueError as error:
+            raise MoleblendError(
+                f"{self.path} has a damaged value for key {key.decode()} ({error}); {_REBUILD}"
+            ) from error
+
+    def __iter__(self) -> Iterator[MoleculeRecord]:
+        return (self[index] for index in range(len(self)))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return self.__dict__ | {"_env": None}
+
+    def __repr__(self) -> str:
+        return f"MoleculeStore({str(self.path)!r}, {len(self)} molecules)"
+
+    @contextmanager
+    def _transaction(self) -> Iterator[Any]:
+        """A read transaction; what LMDB cannot read becomes one clear line."""
+        try:
+            if self._env is None or self._env.pid != os.getpid():
+                self._env = _environment(self.path)
+            with self._env.lmdb.begin() as txn:
+                yield txn
+        except (lmdb.Error, OSError) as error:
+            raise MoleblendError(f"{self.path} cannot be read as a store ({error}); {_REBUILD}") from error
+
+    def _check_length(self) -> None:
+        # LMDB maps the file: reading past its end would kill the process (SIGBUS), so ask before.
+        env = self._env.lmdb if self._env is not None else None
+        needed = 0 if env is None else (env.info()["last_pgno"] + 1) * env.stat()["psize"]
+        present = self.path.stat().st_size
+        if present < needed:
+            raise MoleblendError(
+                f"{self.path} is truncated: {present} bytes of {needed}; copy it again or {_REBUILD}"
+            )
+
+    def _read_meta(self, value: bytes | None) -> StoreMeta:
+        if value is None:
+            raise MoleblendError(
+                f"{self.path} is an LMDB file without a {META_KEY.decode()} record, not a store of "
+                f"moleblend_plugin; {_REBUILD}"
+            )
+        try:
+            meta = StoreMeta.from_bytes(value)
+        except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
+            raise MoleblendError(f"{self.path} has damaged metadata ({error}); {_REBUILD}") from error
+        if meta.schema_version != SCHEMA_VERSION:
+            raise MoleblendError(
+                f"{self.path} has schema version {meta.schema_version}, this package reads "
+                f"{SCHEMA_VERSION}; {_REBUILD} of this version"
+            )
+        return meta
+
+    def _read_n_atoms(self, value: bytes | None) -> UInt16Array:
+        if value is None or len(value) != 2 * self.meta.count:
+            held = 0 if value is None else len(value) // 2
+            raise MoleblendError(
+                f"{self.path} lists sizes of {held} molecules but counts {self.meta.count}; {_REBUILD}"
+            )
+        return np.frombuffer(value, "<u2").astype(np.uint16)
