@@ -22,14 +22,16 @@ HEADER = f"  {'QM9':<8}{'':10}3D"
 Arrays = dict[str, np.ndarray]
 
 
-def molecules(path: Path, count: int | None) -> Iterator[Arrays]:
-    """Yields ``count`` molecules spread evenly over the file (QM9 is sorted by size), or all of them."""
+def load(path: Path) -> Arrays:
+    """Every array of the file."""
     with np.load(path, allow_pickle=False) as file:
-        data = {name: file[name] for name in file.files}
-    total = len(data["n_atoms"])
-    chosen = np.arange(total) if count is None else np.arange(count) * total // count
+        return {name: file[name] for name in file.files}
+
+
+def molecules(data: Arrays, count: int) -> Iterator[Arrays]:
+    """Yields ``count`` molecules spread evenly over the file, because QM9 is sorted by size."""
     atom_ends, bond_ends = np.cumsum(data["n_atoms"]), np.cumsum(data["n_bonds"])
-    for number in chosen:
+    for number in np.arange(count) * len(data["n_atoms"]) // count:
         atoms = slice(atom_ends[number] - data["n_atoms"][number], atom_ends[number])
         bonds = slice(bond_ends[number] - data["n_bonds"][number], bond_ends[number])
         yield {
@@ -67,12 +69,14 @@ def main() -> None:
     args = parser.parse_args()
     if not args.npz.is_file():
         parser.error(f"{args.npz} does not exist; give the path of qm9_geometry_128k.npz")
-    written = 0
+    data = load(args.npz)
+    total = len(data["n_atoms"])
+    count = total if args.count is None else args.count
+    if not 1 <= count <= total:
+        parser.error(f"--count {count}: {args.npz} holds {total} molecules; give 1 to {total}")
     with args.sdf.open("w", encoding="ascii") as file:
-        for molecule in molecules(args.npz, args.count):
-            file.write(sdf_record(molecule))
-            written += 1
-    print(f"{written} molecules written to {args.sdf}")
+        file.writelines(sdf_record(molecule) for molecule in molecules(data, count))
+    print(f"{count} molecules written to {args.sdf}")
 
 
 if __name__ == "__main__":

@@ -49,7 +49,7 @@ table { border-collapse: collapse; margin: 1.5rem 0; font-variant-numeric: tabul
 caption { text-align: left; font-weight: 600; padding: .3rem 0; }
 th, td { text-align: right; padding: .3rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }
 th:first-child, td:first-child { text-align: left; }
-tbody th { font-weight: 400; }
+tbody th { font-weight: 400; white-space: normal; }
 small { color: var(--soft); }
 """
 

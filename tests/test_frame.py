@@ -1,0 +1,147 @@
+"""What people read first is true: README, examples, docs, versions and the make targets."""
+
+import importlib.metadata
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import moleblend_plugin
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+COMMANDS = ("build", "inspect", "curves", "import-official")
+TRAINING_TEXTS = ("README.md", "examples/00_demo/run.sh", "examples/10_pretrain_qm9/run.sh")
+
+
+def training_command(text: str) -> list[str]:
+    """The arguments of the one unicore-train command in a text; shell variables become a number."""
+    commands = re.findall(r"unicore-train ((?:[^\n]*\\\n)*[^\n]*--[^\n]*)", text)
+    assert len(commands) == 1
+    return shlex.split(re.sub(r"\$\{?\w+\}?", "7", commands[0].replace("\\\n", " ")))
+
+
+def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        env=os.environ | environment,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def moleblend(*arguments: str) -> subprocess.CompletedProcess[str]:
+    code = "import sys; from moleblend_plugin.cli.main import main; sys.exit(main())"
+    return run(sys.executable, "-c", code, *arguments, COLUMNS="100")
+
+
+@pytest.mark.parametrize("name", TRAINING_TEXTS)
+def test_documented_training_commands_parse(name):
+    arguments = training_command((ROOT / name).read_text(encoding="utf-8"))
+    assert arguments[1:3] == ["--user-dir", "moleblend_plugin"]
+    code = "import sys; from moleblend_plugin.host.embedded.main import parse_args as parse"
+    done = run(sys.executable, "-c", f"{code}; print(parse(sys.argv[1:]).arch)", *arguments)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == arguments[arguments.index("--arch") + 1]
+
+
+def test_paths_that_the_documents_name_exist():
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        "examples/00_demo/README.md",
+        "examples/10_pretrain_qm9/README.md",
+    ):
+        document = ROOT / name
+        text = document.read_text(encoding="utf-8")
+        links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)
+        named = re.findall(r"`((?:moleblend_plugin|tests|tools|examples|docs)/[\w./]+)`", text)
+        missing = [link for link in links if not (document.parent / link).exists()]
+        missing += [path for path in named if not (ROOT / path).exists()]
+        assert missing == [], name
+
+
+def test_the_readme_is_one_screen():
+    assert README.count("\n") < 75
+
+
+def test_help_lists_the_documented_commands():
+    done = moleblend("--help")
+    assert done.returncode == 0, done.stderr
+    for command in COMMANDS:
+        assert re.search(rf"^\W*{command}\s", done.stdout, re.MULTILINE), command
+        assert f"`moleblend {command}`" in README
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_explains_itself(command):
+    done = moleblend(command, "--help")
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) > 5
+
+
+def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path):
+    done = moleblend("curves", str(tmp_path / "nowhere"))
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: ")
+    assert "nowhere" in done.stderr
+    assert "Traceback" not in done.stderr + done.stdout
+
+
+def test_versions_agree():
+    newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert newest is not None
+    assert newest[1] == moleblend_plugin.__version__
+    try:
+        installed = importlib.metadata.version("moleblend_plugin")
+    except importlib.metadata.PackageNotFoundError:
+        pytest.skip("moleblend_plugin is not installed here, only imported; make setup installs it")
+    assert installed == moleblend_plugin.__version__
+
+
+def test_requirements_pin_everything_and_name_no_index():
+    lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
+    packages = [line for line in lines if line and not line.startswith("#")]
+    assert [line for line in packages if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
+    pinned = {line.split("==")[0].lower().replace("_", "-") for line in packages}
+    needed = re.findall(r'^\s+"([\w-]+)>=', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE)
+    assert "torch" in needed
+    assert set(needed) <= pinned
+
+
+def test_make_alone_says_what_each_target_does():
+    done = run("make")
+    assert done.returncode == 0, done.stderr
+    documented = set(re.findall(r"^  make ([\w-]+) +\S", done.stdout, re.MULTILINE))
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    phony = re.search(r"^\.PHONY: (.*)$", makefile, re.MULTILINE)
+    assert phony is not None
+    assert documented == set(phony[1].split())
+
+
+def test_the_options_page_is_up_to_date():
+    code = (
+        "import sys; sys.path.insert(0, 'tools'); import write_options; print(write_options.page(), end='')"
+    )
+    done = run(sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (ROOT / "docs" / "options.md").read_text(encoding="utf-8"), (
+        "run python tools/write_options.py"
+    )
+
+
+def test_the_picture_is_what_its_script_draws():
+    code = "import sys; sys.path.insert(0, 'tools'); import draw_flow; print(draw_flow.flow(), end='')"
+    assert run(sys.executable, "-c", code).stdout == (ROOT / "docs" / "flow.svg").read_text(encoding="utf-8")
+
+
+def test_the_qm9_example_refuses_a_missing_file():
+    done = run("bash", "examples/10_pretrain_qm9/run.sh", "no/such.npz")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: 'no/such.npz' is no file")

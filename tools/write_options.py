@@ -1,0 +1,65 @@
+"""Writes docs/options.md from the configs that make the flags: python tools/write_options.py."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, fields
+from pathlib import Path
+
+from moleblend_plugin.data.blend import BlendConfig
+from moleblend_plugin.losses.pretrain import PretrainLossConfig
+from moleblend_plugin.models.config import PRESETS, ModelConfig
+from moleblend_plugin.tasks.flags import Config, attribute_help
+
+TARGET = Path(__file__).resolve().parents[1] / "docs" / "options.md"
+INTRO = """\
+# Options of the plugin
+
+These come on top of the trainer's own (`moleblend-train --help`), for both hosts. This page is written by
+`python tools/write_options.py`.
+"""
+
+
+def show(value: object) -> str:
+    """A value as one writes it after its flag."""
+    return ",".join(f"{part:g}" for part in value) if isinstance(value, tuple) else str(value)
+
+
+def table(title: str, config: type[Config]) -> str:
+    """One section: a row per field."""
+    texts = attribute_help(config)
+    rows = [
+        f"| `--{field.name.replace('_', '-')}` | {show(field.default)} | {texts[field.name]} |"
+        for field in fields(config)
+    ]
+    return "\n".join([f"\n## {title}\n", "| flag | default | meaning |", "|---|---|---|", *rows, ""])
+
+
+def presets() -> str:
+    """What each ``--arch`` changes."""
+    base = asdict(ModelConfig())
+    changed = sorted({key for config in PRESETS.values() for key in base if asdict(config)[key] != base[key]})
+    rows = [
+        f"| `{key.replace('_', '-')}` | " + " | ".join(show(asdict(c)[key]) for c in PRESETS.values()) + " |"
+        for key in base
+        if key in changed
+    ]
+    head = "| | " + " | ".join(f"`{name}`" for name in PRESETS) + " |"
+    return "\n".join(["\n## Sizes: `--arch`\n", head, "|---" * (len(PRESETS) + 1) + "|", *rows, ""])
+
+
+def page() -> str:
+    """The whole page."""
+    return "".join(
+        [
+            INTRO,
+            presets(),
+            table("Model: any `--arch`, with the defaults of `moleblend_base`", ModelConfig),
+            table("Blending: `--task moleblend_pretrain`", BlendConfig),
+            table("Objective: `--loss moleblend_pretrain`", PretrainLossConfig),
+        ]
+    )
+
+
+if __name__ == "__main__":
+    TARGET.write_text(page(), encoding="utf-8")
+    print(f"wrote {TARGET}")
