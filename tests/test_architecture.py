@@ -151,3 +151,8 @@ def test_importing_stays_light(module, absent):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split() == []
+
+
+def test_every_room_is_a_package_that_an_installation_carries():
+    folders = {path.parent for path in FILES}
+    assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
