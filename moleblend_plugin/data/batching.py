@@ -8,7 +8,10 @@ import numpy.typing as npt
 from moleblend_plugin.data.rng import Purpose, generator
 
 WINDOW_BATCHES = 32
-"""How many batches are sorted by size together: enough to cut padding, few enough to keep batches mixed."""
+"""How many batches are sorted by size together: enough to cut padding, few enough to keep batches mixed.
+
+A small set has at least four windows, so that its batches differ from epoch to epoch.
+"""
 
 
 def epoch_order(
@@ -30,7 +33,8 @@ def epoch_order(
     if not shuffle:
         return np.argsort(n_atoms, kind="stable").astype(np.int64)
     order = generator(seed, epoch, 0, Purpose.ORDER).permutation(len(n_atoms)).astype(np.int64)
-    window = WINDOW_BATCHES * batch_size
+    batches = -(-len(order) // batch_size)
+    window = min(WINDOW_BATCHES, max(1, batches // 4)) * batch_size
     for start in range(0, len(order), window):
         part = order[start : start + window]
         order[start : start + window] = part[np.argsort(n_atoms[part], kind="stable")]

@@ -11,8 +11,6 @@ from collections.abc import Callable
 from dataclasses import MISSING, Field, fields
 from typing import Any, ClassVar, Literal, Protocol, TypeVar, get_args, get_origin, get_type_hints
 
-from moleblend_plugin.errors import MoleblendError
-
 
 class Config(Protocol):
     """A dataclass."""
@@ -30,16 +28,16 @@ def attribute_help(config: type[Config]) -> dict[str, str]:
     return {name: " ".join(text.split()) for name, text in entries}
 
 
-def _numbers(flag: str, size: int) -> Callable[[str], tuple[float, ...]]:
-    """Parser of ``size`` comma-separated numbers. Errors are raised as ours: argparse hides the text."""
+def _numbers(size: int) -> Callable[[str], tuple[float, ...]]:
+    """Parser of ``size`` comma-separated numbers."""
 
     def parse(text: str) -> tuple[float, ...]:
         try:
             values = tuple(float(part) for part in text.split(","))
         except ValueError:
-            raise MoleblendError(f"{flag} {text!r}: give {size} numbers with commas between them") from None
+            values = ()
         if len(values) != size:
-            raise MoleblendError(f"{flag} {text!r}: give {size} numbers, not {len(values)}")
+            raise argparse.ArgumentTypeError(f"{text!r}: give {size} numbers with commas between them")
         return values
 
     return parse
@@ -61,7 +59,7 @@ def add_flags(parser: argparse._ActionsContainer, config: type[Config], *, defau
         if get_origin(kind) is Literal:
             options["choices"] = get_args(kind)
         elif get_origin(kind) is tuple:
-            options |= {"type": _numbers(flag, len(get_args(kind))), "metavar": "P,P,..."}
+            options |= {"type": _numbers(len(get_args(kind))), "metavar": "P,P,..."}
         else:
             options |= {"type": kind, "metavar": kind.__name__.upper()}
         if defaults and item.default is not MISSING:
