@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path
 from typing import Annotated
 
@@ -11,6 +9,7 @@ import typer
 
 from moleblend_plugin.cli.runlog import Points, RunLog, Term, logged_terms, read_run_log
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import replacing
 
 
 def curves(
@@ -44,12 +43,13 @@ def draw_curves(log: RunLog, terms: tuple[Term, ...], out: Path) -> tuple[Path, 
     png, html = out / "curves.png", out / "curves.html"
     try:
         out.mkdir(parents=True, exist_ok=True)
-        _replace(png, light)
-        _replace(html, page.encode("utf-8"))
     except OSError as problem:
         raise MoleblendError(
-            f"{out} cannot be written ({problem.strerror}); choose another folder with --out"
+            f"{out} cannot be made ({problem.strerror}); choose another folder with --out"
         ) from None
+    for path, content in ((png, light), (html, page.encode("utf-8"))):
+        with replacing(path) as temporary:
+            temporary.write_bytes(content)
     return png, html
 
 
@@ -86,16 +86,3 @@ def change(term: Term, points: Points) -> str:
     if term.rises:
         return f"{last - first:+.2f}"
     return f"{(last - first) / first:+.0%}" if first > 0 else "-"
-
-
-def _replace(path: Path, content: bytes) -> None:
-    """Writes a whole file or leaves what was there."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-        Path(name).chmod(0o644)
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink()
-        raise

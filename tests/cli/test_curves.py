@@ -200,5 +200,5 @@ def test_a_missing_log_is_named(tmp_path):
 
 def test_an_output_folder_that_cannot_be_made_is_named(run, tmp_path):
     (tmp_path / "file").write_text("in the way")
-    with pytest.raises(MoleblendError, match="cannot be written .*--out"):
+    with pytest.raises(MoleblendError, match="cannot be made .*--out"):
         curves(run, tmp_path / "file" / "out")
