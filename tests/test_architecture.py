@@ -19,7 +19,6 @@ MAY_IMPORT = {room: COMMON | {room} for room in ROOMS} | {
     "vocab": set(),
     "errors": set(),
     "files": {"errors"},
-    "files": {"errors"},
     "tasks": COMMON | ROOMS | {"tasks"},
     "cli": COMMON | ROOMS | {"tasks", "cli", "estimator"},
     "estimator": COMMON | ROOMS | {"tasks", "estimator"},
