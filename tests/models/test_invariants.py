@@ -111,3 +111,33 @@ def test_distance_classes_are_symmetric() -> None:
     distance = runner(spread(MoleBlend(TINY)))(collate(samples([8]))["net_input"])["distance"]
     torch.testing.assert_close(distance, distance.transpose(1, 2))
     assert np.ptp(distance.numpy()) > 0.1
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_half_precision_weights_work_and_keep_geometry_exact(dtype: torch.dtype) -> None:
+    """Uni-Core casts the whole model and leaves the inputs; distances must not lose digits (spec 6.12)."""
+    torch.manual_seed(0)
+    model = MoleBlend(TINY).eval()
+    net_input = collate(samples([9, 5, 1]))["net_input"] | {}
+    exact = model(**net_input)
+    seen: list[Tensor] = []
+    half = MoleBlend(TINY).eval()
+    half.load_state_dict(model.state_dict())
+    half.to(dtype).gaussians.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
+    rough = half(**net_input)
+    for name in ("spd", "distance"):
+        torch.testing.assert_close(getattr(rough, name).float(), getattr(exact, name), rtol=0.1, atol=0.1)
+    assert rough.noise.dtype == seen[0].dtype == torch.float32
+    sum(output.float().square().mean() for output in rough if output is not None).backward()
+    assert all(torch.isfinite(p.grad).all() for p in half.parameters() if p.grad is not None)
+
+
+def test_autocast_keeps_the_losses_close() -> None:
+    torch.manual_seed(0)
+    model = MoleBlend(TINY).eval()
+    net_input = collate(samples([9, 5, 1]))["net_input"]
+    exact = model(**net_input)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        mixed = model(**net_input)
+    torch.testing.assert_close(mixed.spd.float(), exact.spd, rtol=0.1, atol=0.1)
+    torch.testing.assert_close(mixed.noise, exact.noise, rtol=0.1, atol=0.05)
