@@ -33,6 +33,7 @@ class PretrainLossConfig:
         distance_weight: of the distance term, or of the direction term where the model has that head.
         denoise_weight: of the coordinate-noise term.
         pairs: "all" scores every pair (published); "hidden" only pairs whose relation was not shown.
+        log_term_gnorm: log the gradient norm of every term in training; costs one backward pass each.
 
     Raises:
         MoleblendError: a negative weight, or none above 0.
@@ -43,6 +44,7 @@ class PretrainLossConfig:
     distance_weight: float = 0.5
     denoise_weight: float = 6.0
     pairs: Pairs = "all"
+    log_term_gnorm: bool = False
 
     def __post_init__(self) -> None:
         weights = {

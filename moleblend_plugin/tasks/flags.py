@@ -48,7 +48,7 @@ def add_flags(parser: argparse._ActionsContainer, config: type[Config], *, defau
 
     Args:
         parser: where to add them.
-        config: a dataclass of numbers, tuples of numbers, and ``Literal`` choices.
+        config: a dataclass of numbers, tuples of numbers, ``Literal`` choices, and switches that are off.
         defaults: ``False`` leaves an option out of the namespace unless it is given (Uni-Core's rule for
             models, whose defaults come from ``--arch``).
     """
@@ -60,6 +60,8 @@ def add_flags(parser: argparse._ActionsContainer, config: type[Config], *, defau
             options["choices"] = get_args(kind)
         elif get_origin(kind) is tuple:
             options |= {"type": _numbers(len(get_args(kind))), "metavar": "P,P,..."}
+        elif kind is bool:
+            options["action"] = "store_true"
         else:
             options |= {"type": kind, "metavar": kind.__name__.upper()}
         if defaults and item.default is not MISSING:

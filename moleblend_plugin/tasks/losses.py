@@ -5,12 +5,22 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
 from moleblend_plugin.losses.pretrain import SCORES, PretrainLossConfig, pretrain_objective
 from moleblend_plugin.models.config import ModelConfig
 from moleblend_plugin.tasks.flags import add_flags, read_flags
+
+
+def gradient_norm(loss: Tensor, model: nn.Module) -> Tensor:
+    """Norm of the gradient of ``loss`` alone over all weights; the graph and ``.grad`` stay as they are."""
+    weights = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    gradients = torch.autograd.grad(loss, weights, retain_graph=True, allow_unused=True)
+    norms = [torch.linalg.vector_norm(gradient.float()) for gradient in gradients if gradient is not None]
+    norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+    return norm
 
 
 @register_loss("moleblend_pretrain")
@@ -50,6 +60,8 @@ class MoleblendPretrainLoss(BaseLoss):
             logged[f"{name}_loss"] = term.loss.detach() * molecules
             logged[f"{name}_score"] = term.score.detach()
             logged[f"{name}_counted"] = term.counted
+            if self.config.log_term_gnorm and self.training:
+                logged[f"{name}_gnorm"] = gradient_norm(term.loss, model) * molecules
         return loss, molecules, logged
 
     @staticmethod
@@ -68,6 +80,8 @@ class MoleblendPretrainLoss(BaseLoss):
             counted = total(f"{name}_counted")
             if counted:
                 log_scalar(score, total(f"{name}_score") / counted, counted, round=4)
+            if any(f"{name}_gnorm" in output for output in logging_outputs):
+                log_scalar(f"{name}_gnorm", total(f"{name}_gnorm") / max(molecules, 1), molecules, round=3)
 
     @staticmethod
     def logging_outputs_can_be_summed(is_train: bool) -> bool:

@@ -126,3 +126,21 @@ def test_blend_flags_reach_the_data(tmp_path: Path) -> None:
     task.load_dataset("train")
     assert task.blend == BlendConfig((1.0, 0.0, 0.0))
     assert set(np.unique(task.dataset("train")[0]["pair_shown"])) == {1}
+
+
+def test_gradient_norm_of_every_term_on_request(task: MoleblendPretrainTask) -> None:
+    """Terms weighed 0 but one: the norm of that term is the norm of the whole gradient."""
+    task.load_dataset("valid")
+    batch = task.dataset("valid").collater([task.dataset("valid")[0]])
+    config = PretrainLossConfig(0.0, 0.0, 2.0, 0.0, log_term_gnorm=True)
+    loss = MoleblendPretrainLoss(task, config, 20.0)
+    torch.manual_seed(0)
+    model = MoleBlend(PRESETS["moleblend_tiny"]).eval()
+    assert "distance_gnorm" not in loss.eval()(model, batch)[2]
+    total, size, logged = loss.train()(model, batch)
+    assert all(parameter.grad is None for parameter in model.parameters())
+    total.backward()
+    norms = [p.grad.norm() for p in model.parameters() if p.grad is not None]
+    whole = torch.stack(norms).norm().item()
+    assert 2.0 * float(logged["distance_gnorm"]) / size == pytest.approx(whole / size, rel=1e-5)
+    assert float(logged["spd_gnorm"]) > 0
