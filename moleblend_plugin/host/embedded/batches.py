@@ -87,6 +87,7 @@ class EpochBatches:
         self.position = 0
         self.shuffle = not disable_shuffling
         self._resumed = False
+        self._stand_in: Batch | None = None
 
     def __len__(self) -> int:
         """Batches per epoch in this process."""
@@ -146,6 +147,12 @@ class EpochBatches:
             prefetch_factor=max(2, self.buffer_size // self.num_workers) if self.num_workers else None,
             generator=torch.Generator().manual_seed(self.seed),
         )
+
+    def any_batch(self) -> Batch:
+        """A batch to compute on where this process has none left but others have."""
+        if self._stand_in is None:
+            self._stand_in = self.dataset.collater([self.dataset[int(index)] for index in self.batches[0]])
+        return self._stand_in
 
     def state_dict(self) -> dict[str, Any]:
         """Position in the data: the next epoch's start once an epoch is through."""

@@ -126,12 +126,14 @@ class Optimizer:
     def state_dict(self) -> dict[str, Any]:
         """State in the layout that Uni-Core's Adam keeps, so that a checkpoint continues there too."""
         state = self.inner.state_dict()
-        for values in state["state"].values():
-            values["step"] = int(values["step"])
-        for group in state["param_groups"]:
-            for key in set(group) - {*GROUP_KEYS, "params"}:
-                del group[key]
-        return state
+        return {
+            "state": {
+                number: values | {"step": int(values["step"])} for number, values in state["state"].items()
+            },
+            "param_groups": [
+                {key: group[key] for key in (*GROUP_KEYS, "params")} for group in state["param_groups"]
+            ],
+        }
 
     def load_state_dict(
         self, state: dict[str, Any], overrides: dict[str, Any], current: dict[str, Any]

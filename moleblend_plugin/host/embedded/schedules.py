@@ -237,7 +237,7 @@ class InverseSquareRoot(Schedule):
         super().__init__(args, total_updates)
         self.warmup: int = args.warmup_updates
         self.start = max(float(args.warmup_init_lr), 0.0)
-        self.step = (self.lr - self.start) / self.warmup
+        self.step: float = (self.lr - self.start) / self.warmup
         self.factor = float(self.lr * self.warmup**0.5)
 
     @staticmethod

@@ -1,0 +1,194 @@
+"""Checkpoint files: Uni-Core's layout, written in one step, read without running anything they hold."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import pickle
+import re
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.embedded.config import SaveConfig
+
+State = dict[str, Any]
+
+TEMPORARY = ".checkpoint.tmp"
+"""Name under which a checkpoint is written; a crash leaves at most this one, which the next save replaces."""
+
+REQUIRED = ("model", "optimizer_history", "extra_state")
+
+# Uni-Core keeps its options and, where a loss logs NumPy numbers, those; both are plain values.
+_PLAIN_CLASSES: list[Any] = [
+    argparse.Namespace,
+    np.dtype,
+    np.float32,
+    np.float64,
+    np.int64,
+    *(type(np.dtype(name)) for name in ("float32", "float64", "int64")),
+    getattr(np, "_core", np).multiarray.scalar,
+]
+
+
+def prepare_folder(folder: Path) -> None:
+    """Make the folder of a run and try to write there, before anything expensive happens.
+
+    Raises:
+        MoleblendError: the folder cannot be made or written to.
+    """
+    probe = folder / TEMPORARY
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        probe.write_bytes(b"")
+        probe.unlink()
+    except OSError as error:
+        raise MoleblendError(
+            f"--save-dir {str(folder)!r} cannot be written to ({error.strerror}): choose another folder"
+        ) from error
+
+
+def check_plain(args: argparse.Namespace) -> None:
+    """Refuse options that a checkpoint could not hold as plain values.
+
+    Raises:
+        MoleblendError: names the option.
+    """
+
+    def plain(value: object) -> bool:
+        if isinstance(value, list | tuple):
+            return all(plain(item) for item in value)
+        if isinstance(value, dict):
+            return all(plain(key) and plain(item) for key, item in value.items())
+        return value is None or type(value) in (bool, int, float, str)
+
+    for name, value in vars(args).items():
+        if not plain(value):
+            raise MoleblendError(
+                f"option {name!r} holds a {type(value).__name__}, which no checkpoint can keep: "
+                "let add_args and the arch function set plain values only"
+            )
+
+
+def read_checkpoint(path: Path) -> State:
+    """Read a checkpoint of either host into CPU memory.
+
+    Raises:
+        MoleblendError: the file is missing, damaged, no checkpoint, or holds more than plain values.
+    """
+    try:
+        with torch.serialization.safe_globals(_PLAIN_CLASSES):
+            state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError as error:
+        raise MoleblendError(f"checkpoint {str(path)!r} does not exist: check the path") from error
+    except OSError as error:
+        raise MoleblendError(
+            f"checkpoint {str(path)!r} cannot be read ({error.strerror}): check it"
+        ) from error
+    except pickle.UnpicklingError as error:
+        reason = str(error).splitlines()[0]
+        raise MoleblendError(
+            f"checkpoint {str(path)!r} is damaged or holds more than plain values ({reason}): use another one"
+        ) from error
+    except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
+        raise MoleblendError(f"checkpoint {str(path)!r} is damaged: go on from an earlier one") from error
+    missing = [key for key in REQUIRED if not isinstance(state, dict) or key not in state]
+    if missing:
+        raise MoleblendError(
+            f"{str(path)!r} is no checkpoint of a training run: it lacks {', '.join(missing)}"
+        )
+    return dict(state)
+
+
+def write_checkpoint(state: State, folder: Path, names: Sequence[str]) -> None:
+    """Write one checkpoint under several names; each appears complete or not at all.
+
+    Args:
+        state: what to write.
+        folder: the run's folder.
+        names: file names; the files share their bytes where the file system can.
+
+    Raises:
+        MoleblendError: it cannot be written; files that were there before stay as they were.
+    """
+    temporary = folder / TEMPORARY
+    try:
+        with temporary.open("wb") as stream:
+            torch.save(state, stream)
+            stream.flush()
+            os.fsync(stream.fileno())
+        for name in names[1:]:
+            _duplicate(temporary, folder / name)
+        temporary.replace(folder / names[0])
+        _sync_folder(folder)
+    except (OSError, RuntimeError) as error:  # torch wraps a full disk in a RuntimeError
+        temporary.unlink(missing_ok=True)
+        reason = _os_reason(error)
+        raise MoleblendError(
+            f"cannot write {str(folder / names[0])!r} ({reason}): earlier checkpoints are as they were; "
+            "make room or choose another --save-dir"
+        ) from error
+
+
+def _duplicate(source: Path, target: Path) -> None:
+    copy = target.with_name(f".{target.name}.tmp")
+    copy.unlink(missing_ok=True)
+    try:
+        os.link(source, copy)  # files are replaced, never changed, so names may share their bytes
+    except OSError:
+        try:
+            shutil.copyfile(source, copy)
+            with copy.open("rb") as stream:
+                os.fsync(stream.fileno())
+        except OSError:
+            copy.unlink(missing_ok=True)
+            raise
+    copy.replace(target)
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _os_reason(error: BaseException) -> str:
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.strerror:
+            return cause.strerror
+        cause = cause.__cause__ or cause.__context__
+    return str(error).splitlines()[0]
+
+
+def prune(folder: Path, config: SaveConfig, metric: str, maximize: bool, end_of_epoch: bool) -> None:
+    """Remove checkpoints beyond what ``--keep-*`` keeps.
+
+    Args:
+        folder: the run's folder.
+        config: how many to keep.
+        metric: name of the best checkpoints' metric.
+        maximize: whether larger is better.
+        end_of_epoch: whether the checkpoint just written is an epoch's.
+    """
+    if config.keep_updates > 0 and not end_of_epoch:
+        _keep(folder, r"checkpoint_\d+_(\d+)\.pt", config.keep_updates)
+    if config.keep_epochs >= 0:
+        _keep(folder, r"checkpoint(\d+)\.pt", config.keep_epochs)
+    if config.keep_best > 0:
+        pattern = rf"checkpoint\.best_{re.escape(metric)}_(-?\d+\.?\d*)\.pt"
+        _keep(folder, pattern, config.keep_best, largest=maximize)
+
+
+def _keep(folder: Path, pattern: str, count: int, largest: bool = True) -> None:
+    found = [(match, path) for path in folder.iterdir() if (match := re.fullmatch(pattern, path.name))]
+    found.sort(key=lambda item: float(item[0].group(1)), reverse=largest)
+    for _, path in found[count:]:
+        path.unlink(missing_ok=True)

@@ -1,0 +1,144 @@
+"""Devices, precision and processes: a thin layer over Lightning Fabric."""
+
+from __future__ import annotations
+
+import os
+from argparse import Namespace
+from contextlib import AbstractContextManager
+from typing import Any, cast
+
+import torch
+from lightning_fabric import Fabric
+from lightning_fabric.plugins import MixedPrecision, Precision
+from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
+from torch import Tensor, nn
+
+from moleblend_plugin.errors import MoleblendError
+
+
+def _precision(args: Namespace) -> Precision:
+    if args.fp16:
+        scaler = torch.amp.GradScaler(
+            "cuda", init_scale=args.fp16_init_scale, growth_interval=args.fp16_scale_window or 2**14
+        )
+        return MixedPrecision("16-mixed", device="cuda", scaler=scaler)
+    if args.bf16:
+        return MixedPrecision("bf16-mixed", device="cpu" if _on_cpu(args) else "cuda")
+    return Precision()
+
+
+def _on_cpu(args: Namespace) -> bool:
+    return bool(args.cpu) or not torch.cuda.is_available()
+
+
+def build_fabric(args: Namespace) -> Fabric:
+    """Fabric for the devices, processes and precision of the options.
+
+    Several processes are started here, or were started by torchrun, whose numbers then count.
+
+    Raises:
+        MoleblendError: more processes than GPUs.
+    """
+    cpu = _on_cpu(args)
+    accelerator = "cpu" if cpu else "cuda"
+    world = args.distributed_world_size
+    launched = "LOCAL_WORLD_SIZE" in os.environ
+    local = int(os.environ["LOCAL_WORLD_SIZE"]) if launched else world
+    if not cpu and local > torch.cuda.device_count():
+        raise MoleblendError(
+            f"--distributed-world-size {local} is more than the {torch.cuda.device_count()} GPUs here: "
+            "give fewer, or start on several nodes with torchrun"
+        )
+    if launched:
+        args.distributed_world_size = world = int(os.environ["WORLD_SIZE"])
+    precision = _precision(args)
+    if world == 1:
+        device = torch.device("cpu" if cpu else "cuda:0")
+        return Fabric(
+            accelerator=accelerator, devices=1, strategy=SingleDeviceStrategy(device, precision=precision)
+        )
+    strategy = DDPStrategy(
+        precision=precision,
+        process_group_backend="gloo" if cpu else args.distributed_backend,
+        start_method="popen" if launched else "spawn",
+        find_unused_parameters=args.find_unused_parameters,
+        bucket_cap_mb=args.bucket_cap_mb,
+        broadcast_buffers=False,  # processes validate different numbers of batches
+    )
+    return Fabric(accelerator=accelerator, devices=local, num_nodes=world // local, strategy=strategy)
+
+
+class Engine:
+    """What the trainer asks of Fabric.
+
+    Args:
+        fabric: launched.
+    """
+
+    def __init__(self, fabric: Fabric) -> None:
+        self.fabric = fabric
+        self.precision = fabric.strategy.precision
+
+    @property
+    def world_size(self) -> int:
+        """Number of processes."""
+        return int(self.fabric.world_size)
+
+    @property
+    def rank(self) -> int:
+        """Number of this process."""
+        return int(self.fabric.global_rank)
+
+    @property
+    def is_first(self) -> bool:
+        """Whether this process logs and saves."""
+        return self.rank == 0
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler | None:
+        """Loss scaler of a float16 run."""
+        return cast("torch.amp.GradScaler | None", getattr(self.precision, "scaler", None))
+
+    def to_device(self, sample: Any) -> Any:  # noqa: ANN401  any nesting of tensors
+        """A batch on this process's device."""
+        return self.fabric.to_device(sample)
+
+    def accumulate(self, model: nn.Module, more_follow: bool) -> AbstractContextManager[Any]:
+        """Block in which gradients are not exchanged yet, if ``more_follow``."""
+        return cast("AbstractContextManager[Any]", self.fabric.no_backward_sync(model, enabled=more_follow))
+
+    def backward(self, loss: Tensor) -> None:
+        """Backward with loss scaling and exchange of gradients where needed."""
+        self.fabric.backward(loss)
+
+    def unscale(self, optimizer: torch.optim.Optimizer) -> None:
+        """Take the loss scale out of the gradients."""
+        self.precision.unscale_gradients(optimizer)
+
+    def average_gradients(self, module: nn.Module) -> None:
+        """Exchange gradients of a module that is not wrapped, as the wrapper would."""
+        if self.world_size > 1:
+            for parameter in module.parameters():
+                if parameter.grad is not None:
+                    parameter.grad.copy_(self.fabric.all_reduce(parameter.grad, reduce_op="mean"))
+
+    def sum(self, values: list[float]) -> list[float]:
+        """Element by element sum over processes."""
+        if self.world_size == 1:
+            return values
+        total = self.fabric.all_reduce(
+            torch.tensor(values, dtype=torch.float64, device=self.fabric.device), reduce_op="sum"
+        )
+        return cast("list[float]", total.tolist())
+
+    def gather(self, value: Any) -> list[Any]:  # noqa: ANN401  anything that pickles
+        """The value of every process, in order of rank."""
+        if self.world_size == 1:
+            return [value]
+        gathered: list[Any] = [None] * self.world_size
+        torch.distributed.all_gather_object(gathered, value)
+        return gathered
+
+    def barrier(self) -> None:
+        """Wait for all processes."""
+        self.fabric.barrier()

@@ -1,0 +1,72 @@
+"""The live line of a terminal: updates, molecules per second, every loss term, time left."""
+
+from __future__ import annotations
+
+import sys
+import time
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from moleblend_plugin.host.embedded.meters import TimeMeter
+from moleblend_plugin.host.embedded.metrics import MetersDict
+
+REFRESH_SECONDS = 0.2
+
+_OWN = frozenset(
+    {"bsz", "ups", "lr", "gnorm", "clip", "num_updates", "train_wall", "wall", "loss_scale", "sample_size"}
+)
+"""Values of the trainer; all others are the loss's terms."""
+
+
+def terms_text(meters: MetersDict) -> str:
+    """The loss's terms of an aggregation: ``loss 3.21  spd_loss 1.02``."""
+    values = {key: value for key, value in meters.get_smoothed_values().items() if key not in _OWN}
+    return "  ".join(f"{key} {value:.4g}" for key, value in values.items() if value is not None)
+
+
+def molecules_per_second(meters: MetersDict) -> float:
+    """Samples per update times updates per second, 0 before the second update."""
+    ups = meters.get("ups")
+    if "bsz" not in meters or not isinstance(ups, TimeMeter):
+        return 0.0
+    return float(meters.get_smoothed_value("bsz", rounded=False) or 0) * float(ups.avg)
+
+
+class LiveLine:
+    """A line that moves with the updates; log lines are printed above it.
+
+    Args:
+        total: updates of the whole run, 0 where no end is known.
+    """
+
+    def __init__(self, total: int) -> None:
+        self.progress = Progress(
+            TextColumn("update"),
+            MofNCompleteColumn(),
+            BarColumn(bar_width=20),
+            TextColumn("{task.fields[rate]} molecules/s"),
+            TextColumn("{task.fields[terms]}"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            redirect_stdout=sys.stdout.isatty(),
+            redirect_stderr=False,
+        )
+        self.bar = self.progress.add_task("train", total=total or None, rate="-", terms="")
+        self._shown_at = 0.0
+        self.progress.start()
+
+    def show(self, num_updates: int, meters: MetersDict) -> None:
+        """Show the number of updates and the values of an aggregation, a few times per second at most."""
+        now = time.monotonic()
+        if now - self._shown_at < REFRESH_SECONDS:
+            return
+        self._shown_at = now
+        rate = molecules_per_second(meters)
+        self.progress.update(
+            self.bar, completed=num_updates, rate=f"{rate:.0f}" if rate else "-", terms=terms_text(meters)
+        )
+
+    def stop(self) -> None:
+        """Leave the line as it is."""
+        self.progress.stop()

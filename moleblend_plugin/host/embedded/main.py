@@ -1,0 +1,101 @@
+"""``moleblend-train``: train the plugin's tasks where Uni-Core is not installed."""
+
+from __future__ import annotations
+
+import sys
+import time
+from argparse import Namespace
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import detect
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+FAILED = 2
+INTERRUPTED = 130
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run a training command.
+
+    Args:
+        argv: its arguments, those of the process by default.
+
+    Returns:
+        0 after training, 2 for something the user can fix (told in one line), 130 after an interruption.
+    """
+    from torch.multiprocessing.spawn import ProcessExitedException
+
+    try:
+        if detect.requested_host() == "unicore":
+            raise MoleblendError(
+                "MOLEBLEND_HOST=unicore contradicts moleblend-train: unset it, or run unicore-train"
+            )
+        detect.take_charge("embedded")
+        _train(list(sys.argv[1:] if argv is None else argv))
+    except MoleblendError as error:
+        return _fail(error)
+    except KeyboardInterrupt:
+        sys.stderr.write("interrupted: go on with the same command from the last checkpoint\n")
+        return INTERRUPTED
+    except ProcessExitedException as error:  # a process of several has told why
+        return error.exit_code or 1
+    except SystemExit as leaving:  # --help, or a process started by another
+        return int(leaving.code or 0)
+    return 0
+
+
+def _fail(error: MoleblendError) -> int:
+    sys.stderr.write(f"error: {error}\n")
+    return FAILED
+
+
+def _train(argv: list[str]) -> None:
+    from moleblend_plugin.host.embedded.engine import build_fabric
+    from moleblend_plugin.host.embedded.options import parse_options
+
+    args = parse_options(argv)
+    build_fabric(args).launch(train_process, args)
+
+
+def train_process(fabric: Fabric, args: Namespace) -> None:
+    """Train in one process; with several, each of them runs this.
+
+    Raises:
+        MoleblendError: something the user gave does not work (one process).
+        SystemExit: the same, told already (several processes).
+    """
+    try:
+        _train_here(fabric, args)
+    except MoleblendError as error:
+        if fabric.world_size == 1:
+            raise
+        # The first process tells; where only another one failed, it does so a moment later.
+        if fabric.global_rank > 0:
+            time.sleep(2)
+        raise SystemExit(_fail(error)) from error
+
+
+def _train_here(fabric: Fabric, args: Namespace) -> None:
+    from moleblend_plugin.host.embedded.engine import Engine
+    from moleblend_plugin.host.embedded.logs import start_logging
+    from moleblend_plugin.host.embedded.plugins import import_plugins
+    from moleblend_plugin.host.embedded.session import build_session
+    from moleblend_plugin.host.embedded.train_loop import train
+
+    detect.take_charge("embedded")
+    import_plugins(args.user_dir)
+    engine = Engine(fabric)
+    start_logging(engine.is_first)
+    session = build_session(args, engine)
+    try:
+        train(session)
+    finally:
+        session.report.close()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,132 @@
+"""A whole plugin in one file, for tests of the trainer: learn y = sum(x) from noisy vectors.
+
+``data`` is the number of training samples; half as many validate. Item noise follows from (seed, epoch, index).
+"""
+
+import numpy as np
+import torch
+from torch import nn
+
+from moleblend_plugin.host import (
+    BaseDataset,
+    BaseLoss,
+    BaseModel,
+    BaseTask,
+    log_derived,
+    log_scalar,
+    register_loss,
+    register_model,
+    register_model_architecture,
+    register_task,
+)
+
+FEATURES = 6
+
+
+class ToyDataset(BaseDataset):
+    def __init__(self, count, args, offset=0):
+        super().__init__()
+        self.count, self.args, self.offset, self.epoch = count, args, offset, 1
+
+    def __len__(self):
+        return self.count
+
+    def set_epoch(self, epoch):
+        self.epoch = epoch
+
+    @property
+    def can_reuse_epoch_itr_across_epochs(self):
+        return not self.args.toy_reorder
+
+    def ordered_indices(self):
+        if not self.args.toy_reorder:
+            return super().ordered_indices()
+        return np.random.default_rng((self.args.seed, self.epoch)).permutation(self.count).astype(np.int64)
+
+    def __getitem__(self, index):
+        index = int(index)
+        clean = np.random.default_rng((7, index + self.offset)).normal(size=FEATURES)
+        noise = np.random.default_rng((self.args.seed, self.epoch, index)).normal(size=FEATURES)
+        if index == self.args.toy_nan_index:
+            clean[0] = np.nan
+        return {"x": clean + 0.1 * noise, "y": clean.sum(), "index": index}
+
+    def collater(self, samples):
+        if not samples:
+            return {}
+        x = torch.tensor(np.stack([sample["x"] for sample in samples]), dtype=torch.float32)
+        y = torch.tensor([sample["y"] for sample in samples], dtype=torch.float32)
+        index = torch.tensor([sample["index"] for sample in samples])
+        return {"net_input": {"x": x}, "target": {"y": y}, "index": index}
+
+
+@register_task("toy")
+class ToyTask(BaseTask):
+    @classmethod
+    def add_args(cls, parser):
+        parser.add_argument("data", type=int, help="number of training samples")
+        parser.add_argument("--toy-reorder", action="store_true")
+        parser.add_argument("--toy-nan-index", type=int, default=-1)
+
+    def load_dataset(self, split, combine=False, **kwargs):
+        count = self.args.data if split == "train" else self.args.data // 2
+        self.datasets[split] = ToyDataset(count, self.args, 0 if split == "train" else 100_000)
+
+
+@register_model("toy_mlp")
+class ToyModel(BaseModel):
+    def __init__(self, width, dropout):
+        super().__init__()
+        self.inside = nn.Linear(FEATURES, width)
+        self.norm = nn.LayerNorm(width)
+        self.dropout = nn.Dropout(dropout)
+        self.outside = nn.Linear(width, 1)
+        self.updates_heard = 0
+
+    @classmethod
+    def add_args(cls, parser):
+        parser.add_argument("--toy-width", type=int, help="neurons")
+        parser.add_argument("--toy-dropout", type=float, help="share of neurons")
+
+    @classmethod
+    def build_model(cls, args, task):
+        return cls(args.toy_width, args.toy_dropout)
+
+    def forward(self, x):
+        hidden = self.dropout(torch.tanh(self.norm(self.inside(x))))
+        return self.outside(hidden).squeeze(-1)
+
+
+@register_model_architecture("toy_mlp", "toy_small")
+def toy_small(args):
+    args.toy_width = getattr(args, "toy_width", 8)
+    args.toy_dropout = getattr(args, "toy_dropout", 0.0)
+
+
+@register_loss("toy_mse")
+class ToyLoss(BaseLoss):
+    def __init__(self, task, toy_scale):
+        super().__init__(task)
+        self.scale = toy_scale
+
+    @classmethod
+    def add_args(cls, parser):
+        parser.add_argument("--toy-scale", type=float, default=1.0)
+
+    def forward(self, model, sample, reduce=True):
+        error = model(**sample["net_input"]) - sample["target"]["y"]
+        loss = self.scale * error.square().sum()
+        size = len(error)
+        absolute = error.detach().abs().sum()
+        return loss, size, {"loss": loss.detach(), "abs": absolute, "bsz": size, "sample_size": size}
+
+    @staticmethod
+    def reduce_metrics(logging_outputs, split="train"):
+        size = sum(output["sample_size"] for output in logging_outputs)
+        for key in ("loss", "abs"):
+            log_scalar(key, sum(output[key] for output in logging_outputs) / size, size, round=4)
+        log_derived("rmse", lambda meters: float(meters["loss"].avg) ** 0.5)
+
+    @staticmethod
+    def logging_outputs_can_be_summed(is_train):
+        return True
