@@ -47,19 +47,24 @@ class PretrainLossConfig:
     log_term_gnorm: bool = False
 
     def __post_init__(self) -> None:
-        weights = {
-            "--spd-weight": self.spd_weight,
-            "--edge-weight": self.edge_weight,
-            "--distance-weight": self.distance_weight,
-            "--denoise-weight": self.denoise_weight,
-        }
-        for flag, weight in weights.items():
+        for name, weight in self.weights.items():
             if not (math.isfinite(weight) and weight >= 0):
-                raise MoleblendError(f"{flag} {weight:g}: give a weight of 0 or more")
-        if not any(weights.values()):
-            raise MoleblendError(f"all loss weights are 0; give one of {', '.join(weights)} a value above 0")
+                raise MoleblendError(f"--{name}-weight {weight:g}: give a weight of 0 or more")
+        if not any(self.weights.values()):
+            raise MoleblendError("all loss weights are 0; give one of --spd-weight, ... a value above 0")
         if self.pairs not in ("all", "hidden"):
             raise MoleblendError(f"--pairs {self.pairs}: choose all or hidden")
+
+    @property
+    def weights(self) -> dict[str, float]:
+        """Weight per term; "distance" and "direction" share a slot, and a model has only one of them."""
+        return {
+            "spd": self.spd_weight,
+            "edge": self.edge_weight,
+            "distance": self.distance_weight,
+            "direction": self.distance_weight,
+            "denoise": self.denoise_weight,
+        }
 
 
 class PairPredictions(Protocol):
@@ -144,14 +149,7 @@ def pretrain_terms(
 
 def weigh(terms: Mapping[str, Term], config: PretrainLossConfig) -> Tensor:
     """The weighted sum: the logged total is the optimised total."""
-    weights = {
-        "spd": config.spd_weight,
-        "edge": config.edge_weight,
-        "distance": config.distance_weight,
-        "direction": config.distance_weight,
-        "denoise": config.denoise_weight,
-    }
-    parts = [weights[name] * term.loss for name, term in terms.items()]
+    parts = [config.weights[name] * term.loss for name, term in terms.items()]
     return sum(parts[1:], start=parts[0])
 
 

@@ -149,6 +149,7 @@ def infer_config(tensors: Mapping[str, Tensor]) -> ModelConfig:
         encoder_ffn_embed_dim=ffn,
         encoder_attention_heads=shape("molecule_attn_bias.spatial_pos_encoder.weight")[1],
         gaussian_kernels=shape("molecule_3d_bias.gbf.means.weight")[1],
+        pair_hidden_dim=shape("blend_spd_pred_head.transform_n2_head.row_head.weight")[0],
         pair_target="direction",
         denoise_form="published",
     )
