@@ -1,0 +1,106 @@
+"""Atoms and bonds of an RDKit molecule as OGB codes, and back to words.
+
+Legend: N heavy atoms, M bonds between them. Codes are OGB's own (0-based), the value lists are
+``vocab.ATOM_FEATURES`` and ``vocab.BOND_FEATURES``.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import numpy as np
+from rdkit import Chem
+
+from moleblend_plugin.schema import UInt8Array, UInt16Array
+from moleblend_plugin.vocab import ATOM_FEATURES, BOND_FEATURES
+
+_NUMBER, _CHIRALITY, _DEGREE, _CHARGE, _HYDROGENS, _RADICALS, _HYBRIDISATION, _AROMATIC, _RING = ATOM_FEATURES
+_TYPE, _STEREO, _CONJUGATED = BOND_FEATURES
+
+
+def _codes_of(feature: object, names: dict[str, object]) -> dict[object, int]:
+    """RDKit enumeration value -> code of its name, so that the loops over atoms build no strings."""
+    return {value: feature.encode(name) for name, value in names.items()}  # type: ignore[attr-defined]
+
+
+_CHIRALITY_CODES: Final = _codes_of(_CHIRALITY, Chem.ChiralType.names)
+_HYBRIDISATION_CODES: Final = _codes_of(_HYBRIDISATION, Chem.HybridizationType.names)
+_TYPE_CODES: Final = _codes_of(_TYPE, Chem.BondType.names)
+
+# OGB knows no axial (atropisomer) stereo and fails on it; such a bond is a single bond without stereo here.
+_STEREO_CODES: Final = {
+    value: _STEREO.encode(name if name in _STEREO.values else "STEREONONE")  # type: ignore[arg-type]
+    for name, value in Chem.BondStereo.names.items()
+}
+
+
+class Codes(NamedTuple):
+    """What a molecule's graph becomes: ``atom_codes`` [N, 9], ``bonds`` [M, 2], ``bond_codes`` [M, 3]."""
+
+    atom_codes: UInt8Array
+    bonds: UInt16Array
+    bond_codes: UInt8Array
+
+
+def encode_molecule(mol: Chem.Mol) -> Codes:
+    """Codes of every atom and bond of ``mol``, in RDKit's order.
+
+    Hydrogens that are atoms of ``mol`` get rows as any other; :func:`heavy_atoms` removes them before.
+    """
+    atoms = [encode_atom(atom) for atom in mol.GetAtoms()]
+    ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
+    bonds = [encode_bond(bond) for bond in mol.GetBonds()]
+    return Codes(
+        atom_codes=np.array(atoms, np.uint8).reshape(-1, len(ATOM_FEATURES)),
+        bonds=np.array(ends, np.uint16).reshape(-1, 2),
+        bond_codes=np.array(bonds, np.uint8).reshape(-1, len(BOND_FEATURES)),
+    )
+
+
+def encode_atom(atom: Chem.Atom) -> tuple[int, ...]:
+    """The nine OGB codes of ``atom``. Degree and hydrogens count implicit hydrogens too."""
+    return (
+        _NUMBER.encode(atom.GetAtomicNum()),  # type: ignore[arg-type]
+        _CHIRALITY_CODES[atom.GetChiralTag()],
+        _DEGREE.encode(atom.GetTotalDegree()),  # type: ignore[arg-type]
+        _CHARGE.encode(atom.GetFormalCharge()),  # type: ignore[arg-type]
+        _HYDROGENS.encode(atom.GetTotalNumHs()),  # type: ignore[arg-type]
+        _RADICALS.encode(atom.GetNumRadicalElectrons()),  # type: ignore[arg-type]
+        _HYBRIDISATION_CODES[atom.GetHybridization()],
+        int(atom.GetIsAromatic()),
+        int(atom.IsInRing()),
+    )
+
+
+def encode_bond(bond: Chem.Bond) -> tuple[int, int, int]:
+    """The three OGB codes of ``bond``: type, stereo, conjugated."""
+    return (
+        _TYPE_CODES[bond.GetBondType()],
+        _STEREO_CODES[bond.GetStereo()],
+        int(bond.GetIsConjugated()),
+    )
+
+
+def heavy_atoms(mol: Chem.Mol) -> Chem.Mol:
+    """``mol`` without any hydrogen atom; coordinates, chirality and hydrogen counts follow.
+
+    Stricter than ``Chem.RemoveHs``, which keeps isotopes, hydrides, bridging and lone hydrogens: a
+    hydrogen with a heavy neighbour is counted by that neighbour's "n_hydrogens" code, as if it had
+    been implicit; one without is dropped (``[H][H]`` becomes a molecule of no atoms).
+
+    Raises:
+        ValueError: the molecule makes no sense without its hydrogens (RDKit's sanitisation says why).
+    """
+    bare = Chem.RemoveAllHs(mol)
+    left = [atom.GetIdx() for atom in bare.GetAtoms() if atom.GetAtomicNum() == 1]
+    if left:
+        editable = Chem.RWMol(bare)
+        for index in reversed(left):
+            editable.RemoveAtom(index)
+        bare = editable.GetMol()
+        Chem.SanitizeMol(bare)
+    return bare
+
+
+ELEMENT_SYMBOLS: Final = tuple(Chem.GetPeriodicTable().GetElementSymbol(number) for number in range(1, 119))
+"""Symbols of the elements 1 to 118, for words: ``ELEMENT_SYMBOLS[code]`` of the first atom code."""

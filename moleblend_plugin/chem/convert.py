@@ -1,0 +1,156 @@
+"""One input row -> a record or a rejection: a pure function, so that any process may run it.
+
+Legend: N heavy atoms.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from rdkit import Chem, rdBase
+
+from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
+from moleblend_plugin.chem.conformers import ConformerConfig, Conformers, make_conformers
+from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.schema import Float32Array, MoleculeRecord, Rejection
+
+MOST_ATOMS: Final = 65535
+"""Heavy atoms that a record can number (its bonds are uint16)."""
+
+_CLOSEST_ANGSTROM: Final = 0.1
+"""Heavy atoms nearer than this are no geometry but a writer's placeholder (all zeros, copies)."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConversionConfig:
+    """How rows become records.
+
+    Attributes:
+        conformers: how conformers are made for rows without 3D; ``None`` leaves those rows 2D.
+        source_coords: whether 3D coordinates of the source are kept; if not, its rows count as 2D.
+    """
+
+    conformers: ConformerConfig | None = None
+    source_coords: bool = True
+
+
+class Unusable(ValueError):
+    """Why a row is no molecule: ``kind`` or ``kind: detail`` (reports count by kind)."""
+
+
+def convert(row: RawRow, config: ConversionConfig) -> MoleculeRecord | Rejection:
+    """Record of ``row``, or the reason why there is none. Never raises for a bad row."""
+    with rdBase.BlockLogs():  # RDKit's warnings go to stderr otherwise; the reason is kept here instead
+        try:
+            return _record(row, config)
+        except Unusable as error:
+            reason = str(error)
+        except (ValueError, RuntimeError) as error:  # RDKit's own exceptions are one of the two
+            reason = f"RDKit fails: {_one_line(error)}"
+    return Rejection(row.source, row.row, row.shown, reason)
+
+
+def _record(row: RawRow, config: ConversionConfig) -> MoleculeRecord:
+    parsed = _from_smiles(row.text) if row.kind == "smiles" else _from_molblock(row.text)
+    mol = heavy_atoms(parsed)
+    if mol.GetNumAtoms() == 0:
+        raise Unusable("no heavy atoms")
+    if mol.GetNumAtoms() > MOST_ATOMS:
+        raise Unusable(f"more than {MOST_ATOMS} heavy atoms")
+    smiles: str = Chem.MolToSmiles(Chem.RemoveHs(parsed))  # keeps isotopes of hydrogen: identity, not codes
+    codes = encode_molecule(mol)
+    coords, coords_from = _geometry(mol, smiles, parsed, config)
+    return MoleculeRecord(
+        source=row.source,
+        row=row.row,
+        smiles=smiles,
+        atom_codes=codes.atom_codes,
+        bonds=codes.bonds,
+        bond_codes=codes.bond_codes,
+        coords=coords,
+        coords_from=coords_from,
+        targets=np.array(row.targets, np.float64),
+    )
+
+
+def _geometry(mol: Chem.Mol, smiles: str, parsed: Chem.Mol, config: ConversionConfig) -> Conformers:
+    why_not = "no coordinates in the source"
+    if config.source_coords and parsed.GetNumConformers():
+        why_not = _no_geometry(parsed)
+        if not why_not:
+            return Conformers(_source_coords(mol), "source")
+    if config.conformers is None:
+        return Conformers(None, f"{why_not}, none wanted")
+    mol.RemoveAllConformers()
+    try:
+        return make_conformers(mol, smiles, config.conformers)
+    except (ValueError, RuntimeError) as error:  # RDKit's own; the 2D side of the molecule is sound
+        return Conformers(None, f"embedding fails: {_one_line(error)}")
+
+
+def _source_coords(mol: Chem.Mol) -> Float32Array:
+    return np.asarray(mol.GetConformer().GetPositions(), np.float32)[None]
+
+
+def _no_geometry(parsed: Chem.Mol) -> str:
+    """Why the source's coordinates are not 3D; "" where they are."""
+    conformer = parsed.GetConformer()
+    places = conformer.GetPositions()  # [A, 3]
+    if not np.isfinite(places).all():
+        return "source coordinates are no numbers"
+    if not conformer.Is3D():
+        return "source is 2D"
+    # A flat "3D" record may be benzene or a drawing with a wrong flag. Four neighbours are never flat.
+    if not places[:, 2].any() and any(atom.GetDegree() > 3 for atom in parsed.GetAtoms()):
+        return "source is 2D"
+    heavy = places[[atom.GetAtomicNum() != 1 for atom in parsed.GetAtoms()]]
+    for index in range(1, len(heavy)):
+        if ((heavy[:index] - heavy[index]) ** 2).sum(1).min() < _CLOSEST_ANGSTROM**2:
+            return "source coordinates overlap"
+    return ""
+
+
+def _from_smiles(text: str) -> Chem.Mol:
+    if not text.strip():
+        raise Unusable("empty SMILES")
+    mol: Chem.Mol | None = Chem.MolFromSmiles(text)
+    if mol is None:
+        raise Unusable(_smiles_problem(text))
+    return mol
+
+
+def _smiles_problem(text: str) -> str:
+    """What is wrong with a SMILES that RDKit refuses."""
+    graph: Chem.Mol | None = Chem.MolFromSmiles(text, sanitize=False)
+    if graph is None:
+        return "SMILES syntax"
+    return _graph_problem(graph)
+
+
+def _graph_problem(graph: Chem.Mol) -> str:
+    problems = Chem.DetectChemistryProblems(graph)
+    if not problems:
+        return "RDKit refuses the molecule"
+    kind = {
+        "AtomValenceException": "impossible valence",
+        "KekulizeException": "aromaticity without Kekule form",
+        "AtomKekulizeException": "aromaticity without Kekule form",
+    }.get(problems[0].GetType(), "RDKit refuses the molecule")
+    return f"{kind}: {_one_line(problems[0].Message())}"
+
+
+def _from_molblock(text: str) -> Chem.Mol:
+    """Molecule with its hydrogens; stereo from the geometry where it is 3D, from wedges where it is 2D."""
+    mol: Chem.Mol | None = Chem.MolFromMolBlock(text, sanitize=True, removeHs=False)
+    if mol is None:
+        graph: Chem.Mol | None = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False)
+        raise Unusable("unreadable mol block" if graph is None else _graph_problem(graph))
+    if mol.GetNumConformers() and mol.GetConformer().Is3D():
+        Chem.AssignStereochemistryFrom3D(mol)
+    return mol
+
+
+def _one_line(problem: object) -> str:
+    return " ".join(str(problem).split())
