@@ -1,4 +1,4 @@
-"""The converter of examples/10_pretrain_qm9: every fact of the arrays arrives in RDKit's molecules."""
+"""examples/10_pretrain_qm9/take.py: the molecules it takes keep their atoms, bonds and names."""
 
 import subprocess
 import sys
@@ -6,66 +6,63 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from rdkit import Chem
 
-SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "10_pretrain_qm9" / "npz_to_sdf.py"
+SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "10_pretrain_qm9" / "take.py"
 
+# Water, cyanide, methanal, cyanide: elements, charges, bonds with Kekule order.
 WATER = ([8, 1, 1], [0, 0, 0], [(0, 1, 1), (0, 2, 1)])
 CYANIDE = ([6, 7], [-1, 0], [(0, 1, 3)])
-FORMALDEHYDE = ([6, 8, 1, 1], [0, 0, 0, 0], [(0, 1, 2), (0, 2, 1), (0, 3, 1)])
+METHANAL = ([6, 8, 1, 1], [0, 0, 0, 0], [(0, 1, 2), (0, 2, 1), (0, 3, 1)])
 
 
-def write_npz(
-    path: Path, molecules: list[tuple[list[int], list[int], list[tuple[int, int, int]]]]
-) -> np.ndarray:
-    """The layout of the QM9 geometry file, gdb_index from 11; returns the coordinates of all atoms."""
-    elements, charges, bonds = zip(*molecules, strict=True)
-    coords = np.random.default_rng(1).uniform(-4, 4, (sum(map(len, elements)), 3)).round(4).astype(np.float32)
+@pytest.fixture
+def npz(tmp_path: Path) -> Path:
+    """A geometry file whose coordinates number the atoms."""
+    elements, charges, bonds = zip(WATER, CYANIDE, METHANAL, CYANIDE, strict=True)
+    path = tmp_path / "in.npz"
     np.savez(
         path,
-        gdb_index=np.arange(len(molecules)) + 11,
+        gdb_index=[11, 12, 13, 14],
         n_atoms=[len(part) for part in elements],
         n_bonds=[len(part) for part in bonds],
         atomic_number=np.concatenate(elements),
         formal_charge=np.concatenate(charges),
-        pos_angstrom=coords,
+        pos_angstrom=np.repeat(np.arange(11, dtype=np.float32)[:, None], 3, axis=1),
         bonds_i_j_order=np.concatenate(bonds),
     )
-    return coords
+    return path
 
 
-def convert(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, SCRIPT, *arguments], capture_output=True, text=True)
+def take(npz: Path, count: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, SCRIPT, npz, count, npz.with_name("out.npz")]
+    return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_elements_bonds_charges_and_coordinates_arrive(tmp_path):
-    coords = write_npz(tmp_path / "in.npz", [WATER, CYANIDE, FORMALDEHYDE])
-    done = convert(tmp_path / "in.npz", tmp_path / "out.sdf")
-    assert done.returncode == 0, done.stderr
-    molecules = list(Chem.SDMolSupplier(str(tmp_path / "out.sdf"), removeHs=False))
-    assert [Chem.MolToSmiles(Chem.RemoveHs(m)) for m in molecules] == ["O", "[C-]#N", "C=O"]
-    assert [m.GetProp("_Name") for m in molecules] == ["gdb 11", "gdb 12", "gdb 13"]
-    assert all(m.GetConformer().Is3D() for m in molecules)
-    read = np.concatenate([m.GetConformer().GetPositions() for m in molecules])
-    np.testing.assert_allclose(read, coords, atol=1e-4)
+def test_the_molecules_are_spread_and_whole(npz):
+    assert take(npz, "2").stdout.startswith("2 of 4 molecules")
+    with np.load(npz.with_name("out.npz"), allow_pickle=False) as out:
+        assert out["gdb_index"].tolist() == [11, 13]
+        assert out["n_atoms"].tolist() == [3, 4]
+        assert out["atomic_number"].tolist() == WATER[0] + METHANAL[0]
+        assert out["bonds_i_j_order"].tolist() == [list(bond) for bond in WATER[2] + METHANAL[2]]
+        assert out["pos_angstrom"][:, 0].tolist() == [0, 1, 2, 5, 6, 7, 8]
 
 
-def test_a_count_is_spread_over_the_file(tmp_path):
-    write_npz(tmp_path / "in.npz", [WATER, CYANIDE, FORMALDEHYDE, CYANIDE])
-    assert convert(tmp_path / "in.npz", tmp_path / "out.sdf", "--count", "2").stdout.startswith("2 molecules")
-    names = [m.GetProp("_Name") for m in Chem.SDMolSupplier(str(tmp_path / "out.sdf"))]
-    assert names == ["gdb 11", "gdb 13"]
+def test_all_of_them_may_be_taken(npz):
+    assert take(npz, "4").returncode == 0
+    with np.load(npz) as before, np.load(npz.with_name("out.npz")) as after:
+        assert all(np.array_equal(before[name], after[name]) for name in before.files)
 
 
-@pytest.mark.parametrize(("count", "message"), [("0", "--count 0"), ("5", "--count 5")])
-def test_an_impossible_count_is_refused(tmp_path, count, message):
-    write_npz(tmp_path / "in.npz", [WATER])
-    done = convert(tmp_path / "in.npz", tmp_path / "out.sdf", "--count", count)
+@pytest.mark.parametrize("count", ["0", "5"])
+def test_an_impossible_count_is_refused(npz, count):
+    done = take(npz, count)
     assert done.returncode == 2
-    assert message in done.stderr
+    assert f"holds 4 molecules, not {count}; give 1 to 4" in done.stderr
+    assert not npz.with_name("out.npz").exists()
 
 
 def test_a_missing_file_is_named(tmp_path):
-    done = convert(tmp_path / "no.npz", tmp_path / "out.sdf")
+    done = take(tmp_path / "no.npz", "1")
     assert done.returncode == 2
     assert "no.npz does not exist" in done.stderr

@@ -19,10 +19,10 @@ TRAINING_TEXTS = ("README.md", "examples/00_demo/run.sh", "examples/10_pretrain_
 
 
 def training_command(text: str) -> list[str]:
-    """The arguments of the one unicore-train command in a text; shell variables become a number."""
+    """The arguments of the one unicore-train command in a text; shell variables become a number that fits all."""
     commands = re.findall(r"unicore-train ((?:[^\n]*\\\n)*[^\n]*--[^\n]*)", text)
     assert len(commands) == 1
-    return shlex.split(re.sub(r"\$\{?\w+\}?", "7", commands[0].replace("\\\n", " ")))
+    return shlex.split(re.sub(r"\$\{?\w+\}?", "1000", commands[0].replace("\\\n", " ")))
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -45,8 +45,12 @@ def moleblend(*arguments: str) -> subprocess.CompletedProcess[str]:
 def test_documented_training_commands_parse(name):
     arguments = training_command((ROOT / name).read_text(encoding="utf-8"))
     assert arguments[1:3] == ["--user-dir", "moleblend_plugin"]
-    code = "import sys; from moleblend_plugin.host.embedded.main import parse_args as parse"
-    done = run(sys.executable, "-c", f"{code}; print(parse(sys.argv[1:]).arch)", *arguments)
+    code = (
+        "import sys; from moleblend_plugin.host import detect; detect.take_charge('embedded'); "
+        "from moleblend_plugin.host.embedded.options import parse_options; "
+        "print(parse_options(sys.argv[1:]).arch)"
+    )
+    done = run(sys.executable, "-c", code, *arguments)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == arguments[arguments.index("--arch") + 1]
 

@@ -18,14 +18,16 @@ THREADS=$(getconf _NPROCESSORS_ONLN)
 step() { printf '\n== %s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 
-step "1/4  ${COUNT:-all} molecules with their DFT geometry as SDF"
+step "1/4  ${COUNT:-all} molecules with their DFT geometry"
 rm -rf "$OUT" # an example starts from nothing; a run that finds a checkpoint would continue it
 mkdir -p "$OUT"
-run python examples/10_pretrain_qm9/npz_to_sdf.py "$QM9" "$OUT/qm9.sdf" ${COUNT:+--count "$COUNT"}
+if [ -n "$COUNT" ]; then
+  run python examples/10_pretrain_qm9/take.py "$QM9" "$COUNT" "$OUT/qm9.npz"
+  QM9=$OUT/qm9.npz
+fi
 
 step "2/4  build a store, split 8:1:1; the geometry of the file is kept, so no conformers are made"
-run moleblend build "$OUT/qm9.sdf" --out "$OUT/store" --conformers none --split random --workers "$THREADS"
-rm "$OUT/qm9.sdf"
+run moleblend build "$QM9" --out "$OUT/store" --conformers none --split random --workers "$THREADS"
 
 step "3/4  pretrain for $UPDATES updates"
 OMP_NUM_THREADS=$THREADS run unicore-train "$OUT/store" --user-dir moleblend_plugin \
