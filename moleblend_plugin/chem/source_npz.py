@@ -46,7 +46,9 @@ def read_npz(source: Source) -> Rows:
             raise missing_column(source, name, columns, "column")
     ends_of_atoms = np.cumsum(arrays["n_atoms"])
     ends_of_bonds = np.cumsum(arrays["n_bonds"])
-    for row in range(len(arrays["n_atoms"])):
+    count = len(arrays["n_atoms"])
+    for row in range(count):
+        source.rows_done = (row + 1) / count
         atoms = slice(int(ends_of_atoms[row] - arrays["n_atoms"][row]), int(ends_of_atoms[row]))
         bonds = slice(int(ends_of_bonds[row] - arrays["n_bonds"][row]), int(ends_of_bonds[row]))
         yield _row(source, row, arrays, atoms, bonds)

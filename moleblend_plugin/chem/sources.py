@@ -54,6 +54,7 @@ class Source:
 
     Attributes:
         n_bytes: size on disk.
+        rows_done: fraction of rows read, from readers that know the number of rows.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class Source:
         self.n_bytes = path.stat().st_size
         self._read = read
         self._raw: io.BufferedReader | None = None
+        self.rows_done: float | None = None
 
     def __iter__(self) -> Rows:
         return self._read(self)
@@ -82,9 +84,9 @@ class Source:
 
     @property
     def fraction_read(self) -> float:
-        """How far reading has come, 0 to 1, in bytes on disk (for progress bars)."""
-        if self._raw is None:
-            return 0.0
+        """How far reading has come, 0 to 1, by rows or bytes on disk (for progress bars)."""
+        if self.rows_done is not None or self._raw is None:
+            return self.rows_done or 0.0
         return 1.0 if self._raw.closed else self._raw.tell() / max(1, self.n_bytes)
 
     def sha256(self) -> str:

@@ -17,6 +17,7 @@ from moleblend_plugin import __version__
 from moleblend_plugin.data.record_codec import encode_record
 from moleblend_plugin.data.store_meta import META_KEY, N_ATOMS_KEY, StoreMeta, fingerprint, record_key
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import sync_folder
 from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord
 
 _FIRST_MAP_BYTES: Final = 1 << 26
@@ -111,7 +112,7 @@ class StoreWriter:
             self._env.sync(True)
             self._env.close()
             os.replace(self._temporary, self.path)
-            _sync_folder(self.path.parent)
+            sync_folder(self.path.parent)
         except (lmdb.Error, OSError) as error:
             raise self._refusal(error) from error
 
@@ -154,14 +155,3 @@ class StoreWriter:
             self._env.close()
         if self._temporary.parent.is_dir():
             self._temporary.unlink(missing_ok=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename itself survive a power cut (where folders can be synced: not on Windows)."""
-    if os.name != "posix":
-        return
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

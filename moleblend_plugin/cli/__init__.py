@@ -1,0 +1,1 @@
+"""The command line: `moleblend build`, `inspect`, `curves`, `import-official`."""

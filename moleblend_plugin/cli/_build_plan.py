@@ -1,0 +1,109 @@
+"""What a build is asked to do: the options as one frozen value, checked before any work."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from moleblend_plugin import __version__
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import SCHEMA_VERSION
+
+if TYPE_CHECKING:
+    from moleblend_plugin.chem.convert import ConversionConfig
+    from moleblend_plugin.chem.sources import Columns, Source
+
+SPLITS: Final = ("train", "valid", "test")
+_COLUMN: Final = "column:"
+
+
+@dataclass(frozen=True, slots=True)
+class BuildPlan:
+    """Everything about a build.
+
+    Attributes:
+        sources: the input files, open for reading.
+        out: folder for the stores and reports.
+        columns: what is read from the inputs.
+        conversion: how rows become records.
+        split: "none", "random", "scaffold" or "column:NAME".
+        sizes: fractions of train, valid and test (random and scaffold splits).
+        seed: seed of the random split and of conformers.
+        workers: processes that convert; 1 converts in this one.
+        strict: stop at the first rejected row.
+        limit: rows to read in all, or ``None``.
+        overwrite: whether a store in ``out`` may be replaced.
+    """
+
+    sources: tuple[Source, ...]
+    out: Path
+    columns: Columns
+    conversion: ConversionConfig
+    split: str = "none"
+    sizes: tuple[float, ...] = (0.8, 0.1, 0.1)
+    seed: int = 0
+    workers: int = 1
+    strict: bool = False
+    limit: int | None = None
+    overwrite: bool = False
+
+    def __post_init__(self) -> None:
+        if self.split not in ("none", "random", "scaffold") and not self.split_column:
+            raise MoleblendError(
+                f"--split {self.split!r} is unknown; use none, random, scaffold or column:NAME"
+            )
+        if len(self.sizes) != len(SPLITS) or any(not 0 <= size <= 1 for size in self.sizes):
+            raise MoleblendError(
+                f"--split-sizes needs three fractions from 0 to 1, such as 0.8,0.1,0.1; "
+                f"got {','.join(f'{size:g}' for size in self.sizes)}"
+            )
+        if not math.isclose(sum(self.sizes), 1.0, abs_tol=1e-6):
+            raise MoleblendError(f"--split-sizes sum to {sum(self.sizes):g}; make them sum to 1")
+        names = [source.name for source in self.sources]
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise MoleblendError(f"two inputs are named {twice}; row ids need different names: rename one")
+
+    @property
+    def split_column(self) -> str:
+        """Name of the column that holds the split, or ""."""
+        return self.split.removeprefix(_COLUMN) if self.split.startswith(_COLUMN) else ""
+
+    def settings(self) -> dict[str, Any]:
+        """What determines the stores' content, besides the inputs: plain values, for the fingerprint."""
+        from rdkit import rdBase
+
+        return {
+            "columns": asdict(self.columns) | {"targets": list(self.columns.targets)},
+            "conversion": asdict(self.conversion),
+            "split": self.split,
+            "split_sizes": list(self.sizes) if self.split in ("random", "scaffold") else None,
+            "seed": self.seed,
+            "limit": self.limit,
+            "schema_version": SCHEMA_VERSION,
+            "package_version": __version__,
+            "rdkit": rdBase.rdkitVersion,
+        }
+
+
+def parse_sizes(text: str) -> tuple[float, ...]:
+    """Fractions of ``--split-sizes``."""
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise MoleblendError(f"--split-sizes needs numbers such as 0.8,0.1,0.1; got {text!r}") from None
+
+
+def parse_conformers(text: str) -> int | None:
+    """Number of ``--conformers``; ``None`` for none."""
+    if text.strip().lower() == "none":
+        return None
+    try:
+        count = int(text)
+    except ValueError:
+        count = 0
+    if count < 1:
+        raise MoleblendError(f"--conformers needs a number from 1, or none; got {text!r}")
+    return count

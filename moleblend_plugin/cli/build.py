@@ -1,0 +1,163 @@
+"""``moleblend build``: files of molecules -> train, valid and test stores."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    from moleblend_plugin.cli._build_plan import BuildPlan
+    from moleblend_plugin.cli._build_run import Tally
+
+_COUNT_BYTES: Final = 16 << 20
+"""Inputs up to this size (16 MiB) are read through once to count rows for the progress bar."""
+
+
+def build(
+    inputs: Annotated[
+        list[Path], typer.Argument(help=".smi, .csv, .tsv, .sdf (each also .gz) or .npz files.")
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stores and reports.")],
+    smiles_column: Annotated[
+        str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")
+    ] = "",
+    target_columns: Annotated[
+        list[str] | None,
+        typer.Option(help="Columns (SDF: tags) of labels, separated by commas; empty cells are missing."),
+    ] = None,
+    conformers: Annotated[
+        str, typer.Option(help="Conformers for each molecule without 3D coordinates, or none.")
+    ] = "1",
+    split: Annotated[str, typer.Option(help="none, random, scaffold or column:NAME.")] = "none",
+    split_sizes: Annotated[str, typer.Option(help="Fractions of train, valid and test.")] = "0.8,0.1,0.1",
+    seed: Annotated[int, typer.Option(help="Seed of conformers and of the random split.")] = 0,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that convert [default: one per core].")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first rejected row.")] = False,
+    timeout: Annotated[float, typer.Option(help="Seconds per molecule for its conformers.")] = 20.0,
+    limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N rows.")] = None,
+    source_coords: Annotated[
+        bool, typer.Option(help="Keep 3D coordinates that an input brings, or treat it as 2D.")
+    ] = True,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store in --out.")] = False,
+) -> None:
+    """Turn files of molecules into stores for training.
+
+    A row that is no molecule is listed with its reason in rejected.csv; it never stops the build
+    (--strict makes it). Coordinates in an SDF are kept, others come from RDKit.
+    """
+    from moleblend_plugin.chem.conformers import ConformerConfig
+    from moleblend_plugin.chem.convert import ConversionConfig
+    from moleblend_plugin.chem.sources import Columns, open_source
+    from moleblend_plugin.cli._build_plan import BuildPlan, parse_conformers, parse_sizes
+    from moleblend_plugin.cli._build_run import run_build
+
+    count = parse_conformers(conformers)
+    targets = tuple(name.strip() for part in target_columns or [] for name in part.split(",") if name.strip())
+    columns = Columns(smiles_column, targets, split.removeprefix("column:") if ":" in split else "")
+    plan = BuildPlan(
+        sources=tuple(open_source(path, columns) for path in inputs),
+        out=out,
+        columns=columns,
+        conversion=ConversionConfig(
+            None if count is None else ConformerConfig(count, seed, timeout), source_coords
+        ),
+        split=split,
+        sizes=parse_sizes(split_sizes),
+        seed=seed,
+        workers=workers or _usable_cores(),
+        strict=strict,
+        limit=limit,
+        overwrite=overwrite,
+    )
+    with _Bar(plan) as bar:
+        tally = run_build(plan, bar.update)
+    _print_summary(plan, tally)
+
+
+def _usable_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class _Bar:
+    """Progress on stderr: rows done, rate, time left."""
+
+    def __init__(self, plan: BuildPlan) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self._sources = plan.sources
+        self._rows = _count_rows(plan)
+        self._bytes = sum(source.n_bytes for source in plan.sources)
+        self._progress = Progress(
+            TextColumn("build"),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%"),
+            TextColumn("{task.fields[rows]:,} rows, {task.fields[rejected]:,} rejected"),
+            TextColumn("{task.fields[rate]:,.0f}/s"),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self._progress.add_task("build", total=1.0, rows=0, rejected=0, rate=0.0)
+
+    def __enter__(self) -> _Bar:
+        self._progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._progress.stop()
+
+    def update(self, rows: int, rejected: int) -> None:
+        """Show the state after ``rows`` rows; cheap enough for every row."""
+        if rows % 16:
+            return
+        if self._rows is not None:
+            done = rows / self._rows
+        else:
+            read = sum(source.fraction_read * source.n_bytes for source in self._sources)
+            done = read / max(1, self._bytes)
+        elapsed = self._progress.tasks[0].elapsed or 1e-9
+        self._progress.update(
+            self._task, completed=done, rows=rows, rejected=rejected, rate=rows / max(elapsed, 1e-9)
+        )
+
+
+def _count_rows(plan: BuildPlan) -> int | None:
+    """Rows that the build will read; ``None`` where counting would take long (bytes tell then)."""
+    if any(source.n_bytes > _COUNT_BYTES for source in plan.sources):
+        return plan.limit
+    counted = sum(sum(1 for _ in source) for source in plan.sources)
+    return min(counted, plan.limit or counted)
+
+
+def _print_summary(plan: BuildPlan, tally: Tally) -> None:
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(show_header=False, box=None)
+    rate = tally.n_rows / max(tally.seconds, 1e-9)
+    table.add_row("rows read", f"{tally.n_rows:,}")
+    table.add_row("molecules", f"{tally.molecules:,}")
+    table.add_row("with 3D", f"{tally.with_3d:,}")
+    for how, count in tally.coords_from.most_common():
+        table.add_row("", f"{count:,}  {how}")
+    table.add_row("rejected", f"{tally.rejected.total():,}")
+    for reason, count in tally.rejected.most_common():
+        table.add_row("", f"{count:,}  {reason}")
+    for split, count in tally.splits.items():
+        table.add_row(f"{split}", f"{count:,}  {plan.out / split}.lmdb")
+    table.add_row("reports", f"{plan.out / 'build_report.json'}, {plan.out / 'rejected.csv'}")
+    table.add_row("time", f"{tally.seconds:.1f} s, {rate:,.0f} rows/s, {plan.workers} workers")
+    Console(soft_wrap=True, highlight=False).print(table)
+    wanted = ("train", "valid", "test") if plan.split != "none" else ("train",)
+    for split in wanted:
+        if split not in tally.splits:
+            print(f"warning: no molecule fell into {split}: there is no {split}.lmdb", file=sys.stderr)

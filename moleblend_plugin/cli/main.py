@@ -1,0 +1,49 @@
+"""``moleblend``: one command, one file each. Heavy imports stay inside the commands, for a quick --help."""
+
+from __future__ import annotations
+
+import sys
+
+import typer
+
+from moleblend_plugin.cli.build import build
+from moleblend_plugin.cli.curves import curves
+from moleblend_plugin.cli.import_official import import_official
+from moleblend_plugin.cli.inspect import inspect
+from moleblend_plugin.errors import MoleblendError
+
+app = typer.Typer(
+    name="moleblend",
+    help="Molecules in, pretrained models out: the tools around training.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+app.command()(build)
+app.command()(inspect)
+app.command()(curves)
+app.command("import-official")(import_official)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; a user's problem is one line on stderr and exit code 2, never a traceback."""
+    try:
+        app(arguments)
+    except MoleblendError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from error
+    except BrokenPipeError:  # `moleblend inspect ... | head`: the reader has seen enough
+        sys.stderr.close()
+        raise SystemExit(1) from None
+    except OSError as error:
+        place = f"{error.filename}: " if error.filename else ""
+        print(
+            f"error: {place}{error.strerror or error}; check its permissions and the free space",
+            file=sys.stderr,
+        )
+        raise SystemExit(2) from error
+
+
+if __name__ == "__main__":
+    main()
