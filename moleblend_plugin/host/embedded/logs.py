@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import os
 import sys
 from argparse import Namespace
 from collections.abc import Iterable
@@ -30,6 +31,13 @@ class StandardOutput(logging.StreamHandler[TextIO]):
     def stream(self) -> TextIO:  # type: ignore[override]
         """Standard output of this moment."""
         return sys.stdout
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Go on silently where the reader of the log has gone (``| head``); training outlives it."""
+        if isinstance(sys.exc_info()[1], BrokenPipeError):
+            sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  stays open to the end
+        else:
+            super().handleError(record)
 
 
 def start_logging(is_first: bool) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import ArgumentParser, Namespace
 from collections.abc import Callable, Iterable
 from typing import Any
@@ -50,10 +51,33 @@ def decay_groups(
     return groups + ([{"params": kept, "weight_decay": 0.0}] if kept else [])
 
 
-def build_adamw(parameters: NamedParameters, args: Namespace) -> torch.optim.AdamW:
+class AdamW(torch.optim.AdamW):
+    """Torch's AdamW with eps added before the bias correction, as Uni-Core's Adam does.
+
+    Torch computes ``m / (sqrt(v / c) + eps)``, Uni-Core ``m / ((sqrt(v) + eps) / sqrt(c))`` with ``c = 1 -
+    beta2^t``: the same for ``eps / sqrt(c)``. In the first updates that is much larger than eps, and small
+    gradients then move weights less.
+    """
+
+    def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
+        """Make one step."""
+        plain = [group["eps"] for group in self.param_groups]
+        for group in self.param_groups:
+            states = (self.state[parameter] for parameter in group["params"] if parameter in self.state)
+            done = next((int(state["step"]) for state in states if "step" in state), 0)
+            group["eps"] /= math.sqrt(1 - group["betas"][1] ** (done + 1))
+        try:
+            result: float | None = super().step(closure)
+        finally:
+            for group, eps in zip(self.param_groups, plain, strict=True):
+                group["eps"] = eps
+        return result
+
+
+def build_adamw(parameters: NamedParameters, args: Namespace) -> AdamW:
     """AdamW of the run's options over trainable parameters."""
     trainable = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
-    return torch.optim.AdamW(
+    return AdamW(
         decay_groups(trainable, args.weight_decay, args.no_weight_decay_names.split(",")),
         lr=args.lr[0],
         betas=parse_betas(args.adam_betas),

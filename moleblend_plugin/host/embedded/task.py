@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
@@ -49,7 +50,7 @@ class BaseTask:
 
     def has_sharded_data(self, split: str) -> bool:
         """Whether the training data change from epoch to epoch (several paths in ``data``)."""
-        return False
+        return os.pathsep in str(getattr(self.args, "data", ""))
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
         """Set ``self.datasets[split]``; called once per validation split and once for training data."""

@@ -38,8 +38,6 @@ def train(session: Session) -> None:
         stop = _train_epoch(session)
         if stop:
             break
-        trainer.schedule.end_epoch(session.progress.valid_loss)
-        trainer.set_num_updates(trainer.num_updates)
         next_epoch = session.batches.next_epoch
         if next_epoch <= (args.max_epoch or math.inf):
             if session.task.has_sharded_data("train"):
@@ -115,6 +113,8 @@ def _validate_and_save(session: Session, updated: bool) -> bool:
     if session.progress.hear(metric, session.valid):
         logger.info(f"early stop: no better metric in the last {session.valid.patience} validations")
         stop = True
+    if at_end:
+        session.trainer.schedule.end_epoch(metric)  # before saving, so that a restart knows
     if due_to_save or stop:
         save_checkpoint(session)
     return stop

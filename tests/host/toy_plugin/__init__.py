@@ -1,6 +1,6 @@
 """A whole plugin in one file, for tests of the trainer: learn y = sum(x) from noisy vectors.
 
-``data`` is the number of training samples; half as many validate. Item noise follows from (seed, epoch, index).
+``data`` is the number of training samples; half as many validate. Noise follows from (seed, epoch, index).
 """
 
 import numpy as np
@@ -64,12 +64,13 @@ class ToyDataset(BaseDataset):
 class ToyTask(BaseTask):
     @classmethod
     def add_args(cls, parser):
-        parser.add_argument("data", type=int, help="number of training samples")
+        parser.add_argument("data", help="number of training samples")
         parser.add_argument("--toy-reorder", action="store_true")
         parser.add_argument("--toy-nan-index", type=int, default=-1)
 
     def load_dataset(self, split, combine=False, **kwargs):
-        count = self.args.data if split == "train" else self.args.data // 2
+        total = int(self.args.data)
+        count = total if split == "train" else total // 2
         self.datasets[split] = ToyDataset(count, self.args, 0 if split == "train" else 100_000)
 
 
@@ -124,7 +125,7 @@ class ToyLoss(BaseLoss):
     def reduce_metrics(logging_outputs, split="train"):
         size = sum(output["sample_size"] for output in logging_outputs)
         for key in ("loss", "abs"):
-            log_scalar(key, sum(output[key] for output in logging_outputs) / size, size, round=4)
+            log_scalar(key, sum(output[key] for output in logging_outputs) / size, size, round=8)
         log_derived("rmse", lambda meters: float(meters["loss"].avg) ** 0.5)
 
     @staticmethod

@@ -1,0 +1,60 @@
+"""``unicore-train`` everywhere: Uni-Core's own where it is installed, else the embedded host.
+
+Standard library only, and no import of this package before the choice: Uni-Core refuses a ``--user-dir``
+whose name is imported already. ``tools/unicore_train_shim.py`` therefore runs this file by its path.
+"""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import sys
+from pathlib import Path
+
+PACKAGE = "moleblend_plugin"
+OWN_FOLDER = Path(__file__).resolve().parents[1]
+
+
+def has_unicore() -> bool:
+    """Whether Uni-Core and its command line can be imported (without importing them)."""
+    return all(importlib.util.find_spec(name) is not None for name in ("unicore", "unicore_cli"))
+
+
+def with_folder(argv: list[str]) -> list[str]:
+    """The command with ``--user-dir moleblend_plugin`` spelt as a folder, which is what Uni-Core wants.
+
+    A folder of that name in the working directory stays as it is.
+    """
+    if Path(PACKAGE).is_dir():
+        return argv
+    spelt = []
+    for before, word in zip(["", *argv], argv, strict=False):
+        if before == "--user-dir" and word == PACKAGE:
+            word = str(OWN_FOLDER)
+        elif word == f"--user-dir={PACKAGE}":
+            word = f"--user-dir={OWN_FOLDER}"
+        spelt.append(word)
+    return spelt
+
+
+def main() -> int:
+    """Run the process's command on the trainer that is there, and say first which one it is."""
+    write = sys.stdout.write
+    if importlib.util.find_spec(PACKAGE) is None:  # run from a checkout that is not installed
+        sys.path.append(str(OWN_FOLDER.parent))
+    if has_unicore():
+        write("unicore-train: running Uni-Core's own trainer\n")
+        sys.stdout.flush()
+        for name in [name for name in sys.modules if name == PACKAGE or name.startswith(PACKAGE + ".")]:
+            del sys.modules[name]  # Uni-Core imports the plugin itself, once
+        sys.argv[1:] = with_folder(sys.argv[1:])
+        importlib.import_module("unicore_cli.train").cli_main()
+        return 0
+    write("unicore-train: Uni-Core is not installed; running moleblend_plugin's embedded host\n")
+    sys.stdout.flush()
+    code: int = importlib.import_module(f"{PACKAGE}.host.embedded.main").main()
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())
