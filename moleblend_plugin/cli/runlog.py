@@ -129,7 +129,9 @@ def logged_terms(log: RunLog) -> tuple[Term, ...]:
     """
     logged = log.train.keys() | log.valid.keys()
     known = tuple(term for term in TERMS if term.key in logged)
-    others = sorted(key for key in logged - {term.key for term in TERMS} if key.endswith("_loss"))
+    others = sorted(
+        key for key in logged - {term.key for term in TERMS} if re.fullmatch(r"(?!best_).+_loss", key)
+    )
     terms = known + tuple(Term(key, key.replace("_", " "), "as logged") for key in others)
     if not terms:
         raise MoleblendError(

@@ -94,7 +94,9 @@ def test_a_torn_last_line_and_non_finite_values_are_left_out(tmp_path):
 
 def test_terms_come_in_a_fixed_order_and_unknown_losses_follow(tmp_path):
     path = tmp_path / "train.jsonl"
-    path.write_text(event("train_inner", 1, memory_loss=1, spd_accuracy=0.5, loss=2, lr=1), encoding="utf-8")
+    path.write_text(
+        event("train_inner", 1, memory_loss=1, best_loss=2, spd_accuracy=0.5, loss=2), encoding="utf-8"
+    )
     terms = logged_terms(read_run_log(path))
     assert [term.key for term in terms] == ["loss", "spd_accuracy", "memory_loss"]
 
