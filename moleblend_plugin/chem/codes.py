@@ -47,9 +47,11 @@ def encode_molecule(mol: Chem.Mol) -> Codes:
 
     Hydrogens that are atoms of ``mol`` get rows as any other; :func:`heavy_atoms` removes them before.
     """
-    atoms = [encode_atom(atom) for atom in mol.GetAtoms()]
-    ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
-    bonds = [encode_bond(bond) for bond in mol.GetBonds()]
+    # By number: RDKit's own iterators ask the molecule for its size at every step.
+    atoms = [encode_atom(mol.GetAtomWithIdx(index)) for index in range(mol.GetNumAtoms())]
+    all_bonds = [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
+    ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in all_bonds]
+    bonds = [encode_bond(bond) for bond in all_bonds]
     return Codes(
         atom_codes=np.array(atoms, np.uint8).reshape(-1, len(ATOM_FEATURES)),
         bonds=np.array(ends, np.uint16).reshape(-1, 2),
@@ -92,7 +94,7 @@ def heavy_atoms(mol: Chem.Mol) -> Chem.Mol:
         ValueError: the molecule makes no sense without its hydrogens (RDKit's sanitisation says why).
     """
     bare = Chem.RemoveAllHs(mol)
-    left = [atom.GetIdx() for atom in bare.GetAtoms() if atom.GetAtomicNum() == 1]
+    left = [i for i in range(bare.GetNumAtoms()) if bare.GetAtomWithIdx(i).GetAtomicNum() == 1]
     if left:
         editable = Chem.RWMol(bare)
         for index in reversed(left):
@@ -100,7 +102,3 @@ def heavy_atoms(mol: Chem.Mol) -> Chem.Mol:
         bare = editable.GetMol()
         Chem.SanitizeMol(bare)
     return bare
-
-
-ELEMENT_SYMBOLS: Final = tuple(Chem.GetPeriodicTable().GetElementSymbol(number) for number in range(1, 119))
-"""Symbols of the elements 1 to 118, for words: ``ELEMENT_SYMBOLS[code]`` of the first atom code."""

@@ -59,7 +59,9 @@ def _record(row: RawRow, config: ConversionConfig) -> MoleculeRecord:
         raise Unusable("no heavy atoms")
     if mol.GetNumAtoms() > MOST_ATOMS:
         raise Unusable(f"more than {MOST_ATOMS} heavy atoms")
-    smiles: str = Chem.MolToSmiles(Chem.RemoveHs(parsed))  # keeps isotopes of hydrogen: identity, not codes
+    # RemoveHs keeps isotopes of hydrogen: the SMILES is the molecule's identity, the codes are its graph.
+    same = mol.GetNumAtoms() == parsed.GetNumAtoms()
+    smiles: str = Chem.MolToSmiles(parsed if same else Chem.RemoveHs(parsed))
     codes = encode_molecule(mol)
     coords, coords_from = _geometry(mol, smiles, parsed, config)
     return MoleculeRecord(
@@ -79,8 +81,10 @@ def _geometry(mol: Chem.Mol, smiles: str, parsed: Chem.Mol, config: ConversionCo
     why_not = "no coordinates in the source"
     if config.source_coords and parsed.GetNumConformers():
         why_not = _no_geometry(parsed)
-        if not why_not:
-            return Conformers(_source_coords(mol), "source")
+        places = np.asarray(mol.GetConformer().GetPositions(), np.float32)
+        if not why_not and not _overlap(places):
+            return Conformers(places[None], "source")
+        why_not = why_not or "source coordinates overlap"
     if config.conformers is None:
         return Conformers(None, f"{why_not}, none wanted")
     mol.RemoveAllConformers()
@@ -88,10 +92,6 @@ def _geometry(mol: Chem.Mol, smiles: str, parsed: Chem.Mol, config: ConversionCo
         return make_conformers(mol, smiles, config.conformers)
     except (ValueError, RuntimeError) as error:  # RDKit's own; the 2D side of the molecule is sound
         return Conformers(None, f"embedding fails: {_one_line(error)}")
-
-
-def _source_coords(mol: Chem.Mol) -> Float32Array:
-    return np.asarray(mol.GetConformer().GetPositions(), np.float32)[None]
 
 
 def _no_geometry(parsed: Chem.Mol) -> str:
@@ -105,11 +105,15 @@ def _no_geometry(parsed: Chem.Mol) -> str:
     # A flat "3D" record may be benzene or a drawing with a wrong flag. Four neighbours are never flat.
     if not places[:, 2].any() and any(atom.GetDegree() > 3 for atom in parsed.GetAtoms()):
         return "source is 2D"
-    heavy = places[[atom.GetAtomicNum() != 1 for atom in parsed.GetAtoms()]]
-    for index in range(1, len(heavy)):
-        if ((heavy[:index] - heavy[index]) ** 2).sum(1).min() < _CLOSEST_ANGSTROM**2:
-            return "source coordinates overlap"
     return ""
+
+
+def _overlap(places: Float32Array) -> bool:
+    """Whether two of the atoms at ``places`` [N, 3] share a place. Row by row: N may be large."""
+    return any(
+        bool((((places[:index] - places[index]) ** 2).sum(1) < _CLOSEST_ANGSTROM**2).any())
+        for index in range(1, len(places))
+    )
 
 
 def _from_smiles(text: str) -> Chem.Mol:

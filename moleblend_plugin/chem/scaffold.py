@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from rdkit import Chem
+from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 
 def scaffold_of(smiles: str) -> str:
     """Bemis-Murcko scaffold of ``smiles`` with chirality, as SMILES; "" for a molecule without rings."""
     murcko: Any = MurckoScaffold  # its functions are untyped
-    core: Chem.Mol = murcko.GetScaffoldForMol(Chem.MolFromSmiles(smiles))
+    with rdBase.BlockLogs():
+        core: Chem.Mol = murcko.GetScaffoldForMol(Chem.MolFromSmiles(smiles))
     return str(Chem.MolToSmiles(core))
 
 

@@ -16,6 +16,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from moleblend_plugin.chem.elements import SYMBOLS
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.sources import Rows, Source, missing_column, parse_targets
 from moleblend_plugin.errors import MoleblendError
@@ -26,15 +27,6 @@ Arrays = dict[str, npt.NDArray[Any]]
 _NEEDED: Final = ("n_atoms", "n_bonds", "atomic_number", "formal_charge", "pos_angstrom", "bonds_i_j_order")
 _MOST: Final = 999
 """Atoms or bonds that a V2000 mol block can count."""
-
-_SYMBOL_TEXT: Final = """
-* H He Li Be B C N O F Ne Na Mg Al Si P S Cl Ar K Ca Sc Ti V Cr Mn Fe Co Ni Cu Zn Ga Ge As Se Br Kr
-Rb Sr Y Zr Nb Mo Tc Ru Rh Pd Ag Cd In Sn Sb Te I Xe Cs Ba La Ce Pr Nd Pm Sm Eu Gd Tb Dy Ho Er Tm Yb Lu
-Hf Ta W Re Os Ir Pt Au Hg Tl Pb Bi Po At Rn Fr Ra Ac Th Pa U Np Pu Am Cm Bk Cf Es Fm Md No Lr
-Rf Db Sg Bh Hs Mt Ds Rg Cn Nh Fl Mc Lv Ts Og
-"""
-_SYMBOLS: Final = tuple(_SYMBOL_TEXT.split())
-"""Symbols by atomic number; reading a source needs no RDKit."""
 
 
 def read_npz(source: Source) -> Rows:
@@ -86,14 +78,14 @@ def mol_block(
     """
     if len(numbers) > _MOST or len(bonds) > _MOST:
         raise ValueError(f"more than {_MOST} atoms or bonds: not readable from .npz, use an SDF (V3000)")
-    if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < len(_SYMBOLS):
+    if len(numbers) and not 0 <= int(numbers.min()) <= int(numbers.max()) < len(SYMBOLS):
         raise ValueError(f"unknown element: atomic numbers {numbers.min()} to {numbers.max()}")
     if len(bonds) and not 0 <= int(bonds[:, :2].min()) <= int(bonds[:, :2].max()) < len(numbers):
         raise ValueError(f"bond to a missing atom: {len(numbers)} atoms, bonds name {bonds[:, :2].max()}")
     counts = f"{len(numbers):3d}{len(bonds):3d}  0  0  0  0  0  0  0  0999 V2000"
     lines = [title, f"{'  molblend':20}3D", "", counts]  # the format wants the flag in columns 21 and 22
     for number, (x, y, z) in zip(numbers.tolist(), places.tolist(), strict=True):
-        lines.append(f"{x:10.4f}{y:10.4f}{z:10.4f} {_SYMBOLS[number]:<3} 0  0  0  0  0  0  0  0  0  0  0  0")
+        lines.append(f"{x:10.4f}{y:10.4f}{z:10.4f} {SYMBOLS[number]:<3} 0  0  0  0  0  0  0  0  0  0  0  0")
     lines += [f"{i + 1:3d}{j + 1:3d}{order:3d}  0" for i, j, order in bonds.tolist()]
     lines += [
         f"M  CHG  1 {atom + 1:3d} {charge:3d}" for atom, charge in enumerate(charges.tolist()) if charge

@@ -104,7 +104,7 @@ class SplitWriters:
 
     def counts(self) -> dict[str, int]:
         """Molecules per split."""
-        return {split: len(writer) for split, writer in self.writers.items()}
+        return {split: len(self.writers[split]) for split in SPLITS if split in self.writers}
 
 
 class RejectedList:
