@@ -119,6 +119,8 @@ def _overlap(places: Float32Array) -> bool:
 def _from_smiles(text: str) -> Chem.Mol:
     if not text.strip():
         raise Unusable("empty SMILES")
+    if not text.split()[0].isascii():  # RDKit stops reading there and takes what came before
+        raise Unusable("SMILES syntax: characters beyond ASCII")
     mol: Chem.Mol | None = Chem.MolFromSmiles(text)
     if mol is None:
         raise Unusable(_smiles_problem(text))
