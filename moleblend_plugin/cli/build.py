@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 _COUNT_BYTES: Final = 16 << 20
 """Inputs up to this size (16 MiB) are read through once to count rows for the progress bar."""
+
+_LINE_SECONDS: Final = 30.0
+"""Seconds between lines of progress where stderr is no terminal."""
 
 
 def build(
@@ -85,15 +89,17 @@ def _usable_cores() -> int:
 
 
 class _Bar:
-    """Progress on stderr: rows done, rate, time left."""
+    """Progress on stderr: rows done, rate, time left. A line now and then where stderr is no terminal."""
 
     def __init__(self, plan: BuildPlan) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-        self._sources = plan.sources
-        self._rows = _count_rows(plan)
-        self._bytes = sum(source.n_bytes for source in plan.sources)
+        self._plan = plan
+        self._rows: int | None = None
+        self._last_line = self._started = time.monotonic()
+        console = Console(stderr=True)
+        self._live = console.is_terminal
         self._progress = Progress(
             TextColumn("build"),
             BarColumn(),
@@ -103,38 +109,57 @@ class _Bar:
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
             transient=True,
         )
         self._task = self._progress.add_task("build", total=1.0, rows=0, rejected=0, rate=0.0)
 
     def __enter__(self) -> _Bar:
-        self._progress.start()
+        if self._live:
+            self._progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._progress.stop()
+        if self._live:
+            self._progress.stop()
 
     def update(self, rows: int, rejected: int) -> None:
         """Show the state after ``rows`` rows; cheap enough for every row."""
-        if rows % 16:
+        if rows == 1:
+            self._rows = _count_rows(self._plan)
+        now = time.monotonic()
+        if rows % 16 or not (self._live or now - self._last_line > _LINE_SECONDS):
             return
-        if self._rows is not None:
-            done = rows / self._rows
+        done = min(1.0, rows / self._rows if self._rows else _fraction_read(self._plan))
+        elapsed = max(now - self._started, 1e-9)
+        rate = rows / elapsed
+        if self._live:
+            self._progress.update(self._task, completed=done, rows=rows, rejected=rejected, rate=rate)
         else:
-            read = sum(source.fraction_read * source.n_bytes for source in self._sources)
-            done = read / max(1, self._bytes)
-        elapsed = self._progress.tasks[0].elapsed or 1e-9
-        self._progress.update(
-            self._task, completed=done, rows=rows, rejected=rejected, rate=rows / max(elapsed, 1e-9)
-        )
+            self._last_line = now
+            left = elapsed / max(done, 1e-9) - elapsed
+            print(
+                f"build: {done:.0%}, {rows:,} rows, {rejected:,} rejected, {rate:,.0f}/s, {left:,.0f} s left",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
+def _fraction_read(plan: BuildPlan) -> float:
+    """Part of the inputs' bytes that was read: runs ahead of the work by what is under way."""
+    read = sum(source.fraction_read * source.n_bytes for source in plan.sources)
+    return read / max(1, sum(source.n_bytes for source in plan.sources))
 
 
 def _count_rows(plan: BuildPlan) -> int | None:
     """Rows that the build will read; ``None`` where counting would take long (bytes tell then)."""
+    from moleblend_plugin.chem.sources import open_source
+
     if any(source.n_bytes > _COUNT_BYTES for source in plan.sources):
         return plan.limit
-    counted = sum(sum(1 for _ in source) for source in plan.sources)
+    # Fresh readers: those of the plan are being read.
+    copies = [open_source(source.path, plan.columns) for source in plan.sources]
+    counted = sum(sum(1 for _ in source) for source in copies)
     return min(counted, plan.limit or counted)
 
 

@@ -1,0 +1,382 @@
+"""`moleblend build`: what a user gets, and what a user is told when it cannot be had."""
+
+import csv
+import json
+import math
+import os
+import subprocess
+import sys
+from dataclasses import fields
+
+import numpy as np
+import pytest
+
+from moleblend_plugin.cli.main import main
+from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.schema import MoleculeRecord
+
+TABLE = """smiles,y,part
+CCO,1,train
+c1ccccc1,2,valid
+not a molecule,3,train
+CN(C)(C)C,4,test
+C1CC1C,,test
+N[C@@H](C)C(=O)O,6,Training
+c1ccccc1C,abc,train
+O,8,elsewhere
+"""
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "mols.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def run(*arguments):
+    """Exit code of the command line in this process."""
+    try:
+        main([str(argument) for argument in arguments])
+    except SystemExit as done:
+        return done.code or 0
+    return 0
+
+
+def build(path, out, *options):
+    paths = path if isinstance(path, list) else [path]
+    return run("build", *paths, "--out", out, "--workers", 1, "--conformers", "none", *options)
+
+
+def rejected(out):
+    with (out / "rejected.csv").open(newline="") as file:
+        return list(csv.reader(file))
+
+
+def report(out):
+    return json.loads((out / "build_report.json").read_text())
+
+
+def one_error(capsys):
+    """The one line of the error; anything else on stderr fails the test."""
+    lines = capsys.readouterr().err.strip().splitlines()
+    assert len(lines) == 1, lines
+    assert lines[0].startswith("error: ")
+    return lines[0]
+
+
+def assert_same(left, right):
+    assert len(left) == len(right)
+    for a, b in zip(left, right, strict=True):
+        for item in fields(MoleculeRecord):
+            np.testing.assert_array_equal(getattr(a, item.name), getattr(b, item.name))
+
+
+def test_a_table_becomes_a_store_with_reports(table, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert build(table, out, "--target-columns", "y") == 0
+    store = MoleculeStore(out / "train.lmdb")
+    assert [record.row for record in store] == [0, 1, 4, 5, 7]
+    assert [record.smiles for record in store][:2] == ["CCO", "c1ccccc1"]
+    np.testing.assert_array_equal([record.targets[0] for record in store], [1, 2, math.nan, 6, 8])
+    assert rejected(out) == [
+        ["row_id", "input", "reason"],
+        ["mols.csv:2", "not a molecule", "SMILES syntax"],
+        [
+            "mols.csv:3",
+            "CN(C)(C)C",
+            "impossible valence: Explicit valence for atom # 1 N, 4, is greater than permitted",
+        ],
+        ["mols.csv:6", "c1ccccc1C", "target is no number: column 'y' holds 'abc'"],
+    ]
+    facts = report(out)
+    assert (facts["rows"], facts["molecules"], facts["with_3d"], facts["rejected"]) == (8, 5, 0, 3)
+    assert facts["splits"] == {"train": 5, "valid": 0, "test": 0}
+    assert facts["rejected_by_reason"] == {
+        "SMILES syntax": 1, "impossible valence": 1, "target is no number": 1,
+    }  # fmt: skip
+    meta = store.meta
+    assert meta.fingerprint == facts["fingerprint"]
+    assert meta.sources == {"mols.csv": facts["sources"]["mols.csv"]["sha256"]}
+    assert (meta.rejected, meta.rejected_by_reason) == (3, facts["rejected_by_reason"])
+    assert meta.target_names == ("y",)
+    shown = capsys.readouterr()
+    assert "rejected" in shown.out
+    assert "impossible valence" in shown.out
+    assert sorted(item.name for item in out.iterdir()) == ["build_report.json", "rejected.csv", "train.lmdb"]
+
+
+def test_rejected_csv_is_written_when_nothing_is(tmp_path):
+    (tmp_path / "a.smi").write_text("C\n")
+    assert build(tmp_path / "a.smi", tmp_path / "out") == 0
+    assert rejected(tmp_path / "out") == [["row_id", "input", "reason"]]
+
+
+def test_conformers_and_workers_give_the_same_molecules_in_input_order(tmp_path):
+    (tmp_path / "a.smi").write_text("\n".join("C" * (1 + n % 9) + "O" for n in range(70)) + "\nbad(\nCC\n")
+    stores = []
+    for workers in (1, 2):
+        out = tmp_path / f"out{workers}"
+        options = ("--conformers", "2", "--workers", workers, "--seed", 5)
+        assert run("build", tmp_path / "a.smi", "--out", out, *options) == 0
+        stores.append(MoleculeStore(out / "train.lmdb"))
+        assert rejected(out)[1] == ["a.smi:70", "bad(", "SMILES syntax"]
+    assert [record.row for record in stores[0]] == [*range(70), 71]
+    assert stores[0][3].coords.shape == (2, 5, 3)
+    assert stores[0][3].coords_from == "ETKDGv3+MMFF94"
+    assert_same(*stores)
+    assert stores[0].meta.fingerprint == stores[1].meta.fingerprint
+
+
+def test_several_inputs_keep_their_row_ids(table, tmp_path):
+    (tmp_path / "more.csv").write_text("smiles,y\nBr,1\n")
+    out = tmp_path / "out"
+    assert build([table, tmp_path / "more.csv"], out, "--target-columns", "y") == 0
+    last = MoleculeStore(out / "train.lmdb")[-1]
+    assert (last.row_id, last.smiles) == ("more.csv:0", "Br")
+
+
+def test_limit_counts_rows(table, tmp_path):
+    assert build(table, tmp_path / "out", "--limit", 3) == 0
+    assert (report(tmp_path / "out")["rows"], report(tmp_path / "out")["molecules"]) == (3, 2)
+
+
+def test_split_by_column(table, tmp_path):
+    out = tmp_path / "out"
+    assert build(table, out, "--split", "column:part") == 0
+    rows = {
+        split: [r.row for r in MoleculeStore(out / f"{split}.lmdb")] for split in ("train", "valid", "test")
+    }
+    assert rows == {"train": [0, 5, 6], "valid": [1], "test": [4]}
+    assert rejected(out)[-1] == [
+        "mols.csv:7", "O", "unknown split: column 'part' holds 'elsewhere', not train, valid or test",
+    ]  # fmt: skip
+    assert MoleculeStore(out / "valid.lmdb").meta.split == "valid"
+    assert MoleculeStore(out / "valid.lmdb").meta.rejected == 3
+
+
+def chains(path, count):
+    path.write_text("".join("C" * (1 + n % 30) + "N" * (1 + n // 30) + "\n" for n in range(count)))
+    return path
+
+
+def test_random_split_is_exact_seeded_and_in_input_order(tmp_path):
+    source = chains(tmp_path / "a.smi", 50)
+    rows = {}
+    for name, seed in (("one", 1), ("again", 1), ("other", 2)):
+        assert build(source, tmp_path / name, "--split", "random", "--seed", seed) == 0
+        rows[name] = [
+            [r.row for r in MoleculeStore(tmp_path / name / f"{split}.lmdb")]
+            for split in ("train", "valid", "test")
+        ]
+        assert [len(part) for part in rows[name]] == [40, 5, 5]
+        assert sorted(sum(rows[name], [])) == list(range(50))
+        assert all(part == sorted(part) for part in rows[name])
+    assert rows["one"] == rows["again"] != rows["other"]
+    assert not (tmp_path / "one" / "waiting.lmdb").exists()
+
+
+def test_scaffold_split_keeps_scaffolds_together(tmp_path):
+    rings = ["c1ccccc1", "C1CCCCC1", "c1ccncc1", "C1CC1"]
+    lines = [f"{'C' * (1 + n // 4)}{rings[n % 4]}" for n in range(40)]
+    (tmp_path / "a.smi").write_text("\n".join(lines))
+    out = tmp_path / "out"
+    assert build(tmp_path / "a.smi", out, "--split", "scaffold", "--split-sizes", "0.5,0.25,0.25") == 0
+    # four sets of ten; equal sizes: the set whose first molecule comes last is placed first
+    parts = {
+        split: {r.row % 4 for r in MoleculeStore(out / f"{split}.lmdb")}
+        for split in ("train", "valid", "test")
+    }
+    assert parts == {"train": {3, 2}, "valid": {1}, "test": {0}}
+
+
+def test_an_empty_part_is_told_and_has_no_file(tmp_path, capsys):
+    source = chains(tmp_path / "a.smi", 3)
+    assert build(source, tmp_path / "out", "--split", "random", "--split-sizes", "0.7,0.3,0") == 0
+    assert "no molecule fell into test" in capsys.readouterr().err
+    assert not (tmp_path / "out" / "test.lmdb").exists()
+
+
+def test_an_existing_store_is_replaced_only_when_asked(table, tmp_path, capsys):
+    out = tmp_path / "out"
+    assert build(table, out, "--split", "column:part") == 0
+    (out / "notes.txt").write_text("mine")
+    capsys.readouterr()
+    assert build(table, out) == 2
+    assert (
+        "already holds train.lmdb, valid.lmdb, test.lmdb; name another --out or add --overwrite"
+        in one_error(capsys)
+    )
+    assert len(MoleculeStore(out / "train.lmdb")) == 3
+    assert build(table, out, "--overwrite") == 0
+    assert sorted(item.name for item in out.iterdir()) == [
+        "build_report.json", "notes.txt", "rejected.csv", "train.lmdb",
+    ]  # fmt: skip
+    assert len(MoleculeStore(out / "train.lmdb")) == 6
+
+
+def test_strict_stops_at_the_first_bad_row(table, tmp_path, capsys):
+    assert build(table, tmp_path / "out", "--strict") == 2
+    line = one_error(capsys)
+    assert "mols.csv:2 is rejected (SMILES syntax): 'not a molecule'" in line
+    assert os.listdir(tmp_path) == ["mols.csv"]
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--target-columns", "yy"), "no column 'yy'; did you mean 'y'? (columns: smiles, y, part)"),
+        (("--smiles-column", "mol"), "no column 'mol'"),
+        (("--split", "column:fold"), "no column 'fold'"),
+        (
+            ("--split", "stratified"),
+            "--split 'stratified' is unknown; use none, random, scaffold or column:NAME",
+        ),
+        (
+            ("--split", "random", "--split-sizes", "0.8,0.1,0.2"),
+            "--split-sizes sum to 1.1; make them sum to 1",
+        ),
+        (("--split", "random", "--split-sizes", "0.8,0.2"), "--split-sizes needs three fractions"),
+        (("--split", "random", "--split-sizes", "a,b,c"), "--split-sizes needs numbers"),
+        (("--conformers", "0"), "--conformers needs a number from 1, or none; got '0'"),
+        (("--conformers", "many"), "--conformers needs a number"),
+        (("--conformers", "1", "--timeout", "0"), "the time limit must be a positive number"),
+    ],
+)
+def test_a_wrong_option_is_one_line_and_changes_nothing(table, tmp_path, capsys, options, words):
+    assert run("build", table, "--out", tmp_path / "out", "--workers", 1, *options) == 2
+    assert words in one_error(capsys)
+    assert os.listdir(tmp_path) == ["mols.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("none.csv", None, "none.csv does not exist; check the path"),
+        ("a.csv", "", "a.csv is empty"),
+        ("a.csv", "smiles,y\n", "a header but no rows"),
+        ("a.smi", "bad(\nworse(\n", "no row of a.smi is a molecule (SMILES syntax: 2)"),
+        ("a.sdf", "x\n\n\nnonsense\n$$$$\n", "no row of a.sdf is a molecule (unreadable mol block: 1)"),
+        ("a.xyz", "C", "no ending that tells its format"),
+    ],
+)
+def test_an_input_without_molecules_is_one_line(tmp_path, capsys, name, content, words):
+    if content is not None:
+        (tmp_path / name).write_text(content)
+    before = os.listdir(tmp_path)
+    assert build(tmp_path / name, tmp_path / "out") == 2
+    assert words in one_error(capsys)
+    assert os.listdir(tmp_path) == before
+
+
+def test_inputs_of_one_name_are_refused(tmp_path, capsys):
+    paths = [tmp_path / folder / "a.smi" for folder in "xy"]
+    for path in paths:
+        path.parent.mkdir()
+        path.write_text("C\n")
+    assert build(paths, tmp_path / "out") == 2
+    assert "two inputs are named a.smi" in one_error(capsys)
+
+
+def test_an_output_that_cannot_be_written_is_one_line(table, tmp_path, capsys):
+    (tmp_path / "file").write_text("mine")
+    assert build(table, tmp_path / "file") == 2
+    assert "is a file; name a folder" in one_error(capsys)
+    assert build(table, tmp_path / "file" / "out") == 2
+    assert "Not a directory" in one_error(capsys)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_folder_without_permission_is_one_line(table, tmp_path, capsys, monkeypatch):
+    def refuse(*arguments, **options):  # tests may run as root, whom permission bits do not bind
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.mkdir", refuse)
+    assert build(table, tmp_path / "out") == 2
+    line = one_error(capsys)
+    assert "Permission denied" in line
+    assert "name a folder that can be written to" in line
+
+
+def test_a_worker_that_dies_is_one_line(tmp_path, capsys, monkeypatch):
+    from moleblend_plugin.cli import _build_workers
+
+    monkeypatch.setattr(_build_workers, "convert_chunk", _die)
+    source = chains(tmp_path / "a.smi", 10)
+    assert build(source, tmp_path / "out", "--workers", 2) == 2
+    assert "a worker process died while converting rows from about a.smi:0 on" in one_error(capsys)
+    assert os.listdir(tmp_path) == ["a.smi"]
+
+
+def _die(chunk, task):
+    os._exit(9)
+
+
+FULL_DISK = """
+import resource, sys
+resource.setrlimit(resource.RLIMIT_FSIZE, (40_000, 40_000))
+from moleblend_plugin.cli.main import main
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_full_disk_is_one_line_and_the_old_store_stays(tmp_path, overwrite):
+    out = tmp_path / "out"
+    source = chains(tmp_path / "a.smi", 300)
+    if overwrite:
+        assert build(source, out, "--limit", 7) == 0
+    before = sorted(item.name for item in tmp_path.rglob("*"))
+    arguments = ["build", source, "--out", out, "--conformers", "none", "--workers", "1", "--overwrite"]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("error: ") == 1
+    assert "Traceback" not in done.stderr
+    assert "free space" in done.stderr
+    assert sorted(item.name for item in tmp_path.rglob("*")) == before
+    if overwrite:
+        assert len(MoleculeStore(out / "train.lmdb")) == 7
+
+
+INTERRUPT = """
+import os, signal, sys, threading
+from moleblend_plugin.cli import _build_run
+from moleblend_plugin.cli.main import main
+
+def stop(rows, rejected):
+    if rows == 300:
+        os.kill(os.getpid(), signal.SIGINT)
+
+plain = _build_run.run_build
+_build_run.run_build = lambda plan, progress: plain(plan, stop)
+main(sys.argv[1:])
+"""
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_an_interrupt_ends_clean(tmp_path, workers):
+    source = chains(tmp_path / "a.smi", 3000)
+    arguments = ["build", source, "--out", tmp_path / "out", "--conformers", "none", "--workers", workers]
+    done = subprocess.run(
+        [sys.executable, "-c", INTERRUPT, *map(str, arguments)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode != 0
+    assert "Traceback" not in done.stderr
+    assert os.listdir(tmp_path) == ["a.smi"]
+
+
+def test_the_command_line_runs_as_a_module(tmp_path):
+    source = chains(tmp_path / "a.smi", 4)
+    command = [sys.executable, "-m", "moleblend_plugin.cli.main", "build", str(source), "--out"]
+    done = subprocess.run(
+        [*command, str(tmp_path / "out"), "--conformers", "1", "--workers", "2"],
+        capture_output=True, text=True, timeout=120,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "train" in done.stdout
+    again = subprocess.run([*command, str(tmp_path / "out")], capture_output=True, text=True, timeout=120)
+    assert again.returncode == 2
+    assert again.stderr.startswith("error: ")
+    assert again.stderr.count("\n") == 1
