@@ -13,7 +13,8 @@ step "1/4  $MOLECULES molecules of the NCI set that comes with RDKit"
 rm -rf "$OUT" # a demo starts from nothing; a run that finds a checkpoint would continue it
 mkdir -p "$OUT"
 nci=$(python -c 'from rdkit import RDConfig; print(RDConfig.RDDataDir)')/NCI/first_5K.smi
-run head -n "$MOLECULES" "$nci" >"$OUT/molecules.smi"
+printf '$ head -n %s %s > %s\n' "$MOLECULES" "$nci" "$OUT/molecules.smi"
+head -n "$MOLECULES" "$nci" >"$OUT/molecules.smi"
 head -n 3 "$OUT/molecules.smi"
 
 step "2/4  build a store: codes, bonds and one 3D conformer per molecule, split 8:1:1"
@@ -24,7 +25,7 @@ run unicore-train "$OUT/store" --user-dir moleblend_plugin \
   --task moleblend_pretrain --arch moleblend_tiny --loss moleblend_pretrain \
   --optimizer adam --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 40 --total-num-update 600 \
   --max-update 600 --batch-size 32 --clip-norm 5 --seed 1 --num-workers 1 \
-  --log-interval 10 --validate-interval-updates 100 --save-interval-updates 100 --keep-interval-updates 1 \
+  --log-interval 10 --validate-interval 2 --save-interval 2 --keep-last-epochs 1 \
   --save-dir "$OUT/run" --tmp-save-dir "$OUT/tmp"
 
 step "4/4  draw the curves"

@@ -35,6 +35,7 @@ OMP_NUM_THREADS=$THREADS run unicore-train "$OUT/store" --user-dir moleblend_plu
   --optimizer adam --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 200 \
   --total-num-update "$UPDATES" --max-update "$UPDATES" --batch-size 64 --clip-norm 5 --seed 1 --num-workers 1 \
   --log-interval 50 --validate-interval-updates 500 --save-interval-updates 500 --keep-interval-updates 1 \
+  --keep-last-epochs 1 \
   --save-dir "$OUT/run" --tmp-save-dir "$OUT/tmp"
 
 step "4/4  draw the curves"
