@@ -5,7 +5,8 @@ Legend of shape letters, the same in the whole package::
     B molecules in a batch   N atoms (padded)   T = N + 1 tokens (graph token first)   C conformers
     M bonds of a molecule    P path hops (5)    H heads   D width   K Gaussian kernels
 
-This file imports nothing of ours but the vocabularies, and nothing heavy: every room may import it.
+"Method N" in this package's docstrings is section N of ``docs/method.md``, which states the method and
+its source. This file imports nothing heavy and none of the rooms: every room may import it.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SCHEMA_VERSION: Final = 1
 """Version of :class:`MoleculeRecord` as stored; a reader refuses any other."""
 
 PATH_HOPS: Final = 5
-"""P: how many bonds of a shortest path are kept (spec section 2)."""
+"""P: how many bonds of a shortest path are kept (method 2)."""
 
 UInt8Array = npt.NDArray[np.uint8]
 UInt16Array = npt.NDArray[np.uint16]

@@ -140,7 +140,7 @@ BOND: Final = BondVocabulary()
 
 @dataclass(frozen=True, slots=True)
 class EdgeClasses:
-    """Classes of the edge head: 24 = type 4 x stereo 3 x conjugated 2 (spec section 4).
+    """Classes of the edge head: 24 = type 4 x stereo 3 x conjugated 2 (method 4).
 
     Other bonds and the stereo codes cis, trans and any have no class; the published code let them
     alias the classes of other bonds. ``ignored`` marks what the loss leaves out.

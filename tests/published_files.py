@@ -1,4 +1,4 @@
-"""A state dict of random numbers in the published layout (spec section 2)."""
+"""A state dict of random numbers in the published layout (method 2)."""
 
 from __future__ import annotations
 

@@ -74,7 +74,7 @@ def test_bonds_round_trip() -> None:
 
 
 def test_edge_classes_round_trip_without_aliases() -> None:
-    """The published code lets cis, trans and any of a double bond alias triple bonds (spec 6.4)."""
+    """The published code lets cis, trans and any of a double bond alias triple bonds (method 6.4)."""
     codes = [EDGE_CLASSES.decode(number) for number in range(EDGE_CLASSES.size)]
     assert [EDGE_CLASSES.encode(code) for code in codes] == list(range(24))
     outside = set(range(BOND.size)) - set(codes)

@@ -1,6 +1,6 @@
 """Blending: which relation each ordered pair shows, what each atom shows, and the coordinate noise.
 
-Spec section 1 and 3 (Yu et al., ICLR 2024, section 3.2). Everything random about a training sample is
+Method 1 and 3 (Yu et al., ICLR 2024, section 3.2). Everything random about a training sample is
 drawn here, from generators that are arguments; the model draws nothing but dropout.
 """
 
@@ -63,7 +63,7 @@ class BlendConfig:
 
 
 def choose(uniform: Float32Array, codes: UInt8Array, probs: tuple[float, ...], has_3d: bool) -> UInt8Array:
-    """Turn uniform draws into shown bits: the multinomial of spec section 1.
+    """Turn uniform draws into shown bits: the multinomial of method 1.
 
     A molecule without 3D chooses among its 2D sides, in their proportions; where those have no
     probability at all it shows nothing.

@@ -1,4 +1,4 @@
-"""The pretraining terms: pure functions of predictions, targets and a mask (spec section 4).
+"""The pretraining terms: pure functions of predictions, targets and a mask (method 4).
 
 Every term returns the scalar that is optimised (fp32) and the counts behind the logged scores. A term
 without a single target is 0, never NaN. Nothing here waits for the device.
@@ -85,7 +85,7 @@ def distance_term(logits: Tensor, coords: Tensor, keep: Tensor, largest: float) 
     """Cross entropy of binned distances, mean over pairs; the score sums absolute errors in Angstrom.
 
     A distance shares its target between the two nearest bin centres (linear interpolation), so that
-    neighbouring bins are nearly right and the expected distance is unbiased (spec 4a). Distances beyond
+    neighbouring bins are nearly right and the expected distance is unbiased (method 4a). Distances beyond
     the last centre count as the last centre.
 
     Args:

@@ -24,13 +24,13 @@ SIZES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class ModelConfig:
-    """Network of spec section 3; the defaults are the published size and its intended behaviour.
+    """Network of method 3; the defaults are the published size and its intended behaviour.
 
     Attributes:
         encoder_layers: number of Transformer layers.
-        encoder_embed_dim: D.
+        encoder_embed_dim: D, width of atom states.
         encoder_ffn_embed_dim: hidden width of the feed-forward blocks.
-        encoder_attention_heads: H; divides D.
+        encoder_attention_heads: H, attention heads; divides D.
         gaussian_kernels: K, kernels of the distance features.
         pair_hidden_dim: width of each side of a pair feature.
         dropout: on the embedding and both residual branches.
@@ -42,7 +42,7 @@ class ModelConfig:
         distance_max: upper end of the distance bins in Angstrom.
         denoise_form: "equivariant" (one projection for the three axes) or "published" (one per axis).
         gaussian_init: "intended" (means and widths U(0, 3), scale 1, shift 0) or "published", where
-            N(0, 0.02) overwrites them (spec 6.6).
+            N(0, 0.02) overwrites them (method 6.6).
 
     Raises:
         MoleblendError: a size that cannot be built.

@@ -15,7 +15,7 @@ from moleblend_plugin.vocab import ATOM_OFFSETS, ATOM_ROWS, DEGREE
 
 
 class AtomEmbedding(nn.Module):
-    """Sum of nine feature embeddings per atom, blended with degree or 3D summary (spec section 3)."""
+    """Sum of nine feature embeddings per atom, blended with degree or 3D summary (method 3)."""
 
     SUMMARY_SCALE = 0.01
 
@@ -53,7 +53,7 @@ class AtomEmbedding(nn.Module):
 
 
 class DropPath(nn.Module):
-    """Stochastic depth: drops a branch for whole molecules, never for token positions (spec 6.8)."""
+    """Stochastic depth: drops a branch for whole molecules, never for token positions (method 6.8)."""
 
     def __init__(self, p: float) -> None:
         super().__init__()

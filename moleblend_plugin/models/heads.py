@@ -1,4 +1,4 @@
-"""Heads: what is predicted for every pair, every atom and the whole molecule (spec section 4).
+"""Heads: what is predicted for every pair, every atom and the whole molecule (method 4).
 
 B molecules, N atoms, T = N + 1 tokens, H heads, D width, C outputs per pair.
 """
@@ -49,7 +49,7 @@ class BilinearPairs(nn.Module):
 class DirectionPairs(BilinearPairs):
     """The published direction head: 1024 -> 256 -> 3 without a non-linearity, folded to 1024 -> 3.
 
-    Its inputs are distances, so it cannot turn with the molecule (spec 6.5): for parity and for loading
+    Its inputs are distances, so it cannot turn with the molecule (method 6.5): for parity and for loading
     published checkpoints only.
     """
 
@@ -64,7 +64,7 @@ class DirectionPairs(BilinearPairs):
 
 
 class DistancePairs(BilinearPairs):
-    """Distance classes per pair, symmetric in (i, j) by construction (spec 4a)."""
+    """Distance classes per pair, symmetric in (i, j) by construction (method 4a)."""
 
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, N, bins]."""
@@ -117,7 +117,7 @@ class DenoiseHead(nn.Module):
 
 
 class PropertyHead(nn.Module):
-    """Molecule outputs: dropout, linear, gelu, dropout, linear, and a readout (spec section 5).
+    """Molecule outputs: dropout, linear, gelu, dropout, linear, and a readout (method 5).
 
     "cls" reads the graph token. "sum" and "mean" apply the head to every atom and pool its outputs, so a
     molecule's value is made of atomic ones; "mean" divides by the real atoms, not by the padded length.

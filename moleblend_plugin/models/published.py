@@ -1,4 +1,4 @@
-"""Names and layouts of published MoleBLEND checkpoints, mapped to ours (spec sections 2 to 4).
+"""Names and layouts of published MoleBLEND checkpoints, mapped to ours (method 2 to 4).
 
 The published tables have a stride of 512 rows per feature; ours hold only the rows that exist. Where the
 published code has several maps side by side (q, k, v; one per axis) ours have one, joined along rows.

@@ -37,7 +37,7 @@ class Relation(nn.Module):
 
 
 class SpdRelation(Relation):
-    """Shortest-path length: one row of a table per length (spec section 3). Output [B, N, N, H]."""
+    """Shortest-path length: one row of a table per length (method 3). Output [B, N, N, H]."""
 
     shown = Shown.SPD
 
@@ -54,7 +54,7 @@ class SpdRelation(Relation):
 class EdgeRelation(Relation):
     """Bonds along the path: mean of three embeddings per bond, mixed over heads per hop, averaged over hops.
 
-    ``1 / min(max(spd, 1), 5) * sum_h mean_f(E[f_h]) @ D_h`` (spec section 3). The product of embeddings and
+    ``1 / min(max(spd, 1), 5) * sum_h mean_f(E[f_h]) @ D_h`` (method 3). The product of embeddings and
     hop matrices is formed once per forward as a table [P, bond code, H], then looked up and summed.
     """
 
@@ -84,10 +84,10 @@ class EdgeRelation(Relation):
 
 
 class GaussianDistances(nn.Module):
-    """Gaussian features of distances, scaled and shifted by the ordered pair of elements (spec section 3).
+    """Gaussian features of distances, scaled and shifted by the ordered pair of elements (method 3).
 
     ``g_k = Normal(m_ij d_ij + b_ij; mean_k, |std_k| + 0.01)``. Computed in fp32 whatever the precision of
-    the rest: half-precision coordinates lose up to 0.014 Angstrom (spec 6.12).
+    the rest: half-precision coordinates lose up to 0.014 Angstrom (method 6.12).
     """
 
     def __init__(self, kernels: int, init: GaussianInit) -> None:
@@ -134,7 +134,7 @@ class GaussianDistances(nn.Module):
 
 
 class DistanceRelation(Relation):
-    """3D distance: a two-layer network on the Gaussian features (spec section 3). Output [B, N, N, H]."""
+    """3D distance: a two-layer network on the Gaussian features (method 3). Output [B, N, N, H]."""
 
     shown = Shown.DISTANCE
 

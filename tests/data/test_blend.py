@@ -100,5 +100,5 @@ def test_impossible_settings_name_flag_and_remedy(settings: dict[str, object], n
 
 
 def test_probabilities_that_sum_to_one_but_for_rounding_are_taken() -> None:
-    """The published code silently replaces these by its defaults (spec 6.2)."""
+    """The published code silently replaces these by its defaults (method 6.2)."""
     assert BlendConfig((0.7, 0.2, 0.1)).relation_probs == (0.7, 0.2, 0.1)

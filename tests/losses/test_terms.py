@@ -41,7 +41,7 @@ def test_spd_scores_reachable_pairs_only() -> None:
 
 
 def test_spd_of_a_long_path_is_the_last_class() -> None:
-    """A path over 19 bonds raises in the published code (spec 6.4)."""
+    """A path over 19 bonds raises in the published code (method 6.4)."""
     spd = torch.full((1, 2, 2), SPD.encode(40), dtype=torch.uint8)
     logits = torch.zeros(1, 2, 2, 11)
     logits[..., 10] = 50.0
@@ -109,7 +109,7 @@ def model_and_batch(sizes: list[int], conformers: int = 1) -> tuple[MoleBlend, d
 
 @pytest.mark.parametrize(("sizes", "conformers"), [([1], 1), ([1, 1], 0), ([8, 5], 0)])
 def test_nothing_to_score_is_zero_with_finite_gradients(sizes: list[int], conformers: int) -> None:
-    """One atom alone raises in the published code, a mean over no atom is NaN (spec 6.4, 6.7)."""
+    """One atom alone raises in the published code, a mean over no atom is NaN (method 6.4, 6.7)."""
     model, batch = model_and_batch(sizes, conformers)
     objective = pretrain_objective(
         model(**batch["net_input"]), batch["net_input"], batch["target"], PretrainLossConfig(), 20.0
@@ -135,7 +135,7 @@ def test_total_is_the_weighted_sum_of_the_terms() -> None:
 
 
 def test_the_batch_is_not_changed_by_the_loss() -> None:
-    """The published loss overwrites coordinates: a second call adds noise to noise (spec 6.7)."""
+    """The published loss overwrites coordinates: a second call adds noise to noise (method 6.7)."""
     model, batch = model_and_batch([9, 6])
     before = {name: tensor.clone() for name, tensor in (batch["net_input"] | batch["target"]).items()}
     pretrain_terms(model(**batch["net_input"]), batch["net_input"], batch["target"], "all", 20.0)

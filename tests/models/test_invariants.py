@@ -55,12 +55,12 @@ def test_outputs_turn_with_the_molecule_or_stay(run: Run) -> None:
     assert outputs["noise"].abs().max() > 1e-2  # something to turn
     moved = run(net_input | {"coords": coords * torch.tensor([1.0, 1.3, 0.7])})
     assert (moved["spd"] - outputs["spd"]).abs().max() > 1e-2  # coordinates matter at all
-    # direction does not turn: the published head cannot (spec 6.5); it stays, as its inputs do
+    # direction does not turn: the published head cannot (method 6.5); it stays, as its inputs do
     assert_turns_with_the_molecule(run, net_input, turning={"noise"})
 
 
 def test_the_published_denoising_head_does_not_turn() -> None:
-    """Why ours is the default: turning the input changes its output by as much as its size (spec 6.5)."""
+    """Why ours is the default: turning the input changes its output by as much as its size (method 6.5)."""
     torch.manual_seed(0)
     run = runner(spread(MoleBlend(replace(TINY, denoise_form="published"))))
     with pytest.raises(AssertionError, match="noise"):
@@ -98,7 +98,7 @@ def test_without_3d_coordinates_change_nothing(run: Run) -> None:
 
 
 def test_evaluation_is_deterministic_and_training_is_not() -> None:
-    """The model's only randomness is dropout; the blend comes with the batch (spec 6.8)."""
+    """The model's only randomness is dropout; the blend comes with the batch (method 6.8)."""
     model = MoleBlend(TINY)
     net_input = collate(samples([9, 5]))["net_input"]
     torch.testing.assert_close(model.eval()(**net_input).spd, model(**net_input).spd, rtol=0, atol=0)
@@ -115,7 +115,7 @@ def test_distance_classes_are_symmetric() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
 def test_half_precision_weights_work_and_keep_geometry_exact(dtype: torch.dtype) -> None:
-    """Uni-Core casts the whole model and leaves the inputs; distances must not lose digits (spec 6.12)."""
+    """Uni-Core casts the whole model and leaves the inputs; distances must not lose digits (method 6.12)."""
     torch.manual_seed(0)
     model = MoleBlend(TINY).eval()
     net_input = collate(samples([9, 5, 1]))["net_input"] | {}

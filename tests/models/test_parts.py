@@ -38,7 +38,7 @@ def relations(sizes: tuple[int, ...] = (7, 4), kernels: int = 6) -> Relations:
 
 
 def test_edge_bias_is_the_mean_over_hops_of_mixed_bond_embeddings() -> None:
-    """Spec section 3, pair by pair."""
+    """Method 3, pair by pair."""
     torch.manual_seed(0)
     module, given = EdgeRelation(HEADS), relations((9,))
     bias = module(given)

@@ -27,7 +27,7 @@ ATOM_BITS = np.array([Shown.SPD, Shown.DISTANCE], np.uint8)
 class Golden:
     """One golden folder, read. ``moved`` are real atoms off the origin.
 
-    The published code takes an atom at the origin for padding (spec 6.3): it gets no noise, and no
+    The published code takes an atom at the origin for padding (method 6.3): it gets no noise, and no
     target there counts. The inputs below repeat that; ours has no such rule.
     """
 
