@@ -24,9 +24,9 @@ pytestmark = [
 def run(command, folder, *arguments):
     environment = {key: value for key, value in os.environ.items() if key != "MOLEBLEND_HOST"}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-    argv = [*command, 100, *CHOICES, "--batch-size", 4, "--num-workers", 0, "--lr", 1e-2, "--log-interval", 1,
-            "--log-format", "json", "--save-dir", folder, "--tmp-save-dir", folder / "tmp", *arguments]  # fmt: skip
-    argv = [str(word) for word in argv]
+    fixed = ("--batch-size", 4, "--num-workers", 0, "--lr", 1e-2, "--log-interval", 1, "--log-format", "json")
+    folders = ("--save-dir", folder, "--tmp-save-dir", folder / "tmp")
+    argv = [str(word) for word in (*command, 100, *CHOICES, *fixed, *folders, *arguments)]
     done = subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=300)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
@@ -42,8 +42,8 @@ SETTINGS = {
     "polynomial": ("--lr-scheduler", "polynomial_decay", "--warmup-updates", 10, "--total-num-update", 150,
                    "--weight-decay", 0.01, "--clip-norm", 1, "--update-freq", 3, "--toy-reorder",
                    "--ema-decay", 0.99),
-    "cosine, dropout": ("--lr-scheduler", "cosine", "--warmup-updates", 5, "--min-lr", 1e-4, "--toy-dropout", 0.3,
-                        "--adam-eps", 1e-3),
+    "cosine, dropout": ("--lr-scheduler", "cosine", "--warmup-updates", 5, "--min-lr", 1e-4,
+                        "--toy-dropout", 0.3, "--adam-eps", 1e-3),
 }  # fmt: skip
 
 

@@ -47,8 +47,6 @@ def start_logging(is_first: bool) -> None:
         root.removeHandler(handler)
     root.addHandler(StandardOutput())
     root.setLevel(logging.INFO if is_first else logging.WARNING)
-    for talkative in ("lightning", "lightning.fabric", "lightning_fabric"):
-        logging.getLogger(talkative).setLevel(logging.WARNING)
 
 
 class Reporter:

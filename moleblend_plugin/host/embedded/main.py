@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import sys
 import time
 from argparse import Namespace
@@ -13,6 +15,10 @@ from moleblend_plugin.host import detect
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+
+# Fabric tells on standard error how processes find each other, before any of our code runs in them.
+for _talkative in ("distributed", "rank_zero"):
+    logging.getLogger(f"lightning_fabric.utilities.{_talkative}").setLevel(logging.WARNING)
 
 FAILED = 2
 INTERRUPTED = 130
@@ -65,18 +71,22 @@ def train_process(fabric: Fabric, args: Namespace) -> None:
     """Train in one process; with several, each of them runs this.
 
     Raises:
-        MoleblendError: something the user gave does not work (one process).
-        SystemExit: the same, told already (several processes).
+        MoleblendError: something the user gave does not work (with several processes it is told here, and
+            the process ends).
     """
     try:
         _train_here(fabric, args)
     except MoleblendError as error:
         if fabric.world_size == 1:
             raise
-        # The first process tells; where only another one failed, it does so a moment later.
+        # The first process tells and leaves at once, which ends the others; where only another one failed,
+        # that one tells a moment later.
         if fabric.global_rank > 0:
-            time.sleep(2)
-        raise SystemExit(_fail(error)) from error
+            time.sleep(5)
+        code = _fail(error)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
 
 
 def _train_here(fabric: Fabric, args: Namespace) -> None:
