@@ -159,4 +159,5 @@ def _from_molblock(text: str) -> Chem.Mol:
 
 
 def _one_line(problem: object) -> str:
-    return " ".join(str(problem).split())
+    """RDKit's message without the place in its C++ sources that broken invariants add."""
+    return " ".join(str(problem).split()).partition(" Violation occurred")[0]

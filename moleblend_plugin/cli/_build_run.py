@@ -110,7 +110,7 @@ def _accepted(
         else:
             tally.molecules += 1
             tally.with_3d += result.coords is not None
-            tally.coords_from[result.coords_from] += 1
+            tally.coords_from[result.coords_from.partition(":")[0]] += 1
             yield outcome.split, result
         progress(tally.n_rows, tally.rejected.total())
 

@@ -168,11 +168,11 @@ def test_a_block_with_impossible_valence_says_so():
 
 def test_rdkits_failure_in_embedding_leaves_the_2d_side(monkeypatch):
     def fail(*arguments):
-        raise RuntimeError("Pre-condition\nViolation")
+        raise RuntimeError("Invariant Violation\n\tbad bound\n\tViolation occurred on line 204 in file x.cpp")
 
     monkeypatch.setattr("moleblend_plugin.chem.convert.make_conformers", fail)
     record = from_smiles("CCO", WITH_3D)
-    assert (record.coords, record.coords_from) == (None, "embedding fails: Pre-condition Violation")
+    assert (record.coords, record.coords_from) == (None, "embedding fails: Invariant Violation bad bound")
 
 
 def test_rdkits_failure_elsewhere_is_a_rejection(monkeypatch):
