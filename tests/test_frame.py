@@ -19,7 +19,7 @@ TRAINING_TEXTS = ("README.md", "examples/00_demo/run.sh", "examples/10_pretrain_
 
 
 def training_command(text: str) -> list[str]:
-    """The arguments of the one unicore-train command in a text; shell variables become a number that fits all."""
+    """Arguments of the one unicore-train command in a text; shell variables become a number that fits."""
     commands = re.findall(r"unicore-train ((?:[^\n]*\\\n)*[^\n]*--[^\n]*)", text)
     assert len(commands) == 1
     return shlex.split(re.sub(r"\$\{?\w+\}?", "1000", commands[0].replace("\\\n", " ")))
