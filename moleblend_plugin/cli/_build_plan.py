@@ -73,7 +73,7 @@ class BuildPlan:
 
     def settings(self) -> dict[str, Any]:
         """What determines the stores' content, besides the inputs: plain values, for the fingerprint."""
-        from rdkit import rdBase
+        from moleblend_plugin.chem.convert import TOOLKIT
 
         return {
             "columns": asdict(self.columns) | {"targets": list(self.columns.targets)},
@@ -84,7 +84,7 @@ class BuildPlan:
             "limit": self.limit,
             "schema_version": SCHEMA_VERSION,
             "package_version": __version__,
-            "rdkit": rdBase.rdkitVersion,
+            "toolkit": TOOLKIT,
         }
 
 

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import chain, islice
@@ -74,7 +78,7 @@ def run_build(plan: BuildPlan, progress: Progress) -> Tally:
     checksums = {source.name: source.sha256() for source in plan.sources}
     settings = plan.settings()
     tally = Tally()
-    with staging(plan.out) as stage:
+    with _termination_as_exit(), staging(plan.out) as stage:
         with RejectedList(stage / REJECTED) as rejected:
             accepted = _accepted(plan, tally, rejected, progress)
             with SplitWriters(stage, plan, settings, checksums) as writers:
@@ -88,6 +92,19 @@ def run_build(plan: BuildPlan, progress: Progress) -> Tally:
         tally.seconds = time.monotonic() - started
         write_report(stage / REPORT, _report(plan, tally, settings, checksums))
     return tally
+
+
+@contextmanager
+def _termination_as_exit() -> Iterator[None]:
+    """Let SIGTERM (a cluster's time limit) unwind as Ctrl-C does: no files and no workers left behind."""
+    if threading.current_thread() is not threading.main_thread():  # others may not set handlers
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _accepted(

@@ -347,7 +347,7 @@ from moleblend_plugin.cli.main import main
 
 def stop(rows, rejected):
     if rows == 300:
-        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGNAL)
 
 plain = _build_run.run_build
 _build_run.run_build = lambda plan, progress: plain(plan, stop)
@@ -355,12 +355,15 @@ main(sys.argv[1:])
 """
 
 
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_an_interrupt_ends_clean(tmp_path, workers):
+@pytest.mark.parametrize(("workers", "signal"), [("1", "SIGINT"), ("2", "SIGINT"), ("2", "SIGTERM")])
+def test_an_interrupt_ends_clean(tmp_path, workers, signal):
     source = chains(tmp_path / "a.smi", 3000)
     arguments = ["build", source, "--out", tmp_path / "out", "--conformers", "none", "--workers", workers]
     done = subprocess.run(
-        [sys.executable, "-c", INTERRUPT, *map(str, arguments)], capture_output=True, text=True, timeout=120
+        [sys.executable, "-c", INTERRUPT.replace("SIGNAL", signal), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=120,
     )
     assert done.returncode != 0
     assert "Traceback" not in done.stderr
