@@ -40,12 +40,6 @@ TOOLKIT: Final = f"RDKit {rdBase.rdkitVersion}"
 """What perceives molecules here; another version may code or embed some of them otherwise."""
 
 
-def rdkit_version() -> str:
-    """Version of the toolkit that conversion uses; part of a store's settings."""
-    version: str = rdBase.rdkitVersion
-    return version
-
-
 class Unusable(ValueError):
     """Why a row is no molecule: ``kind`` or ``kind: detail`` (reports count by kind)."""
 
