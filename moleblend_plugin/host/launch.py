@@ -37,6 +37,19 @@ def with_folder(argv: list[str]) -> list[str]:
     return spelt
 
 
+def _run_unicore() -> int:
+    """Run Uni-Core's command line; the plugin's own errors are one line, as under the embedded host."""
+    try:
+        importlib.import_module("unicore_cli.train").cli_main()
+    except ValueError as error:
+        errors = sys.modules.get(f"{PACKAGE}.errors")
+        if errors is None or not isinstance(error, errors.MoleblendError):
+            raise
+        sys.stderr.write(f"error: {error}\n")
+        return 2
+    return 0
+
+
 def main() -> int:
     """Run the process's command on the trainer that is there, and say first which one it is."""
     write = sys.stdout.write
@@ -48,8 +61,7 @@ def main() -> int:
         for name in [name for name in sys.modules if name == PACKAGE or name.startswith(PACKAGE + ".")]:
             del sys.modules[name]  # Uni-Core imports the plugin itself, once
         sys.argv[1:] = with_folder(sys.argv[1:])
-        importlib.import_module("unicore_cli.train").cli_main()
-        return 0
+        return _run_unicore()
     write("unicore-train: Uni-Core is not installed; running moleblend_plugin's embedded host\n")
     sys.stdout.flush()
     code: int = importlib.import_module(f"{PACKAGE}.host.embedded.main").main()

@@ -16,6 +16,11 @@ FAKE_TRAINER = """
 import sys
 def cli_main():
     print("fake trainer", sys.argv[1:], "moleblend_plugin" in sys.modules)
+    if "MISTAKE" in sys.argv:
+        from moleblend_plugin.errors import MoleblendError
+        raise MoleblendError("MISTAKE: no such folder")
+    if "BUG" in sys.argv:
+        raise ValueError("a bug")
 """
 
 
@@ -43,6 +48,15 @@ def test_uni_core_runs_its_own_trainer_and_imports_the_plugin_itself(fake_unicor
     assert first == "unicore-train: running Uni-Core's own trainer"
     folder = str(SHIM.parents[1] / "moleblend_plugin")
     assert second == f"fake trainer {['DATA', '--user-dir', folder]} False"
+
+
+def test_the_plugins_errors_are_one_line_under_uni_core_too(fake_unicore, tmp_path):
+    mistake = shim("MISTAKE", cwd=tmp_path, path=[fake_unicore])
+    assert mistake.returncode == 2
+    assert mistake.stderr == "error: MISTAKE: no such folder\n"
+    bug = shim("BUG", cwd=tmp_path, path=[fake_unicore])
+    assert bug.returncode == 1
+    assert "Traceback" in bug.stderr
 
 
 @pytest.mark.skipif(launch.has_unicore(), reason="Uni-Core is installed here")

@@ -3,7 +3,7 @@
 import json
 
 from moleblend_plugin.host.embedded import lines, metrics
-from moleblend_plugin.host.embedded.live import molecules_per_second, terms_text
+from moleblend_plugin.host.embedded.live import LiveLine, molecules_per_second, terms_text
 
 STATS = {"loss": 7.102, "lr": 9.89899e-05, "num_updates": 20, "x_norm": None}
 
@@ -54,3 +54,17 @@ def test_live_line_shows_the_terms_and_the_rate(monkeypatch):
             clock[0] += 0.5
     assert terms_text(meters) == "loss 3.25  spd_loss 1.125"
     assert molecules_per_second(meters) == 8 * 2 / 1.5
+
+
+def test_live_line_is_drawn_on_standard_error(capsys, monkeypatch):
+    monkeypatch.setenv("TTY_COMPATIBLE", "1")
+    monkeypatch.setenv("COLUMNS", "60")
+    with metrics.aggregate() as meters:
+        metrics.log_scalar("loss", 3.25)
+        line = LiveLine(total=40)
+        line.show(10, meters)
+        line.stop()
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "10/40" in err
+    assert "loss 3.25" in err

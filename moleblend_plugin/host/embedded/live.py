@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 import time
 
-from rich.console import Console
+from rich.console import Console, Group
+from rich.live import Live
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.text import Text
 
 from moleblend_plugin.host.embedded.meters import TimeMeter
 from moleblend_plugin.host.embedded.metrics import MetersDict
@@ -34,27 +36,33 @@ def molecules_per_second(meters: MetersDict) -> float:
 
 
 class LiveLine:
-    """A line that moves with the updates; log lines are printed above it.
+    """Updates, rate and time left, with the terms below; log lines are printed above.
 
     Args:
         total: updates of the whole run, 0 where no end is known.
     """
 
     def __init__(self, total: int) -> None:
+        console = Console(stderr=True)
         self.progress = Progress(
             TextColumn("update"),
             MofNCompleteColumn(),
             BarColumn(bar_width=20),
             TextColumn("{task.fields[rate]} molecules/s"),
-            TextColumn("{task.fields[terms]}"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=console,
+            auto_refresh=False,
+        )
+        self.bar = self.progress.add_task("train", total=total or None, rate="-")
+        self.terms = Text()
+        self.live = Live(
+            Group(self.progress, self.terms),
+            console=console,
             redirect_stdout=sys.stdout.isatty(),
             redirect_stderr=False,
         )
-        self.bar = self.progress.add_task("train", total=total or None, rate="-", terms="")
         self._shown_at = 0.0
-        self.progress.start()
+        self.live.start()
 
     def show(self, num_updates: int, meters: MetersDict) -> None:
         """Show the number of updates and the values of an aggregation, a few times per second at most."""
@@ -63,10 +71,9 @@ class LiveLine:
             return
         self._shown_at = now
         rate = molecules_per_second(meters)
-        self.progress.update(
-            self.bar, completed=num_updates, rate=f"{rate:.0f}" if rate else "-", terms=terms_text(meters)
-        )
+        self.progress.update(self.bar, completed=num_updates, rate=f"{rate:.0f}" if rate else "-")
+        self.terms.plain = terms_text(meters)
 
     def stop(self) -> None:
         """Leave the line as it is."""
-        self.progress.stop()
+        self.live.stop()
