@@ -1,0 +1,75 @@
+"""What goes wrong ends in one clear line."""
+
+import sys
+
+import pytest
+
+from moleblend_plugin.host import detect
+
+
+def test_numbers_that_are_not_finite_end_the_run_with_the_modules_name(train):
+    run = train("--max-epoch", 1, "--toy-nan-index", 13, "--curriculum", 1)
+    assert run.code == 2
+    assert "not finite at update 4, first in the output of inside (Linear)" in run.err
+    assert run.err.count("\n") == 1
+
+
+def test_gradients_that_overflow_name_the_parameter(train):
+    run = train("--max-update", 1, "--toy-scale", 1e38)
+    assert run.code == 2
+    assert "not finite at update 1, first in the gradient of inside.weight" in run.err
+
+
+def test_no_samples_are_named(train):
+    run = train("--max-epoch", 1, data=0)
+    assert run.code == 2
+    assert "split 'train' holds no samples" in run.err
+
+
+def test_folder_that_cannot_be_written(train, tmp_path):
+    (tmp_path / "file").touch()
+    run = train("--max-epoch", 1, "--save-dir", tmp_path / "file")
+    assert run.code == 2
+    assert run.err.startswith("error: --save-dir")
+
+
+def test_damaged_checkpoint_is_named(train):
+    run = train("--max-update", 2)
+    path = run.folder / "checkpoint_last.pt"
+    path.write_bytes(path.read_bytes()[:300])
+    again = train("--max-update", 4)
+    assert again.code == 2
+    assert "checkpoint_last.pt' is damaged" in again.err
+
+
+def test_interruption_has_its_own_code(train, monkeypatch):
+    train("--max-update", 1, into="first")
+    from toy_plugin import ToyLoss
+
+    def interrupt(self, model, sample, reduce=True):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(ToyLoss, "forward", interrupt)
+    run = train("--max-update", 1)
+    assert run.code == 130
+    assert run.err == "interrupted: go on with the same command from the last checkpoint\n"
+
+
+def test_asking_for_the_other_host_is_refused(train, monkeypatch):
+    monkeypatch.setenv("MOLEBLEND_HOST", "unicore")
+    assert "MOLEBLEND_HOST=unicore contradicts" in train("--max-update", 1).err
+
+
+def test_the_trainer_says_that_it_is_in_charge(train):
+    train("--max-update", 1)
+    assert detect.trainer_in_charge() == "embedded"
+
+
+def test_tensorboard_files_and_its_absence(train, tmp_path, monkeypatch):
+    pytest.importorskip("tensorboard")
+    train("--max-epoch", 1, "--tensorboard-logdir", tmp_path / "board")
+    assert sorted(path.name for path in (tmp_path / "board").iterdir()) == ["train", "train_inner", "valid"]
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
+    run = train("--max-epoch", 1, "--tensorboard-logdir", tmp_path / "none", into="other")
+    assert run.code == 2
+    assert "pip install tensorboard" in run.err
