@@ -75,8 +75,12 @@ def check_plain(args: argparse.Namespace) -> None:
             )
 
 
-def read_checkpoint(path: Path) -> State:
+def read_checkpoint(path: Path, required: Sequence[str] = REQUIRED) -> State:
     """Read a checkpoint of either host into CPU memory.
+
+    Args:
+        path: the file.
+        required: keys that it must hold; weights to start from need no more than "model".
 
     Raises:
         MoleblendError: the file is missing, damaged, no checkpoint, or holds more than plain values.
@@ -97,7 +101,7 @@ def read_checkpoint(path: Path) -> State:
         ) from error
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
         raise MoleblendError(f"checkpoint {str(path)!r} is damaged: go on from an earlier one") from error
-    missing = [key for key in REQUIRED if not isinstance(state, dict) or key not in state]
+    missing = [key for key in required if not isinstance(state, dict) or key not in state]
     if missing:
         raise MoleblendError(
             f"{str(path)!r} is no checkpoint of a training run: it lacks {', '.join(missing)}"

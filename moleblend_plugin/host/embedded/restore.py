@@ -75,7 +75,7 @@ def find_source(args: Namespace) -> Source:
         return Source(last, read_checkpoint(last), keep_data=keep_data)
     if args.finetune_from_model:
         path = Path(args.finetune_from_model)
-        return Source(path, read_checkpoint(path), weights_only=True)
+        return Source(path, read_checkpoint(path, required=("model",)), weights_only=True)
     return Source()
 
 

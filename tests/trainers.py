@@ -1,0 +1,47 @@
+"""Runs a trainer the way a user does, in a subprocess, and reads its log."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+UNICORE = [sys.executable, str(ROOT / "tools" / "unicore_train_shim.py")]
+EMBEDDED = [sys.executable, "-m", "moleblend_plugin.host.embedded.main"]
+PRETRAIN = (
+    *("--user-dir", "moleblend_plugin", "--task", "moleblend_pretrain", "--loss", "moleblend_pretrain"),
+    *("--arch", "moleblend_tiny", "--optimizer", "adam", "--lr", "1e-3", "--clip-norm", "5"),
+    *("--batch-size", "8", "--num-workers", "0", "--log-interval", "1", "--log-format", "json"),
+)
+NO_DROPOUT = ["--attention-dropout", "0", "--activation-dropout", "0"]
+
+
+def launch(
+    command: list[str], data: Path, save_dir: Path, *arguments: object
+) -> subprocess.CompletedProcess[str]:
+    """Run a trainer on a folder of stores; one thread, ``MOLEBLEND_HOST`` unset."""
+    environment = {key: value for key, value in os.environ.items() if key != "MOLEBLEND_HOST"}
+    environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
+    folders = ["--save-dir", save_dir, "--tmp-save-dir", save_dir / "tmp"]
+    argv = [str(word) for word in (*command, data, *PRETRAIN, *folders, *arguments)]
+    return subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=300)
+
+
+def train(command: list[str], data: Path, save_dir: Path, *arguments: object) -> str:
+    """The same, and it must succeed; gives what it printed on standard output."""
+    done = launch(command, data, save_dir, *arguments)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def logged(log: str, tag: str) -> list[dict[str, float]]:
+    """Numbers of every JSON log line of ``tag`` ("train_inner", "train", "valid"), keys without the tag."""
+    lines = re.findall(rf"\| INFO \| {tag} \| (\{{.*\}})", log)
+    return [
+        {key.removeprefix(f"{tag}_"): float(value) for key, value in json.loads(line).items()}
+        for line in lines
+    ]

@@ -1,0 +1,55 @@
+"""The README's command under Uni-Core's own trainer, in subprocesses, where it is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from moleblend_plugin.host.launch import has_unicore
+from tests.tasks.test_pretrain import write_stores
+from tests.trainers import EMBEDDED, NO_DROPOUT, UNICORE, logged, train
+
+pytestmark = [
+    pytest.mark.unicore,
+    pytest.mark.skipif(not has_unicore(), reason="Uni-Core is not installed (it is not on PyPI)"),
+]
+
+TERMS = ("loss", "spd_loss", "edge_loss", "distance_loss", "denoise_loss", "distance_mae", "lr", "bsz")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    sizes = {"train": [3 + i % 9 for i in range(64)], "valid": [4, 9, 1, 6, 7]}
+    return write_stores(tmp_path_factory.mktemp("store"), sizes)
+
+
+def assert_same(ours: list[dict[str, float]], theirs: list[dict[str, float]], updates: int) -> None:
+    assert len(ours) == len(theirs) == updates
+    for left, right in zip(ours, theirs, strict=True):
+        shared = [term for term in TERMS if term in right]
+        assert [left[term] for term in shared] == pytest.approx([right[term] for term in shared], rel=1e-4)
+
+
+def test_both_hosts_train_the_same_100_updates(data: Path, tmp_path: Path) -> None:
+    settings = ["--max-update", 100, "--lr-scheduler", "polynomial_decay", "--warmup-updates", 10,
+                "--total-num-update", 100, *NO_DROPOUT]  # fmt: skip
+    theirs = train(UNICORE, data, tmp_path / "u", *settings)
+    ours = train(EMBEDDED, data, tmp_path / "e", *settings)
+    assert theirs.startswith("unicore-train: running Uni-Core's own trainer")
+    assert_same(logged(ours, "train_inner"), logged(theirs, "train_inner"), 100)
+    assert_same(logged(ours, "valid"), logged(theirs, "valid"), len(logged(theirs, "valid")))
+    assert (tmp_path / "u" / "checkpoint_last.pt").exists()
+
+
+@pytest.mark.parametrize(
+    ("first", "second"), [(UNICORE, EMBEDDED), (EMBEDDED, UNICORE)], ids=["to-ours", "to-theirs"]
+)
+def test_a_checkpoint_goes_on_under_the_other_host(
+    data: Path, tmp_path: Path, first: list[str], second: list[str]
+) -> None:
+    """Dropout on, and the break in the middle of an epoch."""
+    straight = train(second, data, tmp_path / "straight", "--max-update", 24)
+    train(first, data, tmp_path / "halves", "--max-update", 12)
+    halves = train(second, data, tmp_path / "halves", "--max-update", 24)
+    assert_same(logged(halves, "train_inner"), logged(straight, "train_inner")[12:], 12)
