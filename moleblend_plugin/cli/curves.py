@@ -36,7 +36,7 @@ def draw_curves(log: RunLog, terms: tuple[Term, ...], out: Path) -> tuple[Path, 
     """
     from moleblend_plugin.cli import curves_page
 
-    title = f"{log.path.parent.name or log.path.name}: {log.updates} updates"
+    title = f"{log.path.parent}: {log.updates} updates"
     light = curves_page.figure_png(log, terms, title, curves_page.LIGHT)
     dark = curves_page.figure_png(log, terms, title, curves_page.DARK)
     page = curves_page.html_page(log, terms, title, light, dark)
