@@ -30,6 +30,8 @@ _RELAX_STEPS: Final = 200
 """MMFF94 iterations at most: RDKit's own default."""
 _STRETCH_ATOMS: Final = 120
 """Up to this size all steps are one stretch (milliseconds); larger molecules get shorter ones."""
+_FRAGMENT_GAP: Final = 3.0
+"""Angstrom between the extents of neighbouring fragments: about a contact of ions or molecules."""
 _TRIES: Final = 30
 """Tries to embed a conformer from one kind of start."""
 
@@ -73,8 +75,9 @@ def molecule_seed(seed: int, smiles: str) -> int:
 def make_conformers(mol: Chem.Mol, smiles: str, config: ConformerConfig) -> Conformers:
     """Conformers of ``mol`` (heavy atoms only): made with its hydrogens, given back without.
 
-    With fewer than ``config.count`` conformers embedded, those there are. Fragments are embedded
-    together, so that ions of a salt do not share a place.
+    With fewer than ``config.count`` conformers embedded, those there are. Fragments (the ions of a salt)
+    are embedded one by one and set side by side: embedded together, RDKit puts them hundreds of Angstrom
+    apart.
 
     Args:
         mol: sanitised molecule without hydrogen atoms.
@@ -86,6 +89,7 @@ def make_conformers(mol: Chem.Mol, smiles: str, config: ConformerConfig) -> Conf
     ids, why = _embed(full, molecule_seed(config.seed, smiles), config, deadline)
     if not ids:
         return Conformers(None, why)
+    _set_side_by_side(full, ids)
     coords = _coords(full, ids, mol.GetNumAtoms())
     made_by = "ETKDGv3"
     if config.relax and _relax(full, ids, deadline):
@@ -110,7 +114,7 @@ def _embed(full: Chem.Mol, seed: int, config: ConformerConfig, deadline: float) 
             return ids, ""
     if time.monotonic() >= deadline:
         return [], f"embedding took longer than {config.timeout_s:g} s"
-    return [], "embedding failed"
+    return [], "embedding fails"
 
 
 def _embed_from(full: Chem.Mol, seed: int, random_start: bool, count: int, deadline: float) -> list[int]:
@@ -126,7 +130,6 @@ def _embed_from(full: Chem.Mol, seed: int, random_start: bool, count: int, deadl
         parameters.clearConfs = done == 0
         parameters.numThreads = 1  # workers are processes already
         parameters.useRandomCoords = random_start
-        parameters.embedFragmentsSeparately = False
         parameters.timeout = math.ceil(remaining)
         # RDKit's default of 10 tries per atom would eat the whole limit before random starts are tried.
         parameters.maxIterations = _TRIES
@@ -134,6 +137,26 @@ def _embed_from(full: Chem.Mol, seed: int, random_start: bool, count: int, deadl
         if full.GetNumConformers() == 0:
             break
     return [conformer.GetId() for conformer in full.GetConformers()]
+
+
+def _set_side_by_side(full: Chem.Mol, ids: list[int]) -> None:
+    """Line fragments up along x, centres on the axis, so that none overlap and all are in contact.
+
+    Relaxation leaves them there: RDKit's MMFF94 ignores forces between fragments unless told otherwise.
+    """
+    fragments = [list(atoms) for atoms in Chem.GetMolFrags(full)]
+    if len(fragments) == 1:
+        return
+    for number in ids:
+        conformer = full.GetConformer(number)
+        places, edge = conformer.GetPositions(), 0.0  # [A, 3]
+        for atoms in fragments:
+            own = places[atoms]
+            own -= own.mean(0)
+            own[:, 0] += edge - own[:, 0].min()
+            edge = own[:, 0].max() + _FRAGMENT_GAP
+            places[atoms] = own
+        conformer.SetPositions(places)
 
 
 def _relax(full: Chem.Mol, ids: list[int], deadline: float) -> bool:

@@ -84,7 +84,7 @@ def test_chirality_of_the_smiles_is_kept():
 
 def test_failed_embedding_gives_a_reason(monkeypatch):
     monkeypatch.setattr(rdDistGeom, "EmbedMultipleConfs", lambda *arguments: [])
-    assert made("CCO") == (None, "embedding failed")
+    assert made("CCO") == (None, "embedding fails")
 
 
 def test_too_large_for_the_limit_is_not_begun():
@@ -116,3 +116,18 @@ def test_out_of_time_before_embedding_is_a_reason(monkeypatch):
 def test_impossible_settings_are_refused(field, value):
     with pytest.raises(MoleblendError, match=str(value)):
         ConformerConfig(**{field: value})
+
+
+@pytest.mark.parametrize(
+    "smiles", ["CSC(=N)N.O=S(=O)(O)O", "[Na+].[Cl-]", "CC(=O)[O-].[Na+].O.O", "C" * 30 + ".O"]
+)
+def test_fragments_lie_side_by_side(smiles: str) -> None:
+    """No overlap, and no gap much beyond a contact between each fragment and the next."""
+    mol = Chem.MolFromSmiles(smiles)
+    coords, _ = make_conformers(mol, smiles, ConformerConfig(count=2))
+    assert coords is not None
+    fragments = [list(atoms) for atoms in Chem.GetMolFrags(mol)]
+    for places in coords:
+        distance = np.linalg.norm(places[:, None] - places[None], axis=-1)
+        for left, right in zip(fragments, fragments[1:], strict=False):
+            assert 2.0 < distance[np.ix_(left, right)].min() < 10.0
