@@ -34,7 +34,7 @@ setup(
         "numpy>=1.24",
         "rdkit>=2023.9.1",
         "rich>=13.0",
-        "torch>=2.2",
+        "torch>=2.5",
         "typer>=0.12",
     ],
     extras_require={"tensorboard": TENSORBOARD, "test": TEST, "dev": DEV},

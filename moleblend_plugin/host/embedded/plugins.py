@@ -37,9 +37,12 @@ def import_plugins(user_dir: str | None) -> None:
     if loaded is not None:
         if Path(loaded.__file__ or "").resolve().parent == folder:
             return
+        remedy = "rename the folder"
+        if folder.name == PACKAGE:
+            remedy = "two copies of this package: install this one (pip install -e .), or leave --user-dir out"
         raise MoleblendError(
             f"--user-dir {user_dir!r}: another module {folder.name!r} is loaded already, from "
-            f"{loaded.__file__}: rename the folder"
+            f"{loaded.__file__}: {remedy}"
         )
     sys.path.insert(0, str(folder.parent))
     importlib.import_module(folder.name)
