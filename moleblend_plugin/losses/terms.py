@@ -136,9 +136,10 @@ def denoise_term(predicted: Tensor, noise: Tensor, keep: Tensor) -> Term:
 
     Args:
         predicted: [B, N, 3].
-        noise: fp32 [B, N, 3] in Angstrom.
+        noise: fp32 [B, N, 3] in Angstrom; an atom that was not moved has no direction.
         keep: bool [B, N], atoms that count.
     """
+    keep = keep & noise.ne(0).any(-1)
     cosine = F.cosine_similarity(predicted.float(), noise, dim=-1)
     score = torch.where(keep, cosine.detach(), 0.0).sum()
     return Term(masked_mean(1 - cosine, keep), score, keep.sum())

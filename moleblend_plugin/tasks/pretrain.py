@@ -73,6 +73,8 @@ class MoleblendPretrainTask(BaseTask):
             raise MoleblendError(
                 f"{args.data}: no such folder; make it with 'moleblend build INPUT --out {args.data}'"
             )
+        if not 0 <= args.seed < 2**32:
+            raise MoleblendError(f"--seed {args.seed}: give a number from 0 to {2**32 - 1}")
         return cls(args, read_flags(args, BlendConfig))
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:  # noqa: ANN401

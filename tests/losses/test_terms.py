@@ -102,6 +102,13 @@ def test_denoise_averages_over_atoms() -> None:
     assert (term.score.item(), term.counted.item()) == (1.0, 2)
 
 
+def test_denoise_leaves_out_atoms_that_were_not_moved() -> None:
+    noise = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 0.0, 0.0]]])
+    term = denoise_term(torch.ones(1, 2, 3), noise, torch.ones(1, 2, dtype=torch.bool))
+    assert term.counted.item() == 1
+    assert term.loss.item() == pytest.approx(1 - 1 / math.sqrt(3))
+
+
 def model_and_batch(sizes: list[int], conformers: int = 1) -> tuple[MoleBlend, dict]:
     torch.manual_seed(0)
     return MoleBlend(PRESETS["moleblend_tiny"]), collate(samples(sizes, conformers))

@@ -70,6 +70,12 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
         task_of(tmp_path / "nowhere")
 
 
+@pytest.mark.parametrize("seed", [-1, 2**32])
+def test_a_seed_that_no_generator_takes_is_named(tmp_path: Path, seed: int) -> None:
+    with pytest.raises(MoleblendError, match=f"--seed {seed}: give a number from 0"):
+        MoleblendPretrainTask.setup_task(arguments(tmp_path, seed=seed))
+
+
 def test_a_missing_split_is_named(tmp_path: Path) -> None:
     task = task_of(write_stores(tmp_path, {"train": [3]}))
     with pytest.raises(MoleblendError, match=r"valid\.lmdb"):
