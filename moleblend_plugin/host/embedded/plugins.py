@@ -39,7 +39,7 @@ def import_plugins(user_dir: str | None) -> None:
             return
         remedy = "rename the folder"
         if folder.name == PACKAGE:
-            remedy = "two copies of this package: install this one (pip install -e .), or leave --user-dir out"
+            remedy = "two copies of this package: pip install -e . this one, or leave --user-dir out"
         raise MoleblendError(
             f"--user-dir {user_dir!r}: another module {folder.name!r} is loaded already, from "
             f"{loaded.__file__}: {remedy}"
