@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from moleblend_plugin.errors import MoleblendError
@@ -30,7 +30,8 @@ def replacing(path: Path) -> Iterator[Path]:
             "nothing there was changed"
         ) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(FileNotFoundError, NotADirectoryError):
+            temporary.unlink()
 
 
 def sync_folder(folder: Path) -> None:
