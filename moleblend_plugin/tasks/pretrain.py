@@ -80,6 +80,12 @@ class MoleblendPretrainTask(BaseTask):
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
         """Open ``<data>/<split>.lmdb``; only the training subset is shuffled."""
         path = Path(self.args.data) / f"{split}.lmdb"
+        if not path.exists():
+            there = ", ".join(sorted(other.stem for other in path.parent.glob("*.lmdb"))) or "no store"
+            raise MoleblendError(
+                f"{path} does not exist, the folder holds {there}; build it with --split random, or name "
+                "other parts with --train-subset and --valid-subset"
+            )
         store = MoleculeStore(path)
         if not len(store):
             raise MoleblendError(f"{path}: the store is empty; build it with a larger share of --split-sizes")

@@ -78,7 +78,9 @@ def test_a_seed_that_no_generator_takes_is_named(tmp_path: Path, seed: int) -> N
 
 def test_a_missing_split_is_named(tmp_path: Path) -> None:
     task = task_of(write_stores(tmp_path, {"train": [3]}))
-    with pytest.raises(MoleblendError, match=r"valid\.lmdb"):
+    with pytest.raises(
+        MoleblendError, match=r"valid\.lmdb does not exist, the folder holds train; build it with"
+    ):
         task.load_dataset("valid")
 
 
