@@ -9,31 +9,54 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
+from moleblend_plugin.host.embedded.checkpoint import State, read_checkpoint
+from moleblend_plugin.host.launch import has_unicore
+
 ROOT = Path(__file__).resolve().parents[1]
 UNICORE = [sys.executable, str(ROOT / "tools" / "unicore_train_shim.py")]
 EMBEDDED = [sys.executable, "-m", "moleblend_plugin.host.embedded.main"]
+TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
 PRETRAIN = (
-    *("--user-dir", "moleblend_plugin", "--task", "moleblend_pretrain", "--loss", "moleblend_pretrain"),
+    *("--task", "moleblend_pretrain", "--loss", "moleblend_pretrain"),
     *("--arch", "moleblend_tiny", "--optimizer", "adam", "--lr", "1e-3", "--clip-norm", "5"),
     *("--batch-size", "8", "--num-workers", "0", "--log-interval", "1", "--log-format", "json"),
 )
+USER_DIR = ("--user-dir", "moleblend_plugin")
 NO_DROPOUT = ["--attention-dropout", "0", "--activation-dropout", "0"]
 
 
+needs_unicore = [
+    pytest.mark.unicore,
+    pytest.mark.skipif(not has_unicore(), reason="Uni-Core is not installed (it is not on PyPI)"),
+]
+
+
 def launch(
-    command: list[str], data: Path, save_dir: Path, *arguments: object
+    command: list[str],
+    data: Path,
+    save_dir: Path,
+    *arguments: object,
+    user_dir: tuple[object, ...] = USER_DIR,
 ) -> subprocess.CompletedProcess[str]:
     """Run a trainer on a folder of stores; one thread, ``MOLEBLEND_HOST`` unset."""
     environment = {key: value for key, value in os.environ.items() if key != "MOLEBLEND_HOST"}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     folders = ["--save-dir", save_dir, "--tmp-save-dir", save_dir / "tmp"]
-    argv = [str(word) for word in (*command, data, *PRETRAIN, *folders, *arguments)]
+    argv = [str(word) for word in (*command, data, *user_dir, *PRETRAIN, *folders, *arguments)]
     return subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=ROOT, timeout=300)
 
 
-def train(command: list[str], data: Path, save_dir: Path, *arguments: object) -> str:
+def train(
+    command: list[str],
+    data: Path,
+    save_dir: Path,
+    *arguments: object,
+    user_dir: tuple[object, ...] = USER_DIR,
+) -> str:
     """The same, and it must succeed; gives what it printed on standard output."""
-    done = launch(command, data, save_dir, *arguments)
+    done = launch(command, data, save_dir, *arguments, user_dir=user_dir)
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout
 
@@ -45,3 +68,8 @@ def logged(log: str, tag: str) -> list[dict[str, float]]:
         {key.removeprefix(f"{tag}_"): float(value) for key, value in json.loads(line).items()}
         for line in lines
     ]
+
+
+def last_state(save_dir: Path) -> State:
+    """The last checkpoint of a run of either host."""
+    return read_checkpoint(save_dir / "checkpoint_last.pt")

@@ -23,8 +23,11 @@ def has_unicore() -> bool:
 def with_folder(argv: list[str]) -> list[str]:
     """The command with ``--user-dir moleblend_plugin`` spelt as a folder, which is what Uni-Core wants.
 
-    A folder of that name in the working directory stays as it is.
+    A folder of that name in the working directory stays as it is. A command without ``--user-dir`` gets
+    this plugin's, so that it means the same on both hosts.
     """
+    if not any(word.split("=")[0] == "--user-dir" for word in argv):
+        return [*argv, "--user-dir", str(OWN_FOLDER)]
     if Path(PACKAGE).is_dir():
         return argv
     spelt = []

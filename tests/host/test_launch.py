@@ -82,7 +82,7 @@ def test_a_folder_in_the_working_directory_stays_as_typed(tmp_path, monkeypatch)
     own = str(launch.OWN_FOLDER)
     assert launch.with_folder(["--user-dir=moleblend_plugin", "x"]) == [f"--user-dir={own}", "x"]
     assert launch.with_folder(["--user-dir", "other"]) == ["--user-dir", "other"]
-    assert launch.with_folder(["moleblend_plugin"]) == ["moleblend_plugin"]
+    assert launch.with_folder(["moleblend_plugin"]) == ["moleblend_plugin", "--user-dir", own]
     (tmp_path / "moleblend_plugin").mkdir()
     assert launch.with_folder(["--user-dir", "moleblend_plugin"]) == ["--user-dir", "moleblend_plugin"]
 

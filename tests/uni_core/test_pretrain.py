@@ -6,22 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.host.launch import has_unicore
-from tests.tasks.test_pretrain import write_stores
-from tests.trainers import EMBEDDED, NO_DROPOUT, UNICORE, logged, train
+from tests.trainers import EMBEDDED, NO_DROPOUT, UNICORE, logged, needs_unicore, train
 
-pytestmark = [
-    pytest.mark.unicore,
-    pytest.mark.skipif(not has_unicore(), reason="Uni-Core is not installed (it is not on PyPI)"),
-]
+pytestmark = needs_unicore
 
 TERMS = ("loss", "spd_loss", "edge_loss", "distance_loss", "denoise_loss", "distance_mae", "lr", "bsz")
-
-
-@pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    sizes = {"train": [3 + i % 9 for i in range(64)], "valid": [4, 9, 1, 6, 7]}
-    return write_stores(tmp_path_factory.mktemp("store"), sizes)
 
 
 def assert_same(ours: list[dict[str, float]], theirs: list[dict[str, float]], updates: int) -> None:
