@@ -64,6 +64,10 @@ class BlendedMolecules:
         sample["index"] = np.array(index)
         return sample
 
+    def row_id(self, index: int) -> str:
+        """``file:row`` of a molecule in its source, for reports."""
+        return self.records[index].row_id
+
     def order(self, batch_size: int) -> npt.NDArray[np.int64]:
         """Order of indices in this epoch, for consecutive batches of ``batch_size``."""
         return epoch_order(self.records.n_atoms, batch_size, self.seed, self.epoch, self.shuffle)

@@ -41,6 +41,10 @@ class TrainerDataset(BaseDataset):
         """This epoch's order: neighbours are of like size (``data.batching``)."""
         return self.molecules.order(self.batch_size)
 
+    def row_ids(self, indices: Sequence[int]) -> list[str]:
+        """``file:row`` of items, for reports."""
+        return [self.molecules.row_id(index) for index in indices]
+
     def set_epoch(self, epoch: int) -> None:
         """Draw other conformers, blends, noise and, in training, another order."""
         super().set_epoch(epoch)

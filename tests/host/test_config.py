@@ -43,6 +43,11 @@ def test_patience_with_larger_is_better():
     assert ends == [False, False, False, True]
 
 
+def test_a_metric_that_is_no_number_is_never_the_best():
+    progress, ends = heard([float("nan"), 2.0, float("nan"), 1.0])
+    assert (progress.best, progress.runs_without_better, any(ends)) == (1.0, 0, False)
+
+
 def test_no_patience_never_ends():
     progress, ends = heard([1.0] * 10, replace(CONFIG, patience=-1))
     assert not any(ends)

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from moleblend_plugin.data.blend import BlendConfig
-from moleblend_plugin.data.store import StoreWriter
+from moleblend_plugin.data.store import MoleculeStore, StoreWriter
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.models.config import PRESETS
@@ -63,6 +63,8 @@ def test_batches_carry_their_row_numbers(task: MoleblendPretrainTask) -> None:
     batch = dataset.collater([dataset[np.int64(i)] for i in (2, 4)])
     assert batch["index"].tolist() == [2, 4]
     assert batch["net_input"]["atom_codes"].shape == (2, 12, 9)
+    stored = [MoleculeStore(Path(task.args.data) / "train.lmdb")[index].row_id for index in (2, 4)]
+    assert dataset.row_ids([2, 4]) == stored
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:

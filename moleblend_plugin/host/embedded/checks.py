@@ -19,6 +19,7 @@ _AT_LEAST = {
     "log_interval": 1,
     "max_epoch": 0,
     "max_update": 0,
+    "max_bad_updates": 0,
     "clip_norm": 0,
     "save_interval": 1,
     "save_interval_updates": 0,

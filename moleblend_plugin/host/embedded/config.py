@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,8 +83,10 @@ class ValidConfig:
         )
 
     def is_better(self, new: float, old: float | None) -> bool:
-        """Whether ``new`` is strictly better than ``old``."""
-        if old is None:
+        """Whether ``new`` is strictly better than ``old``; NaN is worse than everything."""
+        if math.isnan(new):
+            return False
+        if old is None or math.isnan(old):
             return True
         return new > old if self.maximize else new < old
 

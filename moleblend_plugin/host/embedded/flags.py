@@ -103,6 +103,7 @@ def _optimisation(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--clip-norm", type=float, default=0, metavar="NORM", help="largest gradient norm; 0: no limit"
     )
+    _whole(group, "--max-bad-updates", 10, "stop after N updates in a row with NaN; 0: at the first")
     group.add_argument(
         "--no-weight-decay-names", default="", metavar="PARTS", help="name parts not to decay: a,b"
     )

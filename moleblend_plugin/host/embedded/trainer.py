@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import replace
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded import metrics
+from moleblend_plugin.host.embedded.bad_updates import BadUpdates, joined, row_ids_of
 from moleblend_plugin.host.embedded.batches import Batch, EpochBatches
 from moleblend_plugin.host.embedded.config import UpdateConfig
 from moleblend_plugin.host.embedded.ema import MovingAverage
 from moleblend_plugin.host.embedded.engine import Engine
 from moleblend_plugin.host.embedded.loss import BaseLoss, LoggingOutput
+from moleblend_plugin.host.embedded.memory import Group, Part, count_retries, smaller
 from moleblend_plugin.host.embedded.model import BaseModel
-from moleblend_plugin.host.embedded.nonfinite import first_bad_gradient, watch_outputs
+from moleblend_plugin.host.embedded.nonfinite import diagnose
 from moleblend_plugin.host.embedded.optim import Optimizer, build_adamw
+from moleblend_plugin.host.embedded.pieces import is_out_of_memory, rows_of, split_batch
 from moleblend_plugin.host.embedded.schedules import SCHEDULES, Schedule
 from moleblend_plugin.host.embedded.seeding import torch_seed
 from moleblend_plugin.host.embedded.task import BaseTask
@@ -59,10 +65,12 @@ class Trainer:
         self.loss = loss.to(engine.fabric.device)
         parameters = [*model.named_parameters(), *loss.named_parameters()]
         adamw = build_adamw(parameters, args)
-        self.optimizer = Optimizer(adamw, engine.backward, engine.fabric.setup_optimizers(adamw).step)
+        self.optimizer = Optimizer(adamw, self._backward, engine.fabric.setup_optimizers(adamw).step)
         schedule = SCHEDULES[args.lr_scheduler]
         self.schedule: Schedule = schedule(args, total_updates(args, batches_per_epoch))
         self.ema = MovingAverage(model, self.config.ema_decay) if self.config.ema_decay > 0 else None
+        self.bad_updates = BadUpdates(args, engine.is_first)
+        self._exchanging = False
         self.num_updates = 0
         self.set_num_updates(0)
 
@@ -85,88 +93,141 @@ class Trainer:
     def train_step(self, samples: list[Batch], batches: EpochBatches) -> bool:
         """Make one update from the batches of a group.
 
+        An update whose loss or gradients are not finite is skipped: weights, optimiser, average and
+        schedule stay as they were (``--max-bad-updates``).
+
         Args:
             samples: batches of this process; an empty one only keeps step with other processes.
             batches: where a stand-in for an empty batch comes from.
 
         Returns:
-            Whether weights changed (float16 skips an update whose gradients overflow).
+            Whether weights changed (float16 also skips an update whose gradients overflow).
 
         Raises:
-            MoleblendError: loss or gradients are not finite.
+            MoleblendError: too many updates in a row are not finite, or one sample exceeds the memory.
         """
         metrics.log_start_time("train_wall", priority=800, round=2)
         self.model.train()
         self.loss.train()
-        self.optimizer.zero_grad()
-        outputs, sample_size = self._gradients(samples, batches)
-        outputs, sample_size = self._join(outputs, sample_size)
+        group = self._join(self._gradients(samples, batches))
         self.engine.average_gradients(self.loss)
         self.engine.unscale(self.optimizer.inner)
-        if sample_size > 0:
+        if group.size > 0:
             # Several processes hold the mean over processes; times their number it is the sum.
-            self.optimizer.multiply_grads(self.engine.world_size / sample_size)
+            self.optimizer.multiply_grads(self.engine.world_size / float(group.size))
         norm = self.optimizer.clip_grad_norm(self.config.clip_norm)
+        scaler = self.engine.scaler
         finite = bool(torch.isfinite(norm))
-        if not finite and self.engine.scaler is None:
-            raise MoleblendError(self._explain(samples))
-        with torch_seed(self.config.seed, self.num_updates):
-            self.task.optimizer_step(self.optimizer, self.model, self.num_updates)
-        if finite:
+        # Both are the same in every process: the losses were joined, the gradients exchanged.
+        bad = float(group.bad) > 0 or (not finite and scaler is None)
+        if bad:
+            self._skip(samples, batches)
+            if scaler is not None:
+                scaler.update()  # forget that gradients were unscaled
+        else:
+            with torch_seed(self.config.seed, self.num_updates):
+                self.task.optimizer_step(self.optimizer, self.model, self.num_updates)
+        updated = finite and not bad
+        if updated:
             if self.ema is not None:
                 self.ema.update()
             self.set_num_updates(self.num_updates + 1)
-            self._log(outputs, norm)
+            self._log(group, norm)
+            self.bad_updates.good()
         self._log_scale()
         metrics.log_stop_time("train_wall")
-        return finite
+        return updated
 
-    def _gradients(
-        self, samples: list[Batch], batches: EpochBatches
-    ) -> tuple[list[LoggingOutput], float | Tensor]:
+    def _gradients(self, samples: list[Batch], batches: EpochBatches) -> Group:
+        """Gradients of all batches, one after the other; of a batch that is too large, piece after piece."""
+        whole = [sample or batches.any_batch() for sample in samples]
+        pieces, retries = [1] * len(samples), 0
+        while True:
+            self.optimizer.zero_grad()
+            parts = [
+                Part(number, piece, batch, stand_in=not samples[number])
+                for number, sample in enumerate(whole)
+                for piece, batch in enumerate(split_batch(sample, pieces[number]))
+            ]
+            done = self._attempt(parts)
+            if isinstance(done, Group):
+                return replace(done, retries=retries)
+            retries += 1
+            number = done.number
+            pieces[number] = smaller(done, rows_of(whole[number]), pieces[number])
+            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+                torch.cuda.empty_cache()
+
+    def _attempt(self, parts: list[Part]) -> Group | Part:
+        """Forward and backward of every part: what it gave, or the part that there was no memory for."""
         outputs: list[LoggingOutput] = []
-        total: float | Tensor = 0.0
-        for number, sample in enumerate(samples):
-            stand_in = not sample
-            batch = self.engine.to_device(batches.any_batch() if stand_in else sample)
-            with (
-                self.engine.accumulate(self.model, more_follow=number + 1 < len(samples)),
-                torch_seed(self.config.seed, self.num_updates, number, self.engine.rank),
-            ):
-                _, size, output = self.task.train_step(
-                    batch, self.model, self.loss, self.optimizer, self.num_updates, ignore_grad=stand_in
-                )
-            if stand_in:
+        size: float | Tensor = 0.0
+        bad: float | Tensor = 0.0
+        for place, part in enumerate(parts):
+            more = place + 1 < len(parts)
+            self._exchanging = False
+            try:
+                batch = self.engine.to_device(part.batch)
+                with self.engine.accumulate(self.model, more_follow=more), self._seeded(part):
+                    value, samples, output = self.task.train_step(
+                        batch,
+                        self.model,
+                        self.loss,
+                        self.optimizer,
+                        self.num_updates,
+                        ignore_grad=part.stand_in,
+                    )
+            except RuntimeError as error:
+                if not is_out_of_memory(error):
+                    raise
+                if self._exchanging and not more:
+                    raise MoleblendError(
+                        "out of memory while processes exchanged gradients, where a batch cannot be tried "
+                        "again: give a smaller --batch-size and a larger --update-freq"
+                    ) from error
+                return part
+            if part.stand_in:
                 output = {
                     key: value * 0 for key, value in output.items() if not isinstance(value, str | list)
                 }
             else:
-                total = total + size
+                size = size + samples
+                bad = bad + (~torch.isfinite(value.detach())).sum()
             outputs.append(output)
-        return outputs, total
+        return Group(outputs, size, bad)
 
-    def _join(
-        self, outputs: list[LoggingOutput], sample_size: float | Tensor
-    ) -> tuple[list[LoggingOutput], float]:
-        size = float(sample_size)
+    def _backward(self, loss: Tensor) -> None:
+        self._exchanging = self.engine.world_size > 1
+        self.engine.backward(loss)
+
+    def _seeded(self, part: Part) -> AbstractContextManager[None]:
+        # A whole batch draws what it draws under Uni-Core; later pieces must not repeat its numbers.
+        piece = (part.piece,) if part.piece else ()
+        return torch_seed(self.config.seed, self.num_updates, part.number, self.engine.rank, *piece)
+
+    def _join(self, group: Group) -> Group:
         if self.engine.world_size == 1:
-            return outputs, size
+            return group
+        numbers = [float(group.size), float(group.bad), float(group.retries)]
         if self.task.logging_outputs_can_be_summed(self.loss, is_train=True):
-            keys = list(outputs[0])
-            sums = [float(sum(output[key] for output in outputs)) for key in keys]
-            total, *summed = self.engine.sum([size, *sums])
-            return [dict(zip(keys, summed, strict=True))], total
-        gathered = self.engine.gather((outputs, size))
-        return [output for part, _ in gathered for output in part], sum(part for _, part in gathered)
+            keys = list(group.outputs[0])
+            sums = [float(sum(output[key] for output in group.outputs)) for key in keys]
+            size, bad, retries, *summed = self.engine.sum([*numbers, *sums])
+            return Group([dict(zip(keys, summed, strict=True))], size, bad, int(retries))
+        parts = self.engine.gather((group.outputs, *numbers))
+        outputs = [output for part in parts for output in part[0]]
+        size, bad, retries = (sum(part[place] for part in parts) for place in (1, 2, 3))
+        return Group(outputs, size, bad, int(retries))
 
-    def _log(self, outputs: list[LoggingOutput], norm: Tensor) -> None:
+    def _log(self, group: Group, norm: Tensor) -> None:
         metrics.log_speed("ups", 1, priority=100, round=2)
         metrics.log_scalar("gnorm", norm, priority=400, round=3)
         if self.config.clip_norm > 0:
             clipped = 100.0 if float(norm) > self.config.clip_norm else 0.0
             metrics.log_scalar("clip", clipped, priority=500, round=1)
+        count_retries(group.retries)
         with metrics.aggregate() as meters:
-            self.task.reduce_metrics(outputs, self.loss)
+            self.task.reduce_metrics(group.outputs, self.loss)
         if "loss" not in meters:
             name = type(self.loss).__name__
             raise MoleblendError(f"{name}.reduce_metrics logs no 'loss': call log_scalar('loss', ...) there")
@@ -183,25 +244,17 @@ class Trainer:
                 "lower --lr, set --clip-norm, or use --bf16"
             )
 
-    def _explain(self, samples: list[Batch]) -> str:
-        parameter = first_bad_gradient(self.inner_model) or first_bad_gradient(self.loss)
-        module = self._first_bad_module([sample for sample in samples if sample])
-        where = f"first in the output of {module}" if module else f"first in the gradient of {parameter}"
-        return (
-            f"loss or gradients are not finite at update {self.num_updates + 1}, {where}: "
-            "lower --lr, set --clip-norm, or look at the data"
-        )
+    def _skip(self, samples: list[Batch], batches: EpochBatches) -> None:
+        """Say what was not finite in this update, in all processes together, and count it."""
 
-    @torch.no_grad()
-    def _first_bad_module(self, samples: list[Batch]) -> str | None:
-        module: nn.Module = self.inner_model
-        for number, sample in enumerate(samples):
-            with (
-                watch_outputs(module) as found,
-                torch_seed(self.config.seed, self.num_updates, number, self.engine.rank),
-                self.engine.fabric.autocast(),
-            ):
-                self.loss(self.inner_model, self.engine.to_device(sample))
-            if found:
-                return found[0]
-        return None
+        @contextmanager
+        def surroundings(number: int) -> Iterator[None]:
+            with self._seeded(Part(number, 0, {})), self.engine.fabric.autocast():
+                yield
+
+        mine = [self.engine.to_device(sample) for sample in samples if sample]
+        found = diagnose(self.inner_model, self.loss, mine, surroundings)
+        named = row_ids_of(batches.dataset, found.indices)
+        self.optimizer.zero_grad()
+        parts = self.engine.gather((found, named))
+        self.bad_updates.note(joined(parts, self.num_updates + 1, batches.epoch))

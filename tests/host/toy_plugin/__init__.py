@@ -47,9 +47,12 @@ class ToyDataset(BaseDataset):
         index = int(index)
         clean = np.random.default_rng((7, index + self.offset)).normal(size=FEATURES)
         noise = np.random.default_rng((self.args.seed, self.epoch, index)).normal(size=FEATURES)
-        if index == self.args.toy_nan_index:
+        if index == self.args.toy_nan_index and not self.offset:
             clean[0] = np.nan
         return {"x": clean + 0.1 * noise, "y": clean.sum(), "index": index}
+
+    def row_ids(self, indices):
+        return [f"toy.csv:{index + 100}" for index in indices]
 
     def collater(self, samples):
         if not samples:
@@ -76,24 +79,28 @@ class ToyTask(BaseTask):
 
 @register_model("toy_mlp")
 class ToyModel(BaseModel):
-    def __init__(self, width, dropout):
+    def __init__(self, width, dropout, memory=10**9):
         super().__init__()
         self.inside = nn.Linear(FEATURES, width)
         self.norm = nn.LayerNorm(width)
         self.dropout = nn.Dropout(dropout)
         self.outside = nn.Linear(width, 1)
         self.updates_heard = 0
+        self.memory = memory
 
     @classmethod
     def add_args(cls, parser):
         parser.add_argument("--toy-width", type=int, help="neurons")
         parser.add_argument("--toy-dropout", type=float, help="share of neurons")
+        parser.add_argument("--toy-memory", type=int, help="samples that fit into memory in training")
 
     @classmethod
     def build_model(cls, args, task):
-        return cls(args.toy_width, args.toy_dropout)
+        return cls(args.toy_width, args.toy_dropout, args.toy_memory)
 
     def forward(self, x):
+        if self.training and len(x) > self.memory:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
         hidden = self.dropout(torch.tanh(self.norm(self.inside(x))))
         return self.outside(hidden).squeeze(-1)
 
@@ -102,6 +109,7 @@ class ToyModel(BaseModel):
 def toy_small(args):
     args.toy_width = getattr(args, "toy_width", 8)
     args.toy_dropout = getattr(args, "toy_dropout", 0.0)
+    args.toy_memory = getattr(args, "toy_memory", 10**9)
 
 
 @register_loss("toy_mse")

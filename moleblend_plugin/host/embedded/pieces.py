@@ -1,0 +1,68 @@
+"""A batch in pieces, for what is too large as a whole. Any nesting of dicts with tensors along B splits.
+
+B items of a batch.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+Batch = dict[str, Any]
+
+_MEMORY_WORDS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch says, by class or by words, that there is not enough memory."""
+    words = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(part in words for part in _MEMORY_WORDS)
+    )
+
+
+def rows_of(batch: Batch) -> int:
+    """B: the length of ``index``, else the first dimension of the first tensor; 0 where there is neither."""
+    index = batch.get("index")
+    if isinstance(index, Tensor | list):
+        return len(index)
+    return next(_first_dimensions(batch), 0)
+
+
+def _first_dimensions(value: Any) -> Any:  # noqa: ANN401  any nesting of tensors
+    if isinstance(value, Tensor):
+        if value.dim() > 0:
+            yield value.shape[0]
+    elif isinstance(value, dict):
+        for item in value.values():
+            yield from _first_dimensions(item)
+
+
+def split_batch(batch: Batch, count: int) -> list[Batch]:
+    """Cut a batch into pieces of (almost) equal size, in order.
+
+    Tensors, arrays and lists of length B are cut; everything else belongs to every piece.
+
+    Args:
+        batch: a collated batch.
+        count: how many pieces; no more than B come out.
+    """
+    rows = rows_of(batch)
+    if count <= 1 or rows <= 1:
+        return [batch]
+    count = min(count, rows)
+    edges = [rows * number // count for number in range(count + 1)]
+    return [_slice(batch, rows, slice(*pair)) for pair in zip(edges, edges[1:], strict=False)]
+
+
+def _slice(value: Any, rows: int, part: slice) -> Any:  # noqa: ANN401
+    if isinstance(value, dict):
+        return type(value)((key, _slice(item, rows, part)) for key, item in value.items())
+    if isinstance(value, Tensor | np.ndarray):
+        return value[part] if value.ndim > 0 and value.shape[0] == rows else value
+    if isinstance(value, list | tuple):
+        return value[part] if len(value) == rows else value
+    return value
