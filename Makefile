@@ -49,7 +49,7 @@ test: lint types ## the gate: lint, types and all tests, as continuous integrati
 demo: $(READY) ## pretrain on 2,000 real molecules and draw the curves (about 4 minutes on 2 cores)
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/00_demo/run.sh
 
-example-qm9: $(READY) ## pretrain on QM9 geometries: make example-qm9 QM9=path/to/qm9_geometry_128k.npz [COUNT=10000]
+example-qm9: $(READY) ## pretrain on QM9 geometries: make example-qm9 QM9=path/to/qm9_geometry_128k.npz [COUNT=12500]
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/10_pretrain_qm9/run.sh "$(QM9)" $(COUNT)
 
 clean: ## remove .venv, runs and caches
