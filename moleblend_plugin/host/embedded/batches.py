@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from moleblend_plugin.host.embedded.dataset import BaseDataset
+from moleblend_plugin.host.embedded.signals import guard_worker, held_back
 
 logger = logging.getLogger(__name__)
 
@@ -132,7 +133,9 @@ class EpochBatches:
         return self._count(self._loader(order))
 
     def _count(self, loader: DataLoader[Any]) -> Iterator[Batch]:
-        for batch in loader:
+        with held_back():
+            loaded = iter(loader)  # forks the workers
+        for batch in loaded:
             self.position += 1
             yield batch
 
@@ -146,6 +149,7 @@ class EpochBatches:
             num_workers=self.num_workers,
             prefetch_factor=max(2, self.buffer_size // self.num_workers) if self.num_workers else None,
             generator=torch.Generator().manual_seed(self.seed),
+            worker_init_fn=guard_worker,
         )
 
     def any_batch(self) -> Batch:

@@ -8,10 +8,11 @@ import sys
 import time
 from argparse import Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import detect
+from moleblend_plugin.host.embedded.signals import STOP, Interrupted
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
@@ -31,7 +32,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: its arguments, those of the process by default.
 
     Returns:
-        0 after training, 2 for something the user can fix (told in one line), 130 after an interruption.
+        0 after training, 2 for something the user can fix (told in one line), 143 or 130 after SIGTERM
+        or SIGINT.
     """
     from torch.multiprocessing.spawn import ProcessExitedException
 
@@ -41,14 +43,19 @@ def main(argv: Sequence[str] | None = None) -> int:
                 "MOLEBLEND_HOST=unicore contradicts moleblend-train: unset it, or run unicore-train"
             )
         detect.take_charge("embedded")
-        _train(list(sys.argv[1:] if argv is None else argv))
+        with STOP.listening():
+            _train(list(sys.argv[1:] if argv is None else argv))
+    except Interrupted as interruption:
+        sys.stderr.write(f"{interruption}\n")
+        return interruption.exit_code
     except MoleblendError as error:
         return _fail(error)
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: go on with the same command from the last checkpoint\n")
         return INTERRUPTED
     except ProcessExitedException as error:  # a process of several has told why
-        return error.exit_code or 1
+        code = error.exit_code or 1
+        return code if code > 0 else 128 - code  # ended by a signal
     except SystemExit as leaving:  # --help, or a process started by another
         return int(leaving.code or 0)
     return 0
@@ -64,7 +71,10 @@ def _train(argv: list[str]) -> None:
     from moleblend_plugin.host.embedded.options import parse_options
 
     args = parse_options(argv)
-    build_fabric(args).launch(train_process, args)
+    fabric = build_fabric(args)
+    started_here = args.distributed_world_size > 1 and "LOCAL_WORLD_SIZE" not in os.environ
+    with STOP.listening(forward=started_here):
+        fabric.launch(train_process, args)
 
 
 def train_process(fabric: Fabric, args: Namespace) -> None:
@@ -75,7 +85,14 @@ def train_process(fabric: Fabric, args: Namespace) -> None:
             the process ends).
     """
     try:
-        _train_here(fabric, args)
+        with STOP.listening():
+            _train_here(fabric, args)
+    except Interrupted as interruption:
+        if fabric.world_size == 1:
+            raise
+        if fabric.global_rank == 0:
+            sys.stderr.write(f"{interruption}\n")
+        _leave(interruption.exit_code)
     except MoleblendError as error:
         if fabric.world_size == 1:
             raise
@@ -83,10 +100,14 @@ def train_process(fabric: Fabric, args: Namespace) -> None:
         # that one tells a moment later.
         if fabric.global_rank > 0:
             time.sleep(5)
-        code = _fail(error)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        os._exit(code)
+        _leave(_fail(error))
+
+
+def _leave(code: int) -> NoReturn:
+    """End this process at once: orderly ways out wait for processes that will not come."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 def _train_here(fabric: Fabric, args: Namespace) -> None:

@@ -26,6 +26,21 @@ UNICORE_ADAM = "UnicoreAdam"
 
 
 @dataclass(frozen=True, slots=True)
+class Unfinished:
+    """The update after which a run was interrupted: validation and saving have not been looked at.
+
+    Attributes:
+        epoch: its epoch.
+        position: batches of the epoch handed out so far, maybe all.
+        updated: whether weights changed.
+    """
+
+    epoch: int
+    position: int
+    updated: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """The checkpoint that a run starts from.
 
@@ -44,7 +59,24 @@ class Source:
     @property
     def epoch(self) -> int:
         """The epoch to start in."""
-        return int(self.state["extra_state"]["train_iterator"]["epoch"]) if self.keep_data else 1
+        return int(self.position["epoch"]) if self.keep_data else 1
+
+    @property
+    def unfinished(self) -> Unfinished | None:
+        """The update that the run's last part did not finish."""
+        found = self.state["extra_state"].get("unfinished") if self.keep_data else None
+        return Unfinished(**found) if found else None
+
+    @property
+    def position(self) -> dict[str, Any]:
+        """The position in the data, before an unfinished update's end of epoch."""
+        position: dict[str, Any] = self.state["extra_state"]["train_iterator"]
+        if self.unfinished is None:
+            return position
+        return position | {
+            "epoch": self.unfinished.epoch,
+            "iterations_in_epoch": self.unfinished.position,
+        }
 
     def told(self, num_updates: int) -> str:
         """One line on where the run starts."""
@@ -129,7 +161,7 @@ def _some(names: list[str], most: int = 4) -> str:
 def restore_data(source: Source, batches: EpochBatches) -> None:
     """Go to the position in the data at which the checkpoint was written."""
     if source.keep_data:
-        batches.load_state_dict(source.state["extra_state"]["train_iterator"])
+        batches.load_state_dict(source.position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +196,7 @@ def restore_trainer(source: Source, trainer: Trainer, args: Namespace) -> Restor
     progress = Progress()
     if not args.reset_meters:
         metrics.load_state_dict(extra.get("metrics", {}))
-        if extra["train_iterator"]["iterations_in_epoch"] == 0:
+        if source.position["iterations_in_epoch"] == 0:
             metrics.get_meters("train").clear()  # a new epoch averages its own updates only
         kept = extra.get("progress", {})
         progress = Progress(

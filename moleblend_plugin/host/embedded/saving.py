@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import asdict
 from typing import Any
 
 import torch
 
 from moleblend_plugin.host.embedded import metrics
 from moleblend_plugin.host.embedded.checkpoint import State, prune, write_checkpoint
-from moleblend_plugin.host.embedded.restore import LAST, UNICORE_ADAM
+from moleblend_plugin.host.embedded.restore import LAST, UNICORE_ADAM, Unfinished
 from moleblend_plugin.host.embedded.session import Session
 
 logger = logging.getLogger("moleblend-train")
@@ -35,6 +36,8 @@ def session_state(session: Session) -> State:
     }
     if progress.best is not None:
         extra["best"] = progress.best
+    if session.unfinished is not None:
+        extra["unfinished"] = asdict(session.unfinished)
     if trainer.engine.scaler is not None:
         extra["grad_scaler"] = trainer.engine.scaler.state_dict()
     state: State = {
@@ -104,3 +107,25 @@ def save_checkpoint(session: Session) -> None:
             f"(writing took {time.monotonic() - began:.2f} seconds)"
         )
     session.engine.barrier()
+
+
+def save_interrupted(session: Session, updated: bool) -> str:
+    """Write ``checkpoint_last.pt`` right after an update, before validation and saving were looked at.
+
+    Args:
+        session: the run.
+        updated: whether the update changed weights.
+
+    Returns:
+        What was done and how to go on, in one line.
+    """
+    after = f"stopped after update {session.trainer.num_updates}"
+    if session.save.disabled:
+        return f"{after}; --no-save: nothing is kept"
+    batches, path = session.batches, session.save.folder / LAST
+    session.unfinished = Unfinished(batches.epoch, batches.position, updated)
+    if session.engine.is_first:
+        write_checkpoint(session_state(session), session.save.folder, [LAST])
+    session.engine.barrier()
+    way = "the same command" if session.args.restore_file == LAST else "the command without --restore-file"
+    return f"{after}, saved {path}: {way} goes on from there"

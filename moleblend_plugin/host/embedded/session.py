@@ -17,6 +17,7 @@ from moleblend_plugin.host.embedded.logs import Reporter
 from moleblend_plugin.host.embedded.registry import TASKS
 from moleblend_plugin.host.embedded.restore import (
     Source,
+    Unfinished,
     find_source,
     load_weights,
     restore_data,
@@ -45,6 +46,7 @@ class Session:
         report: log lines and log file.
         history: optimisers of earlier parts of the run, as checkpoints keep them.
         seconds_before: training time before this start.
+        unfinished: the update after which the run was interrupted, if validation and saving are still due.
     """
 
     args: Namespace
@@ -58,7 +60,12 @@ class Session:
     report: Reporter
     history: list[dict[str, object]] = field(default_factory=list)
     seconds_before: float = 0.0
+    unfinished: Unfinished | None = None
     started: float = field(default_factory=time.monotonic)
+
+    def coming_epoch(self) -> int:
+        """The epoch that is trained or finished next."""
+        return self.batches.next_epoch if self.unfinished is None else self.batches.epoch
 
     def seconds(self) -> float:
         """Training time so far, over all restarts."""
@@ -152,6 +159,7 @@ def _resume(session: Session, source: Source) -> None:
     session.progress = restored.progress
     session.history = restored.history
     session.seconds_before = restored.seconds
+    session.unfinished = source.unfinished
     metrics.log_start_time("wall", priority=790, round=2)  # Uni-Core looks for it in a checkpoint
 
 

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator
 
 from moleblend_plugin.host.embedded import metrics
 from moleblend_plugin.host.embedded.batches import Batch
-from moleblend_plugin.host.embedded.saving import save_checkpoint
+from moleblend_plugin.host.embedded.saving import save_checkpoint, save_interrupted
 from moleblend_plugin.host.embedded.session import Session, train_batches
+from moleblend_plugin.host.embedded.signals import STOP, Interrupted
 from moleblend_plugin.host.embedded.validation import validate
 
 logger = logging.getLogger("moleblend-train")
@@ -28,11 +29,21 @@ def grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
 
 
 def train(session: Session) -> None:
-    """Train until an epoch, an update, a time, a learning rate or patience ends the run."""
+    """Train until an epoch, an update, a time, a learning rate or patience ends the run.
+
+    Raises:
+        Interrupted: SIGTERM or SIGINT; the run's state is saved.
+    """
+    with STOP.deferred(several=session.engine.world_size > 1):
+        _train_epochs(session)
+    logger.info(f"done training in {session.seconds():.1f} seconds")
+
+
+def _train_epochs(session: Session) -> None:
     args, trainer = session.args, session.trainer
     stop = _nothing_left(session)
-    while not stop and session.batches.next_epoch <= (args.max_epoch or math.inf):
-        if trainer.optimizer.get_lr() <= args.stop_min_lr:
+    while not stop and session.coming_epoch() <= (args.max_epoch or math.inf):
+        if session.unfinished is None and trainer.optimizer.get_lr() <= args.stop_min_lr:
             logger.info(f"stopping: the learning rate {trainer.optimizer.get_lr():g} is at --stop-min-lr")
             break
         stop = _train_epoch(session)
@@ -45,12 +56,13 @@ def train(session: Session) -> None:
                     args.train_subset, combine=True, epoch=next_epoch, data_selector=None
                 )
             session.batches = train_batches(session.task, args, session.engine, next_epoch)
-    logger.info(f"done training in {session.seconds():.1f} seconds")
 
 
 def _nothing_left(session: Session) -> bool:
     """Whether a resumed run is already at its end."""
     args, done = session.args, session.trainer.num_updates
+    if session.unfinished is not None:
+        return False
     if args.max_update and done >= args.max_update:
         logger.info(f"nothing left to train: {done} updates are done, --max-update is {args.max_update}")
         return True
@@ -67,21 +79,22 @@ def _train_epoch(session: Session) -> bool:
         Whether the run is at its end.
     """
     args, trainer, batches = session.args, session.trainer, session.batches
-    epoch = batches.next_epoch
+    epoch = session.coming_epoch()
     frequency = args.update_freq[min(epoch, len(args.update_freq)) - 1]
     iterator = batches.iterate(shuffle=epoch > args.curriculum)
     size = math.ceil(len(batches) / frequency)
     done = math.ceil(batches.position / frequency)
-    stop = False
+    unfinished, session.unfinished = session.unfinished, None
     with metrics.aggregate("train") as averages:
         trainer.begin_epoch(epoch)
-        for samples in grouped(iterator, frequency):
+        stop = unfinished is not None and _finish_update(session, unfinished.updated)
+        for samples in () if stop else grouped(iterator, frequency):
             with metrics.aggregate("train_inner"):
                 updated = trainer.train_step(samples, batches)
             done += 1
             if updated:
                 _log_interval(session, epoch, done, size)
-            stop = _validate_and_save(session, updated)
+            stop = _finish_update(session, updated)
             if stop:
                 break
         shown, exact = averages.get_smoothed_values(), averages.get_smoothed_values(rounded=False)
@@ -96,6 +109,24 @@ def _log_interval(session: Session, epoch: int, done: int, size: int) -> None:
     if num_updates % session.args.log_interval == 0:
         session.report.interval(epoch, done, size, session.wall())
         metrics.get_meters("train_inner").reset()
+
+
+def _finish_update(session: Session, updated: bool) -> bool:
+    """Do what is due after an update, or save and leave where the run shall stop.
+
+    Validation that is due then, or was interrupted, comes first when the run is taken up again.
+
+    Returns:
+        Whether the run is at its end.
+
+    Raises:
+        Interrupted: the run shall stop.
+    """
+    try:
+        STOP.check(session.engine)
+        return _validate_and_save(session, updated)
+    except Interrupted as wish:
+        raise Interrupted(wish.number, save_interrupted(session, updated)) from None
 
 
 def _validate_and_save(session: Session, updated: bool) -> bool:

@@ -15,6 +15,7 @@ from moleblend_plugin.host.embedded.loss import LoggingOutput
 from moleblend_plugin.host.embedded.meters import Number
 from moleblend_plugin.host.embedded.seeding import torch_seed
 from moleblend_plugin.host.embedded.session import Session, valid_batches
+from moleblend_plugin.host.embedded.signals import STOP
 
 logger = logging.getLogger("moleblend-train")
 
@@ -80,6 +81,7 @@ def _evaluate(session: Session, subset: str) -> metrics.MetersDict:
                 batch = session.engine.to_device(sample)
                 _, _, output = task.valid_step(batch, trainer.model, trainer.loss)
                 outputs.append(output)
+            STOP.check(session.engine)
     with metrics.aggregate(new_root=True) as meters:
         task.reduce_metrics(_join(session, outputs), trainer.loss, subset)
     return meters
