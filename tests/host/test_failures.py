@@ -60,3 +60,19 @@ def test_tensorboard_files_and_its_absence(train, tmp_path, monkeypatch):
     run = train("--max-epoch", 1, "--tensorboard-logdir", tmp_path / "none", into="other")
     assert run.code == 2
     assert "pip install tensorboard" in run.err
+
+
+def test_a_damaged_last_checkpoint_names_the_newest_intact_one(train):
+    run = train("--max-update", 9, "--save-interval-updates", 4, "--disable-validation")
+    for name in ("checkpoint_last.pt", "checkpoint_1_8.pt"):
+        path = run.folder / name
+        content = path.read_bytes()
+        path.unlink()  # names may share their bytes
+        path.write_bytes(content[: len(content) // 2])
+    again = train("--max-update", 12)
+    assert again.code == 2
+    assert again.err.count("\n") == 1
+    assert "checkpoint_last.pt' is damaged" in again.err
+    other = run.folder / "checkpoint_1_4.pt"
+    assert again.err.endswith(f"the newest intact one is {other}: go on with --restore-file {other}\n")
+    assert train("--max-update", 12, "--restore-file", other).code == 0

@@ -7,6 +7,9 @@ import os
 import pickle
 import re
 import shutil
+import struct
+import zipfile
+import zlib
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -34,6 +37,10 @@ _PLAIN_CLASSES: list[Any] = [
     *(type(np.dtype(name)) for name in ("float32", "float64", "int64")),
     getattr(np, "_core", np).multiarray.scalar,
 ]
+
+
+class DamagedCheckpoint(MoleblendError):
+    """A checkpoint whose bytes are not those that were written."""
 
 
 def prepare_folder(folder: Path) -> None:
@@ -83,9 +90,12 @@ def read_checkpoint(path: Path, required: Sequence[str] = REQUIRED) -> State:
         required: keys that it must hold; weights to start from need no more than "model".
 
     Raises:
-        MoleblendError: the file is missing, damaged, no checkpoint, or holds more than plain values.
+        DamagedCheckpoint: its bytes are not those that were written.
+        MoleblendError: the file is missing, no checkpoint, or holds more than plain values.
     """
     try:
+        if (damage := find_damage(path)) is not None:
+            raise DamagedCheckpoint(f"checkpoint {str(path)!r} is damaged ({damage}): use another one")
         with torch.serialization.safe_globals(_PLAIN_CLASSES):
             state = torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError as error:
@@ -96,17 +106,54 @@ def read_checkpoint(path: Path, required: Sequence[str] = REQUIRED) -> State:
         ) from error
     except pickle.UnpicklingError as error:
         reason = str(error).splitlines()[0]
-        raise MoleblendError(
+        raise DamagedCheckpoint(
             f"checkpoint {str(path)!r} is damaged or holds more than plain values ({reason}): use another one"
         ) from error
+    except MoleblendError:
+        raise
     except (RuntimeError, EOFError, ValueError, KeyError, AttributeError, TypeError, IndexError) as error:
-        raise MoleblendError(f"checkpoint {str(path)!r} is damaged: go on from an earlier one") from error
+        raise DamagedCheckpoint(f"checkpoint {str(path)!r} is damaged: use another one") from error
     missing = [key for key in required if not isinstance(state, dict) or key not in state]
     if missing:
         raise MoleblendError(
             f"{str(path)!r} is no checkpoint of a training run: it lacks {', '.join(missing)}"
         )
     return dict(state)
+
+
+def find_damage(path: Path) -> str | None:
+    """Compare a checkpoint with its checksums: torch writes a CRC-32 of every piece but never reads it.
+
+    Args:
+        path: the file.
+
+    Returns:
+        What is wrong, ``None`` for nothing (or a file older than torch's zip format, which has no checksums).
+
+    Raises:
+        OSError: the file cannot be read.
+    """
+    with path.open("rb") as stream:
+        if stream.read(4) != b"PK\x03\x04":
+            return None
+    try:
+        with zipfile.ZipFile(path) as archive:
+            piece = archive.testzip()
+    except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError) as error:
+        return str(error).splitlines()[0] if str(error) else type(error).__name__
+    return None if piece is None else f"{piece} differs from its checksum"
+
+
+def newest_intact(folder: Path, besides: Path) -> Path | None:
+    """The checkpoint of a run's folder that was written last and can be read, other than ``besides``."""
+    others = [path for path in folder.glob("checkpoint*.pt") if path != besides]
+    for path in sorted(others, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True):
+        try:
+            read_checkpoint(path)
+        except MoleblendError:
+            continue  # the caller tells of the first damaged one; this one is only no remedy
+        return path
+    return None
 
 
 def write_checkpoint(state: State, folder: Path, names: Sequence[str]) -> None:

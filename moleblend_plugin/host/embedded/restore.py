@@ -11,7 +11,12 @@ from typing import Any
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded import metrics
 from moleblend_plugin.host.embedded.batches import EpochBatches
-from moleblend_plugin.host.embedded.checkpoint import State, read_checkpoint
+from moleblend_plugin.host.embedded.checkpoint import (
+    DamagedCheckpoint,
+    State,
+    newest_intact,
+    read_checkpoint,
+)
 from moleblend_plugin.host.embedded.config import Progress
 from moleblend_plugin.host.embedded.loss import BaseLoss
 from moleblend_plugin.host.embedded.model import BaseModel
@@ -104,11 +109,24 @@ def find_source(args: Namespace) -> Source:
                 f"{last} exists: going on from it; --finetune-from-model was where this run began. "
                 "Choose an empty --save-dir to begin again"
             )
-        return Source(last, read_checkpoint(last), keep_data=keep_data)
+        return Source(last, _read_last(last), keep_data=keep_data)
     if args.finetune_from_model:
         path = Path(args.finetune_from_model)
         return Source(path, read_checkpoint(path, required=("model",)), weights_only=True)
     return Source()
+
+
+def _read_last(path: Path) -> State:
+    try:
+        return read_checkpoint(path)
+    except DamagedCheckpoint as error:
+        other = newest_intact(path.parent, besides=path)
+        remedy = (
+            f"the newest intact one is {other}: go on with --restore-file {other}"
+            if other
+            else "there is no intact one beside it: begin again in an empty --save-dir"
+        )
+        raise DamagedCheckpoint(f"{str(error).removesuffix(': use another one')}; {remedy}") from error
 
 
 def load_weights(source: Source, model: BaseModel, loss: BaseLoss, args: Namespace) -> None:
