@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded.batches import EpochBatches
 from moleblend_plugin.host.embedded.dataset import BaseDataset
 
@@ -136,3 +137,13 @@ def test_stand_in_is_the_first_batch():
 
 def test_no_batches_is_no_epoch_at_its_end():
     assert not batches(count=0).end_of_epoch()
+
+
+def test_a_mistake_in_a_data_worker_is_one_line():
+    class Damaged(Numbers):
+        def __getitem__(self, index):
+            raise MoleblendError(f"row {int(index)} is damaged: build the store again")
+
+    with pytest.raises(MoleblendError) as raised:
+        list(EpochBatches(Damaged(4), [[3]], num_workers=1).iterate())
+    assert str(raised.value) == "row 3 is damaged: build the store again"

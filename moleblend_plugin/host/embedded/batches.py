@@ -11,7 +11,9 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader
 
+from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded.dataset import BaseDataset
+from moleblend_plugin.host.embedded.processes import lost_worker
 from moleblend_plugin.host.embedded.signals import guard_worker, held_back
 
 logger = logging.getLogger(__name__)
@@ -135,7 +137,15 @@ class EpochBatches:
     def _count(self, loader: DataLoader[Any]) -> Iterator[Batch]:
         with held_back():
             loaded = iter(loader)  # forks the workers
-        for batch in loaded:
+        while True:
+            try:
+                batch = next(loaded)
+            except StopIteration:
+                return
+            except MoleblendError as error:  # a worker's comes with its traceback as text
+                raise MoleblendError(str(error).rpartition("MoleblendError: ")[2].strip()) from error
+            except (ConnectionError, EOFError) as error:
+                raise lost_worker("it was handing over a batch") from error
             self.position += 1
             yield batch
 

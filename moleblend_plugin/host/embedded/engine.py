@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
-import os
+import warnings
 from argparse import Namespace
 from contextlib import AbstractContextManager
+from datetime import timedelta
 from typing import Any, cast
 
 import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision, Precision
+from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.embedded.processes import find_processes
+
+# Its successor exists in the newest torch only, and Fabric's wrapper takes any of them.
+warnings.filterwarnings("ignore", message=".*broadcast_buffers. is deprecated")
 
 
 def _precision(args: Namespace) -> Precision:
@@ -34,38 +40,41 @@ def _on_cpu(args: Namespace) -> bool:
 def build_fabric(args: Namespace) -> Fabric:
     """Fabric for the devices, processes and precision of the options.
 
-    Several processes are started here, or were started by torchrun, whose numbers then count.
+    Several processes are started here, or were started by torchrun or srun, whose numbers then count.
 
     Raises:
         MoleblendError: more processes than GPUs.
     """
     cpu = _on_cpu(args)
     accelerator = "cpu" if cpu else "cuda"
-    world = args.distributed_world_size
-    launched = "LOCAL_WORLD_SIZE" in os.environ
-    local = int(os.environ["LOCAL_WORLD_SIZE"]) if launched else world
-    if not cpu and local > torch.cuda.device_count():
+    processes = find_processes(args)
+    if not cpu and processes.local > torch.cuda.device_count():
         raise MoleblendError(
-            f"--distributed-world-size {local} is more than the {torch.cuda.device_count()} GPUs here: "
-            "give fewer, or start on several nodes with torchrun"
+            f"{processes.local} processes are more than the {torch.cuda.device_count()} GPUs seen here: "
+            "give a smaller --distributed-world-size, or start on several nodes with torchrun or srun"
         )
-    if launched:
-        args.distributed_world_size = world = int(os.environ["WORLD_SIZE"])
+    args.distributed_world_size = processes.world
     precision = _precision(args)
-    if world == 1:
+    if processes.world == 1:
         device = torch.device("cpu" if cpu else "cuda:0")
-        return Fabric(
-            accelerator=accelerator, devices=1, strategy=SingleDeviceStrategy(device, precision=precision)
-        )
+        single = SingleDeviceStrategy(device, precision=precision)
+        return Fabric(accelerator=accelerator, devices=1, strategy=single, plugins=[LightningEnvironment()])
     strategy = DDPStrategy(
         precision=precision,
         process_group_backend="gloo" if cpu else args.distributed_backend,
-        start_method="popen" if launched else "spawn",
+        timeout=timedelta(minutes=args.distributed_timeout_minutes),
+        start_method="popen" if processes.started else "spawn",
         find_unused_parameters=args.find_unused_parameters,
         bucket_cap_mb=args.bucket_cap_mb,
         broadcast_buffers=False,  # processes validate different numbers of batches
     )
-    return Fabric(accelerator=accelerator, devices=local, num_nodes=world // local, strategy=strategy)
+    return Fabric(
+        accelerator=accelerator,
+        devices=processes.local,
+        num_nodes=processes.nodes,
+        strategy=strategy,
+        plugins=[processes.environment],
+    )
 
 
 class Engine:

@@ -164,6 +164,13 @@ def _distributed(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--ddp-backend", default="c10d", choices=["c10d", "no_c10d"], help="both mean torch's DDP here"
     )
+    group.add_argument(
+        "--distributed-timeout-minutes",
+        type=float,
+        default=10,
+        metavar="M",
+        help="end the run where a process is silent so long (default: 10; an ended one is noticed at once)",
+    )
     _whole(group, "--bucket-cap-mb", 25, "size of the pieces in which gradients are exchanged")
     _switch(group, "--find-unused-parameters", "some parameters may get no gradient")
     for flag in (

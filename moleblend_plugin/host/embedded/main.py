@@ -16,6 +16,7 @@ from moleblend_plugin.host.embedded.signals import STOP, Interrupted
 
 if TYPE_CHECKING:
     from lightning_fabric import Fabric
+    from torch.multiprocessing.spawn import ProcessExitedException
 
 # Fabric tells on standard error how processes find each other, before any of our code runs in them.
 for _talkative in ("distributed", "rank_zero"):
@@ -53,9 +54,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         sys.stderr.write("interrupted: go on with the same command from the last checkpoint\n")
         return INTERRUPTED
-    except ProcessExitedException as error:  # a process of several has told why
-        code = error.exit_code or 1
-        return code if code > 0 else 128 - code  # ended by a signal
+    except ProcessExitedException as error:
+        return _ended(error)
     except SystemExit as leaving:  # --help, or a process started by another
         return int(leaving.code or 0)
     return 0
@@ -66,14 +66,28 @@ def _fail(error: MoleblendError) -> int:
     return FAILED
 
 
+def _ended(error: ProcessExitedException) -> int:
+    """Exit code after a process of several has ended; it has told why, unless a signal ended it."""
+    if error.signal_name is None:
+        return error.exit_code or 1
+    from moleblend_plugin.host.embedded.processes import GO_ON
+
+    sys.stderr.write(
+        f"error: process {error.error_index} was ended by {error.signal_name} "
+        f"(SIGKILL: often the memory is full); {GO_ON}\n"
+    )
+    return 128 - error.exit_code
+
+
 def _train(argv: list[str]) -> None:
     from moleblend_plugin.host.embedded.engine import build_fabric
     from moleblend_plugin.host.embedded.options import parse_options
+    from moleblend_plugin.host.embedded.processes import find_processes
 
     args = parse_options(argv)
+    processes = find_processes(args)
     fabric = build_fabric(args)
-    started_here = args.distributed_world_size > 1 and "LOCAL_WORLD_SIZE" not in os.environ
-    with STOP.listening(forward=started_here):
+    with STOP.listening(forward=processes.world > 1 and not processes.started):
         fabric.launch(train_process, args)
 
 
@@ -84,9 +98,16 @@ def train_process(fabric: Fabric, args: Namespace) -> None:
         MoleblendError: something the user gave does not work (with several processes it is told here, and
             the process ends).
     """
+    from moleblend_plugin.host.embedded.processes import explain_loss
+
     try:
-        with STOP.listening():
-            _train_here(fabric, args)
+        try:
+            with STOP.listening():
+                _train_here(fabric, args)
+        except RuntimeError as error:
+            if (told := explain_loss(error)) is None:
+                raise
+            raise told from error
     except Interrupted as interruption:
         if fabric.world_size == 1:
             raise

@@ -1,0 +1,57 @@
+"""Who starts processes, and what is said of lost ones."""
+
+from argparse import Namespace
+
+import pytest
+import torch
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.embedded.processes import explain_loss, find_processes
+
+TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "RANK": "5", "LOCAL_RANK": "1"}
+SRUN = {"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4", "SLURM_STEP_ID": "0", "SLURM_PROCID": "5"}
+
+
+def found(monkeypatch, variables, world=2):
+    for name in (*TORCHRUN, *SRUN, "SLURM_JOB_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    processes = find_processes(Namespace(distributed_world_size=world))
+    environment = type(processes.environment).__name__.removesuffix("Environment")
+    return processes.world, processes.local, processes.nodes, processes.started, environment
+
+
+def test_launchers_count(monkeypatch):
+    assert found(monkeypatch, TORCHRUN) == (8, 4, 2, True, "TorchElastic")
+    assert found(monkeypatch, SRUN) == (8, 4, 2, True, "SLURM")
+    assert found(monkeypatch, SRUN | TORCHRUN) == (8, 4, 2, True, "TorchElastic")
+
+
+def test_without_a_launcher_the_option_counts(monkeypatch):
+    own = (2, 2, 1, False, "Lightning")
+    assert found(monkeypatch, {}) == own
+    assert found(monkeypatch, SRUN | {"SLURM_NTASKS": "1"}) == own
+    assert found(monkeypatch, SRUN | {"SLURM_JOB_NAME": "bash"}) == own
+    batch_script = {name: value for name, value in SRUN.items() if name != "SLURM_STEP_ID"}
+    assert found(monkeypatch, batch_script) == own
+
+
+def test_slurm_must_say_how_many_tasks_a_node_has(monkeypatch):
+    del (variables := dict(SRUN))["SLURM_NTASKS_PER_NODE"]
+    with pytest.raises(MoleblendError, match="8 tasks but does not say how many per node: give srun"):
+        found(monkeypatch, variables)
+
+
+def test_only_lost_processes_are_explained():
+    closed = "[/src/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1"
+    assert "went silent (Connection closed by peer [127.0.0.1]:1): its own" in str(
+        explain_loss(RuntimeError(closed))
+    )
+    network = torch.distributed.DistNetworkError("timed out after 60 s")
+    assert "went silent (timed out after 60 s)" in str(explain_loss(network))
+    worker = RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
+    assert "a data worker ended (DataLoader worker (pid 7) is killed by signal: Killed)" in str(
+        explain_loss(worker)
+    )
+    assert explain_loss(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
