@@ -40,15 +40,23 @@ def with_folder(argv: list[str]) -> list[str]:
     return spelt
 
 
+def _own_error(error: BaseException | None) -> BaseException | None:
+    """The plugin's own error in ``error`` or behind it: Uni-Core replaces some by a vaguer one."""
+    kind = getattr(sys.modules.get(f"{PACKAGE}.errors"), "MoleblendError", None)
+    while error is not None and not (kind and isinstance(error, kind)):
+        error = error.__cause__ or error.__context__
+    return error
+
+
 def _run_unicore() -> int:
     """Run Uni-Core's command line; the plugin's own errors are one line, as under the embedded host."""
     try:
         importlib.import_module("unicore_cli.train").cli_main()
-    except ValueError as error:
-        errors = sys.modules.get(f"{PACKAGE}.errors")
-        if errors is None or not isinstance(error, errors.MoleblendError):
+    except Exception as error:
+        told = _own_error(error)
+        if told is None:
             raise
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {told}\n")
         return 2
     return 0
 

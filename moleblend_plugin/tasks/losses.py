@@ -30,10 +30,17 @@ class MoleblendPretrainLoss(BaseLoss):
     So an update averages over molecules, however they fall into batches, micro-batches and processes.
     """
 
-    def __init__(self, task: Any, config: PretrainLossConfig, distance_max: float) -> None:  # noqa: ANN401
+    def __init__(
+        self,
+        task: Any,  # noqa: ANN401  either host's task
+        config: PretrainLossConfig,
+        distance_max: float,
+        pair_target: str = "distance",
+    ) -> None:
         super().__init__(task)
         self.config = config
         self.distance_max = distance_max
+        self.pair_target = pair_target
 
     @classmethod
     def add_args(cls, parser: argparse.ArgumentParser) -> None:
@@ -43,7 +50,13 @@ class MoleblendPretrainLoss(BaseLoss):
     @classmethod
     def build_loss(cls, args: argparse.Namespace, task: Any) -> MoleblendPretrainLoss:  # noqa: ANN401
         """The objective of ``args``."""
-        return cls(task, read_flags(args, PretrainLossConfig), read_flags(args, ModelConfig).distance_max)
+        model = read_flags(args, ModelConfig)
+        return cls(task, read_flags(args, PretrainLossConfig), model.distance_max, model.pair_target)
+
+    def logged_names(self) -> list[str]:
+        """Names that validation logs, for ``--best-checkpoint-metric``."""
+        terms = ("spd", "edge", self.pair_target, "denoise")
+        return ["loss", *(f"{term}_loss" for term in terms), *(SCORES[term] for term in terms)]
 
     def forward(
         self, model: nn.Module, sample: dict[str, Any], reduce: bool = True

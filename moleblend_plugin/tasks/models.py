@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
@@ -10,6 +11,7 @@ from moleblend_plugin.host import BaseModel, register_model, register_model_arch
 from moleblend_plugin.models.config import PRESETS, ModelConfig
 from moleblend_plugin.models.moleblend import MoleBlend
 from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.tasks.guards import check_weights
 
 
 @register_model("moleblend")
@@ -25,6 +27,19 @@ class MoleBlendModel(MoleBlend, BaseModel):
     def build_model(cls, args: argparse.Namespace, task: Any) -> MoleBlendModel:  # noqa: ANN401
         """The network of ``args``."""
         return cls(read_flags(args, ModelConfig))
+
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        strict: bool = True,
+        assign: bool = False,
+        model_args: argparse.Namespace | None = None,
+    ) -> Any:  # noqa: ANN401  torch's own return type is private
+        """Load weights; where names may differ (the trainers ask so), at least one must be the model's."""
+        if not strict:
+            check_weights(self.state_dict(), state_dict)
+        more = {"assign": True} if assign else {}  # Uni-Core's base class does not know it
+        return super().load_state_dict(state_dict, strict=strict, model_args=model_args, **more)
 
 
 def _preset(config: ModelConfig) -> Any:  # noqa: ANN401

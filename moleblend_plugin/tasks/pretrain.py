@@ -15,8 +15,9 @@ from moleblend_plugin.data.collate import Batch
 from moleblend_plugin.data.dataset import BlendedMolecules
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import BaseDataset, BaseTask, register_task
+from moleblend_plugin.host import HOST, BaseDataset, BaseTask, register_task
 from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
 
 
 class TrainerDataset(BaseDataset):
@@ -26,6 +27,8 @@ class TrainerDataset(BaseDataset):
         super().__init__()
         self.molecules = molecules
         self.batch_size = batch_size
+        self.shards = 1
+        """The number of batches is a multiple of this."""
 
     def __len__(self) -> int:
         return len(self.molecules)
@@ -40,6 +43,16 @@ class TrainerDataset(BaseDataset):
     def ordered_indices(self) -> npt.NDArray[np.int64]:
         """This epoch's order: neighbours are of like size (``data.batching``)."""
         return self.molecules.order(self.batch_size)
+
+    def batch_by_size(
+        self,
+        indices: npt.NDArray[np.int64],
+        batch_size: int | None = None,
+        required_batch_size_multiple: int = 1,
+    ) -> Any:  # noqa: ANN401  either host's batches
+        """Cut ``indices`` into consecutive batches, equally many for each of :attr:`shards` processes."""
+        batches = super().batch_by_size(indices, batch_size, required_batch_size_multiple)
+        return even_batches(batches, self.shards) if self.shards > 1 else batches
 
     def row_ids(self, indices: Sequence[int]) -> list[str]:
         """``file:row`` of items, for reports."""
@@ -79,7 +92,24 @@ class MoleblendPretrainTask(BaseTask):
             )
         if not 0 <= args.seed < 2**32:
             raise MoleblendError(f"--seed {args.seed}: give a number from 0 to {2**32 - 1}")
+        check_run(args)
         return cls(args, read_flags(args, BlendConfig))
+
+    def build_loss(self, args: argparse.Namespace) -> Any:  # noqa: ANN401  either host's loss
+        """The loss, which must log the metric of the best checkpoint."""
+        loss = super().build_loss(args)
+        check_best_metric(args, loss)
+        return loss
+
+    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+        """Batches, epoch by epoch; no update of several batches ends in an empty one under Uni-Core."""
+        training = dataset is self.datasets.get(self.args.train_subset)
+        several = training and HOST == "unicore" and max(self.args.update_freq) > 1
+        dataset.shards = kwargs.get("num_shards", 1) if several else 1
+        batches = super().get_batch_iterator(dataset, *args, **kwargs)
+        if training:
+            check_warmup(self.args, len(batches))
+        return batches
 
     def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
         """Open ``<data>/<split>.lmdb``; only the training subset is shuffled."""

@@ -32,7 +32,12 @@ def write_stores(folder: Path, sizes: dict[str, list[int]]) -> Path:
 
 def arguments(folder: Path, **more: object) -> argparse.Namespace:
     """What the trainer and the task's own flags would give."""
-    given = {"train_subset": "train", "seed": 1, "batch_size": 3, "batch_size_valid": 2}
+    given: dict[str, object] = {"train_subset": "train", "seed": 1, "batch_size": 3, "batch_size_valid": 2}
+    given |= {"max_epoch": 1, "max_update": 0, "stop_time_hours": 0, "update_freq": [1], "no_save": False}
+    given |= {"disable_validation": False, "no_epoch_checkpoints": False, "no_last_checkpoints": False}
+    given |= {"save_interval_updates": 0, "validate_interval_updates": 0, "best_checkpoint_metric": "loss"}
+    given |= {"save_dir": str(folder / "run"), "tmp_save_dir": str(folder / "tmp")}
+    given |= {"finetune_from_model": None, "restore_file": "checkpoint_last.pt"}
     return argparse.Namespace(data=str(folder), **(given | more))
 
 

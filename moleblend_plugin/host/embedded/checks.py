@@ -9,6 +9,7 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded.values import parse_betas, parse_overrides
+from moleblend_plugin.host.horizon import check_horizon
 
 _AT_LEAST = {
     "batch_size": 1,
@@ -55,8 +56,7 @@ def check_options(args: Namespace) -> None:
         raise MoleblendError(
             f"--update-freq {args.update_freq} is too small: give 1 or more batches per update"
         )
-    if args.max_epoch == 0 and args.max_update == 0:
-        raise MoleblendError("the run has no end: give --max-epoch or --max-update a value above 0")
+    check_horizon(args)
     parse_betas(args.adam_betas)
     parse_overrides(args.optimizer_overrides)
     _check_schedule(args)

@@ -1,0 +1,199 @@
+"""Mistakes that a trainer would let pass in silence, refused (or repaired) by the task under either host.
+
+Uni-Core trains for ever, saves nothing, or starts from fresh weights without a word in the cases below. What
+the embedded host says itself for any task is not repeated here.
+"""
+
+from __future__ import annotations
+
+import logging
+from argparse import Namespace
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from torch import Tensor
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import HOST
+from moleblend_plugin.host.embedded.checkpoint import read_checkpoint
+from moleblend_plugin.host.horizon import check_horizon
+
+logger = logging.getLogger("moleblend_plugin")
+
+LAST = "checkpoint_last.pt"
+
+Batch = TypeVar("Batch", bound=Sequence[Any])
+
+
+def check_run(args: Namespace, host: str = HOST) -> None:
+    """Check the options of a run before anything is built; call it in ``setup_task``.
+
+    Args:
+        args: the run's options; ``tmp_save_dir`` is changed where it would be unsafe.
+        host: "unicore" or "embedded".
+
+    Raises:
+        MoleblendError: names flag and remedy.
+    """
+    check_horizon(args)
+    _check_keeps_something(args, host)
+    _check_start(args)
+    if host == "unicore":
+        _own_temporary_folder(args)
+
+
+def _check_keeps_something(args: Namespace, host: str) -> None:
+    validates = not args.disable_validation
+    if args.no_save:
+        if not validates:
+            raise MoleblendError(
+                "--no-save and --disable-validation: the run would keep nothing and measure nothing; "
+                "remove one of them"
+            )
+        return
+    if args.save_interval_updates > 0:
+        return
+    ends_by_count = args.max_update > 0 or args.stop_time_hours > 0  # Uni-Core saves at these ends only
+    if host == "unicore" and args.no_epoch_checkpoints and not ends_by_count:
+        never = "saved" if args.validate_interval_updates > 0 else "saved or validated"
+        raise MoleblendError(
+            "--no-epoch-checkpoints without --save-interval-updates: under Uni-Core nothing would be "
+            f"{never}; give --save-interval-updates N, or --keep-last-epochs 1 in its place"
+        )
+    if args.no_epoch_checkpoints and args.no_last_checkpoints and not validates:
+        raise MoleblendError(
+            "--no-epoch-checkpoints, --no-last-checkpoints and --disable-validation: no checkpoint would be "
+            "written; remove one of them or give --save-interval-updates N"
+        )
+
+
+def _check_start(args: Namespace) -> None:
+    """Fine-tuning goes on from a last checkpoint only where that run began from the same file."""
+    last, wanted = Path(args.save_dir) / LAST, args.finetune_from_model
+    if wanted is None or args.restore_file != LAST or not last.is_file():
+        return
+    began = getattr(read_checkpoint(last).get("args"), "finetune_from_model", None)
+    if began is None or Path(began).resolve() != Path(wanted).resolve():
+        raise MoleblendError(
+            f"--finetune-from-model {wanted!r} would be ignored: {str(last)!r} belongs to a run that "
+            f"began from {began or 'fresh weights'}; choose an empty --save-dir, or remove the flag to go on"
+        )
+    logger.info(f"going on from {last}, a run that began from {wanted}")
+
+
+def _own_temporary_folder(args: Namespace) -> None:
+    """Uni-Core writes to ``./`` first, where another run's files may have the same names (W6)."""
+    if Path(args.tmp_save_dir).resolve() != Path.cwd():
+        return
+    folder = Path(args.save_dir) / "tmp"
+    folder.mkdir(parents=True, exist_ok=True)
+    logger.warning(
+        f"--tmp-save-dir {args.tmp_save_dir!r} is the working directory, which other runs may share: "
+        f"checkpoints are prepared in {folder} instead"
+    )
+    args.tmp_save_dir = str(folder)
+
+
+def check_best_metric(args: Namespace, loss: object) -> None:
+    """Refuse a ``--best-checkpoint-metric`` that the loss does not log; call it in ``build_loss``.
+
+    A loss tells the names by a method ``logged_names()``. It counts only where it is defined beside
+    ``reduce_metrics``: a class that extends our loss and logs more is not second-guessed.
+
+    Raises:
+        MoleblendError: lists the names.
+    """
+    if args.disable_validation:
+        return
+    owner = next((cls for cls in type(loss).__mro__ if "reduce_metrics" in vars(cls)), None)
+    if owner is None or "logged_names" not in vars(owner):
+        return
+    names: list[str] = loss.logged_names()  # type: ignore[attr-defined]
+    if args.best_checkpoint_metric not in names:
+        raise MoleblendError(
+            f"--best-checkpoint-metric {args.best_checkpoint_metric!r} is not logged in validation: "
+            f"choose from {', '.join(names)}"
+        )
+
+
+def check_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], host: str = HOST) -> None:
+    """Refuse weights of which none, or none of that shape, belongs to the model; say what is left over.
+
+    Args:
+        own: the model's weights.
+        given: a checkpoint's weights.
+        host: the embedded host tells itself what is left over.
+
+    Raises:
+        MoleblendError: nothing would be loaded, or a shape differs.
+    """
+    shared = [name for name in own if name in given]
+    fresh, unused = [name for name in own if name not in given], [name for name in given if name not in own]
+    if not shared:
+        raise MoleblendError(
+            f"no weight would be loaded: the checkpoint holds {_some(unused)}, the model wants "
+            f"{_some(fresh)}; give a checkpoint of this architecture ('moleblend import-official' converts "
+            "published ones)"
+        )
+    for name in shared:
+        if own[name].shape != given[name].shape:
+            raise MoleblendError(
+                f"size mismatch for {name}: {tuple(given[name].shape)} in the checkpoint, "
+                f"{tuple(own[name].shape)} in the model: give the options of the checkpoint's own run"
+            )
+    if host == "unicore" and (fresh or unused):
+        logger.warning(
+            f"{len(shared)} of {len(own)} weights are loaded ({_some(shared)}); fresh: {_some(fresh)}; "
+            f"in the checkpoint only: {_some(unused)}"
+        )
+
+
+def _some(names: Iterable[str], most: int = 4) -> str:
+    listed = list(names)
+    more = f" and {len(listed) - most} more" if len(listed) > most else ""
+    return (", ".join(listed[:most]) or "none") + more
+
+
+def check_warmup(args: Namespace, batches: int) -> None:
+    """Refuse a warm-up ratio of a run so short that the trainer counts no updates.
+
+    Args:
+        args: the run's options.
+        batches: batches per epoch in this process.
+
+    Raises:
+        MoleblendError: the learning rate would stay 0.
+    """
+    if getattr(args, "warmup_ratio", -1) > 0 and args.max_epoch > 0 and batches + 1 < args.update_freq[0]:
+        raise MoleblendError(
+            f"--warmup-ratio {args.warmup_ratio}: {batches} batches per epoch are not even one update with "
+            f"--update-freq {args.update_freq[0]}, so the learning rate would stay 0; give --warmup-updates, "
+            "or a smaller --batch-size or --update-freq"
+        )
+
+
+def even_batches(batches: Sequence[Batch], shards: int) -> list[Batch]:
+    """Halve the largest batches until all processes get equally many.
+
+    Uni-Core divides by too few samples where an update of several batches ends in an empty one (W2).
+    Every molecule still counts once, since an update is the mean over its molecules.
+
+    Args:
+        batches: indices of each batch.
+        shards: number of processes.
+
+    Raises:
+        MoleblendError: there are fewer molecules than processes.
+    """
+    even = list(batches)
+    while len(even) % shards:
+        place = max(range(len(even)), key=lambda number: len(even[number]))
+        half = len(even[place]) // 2
+        if half == 0:
+            raise MoleblendError(
+                f"{len(even)} molecules cannot be shared evenly among {shards} processes with --update-freq: "
+                "give fewer processes or --update-freq 1"
+            )
+        even[place : place + 1] = [even[place][:half], even[place][half:]]  # type: ignore[list-item]
+    return even
