@@ -28,3 +28,8 @@ def test_a_loss_of_ones_own_trains(tmp_path: Path, command: list[str]) -> None:
     weights = {"spd": 0.1, "edge": 0.1, "distance": 0.25, "denoise": 6.0}
     terms = sum(weight * valid[f"{name}_loss"] for name, weight in weights.items())
     assert valid["loss"] == pytest.approx(4.5 * terms, rel=1e-3)
+
+
+def test_the_documented_plugin_is_the_tested_one() -> None:
+    document = (ROOT / "docs" / "hosts.md").read_text()
+    assert f"```python\n{(FOLDER / '__init__.py').read_text()}```" in document
