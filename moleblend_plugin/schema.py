@@ -18,7 +18,7 @@ from typing import Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 """Version of :class:`MoleculeRecord` as stored; a reader refuses any other."""
 
 PATH_HOPS: Final = 5

@@ -11,8 +11,10 @@ import numpy.typing as npt
 from moleblend_plugin.data.batching import epoch_order
 from moleblend_plugin.data.blend import BlendConfig, Sample, blend, choose_pairs
 from moleblend_plugin.data.collate import Batch, collate
+from moleblend_plugin.data.damage import DamagedRows
 from moleblend_plugin.data.featurize import featurize
 from moleblend_plugin.data.rng import Purpose, generator
+from moleblend_plugin.data.store import DamagedValue
 from moleblend_plugin.schema import MoleculeRecord
 
 
@@ -38,13 +40,26 @@ class BlendedMolecules:
         config: how they are blended.
         seed: the run's seed.
         shuffle: whether :meth:`order` shuffles (training).
+        strict: whether a damaged row is an error, else it is left out of its batch.
+
+    Attributes:
+        damaged: the rows left out so far.
     """
 
-    def __init__(self, records: Records, config: BlendConfig, seed: int, shuffle: bool = False) -> None:
+    def __init__(
+        self,
+        records: Records,
+        config: BlendConfig,
+        seed: int,
+        shuffle: bool = False,
+        strict: bool = False,
+    ) -> None:
         self.records = records
         self.config = config
         self.seed = seed
         self.shuffle = shuffle
+        self.strict = strict
+        self.damaged = DamagedRows(len(records))
         self.epoch = 1
 
     def __len__(self) -> int:
@@ -55,7 +70,18 @@ class BlendedMolecules:
         self.epoch = epoch
 
     def __getitem__(self, index: int) -> Sample:
-        record = self.records[index]
+        """Sample ``index``; of a damaged row an empty one, which :meth:`collate` leaves out.
+
+        Raises:
+            MoleblendError: the row is damaged, and ``strict`` or the only one left.
+        """
+        try:
+            record = self.records[index]
+        except DamagedValue as damage:
+            if self.strict:
+                raise
+            self.damaged.leave_out(index, damage)
+            return {}
         conformer = 0
         if record.coords is not None and len(record.coords) > 1:
             draw = generator(self.seed, self.epoch, index, Purpose.CONFORMER)
@@ -73,7 +99,11 @@ class BlendedMolecules:
         return epoch_order(self.records.n_atoms, batch_size, self.seed, self.epoch, self.shuffle)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
-        """Pad ``samples`` to one batch; with blend scope "batch" all share one mask of pairs."""
+        """Pad ``samples`` to one batch; with blend scope "batch" all share one mask of pairs.
+
+        The empty samples of damaged rows are left out; with nothing else in it the batch is ``{}``.
+        """
+        samples = [sample for sample in samples if sample]
         if samples and self.config.blend_scope == "batch":
             samples = self._share_mask(samples)
         return collate(samples)

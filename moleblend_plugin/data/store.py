@@ -2,7 +2,8 @@
 
 Layout of ``<split>.lmdb`` (a single file): key = 10 ASCII digits of the index, value = one record
 (``record_codec``); ``__meta__`` = msgpack of :class:`StoreMeta`; ``__n_atoms__`` = raw little-endian
-uint16 [count], so that batches can be planned by length without reading records.
+uint16 [count], so that batches can be planned by length without reading records. Every value begins
+with its checksum (``seal``).
 """
 
 from __future__ import annotations
@@ -20,14 +21,19 @@ import msgpack
 import numpy as np
 
 from moleblend_plugin.data.record_codec import decode_record
+from moleblend_plugin.data.seal import unseal
 from moleblend_plugin.data.store_meta import META_KEY, N_ATOMS_KEY, StoreMeta, fingerprint, record_key
 from moleblend_plugin.data.store_writer import StoreWriter
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord, UInt16Array
 
-__all__ = ["MoleculeStore", "StoreMeta", "StoreWriter", "fingerprint"]
+__all__ = ["DamagedValue", "MoleculeStore", "StoreMeta", "StoreWriter", "fingerprint"]
 
 _REBUILD: Final = "build it again with `moleblend build`"
+
+
+class DamagedValue(MoleblendError):
+    """One value of a store cannot be read; the text names file, key and reason. The others may be fine."""
 
 
 class _Environment:
@@ -94,22 +100,23 @@ class MoleculeStore:
 
         Raises:
             IndexError: beyond the store.
-            MoleblendError: the stored value is missing or damaged.
+            DamagedValue: the stored value is missing or damaged.
         """
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(f"{self.path} holds {len(self)} molecules, no number {index}")
         key = record_key(position)
         with self._transaction() as txn:
-            value = txn.get(key)
+            try:
+                value = txn.get(key)
+            except lmdb.Error as error:  # a damaged page between the file's head and the value
+                raise self._damaged(key, error) from error
         if value is None:
-            raise MoleblendError(f"{self.path} has no value for key {key.decode()}; {_REBUILD}")
+            raise DamagedValue(f"{self.path} has no value for key {key.decode()}; {_REBUILD}")
         try:
-            return decode_record(value)
+            return decode_record(unseal(key, value))
         except ValueError as error:
-            raise MoleblendError(
-                f"{self.path} has a damaged value for key {key.decode()} ({error}); {_REBUILD}"
-            ) from error
+            raise self._damaged(key, error) from error
 
     def __iter__(self) -> Iterator[MoleculeRecord]:
         return (self[index] for index in range(len(self)))
@@ -119,6 +126,9 @@ class MoleculeStore:
 
     def __repr__(self) -> str:
         return f"MoleculeStore({str(self.path)!r}, {len(self)} molecules)"
+
+    def _damaged(self, key: bytes, reason: Exception) -> DamagedValue:
+        return DamagedValue(f"{self.path} has a damaged value for key {key.decode()} ({reason}); {_REBUILD}")
 
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
@@ -148,7 +158,7 @@ class MoleculeStore:
                 f"moleblend_plugin; {_REBUILD}"
             )
         try:
-            meta = StoreMeta.from_bytes(value)
+            meta = StoreMeta.from_value(value)
         except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
             raise MoleblendError(f"{self.path} has damaged metadata ({error}); {_REBUILD}") from error
         if meta.schema_version != SCHEMA_VERSION:
@@ -159,8 +169,12 @@ class MoleculeStore:
         return meta
 
     def _read_n_atoms(self, value: bytes | None) -> UInt16Array:
-        if value is None or len(value) != 2 * self.meta.count:
-            held = 0 if value is None else len(value) // 2
+        try:
+            value = unseal(N_ATOMS_KEY, value or b"")
+        except ValueError as error:
+            raise MoleblendError(f"{self.path} has a damaged list of sizes ({error}); {_REBUILD}") from error
+        if len(value) != 2 * self.meta.count:
+            held = len(value) // 2
             raise MoleblendError(
                 f"{self.path} lists sizes of {held} molecules but counts {self.meta.count}; {_REBUILD}"
             )

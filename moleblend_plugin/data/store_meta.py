@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import msgpack
 
+from moleblend_plugin.data.seal import unseal
 from moleblend_plugin.schema import SCHEMA_VERSION
 
 META_KEY: Final = b"__meta__"
@@ -49,6 +50,22 @@ class StoreMeta:
         """Msgpack of the fields."""
         packed: bytes = msgpack.packb(asdict(self), use_bin_type=True)
         return packed
+
+    @classmethod
+    def from_value(cls, value: bytes) -> StoreMeta:
+        """Read what is stored under ``META_KEY``, of this or another schema (the first had no checksum).
+
+        Raises:
+            ValueError: it is damaged.
+        """
+        try:
+            content = unseal(META_KEY, value)
+        except ValueError:
+            meta = cls.from_bytes(value)
+            if meta.schema_version == SCHEMA_VERSION:
+                raise
+            return meta
+        return cls.from_bytes(content)
 
     @classmethod
     def from_bytes(cls, value: bytes) -> StoreMeta:

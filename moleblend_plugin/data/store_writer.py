@@ -15,6 +15,7 @@ import numpy as np
 
 from moleblend_plugin import __version__
 from moleblend_plugin.data.record_codec import encode_record
+from moleblend_plugin.data.seal import seal
 from moleblend_plugin.data.store_meta import META_KEY, N_ATOMS_KEY, StoreMeta, fingerprint, record_key
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import sync_folder
@@ -99,14 +100,14 @@ class StoreWriter:
             raise MoleblendError(
                 f"{record.row_id} has {len(record.targets)} targets, the store has {len(self.target_names)}"
             )
-        self._waiting.append((record_key(len(self._sizes)), encode_record(record)))
+        self._put(record_key(len(self._sizes)), encode_record(record))
         self._sizes.append(record.n_atoms)
         if len(self._waiting) >= _BATCH:
             self._flush()
 
     def _finish(self) -> None:
-        self._waiting.append((META_KEY, self._meta().to_bytes()))
-        self._waiting.append((N_ATOMS_KEY, np.array(self._sizes, "<u2").tobytes()))
+        self._put(META_KEY, self._meta().to_bytes())
+        self._put(N_ATOMS_KEY, np.array(self._sizes, "<u2").tobytes())
         self._flush()
         try:
             self._env.sync(True)
@@ -115,6 +116,9 @@ class StoreWriter:
             sync_folder(self.path.parent)
         except (lmdb.Error, OSError) as error:
             raise self._refusal(error) from error
+
+    def _put(self, key: bytes, content: bytes) -> None:
+        self._waiting.append((key, seal(key, content)))
 
     def _meta(self) -> StoreMeta:
         return StoreMeta(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,9 +16,11 @@ from moleblend_plugin.data.collate import Batch
 from moleblend_plugin.data.dataset import BlendedMolecules
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST, BaseDataset, BaseTask, register_task
+from moleblend_plugin.host import HOST, BaseDataset, BaseTask, log_scalar, register_task
+from moleblend_plugin.host.run_record import write_record
 from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
+from moleblend_plugin.tasks.stores import store_fingerprint
 
 
 class TrainerDataset(BaseDataset):
@@ -76,11 +79,18 @@ class MoleblendPretrainTask(BaseTask):
     def __init__(self, args: argparse.Namespace, blend: BlendConfig) -> None:
         super().__init__(args)
         self.blend = blend
+        self.stores: dict[str, dict[str, str]] = {}
+        self.recorded = False
 
     @staticmethod
     def add_args(parser: argparse.ArgumentParser) -> None:
         """The data folder, and one option per field of :class:`BlendConfig`."""
         parser.add_argument("data", help="folder of stores made by 'moleblend build'")
+        parser.add_argument(
+            "--strict-data",
+            action="store_true",
+            help="end the run at a damaged row of a store, which is otherwise left out and counted",
+        )
         add_flags(parser, BlendConfig)
 
     @classmethod
@@ -124,6 +134,29 @@ class MoleblendPretrainTask(BaseTask):
         if not len(store):
             raise MoleblendError(f"{path}: the store is empty; build it with a larger share of --split-sizes")
         shuffle = split == self.args.train_subset
-        molecules = BlendedMolecules(store, self.blend, self.args.seed, shuffle)
+        strict = getattr(self.args, "strict_data", False)
+        molecules = BlendedMolecules(store, self.blend, self.args.seed, shuffle, strict)
         batch_size = self.args.batch_size if shuffle else (self.args.batch_size_valid or self.args.batch_size)
         self.datasets[split] = TrainerDataset(molecules, batch_size)
+        self.stores[split] = {"path": str(path.resolve()), "fingerprint": store_fingerprint(path)}
+        if shuffle:  # the last split that a trainer loads
+            self._record()
+
+    def store_fingerprints(self) -> dict[str, dict[str, str]]:
+        """By split: path and fingerprint of its store, for ``run.json``."""
+        return self.stores
+
+    def _record(self) -> None:
+        """Write ``run.json`` under Uni-Core, once per start; the embedded host does so itself."""
+        first = getattr(self.args, "distributed_rank", 0) == 0
+        if HOST == "unicore" and first and not self.args.no_save and not self.recorded:
+            self.recorded = True
+            write_record(self.args, sys.argv[1:], HOST, self.stores)
+
+    def reduce_metrics(self, logging_outputs: Any, loss: Any, split: str = "train") -> None:  # noqa: ANN401
+        """Log what the loss logs, and ``damaged_rows`` once this process has met any."""
+        super().reduce_metrics(logging_outputs, loss, split)
+        sets = [dataset for dataset in self.datasets.values() if isinstance(dataset, TrainerDataset)]
+        damaged = sum(len(dataset.molecules.damaged) for dataset in sets)
+        if damaged:
+            log_scalar("damaged_rows", damaged, weight=0, priority=180)

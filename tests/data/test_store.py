@@ -12,7 +12,8 @@ import msgpack
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.store import MoleculeStore, StoreWriter, fingerprint
+from moleblend_plugin.data.seal import seal, unseal
+from moleblend_plugin.data.store import DamagedValue, MoleculeStore, StoreWriter, fingerprint
 from moleblend_plugin.data.store_meta import META_KEY, N_ATOMS_KEY, record_key
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord
@@ -226,8 +227,8 @@ def test_truncated_store_is_refused(tmp_path, keep):
 
 def change_meta(**changes):
     def change(txn):
-        raw = msgpack.unpackb(txn.get(META_KEY), raw=False) | changes
-        txn.put(META_KEY, msgpack.packb(raw))
+        raw = msgpack.unpackb(unseal(META_KEY, txn.get(META_KEY)), raw=False) | changes
+        txn.put(META_KEY, seal(META_KEY, msgpack.packb(raw)))
 
     return change
 
@@ -242,30 +243,49 @@ def test_other_schema_is_refused(store_path, version):
 
 
 def test_other_schema_is_named_even_when_its_fields_differ(store_path):
-    damage(store_path, lambda txn: txn.put(META_KEY, msgpack.packb({"schema_version": 99, "molecules": 3})))
+    content = msgpack.packb({"schema_version": 99, "molecules": 3})
+    damage(store_path, lambda txn: txn.put(META_KEY, seal(META_KEY, content)))
     with pytest.raises(MoleblendError, match="schema version 99"):
         MoleculeStore(store_path)
 
 
+def test_a_store_from_before_checksums_is_named(store_path):
+    plain = msgpack.packb({"schema_version": 1, "count": 4})
+    damage(store_path, lambda txn: txn.put(META_KEY, plain))
+    with pytest.raises(MoleblendError, match=f"schema version 1, this package reads {SCHEMA_VERSION}"):
+        MoleculeStore(store_path)
+
+
+@pytest.mark.parametrize("sealed", [True, False])
 @pytest.mark.parametrize(
     "value", [b"\xc1", b"garbage", msgpack.packb([1]), msgpack.packb({"schema_version": SCHEMA_VERSION})]
 )
-def test_damaged_metadata_is_refused(store_path, value):
-    damage(store_path, lambda txn: txn.put(META_KEY, value))
+def test_damaged_metadata_is_refused(store_path, value, sealed):
+    damage(store_path, lambda txn: txn.put(META_KEY, seal(META_KEY, value) if sealed else value))
     with pytest.raises(MoleblendError, match="damaged metadata"):
         MoleculeStore(store_path)
 
 
 def test_wrong_list_of_sizes_is_refused(store_path):
-    damage(store_path, lambda txn: txn.put(N_ATOMS_KEY, b"\1\0"))
+    damage(store_path, lambda txn: txn.put(N_ATOMS_KEY, seal(N_ATOMS_KEY, b"\1\0")))
     with pytest.raises(MoleblendError, match="sizes of 1 molecules but counts 4"):
         MoleculeStore(store_path)
 
 
+def test_damaged_list_of_sizes_is_refused(store_path):
+    damage(store_path, lambda txn: txn.put(N_ATOMS_KEY, txn.get(N_ATOMS_KEY)[:-1] + b"\7"))
+    with pytest.raises(MoleblendError, match="damaged list of sizes"):
+        MoleculeStore(store_path)
+
+
+def put_record(content):
+    return lambda txn: txn.put(record_key(2), seal(record_key(2), content))
+
+
 def change_record(**changes):
     def change(txn):
-        raw = msgpack.unpackb(txn.get(record_key(2)), raw=False) | changes
-        txn.put(record_key(2), msgpack.packb(raw))
+        raw = msgpack.unpackb(unseal(record_key(2), txn.get(record_key(2))), raw=False) | changes
+        put_record(msgpack.packb(raw))(txn)
 
     return change
 
@@ -273,12 +293,12 @@ def change_record(**changes):
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        (lambda txn: txn.put(record_key(2), b"\xc1 no msgpack"), "not msgpack"),
-        (
-            lambda txn: txn.put(record_key(2), msgpack.packb({"row": 1})),
-            "missing or wrong field 'atom_codes'",
-        ),
-        (lambda txn: txn.put(record_key(2), msgpack.packb(17)), "missing or wrong field"),
+        (put_record(b"\xc1 no msgpack"), "not msgpack"),
+        (put_record(msgpack.packb({"row": 1})), "missing or wrong field 'atom_codes'"),
+        (put_record(msgpack.packb(17)), "missing or wrong field"),
+        (lambda txn: txn.put(record_key(2), b""), "its 0 bytes differ from their checksum"),
+        (lambda txn: txn.put(record_key(2), txn.get(record_key(2))[:-1]), "differ from their checksum"),
+        (lambda txn: txn.put(record_key(2), txn.get(record_key(1))), "differ from their checksum"),
         (change_record(atom_codes=b""), "no atoms"),
         (change_record(atom_codes=b"\xff" * 9 * 250), "code beyond its table"),
         (change_record(bonds=b"\xff" * 4 * 249), "a bond names atom 65535 of 250"),
@@ -290,7 +310,7 @@ def change_record(**changes):
 def test_damaged_value_names_file_key_and_reason(store_path, change, words):
     damage(store_path, change)
     store = MoleculeStore(store_path)
-    with pytest.raises(MoleblendError, match=words) as caught:
+    with pytest.raises(DamagedValue, match=words) as caught:
         store[2]
     assert str(store_path) in str(caught.value)
     assert "0000000002" in str(caught.value)
@@ -345,3 +365,11 @@ def test_a_full_disk_leaves_the_old_store_and_one_clear_line(store_path, limit):
     assert run.stdout.count("\n") == 1
     assert [item.name for item in store_path.parent.iterdir()] == ["train.lmdb"]
     assert len(MoleculeStore(store_path)) == 4
+
+
+def test_a_checksum_is_the_crc32_of_key_and_content():
+    # printf 'keycontent' | gzip -c | tail -c8 | head -c4 | od -tx1
+    assert seal(b"key", b"content") == bytes.fromhex("7636cf0c") + b"content"
+    assert unseal(b"key", seal(b"key", b"content")) == b"content"
+    with pytest.raises(ValueError, match="its 11 bytes differ"):
+        unseal(b"kex", seal(b"key", b"content"))

@@ -165,7 +165,10 @@ class EpochBatches:
     def any_batch(self) -> Batch:
         """A batch to compute on where this process has none left but others have."""
         if self._stand_in is None:
-            self._stand_in = self.dataset.collater([self.dataset[int(index)] for index in self.batches[0]])
+            batches = (
+                self.dataset.collater([self.dataset[int(index)] for index in batch]) for batch in self.batches
+            )
+            self._stand_in = next(filter(None, batches))  # a batch of damaged rows is empty too
         return self._stand_in
 
     def state_dict(self) -> dict[str, Any]:
