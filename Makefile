@@ -1,7 +1,7 @@
 # Every target sets itself up: the first one you type builds .venv, the next ones find it ready.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint types test demo example-qm9 clean
+.PHONY: help setup lint types test faults demo example-qm9 clean
 
 PYTHON ?= python3# any Python from 3.11 on; used once, to make .venv
 VENV := .venv
@@ -45,6 +45,10 @@ types: $(READY) ## check the types (mypy, strict)
 test: lint types ## the gate: lint, types and all tests, as continuous integration runs them
 	@echo "test: pytest in $(WORKERS) processes"
 	@$(BIN)/python -m pytest -q -n $(WORKERS)
+
+faults: $(READY) ## the long fault injection: 50 kills, 50 signals, 1,000 flipped bytes each (about 8 minutes)
+	@echo "faults: what make test does in small, with the full counts (docs/faults.md)"
+	@MOLEBLEND_FAULTS=long $(BIN)/python -m pytest -q -s tests/faults
 
 demo: $(READY) ## pretrain on 2,000 real molecules and draw the curves (about 4 minutes on 2 cores)
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/00_demo/run.sh
