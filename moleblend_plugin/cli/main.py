@@ -10,6 +10,7 @@ from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.cli.inspect import inspect
+from moleblend_plugin.cli.rerun import rerun
 from moleblend_plugin.errors import MoleblendError
 
 app = typer.Typer(
@@ -23,6 +24,7 @@ app = typer.Typer(
 app.command()(build)
 app.command()(inspect)
 app.command()(curves)
+app.command()(rerun)
 app.command("import-official")(import_official)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,8 +17,10 @@ from moleblend_plugin.data.dataset import BlendedMolecules
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseDataset, BaseTask, log_scalar, register_task
+from moleblend_plugin.host.run_record import write_record
 from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
+from moleblend_plugin.tasks.stores import store_fingerprint
 
 
 class TrainerDataset(BaseDataset):
@@ -76,6 +79,8 @@ class MoleblendPretrainTask(BaseTask):
     def __init__(self, args: argparse.Namespace, blend: BlendConfig) -> None:
         super().__init__(args)
         self.blend = blend
+        self.stores: dict[str, dict[str, str]] = {}
+        self.recorded = False
 
     @staticmethod
     def add_args(parser: argparse.ArgumentParser) -> None:
@@ -133,6 +138,20 @@ class MoleblendPretrainTask(BaseTask):
         molecules = BlendedMolecules(store, self.blend, self.args.seed, shuffle, strict)
         batch_size = self.args.batch_size if shuffle else (self.args.batch_size_valid or self.args.batch_size)
         self.datasets[split] = TrainerDataset(molecules, batch_size)
+        self.stores[split] = {"path": str(path.resolve()), "fingerprint": store_fingerprint(path)}
+        if shuffle:  # the last split that a trainer loads
+            self._record()
+
+    def store_fingerprints(self) -> dict[str, dict[str, str]]:
+        """By split: path and fingerprint of its store, for ``run.json``."""
+        return self.stores
+
+    def _record(self) -> None:
+        """Write ``run.json`` under Uni-Core, once per start; the embedded host does so itself."""
+        first = getattr(self.args, "distributed_rank", 0) == 0
+        if HOST == "unicore" and first and not self.args.no_save and not self.recorded:
+            self.recorded = True
+            write_record(self.args, sys.argv[1:], HOST, self.stores)
 
     def reduce_metrics(self, logging_outputs: Any, loss: Any, split: str = "train") -> None:  # noqa: ANN401
         """Log what the loss logs, and ``damaged_rows`` once this process has met any."""

@@ -88,24 +88,30 @@ def _train(argv: list[str]) -> None:
     processes = find_processes(args)
     fabric = build_fabric(args)
     with STOP.listening(forward=processes.world > 1 and not processes.started):
-        fabric.launch(train_process, args)
+        fabric.launch(train_process, args, argv)
 
 
-def train_process(fabric: Fabric, args: Namespace) -> None:
+def train_process(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
     """Train in one process; with several, each of them runs this.
+
+    Args:
+        fabric: launched.
+        args: the run's options.
+        argv: the command's arguments, for ``run.json``.
 
     Raises:
         MoleblendError: something the user gave does not work (with several processes it is told here, and
             the process ends).
     """
+    from moleblend_plugin.host.embedded.memory import explain_memory
     from moleblend_plugin.host.embedded.processes import explain_loss
 
     try:
         try:
             with STOP.listening():
-                _train_here(fabric, args)
+                _train_here(fabric, args, argv)
         except RuntimeError as error:
-            if (told := explain_loss(error)) is None:
+            if (told := explain_memory(error) or explain_loss(error)) is None:
                 raise
             raise told from error
     except Interrupted as interruption:
@@ -131,12 +137,13 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _train_here(fabric: Fabric, args: Namespace) -> None:
+def _train_here(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
     from moleblend_plugin.host.embedded.engine import Engine
     from moleblend_plugin.host.embedded.logs import start_logging
     from moleblend_plugin.host.embedded.plugins import import_plugins
     from moleblend_plugin.host.embedded.session import build_session
     from moleblend_plugin.host.embedded.train_loop import train
+    from moleblend_plugin.host.run_record import stores_of, write_record
 
     detect.take_charge("embedded")
     import_plugins(args.user_dir)
@@ -144,6 +151,8 @@ def _train_here(fabric: Fabric, args: Namespace) -> None:
     start_logging(engine.is_first)
     session = build_session(args, engine)
     try:
+        if engine.is_first and not args.no_save:
+            write_record(args, argv, "embedded", stores_of(session.task))
         train(session)
     finally:
         session.report.close()

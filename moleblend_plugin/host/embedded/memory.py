@@ -11,7 +11,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded import metrics
 from moleblend_plugin.host.embedded.loss import LoggingOutput
 from moleblend_plugin.host.embedded.meters import AverageMeter
-from moleblend_plugin.host.embedded.pieces import Batch, rows_of
+from moleblend_plugin.host.embedded.pieces import Batch, is_out_of_memory, rows_of
 
 logger = logging.getLogger("moleblend-train")
 
@@ -78,6 +78,16 @@ def smaller(failed: Part, rows: int, pieces: int) -> int:
         "the same update; a smaller --batch-size with a larger --update-freq saves the time this costs"
     )
     return pieces
+
+
+def explain_memory(error: RuntimeError) -> MoleblendError | None:
+    """One line for memory that ran out where no batch is cut: in validation, or in the optimiser."""
+    if not is_out_of_memory(error):
+        return None
+    return MoleblendError(
+        "out of memory outside of training batches (validation, or the optimiser's state): give a "
+        "smaller --batch-size-valid or --batch-size, or a smaller model; go on from the last checkpoint"
+    )
 
 
 def count_retries(retries: int) -> None:
