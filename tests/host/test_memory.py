@@ -9,6 +9,8 @@ import torch
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded.memory import Part, smaller
 from moleblend_plugin.host.embedded.pieces import is_out_of_memory, rows_of, split_batch
+from tests.host.test_processes import assert_same_run
+from tests.host.test_processes import run as run_processes
 
 OPTIONS = ("--max-epoch", 2, "--batch-size", 8, "--update-freq", 2, "--weight-decay", 0.1, "--clip-norm", 1)
 
@@ -92,3 +94,13 @@ def test_pieces_double_up_to_single_samples(caplog):
 )
 def test_what_counts_as_out_of_memory(error, is_one):
     assert is_out_of_memory(error) is is_one
+
+
+def test_processes_cut_their_batches_each_for_itself(train, tmp_path):
+    """Batches of 5, 5 and 4, and one of 5 to stand in for the fourth: three of each epoch are too large."""
+    plain = ("--max-epoch", 2, "--batch-size", 5, "--disable-validation")
+    whole = train(*plain, "--update-freq", 2, data=14, into="whole")
+    two = run_processes(tmp_path / "two", *plain, "--distributed-world-size", 2, "--toy-memory", 4, data=14)
+    assert two.code == 0, two.err
+    assert two.events("train_inner")[-1]["oom_retries"] == 6
+    assert_same_run(whole, two, 4, 0)
