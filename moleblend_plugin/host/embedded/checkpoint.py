@@ -140,8 +140,13 @@ def find_damage(path: Path) -> str | None:
         with zipfile.ZipFile(path) as archive:
             piece = archive.testzip()
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError) as error:
-        return str(error).splitlines()[0] if str(error) else type(error).__name__
-    return None if piece is None else f"{piece} differs from its checksum"
+        return _printable(str(error) or type(error).__name__)
+    return None if piece is None else f"{_printable(piece)} differs from its checksum"
+
+
+def _printable(text: str) -> str:
+    """``text``, which may hold damaged names, in one line."""
+    return text.encode("unicode_escape").decode()
 
 
 def newest_intact(folder: Path, besides: Path) -> Path | None:
