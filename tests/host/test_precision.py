@@ -66,3 +66,14 @@ def test_float16_that_keeps_overflowing_gives_up(train, half_on_cpu):
     run = train("--max-update", 3, "--toy-scale", 1e30)
     assert run.code == 2
     assert "the loss scale fell to" in run.err
+
+
+def test_float16_skips_a_batch_that_is_not_finite(train, half_on_cpu):
+    """Item 13 is NaN: skipped as in float32, and the run goes on with a loss scale that is still there."""
+    half_on_cpu(1024.0)
+    run = train("--max-epoch", 2, "--toy-nan-index", 13, "--disable-validation")
+    assert run.code == 0
+    events = run.events("train_inner")
+    assert [event["num_updates"] for event in events] == list(range(1, 19))
+    assert (events[-1]["bad_updates"], events[-1]["loss_scale"]) == (2, 256.0)
+    assert all(torch.isfinite(value).all() for value in run.state()["model"].values())
