@@ -90,6 +90,26 @@ def test_tasks_of_srun_find_each_other(train, tmp_path):
     assert second.out == ""
 
 
+def test_sharded_weights_go_on_as_whole_ones(train, tmp_path):
+    """FSDP on CPU: weights, optimiser and average come from, and go to, checkpoints of any run."""
+    plain = ("--max-epoch", 2, "--clip-norm", 2, "--weight-decay", 0.01, "--ema-decay", 0.9)
+    one = train(*plain, "--update-freq", 2, data=36, into="one")
+    sharded = ("--ddp-backend", "fsdp", "--restore-file", one.folder / "checkpoint1.pt")
+    two = run(tmp_path / "two", *plain, *sharded, command=TORCHRUN, data=36)
+    assert two.code == 0, two.err
+    losses = [event["loss"] for event in one.events("train_inner")[5:]]
+    assert [event["loss"] for event in two.events("train_inner")] == pytest.approx(losses, rel=1e-5)
+    ours, theirs = two.state(), one.state()
+    for part in ("model", "ema", "last_optimizer_state"):
+        torch.testing.assert_close(ours[part], theirs[part], rtol=1e-5, atol=1e-6)
+
+
+def test_sharded_weights_need_a_launcher(train):
+    done = train("--max-epoch", 1, "--ddp-backend", "fsdp", "--distributed-world-size", 2, "--cpu")
+    assert done.code == 2
+    assert done.err.startswith("error: --ddp-backend fsdp needs a launcher: start the command with torchrun")
+
+
 def test_a_mistake_is_told_once(tmp_path):
     done = run(tmp_path, "--max-epoch", 1, "--distributed-world-size", 2, data=0)
     assert done.code == 2

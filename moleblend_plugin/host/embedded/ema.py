@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.embedded.sharding import shared_out_like
 
 
 class MovingAverage:
@@ -76,4 +77,4 @@ class MovingAverage:
                 f"the checkpoint's moving average lacks {missing[0]!r}: the architectures differ"
             )
         for name, average in self.average.items():
-            average.copy_(params[name])
+            average.copy_(shared_out_like(params[name], average))

@@ -12,11 +12,12 @@ import torch
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.plugins.environments import LightningEnvironment
-from lightning_fabric.strategies import DDPStrategy, SingleDeviceStrategy
+from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded.processes import find_processes
+from moleblend_plugin.host.embedded.processes import Processes, find_processes
+from moleblend_plugin.host.embedded.sharding import shard
 
 # Its successor exists in the newest torch only, and Fabric's wrapper takes any of them.
 warnings.filterwarnings("ignore", message=".*broadcast_buffers. is deprecated")
@@ -59,21 +60,36 @@ def build_fabric(args: Namespace) -> Fabric:
         device = torch.device("cpu" if cpu else "cuda:0")
         single = SingleDeviceStrategy(device, precision=precision)
         return Fabric(accelerator=accelerator, devices=1, strategy=single, plugins=[LightningEnvironment()])
-    strategy = DDPStrategy(
-        precision=precision,
-        process_group_backend="gloo" if cpu else args.distributed_backend,
-        timeout=timedelta(minutes=args.distributed_timeout_minutes),
-        start_method="popen" if processes.started else "spawn",
-        find_unused_parameters=args.find_unused_parameters,
-        bucket_cap_mb=args.bucket_cap_mb,
-        broadcast_buffers=False,  # processes validate different numbers of batches
-    )
     return Fabric(
         accelerator=accelerator,
         devices=processes.local,
         num_nodes=processes.nodes,
-        strategy=strategy,
-        plugins=[processes.environment],
+        strategy=_strategy(args, processes, "gloo" if cpu else args.distributed_backend),
+        plugins=[processes.environment, precision],
+    )
+
+
+def _strategy(args: Namespace, processes: Processes, backend: str) -> DDPStrategy | ModelParallelStrategy:
+    timeout = timedelta(minutes=args.distributed_timeout_minutes)
+    if args.ddp_backend != "fsdp":
+        return DDPStrategy(
+            process_group_backend=backend,
+            timeout=timeout,
+            start_method="popen" if processes.started else "spawn",
+            find_unused_parameters=args.find_unused_parameters,
+            bucket_cap_mb=args.bucket_cap_mb,
+            broadcast_buffers=False,  # processes validate different numbers of batches
+        )
+    if not processes.started:
+        raise MoleblendError("--ddp-backend fsdp needs a launcher: start the command with torchrun or srun")
+    if args.fp16:
+        raise MoleblendError("--ddp-backend fsdp goes with float32 or --bf16: remove --fp16")
+    return ModelParallelStrategy(
+        shard,
+        data_parallel_size=processes.world,
+        tensor_parallel_size=1,
+        process_group_backend=backend,
+        timeout=timeout,
     )
 
 
@@ -102,6 +118,11 @@ class Engine:
     def is_first(self) -> bool:
         """Whether this process logs and saves."""
         return self.rank == 0
+
+    @property
+    def sharded(self) -> bool:
+        """Whether each process holds a part of the weights only, so that all must compute together."""
+        return isinstance(self.fabric.strategy, ModelParallelStrategy)
 
     @property
     def scaler(self) -> torch.amp.GradScaler | None:

@@ -162,7 +162,10 @@ def _distributed(group: _ArgumentGroup) -> None:
         "--distributed-backend", default="nccl", metavar="NAME", help="nccl on GPUs; CPUs take gloo"
     )
     group.add_argument(
-        "--ddp-backend", default="c10d", choices=["c10d", "no_c10d"], help="both mean torch's DDP here"
+        "--ddp-backend",
+        default="c10d",
+        choices=["c10d", "no_c10d", "fsdp"],
+        help="c10d and no_c10d: torch's DDP; fsdp: each process holds a part of the weights (torchrun, srun)",
     )
     group.add_argument(
         "--distributed-timeout-minutes",

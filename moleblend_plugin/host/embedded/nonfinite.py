@@ -82,6 +82,7 @@ def diagnose(
     loss: nn.Module,
     samples: list[dict[str, Any]],
     surroundings: Callable[[int], AbstractContextManager[Any]],
+    compute: bool = True,
 ) -> Diagnosis:
     """Look for the first module, and for the items, that made an update not finite.
 
@@ -90,11 +91,12 @@ def diagnose(
         loss: likewise; called as ``loss(model, batch)``.
         samples: batches of the update, on the model's device.
         surroundings: context (random numbers, precision) in which batch number n was computed.
+        compute: compute the batches again to find module and items; without, the gradients must tell.
     """
     parameter = first_bad_gradient(model) or first_bad_gradient(loss)
     modules: list[str] = []
     suspects: list[int] = []
-    for number, sample in enumerate(samples):
+    for number, sample in enumerate(samples if compute else []):
         with surroundings(number), watch_outputs(model) as found:
             value = loss(model, sample)[0]
         if found or not bool(torch.isfinite(value).all()):

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.host.embedded.sharding import full, shared_out_like
 from moleblend_plugin.host.embedded.values import parse_betas
 
 NamedParameters = list[tuple[str, nn.Parameter]]
@@ -142,7 +143,7 @@ class Optimizer:
         if not gradients:
             return torch.tensor(0.0)
         norms = [torch.linalg.vector_norm(gradient, dtype=torch.float32) for gradient in gradients]
-        norm: Tensor = torch.linalg.vector_norm(torch.stack(norms))
+        norm: Tensor = full(torch.linalg.vector_norm(torch.stack(norms)))
         if max_norm > 0:
             torch._foreach_mul_(gradients, (max_norm / (norm + 1e-6)).clamp(max=1.0))
         return norm
@@ -171,5 +172,9 @@ class Optimizer:
         """
         decays = [group["weight_decay"] for group in self.param_groups]
         self.inner.load_state_dict(state)
+        for parameter, values in self.inner.state.items():
+            for key, value in values.items():
+                if isinstance(value, Tensor) and value.shape == parameter.shape:
+                    values[key] = shared_out_like(value, parameter)
         for group, decay in zip(self.param_groups, decays, strict=True):
             group.update(current, weight_decay=decay, **overrides)

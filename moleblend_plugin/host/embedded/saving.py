@@ -13,6 +13,7 @@ from moleblend_plugin.host.embedded import metrics
 from moleblend_plugin.host.embedded.checkpoint import State, prune, write_checkpoint
 from moleblend_plugin.host.embedded.restore import LAST, UNICORE_ADAM, Unfinished
 from moleblend_plugin.host.embedded.session import Session
+from moleblend_plugin.host.embedded.sharding import full
 
 logger = logging.getLogger("moleblend-train")
 
@@ -58,7 +59,7 @@ def session_state(session: Session) -> State:
 def _to_cpu(value: Any) -> Any:  # noqa: ANN401  any nesting of tensors
     if isinstance(value, torch.Tensor):
         half = value.dtype in (torch.float16, torch.bfloat16)
-        return value.detach().to("cpu", torch.float32 if half else value.dtype)
+        return full(value.detach()).to("cpu", torch.float32 if half else value.dtype)
     if isinstance(value, dict):
         return {key: _to_cpu(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
@@ -91,9 +92,10 @@ def save_checkpoint(session: Session) -> None:
     names = checkpoint_names(session)
     if session.save.disabled or not names:
         return
+    state = session_state(session) if session.engine.is_first or session.engine.sharded else {}
     if session.engine.is_first:
         began = time.monotonic()
-        write_checkpoint(session_state(session), session.save.folder, names)
+        write_checkpoint(state, session.save.folder, names)
         prune(
             session.save.folder,
             session.save,
@@ -124,8 +126,9 @@ def save_interrupted(session: Session, updated: bool) -> str:
         return f"{after}; --no-save: nothing is kept"
     batches, path = session.batches, session.save.folder / LAST
     session.unfinished = Unfinished(batches.epoch, batches.position, updated)
+    state = session_state(session) if session.engine.is_first or session.engine.sharded else {}
     if session.engine.is_first:
-        write_checkpoint(session_state(session), session.save.folder, [LAST])
+        write_checkpoint(state, session.save.folder, [LAST])
     session.engine.barrier()
     way = "the same command" if session.args.restore_file == LAST else "the command without --restore-file"
     return f"{after}, saved {path}: {way} goes on from there"

@@ -61,6 +61,10 @@ class Trainer:
         self.engine = engine
         self.task = task
         self.inner_model = model
+        if engine.sharded and next(loss.parameters(), None) is not None:
+            raise MoleblendError(
+                f"--ddp-backend fsdp: {type(loss).__name__} has weights of its own; use c10d"
+            )
         self.model: Any = engine.fabric.setup_module(model)  # the wrapper forwards what tasks call
         self.loss = loss.to(engine.fabric.device)
         parameters = [*model.named_parameters(), *loss.named_parameters()]
@@ -180,7 +184,7 @@ class Trainer:
             except RuntimeError as error:
                 if not is_out_of_memory(error):
                     raise
-                if self._exchanging and not more:
+                if self.engine.sharded or (self._exchanging and not more):
                     raise MoleblendError(
                         "out of memory while processes exchanged gradients, where a batch cannot be tried "
                         "again: give a smaller --batch-size and a larger --update-freq"
@@ -253,7 +257,9 @@ class Trainer:
                 yield
 
         mine = [self.engine.to_device(sample) for sample in samples if sample]
-        found = diagnose(self.inner_model, self.loss, mine, surroundings)
+        # Processes that hold parts of the weights can compute in step only, not each its own batches.
+        alone = not self.engine.sharded
+        found = diagnose(self.inner_model, self.loss, mine, surroundings, compute=alone)
         named = row_ids_of(batches.dataset, found.indices)
         self.optimizer.zero_grad()
         parts = self.engine.gather((found, named))

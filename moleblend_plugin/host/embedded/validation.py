@@ -77,6 +77,8 @@ def _evaluate(session: Session, subset: str) -> metrics.MetersDict:
         for sample in islice(
             batches.iterate(shuffle=False, set_dataset_epoch=False), session.valid.max_steps
         ):
+            if not sample and session.engine.sharded:  # others gather weights from this process
+                task.valid_step(session.engine.to_device(batches.any_batch()), trainer.model, trainer.loss)
             if sample:
                 batch = session.engine.to_device(sample)
                 _, _, output = task.valid_step(batch, trainer.model, trainer.loss)
