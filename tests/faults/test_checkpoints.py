@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
+import signal
+import time
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -67,3 +71,36 @@ def test_a_flip_in_a_weight_is_seen_and_the_piece_named(tmp_path: Path) -> None:
     assert torch.load(path, weights_only=True)["optimizer_history"] == make_state()["optimizer_history"]
     with pytest.raises(DamagedCheckpoint, match=r"is damaged \(\S+/data/0 differs from its checksum\)"):
         read_checkpoint(path)
+
+
+def save_for_ever(folder: Path, done: int) -> None:
+    """Write number after number under two names; tell each that is through on the pipe ``done``."""
+    for number in count(1):
+        state = make_state() | {"extra_state": {"number": number}}
+        write_checkpoint(state, folder, ["checkpoint_best.pt", "checkpoint_last.pt"])
+        os.write(done, b"%d\n" % number)
+
+
+def test_kill_9_while_saving_leaves_intact_checkpoints(tmp_path: Path, rounds: int) -> None:
+    """Nothing but saving, so that every kill falls into it; both names hold the last one told or the next."""
+    rng, half_written = random.Random(13), 0
+    for _ in range(5 * rounds):
+        out, into = os.pipe()
+        child = os.fork()
+        if child == 0:  # every way out must end the process, not the test run
+            try:
+                save_for_ever(tmp_path, into)
+            finally:
+                os._exit(1)
+        os.close(into)
+        with os.fdopen(out, "rb") as pipe:
+            told = [pipe.readline()]  # one is through: now at any moment
+            time.sleep(rng.uniform(0, 0.05))
+            os.kill(child, signal.SIGKILL)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == -signal.SIGKILL
+            told += pipe.readlines()
+        half_written += any(tmp_path.glob(".checkpoint*tmp"))
+        last = int(told[-1])
+        for name in ("checkpoint_best.pt", "checkpoint_last.pt"):
+            assert read_checkpoint(tmp_path / name)["extra_state"]["number"] in (last, last + 1)
+    print(f"\nkill -9 while saving: {{'kills': {5 * rounds}, 'file half written': {half_written}}}")
