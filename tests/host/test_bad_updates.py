@@ -74,6 +74,16 @@ def test_too_many_in_a_row_end_the_run(train, limit, skipped):
     assert "lower --lr, set --clip-norm, or look at the data" in run.err
 
 
+def test_a_run_that_ends_so_keeps_its_weights_and_goes_on_behind_the_bad_batch(train):
+    options = (*NAN, *BASE, "--max-update", 12)
+    straight = train(*options, into="straight")
+    ended = train(*options, "--max-bad-updates", 0, into="parts")
+    assert (ended.code, ended.state()["optimizer_history"][-1]["num_updates"]) == (2, 3)
+    again = train(*options, "--max-bad-updates", 0, into="parts")
+    assert again.code == 0
+    assert_same(comparable(straight.state()), comparable(again.state()))
+
+
 def test_bad_updates_far_apart_do_not_end_the_run(train):
     assert train(*NAN, "--max-epoch", 5, "--max-bad-updates", 2).code == 0
 

@@ -24,6 +24,10 @@ IN_A_ROW = "_bad_updates_in_a_row"
 """Counts live in the averages that checkpoints keep, so that they go on after a restart; ``_`` hides one."""
 
 
+class TooManyBadUpdates(MoleblendError):
+    """The run ends; its weights are those before the bad updates, and worth keeping."""
+
+
 @dataclass(frozen=True, slots=True)
 class BadUpdate:
     """One line of :data:`FILE_NAME`.
@@ -81,7 +85,8 @@ class BadUpdates:
         """Count a skipped update.
 
         Raises:
-            MoleblendError: too many in a row, or the file cannot be written.
+            TooManyBadUpdates: too many in a row.
+            MoleblendError: the file cannot be written.
         """
         total, in_a_row = _count(TOTAL) + 1, _count(IN_A_ROW) + 1
         _log(total, in_a_row)
@@ -91,7 +96,7 @@ class BadUpdates:
         rows = f"; rows: {self.path}" if self.path else ""
         if in_a_row >= self.limit:
             times = f" ({in_a_row} times in a row)" if in_a_row > 1 else ""
-            raise MoleblendError(
+            raise TooManyBadUpdates(
                 f"{told}{times}: lower --lr, set --clip-norm, or look at the data{rows}; "
                 "--max-bad-updates says how many updates in a row may be skipped"
             )

@@ -138,9 +138,11 @@ def _leave(code: int) -> NoReturn:
 
 
 def _train_here(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
+    from moleblend_plugin.host.embedded.bad_updates import TooManyBadUpdates
     from moleblend_plugin.host.embedded.engine import Engine
     from moleblend_plugin.host.embedded.logs import start_logging
     from moleblend_plugin.host.embedded.plugins import import_plugins
+    from moleblend_plugin.host.embedded.saving import save_checkpoint
     from moleblend_plugin.host.embedded.session import build_session
     from moleblend_plugin.host.embedded.train_loop import train
     from moleblend_plugin.host.run_record import stores_of, write_record
@@ -154,6 +156,9 @@ def _train_here(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
         if engine.is_first and not args.no_save:
             write_record(args, argv, "embedded", stores_of(session.task))
         train(session)
+    except TooManyBadUpdates:
+        save_checkpoint(session)  # in all processes: they count alike
+        raise
     finally:
         session.report.close()
 
