@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import Any, cast
 
 import torch
+import torch.distributed.fsdp
 from lightning_fabric import Fabric
 from lightning_fabric.plugins import MixedPrecision, Precision
 from lightning_fabric.plugins.environments import LightningEnvironment
@@ -82,6 +83,8 @@ def _strategy(args: Namespace, processes: Processes, backend: str) -> DDPStrateg
         )
     if not processes.started:
         raise MoleblendError("--ddp-backend fsdp needs a launcher: start the command with torchrun or srun")
+    if not hasattr(torch.distributed.fsdp, "fully_shard"):
+        raise MoleblendError("--ddp-backend fsdp needs PyTorch 2.6 or newer: update it, or take c10d")
     if args.fp16:
         raise MoleblendError("--ddp-backend fsdp goes with float32 or --bf16: remove --fp16")
     return ModelParallelStrategy(
