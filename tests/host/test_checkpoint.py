@@ -188,3 +188,18 @@ def test_pruning_keeps_the_best_by_metric(tmp_path, largest, kept):
     prune(tmp_path, replace(CONFIG, keep_best=2), "r2", largest, end_of_epoch=True)
     expected = ["checkpoint.best_loss_0.1.pt", *(f"checkpoint.best_r2_{value}.pt" for value in kept)]
     assert left(tmp_path) == sorted(expected)
+
+
+def test_a_folder_that_may_not_be_written_to_any_more_is_one_line(tmp_path, monkeypatch):
+    write_checkpoint(STATE, tmp_path, ["checkpoint_last.pt"])
+
+    def refuse(self, *arguments, **options):
+        raise PermissionError(13, "Permission denied")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", refuse)
+        patched.setattr(Path, "unlink", refuse)
+        with pytest.raises(MoleblendError, match=r"cannot write .*Permission denied.*as they were") as caught:
+            write_checkpoint(STATE, tmp_path, ["checkpoint_last.pt"])
+    assert "\n" not in str(caught.value)
+    assert read_checkpoint(tmp_path / "checkpoint_last.pt")["optimizer_history"] == [{"num_updates": 3}]

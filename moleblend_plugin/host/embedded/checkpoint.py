@@ -11,6 +11,7 @@ import struct
 import zipfile
 import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -183,7 +184,8 @@ def write_checkpoint(state: State, folder: Path, names: Sequence[str]) -> None:
         temporary.replace(folder / names[0])
         _sync_folder(folder)
     except (OSError, RuntimeError) as error:  # torch wraps a full disk in a RuntimeError
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that may not be written to any more keeps it
+            temporary.unlink(missing_ok=True)
         reason = _os_reason(error)
         raise MoleblendError(
             f"cannot write {str(folder / names[0])!r} ({reason}): earlier checkpoints are as they were; "
