@@ -11,6 +11,7 @@ name here                       Uni-Core                      embedded
 ``BaseLoss``                    ``UnicoreLoss``               ``embedded.loss.BaseLoss``
 ``BaseDataset``                 ``UnicoreDataset``            ``embedded.dataset.BaseDataset``
 ``register_*``, ``log_*``       same names                    ``embedded.registry``, ``.metrics``
+``read_checkpoint``             ours: the layout is one       ``embedded.checkpoint``
 ==============================  ============================  ==================================
 
 The names are looked up on first use, so that ``moleblend_plugin.host.detect`` can be imported without torch.
@@ -24,6 +25,7 @@ from moleblend_plugin.host.detect import chosen_host
 
 if TYPE_CHECKING:  # both hosts keep one contract; type checkers read the embedded one
     from moleblend_plugin.host.detect import Host
+    from moleblend_plugin.host.embedded.checkpoint import read_checkpoint
     from moleblend_plugin.host.embedded.dataset import BaseDataset
     from moleblend_plugin.host.embedded.loss import BaseLoss
     from moleblend_plugin.host.embedded.metrics import log_derived, log_scalar
@@ -46,6 +48,7 @@ __all__ = [
     "BaseTask",
     "log_derived",
     "log_scalar",
+    "read_checkpoint",
     "register_loss",
     "register_model",
     "register_model_architecture",
@@ -60,6 +63,8 @@ def _unicore_names() -> dict[str, object]:
     from unicore.models import BaseUnicoreModel, register_model, register_model_architecture
     from unicore.tasks import UnicoreTask, register_task
 
+    from moleblend_plugin.host.embedded.checkpoint import read_checkpoint
+
     return {
         "BaseDataset": UnicoreDataset,
         "BaseLoss": UnicoreLoss,
@@ -67,6 +72,7 @@ def _unicore_names() -> dict[str, object]:
         "BaseTask": UnicoreTask,
         "log_derived": metrics.log_derived,
         "log_scalar": metrics.log_scalar,
+        "read_checkpoint": read_checkpoint,  # one layout, and ours runs nothing that a file holds
         "register_loss": register_loss,
         "register_model": register_model,
         "register_model_architecture": register_model_architecture,
@@ -75,7 +81,7 @@ def _unicore_names() -> dict[str, object]:
 
 
 def _embedded_names() -> dict[str, object]:
-    from moleblend_plugin.host.embedded import dataset, loss, metrics, model, registry, task
+    from moleblend_plugin.host.embedded import checkpoint, dataset, loss, metrics, model, registry, task
 
     return {
         "BaseDataset": dataset.BaseDataset,
@@ -84,6 +90,7 @@ def _embedded_names() -> dict[str, object]:
         "BaseTask": task.BaseTask,
         "log_derived": metrics.log_derived,
         "log_scalar": metrics.log_scalar,
+        "read_checkpoint": checkpoint.read_checkpoint,
         "register_loss": registry.register_loss,
         "register_model": registry.register_model,
         "register_model_architecture": registry.register_model_architecture,

@@ -15,8 +15,7 @@ from typing import Any, TypeVar
 from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST
-from moleblend_plugin.host.embedded.checkpoint import read_checkpoint
+from moleblend_plugin.host import HOST, read_checkpoint
 from moleblend_plugin.host.horizon import check_horizon
 
 logger = logging.getLogger("moleblend_plugin")
