@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from moleblend_plugin.host.embedded.batches import EpochBatches
-from moleblend_plugin.host.embedded.signals import STOP, Interrupted
+from moleblend_plugin.host.embedded.signals import STOP, Interrupted, guard_worker
 from tests.host.same import assert_same
 from tests.host.test_resume import BASE, comparable
 
@@ -166,3 +166,13 @@ def test_workers_outlive_a_signal_to_the_group():
             struck = True
     assert seen == list(range(40))
     assert isinstance(batches._loader([]), DataLoader)
+
+
+def test_a_worker_leaves_where_its_trainer_is_gone():
+    """In a fork of its own: a parent that is not the trainer ends the worker before it reads anything."""
+    for trainer, code in ((os.getpid(), 7), (os.getpid() + 1, 0)):
+        child = os.fork()
+        if child == 0:
+            guard_worker(0, trainer)
+            os._exit(7)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == code

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import logging
+import os
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -159,7 +161,7 @@ class EpochBatches:
             num_workers=self.num_workers,
             prefetch_factor=max(2, self.buffer_size // self.num_workers) if self.num_workers else None,
             generator=torch.Generator().manual_seed(self.seed),
-            worker_init_fn=guard_worker,
+            worker_init_fn=partial(guard_worker, trainer=os.getpid()),
         )
 
     def any_batch(self) -> Batch:

@@ -124,9 +124,9 @@ def train_process(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
         if fabric.world_size == 1:
             raise
         # The first process tells and leaves at once, which ends the others; where only another one failed,
-        # that one tells a moment later.
+        # that one tells a moment later, which must be longer than a busy machine keeps the first waiting.
         if fabric.global_rank > 0:
-            time.sleep(5)
+            time.sleep(15)
         _leave(_fail(error))
 
 

@@ -129,12 +129,19 @@ def held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def guard_worker(number: int = 0) -> None:
+def guard_worker(number: int, trainer: int) -> None:
     """Let a data worker outlive signals to the whole group: the trainer ends it when it is done.
 
     SIGINT is ignored; SIGTERM ends it after ``WORKER_SECONDS``, with the code 0 that the trainer takes for a
-    regular end. Where the trainer is gone workers leave by themselves.
+    regular end. Where the trainer is gone workers leave by themselves: torch sees to it from its first batch
+    on, and one whose trainer was killed even before leaves here.
+
+    Args:
+        number: of the worker.
+        trainer: process id of the trainer that started it.
     """
+    if os.getppid() != trainer:
+        os._exit(0)
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: signal.setitimer(signal.ITIMER_REAL, WORKER_SECONDS) and None)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
