@@ -34,6 +34,8 @@ setup(
         "numpy>=1.24",
         "rdkit>=2023.9.1",
         "rich>=13.0",
+        "scikit-learn>=1.4",
+        "scipy>=1.9",
         "torch>=2.5",
         "typer>=0.12",
     ],

@@ -1,0 +1,195 @@
+"""Scores per task and their mean, with missing labels. The formulas are scikit-learn's and SciPy's.
+
+Legend: M molecules, T tasks, R rows (conformers), L labelled molecules of one task.
+
+A task is *left out* of a score, and named, where the score is undefined on its labels:
+
+=================  =====================================================================
+score              left out where
+=================  =====================================================================
+roc_auc, pr_auc    fewer than two classes are labelled
+rmse, mae          nothing is labelled
+r2, spearman       fewer than two molecules are labelled, or all labels are equal
+=================  =====================================================================
+
+This depends on the labels alone, so two models are always compared on the same tasks. Spearman's
+correlation of predictions that are all equal is no number either; it counts as 0 here (nothing is ranked),
+because leaving the task out would reward a model for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import spearmanr
+from sklearn.metrics import (
+    average_precision_score,
+    mean_absolute_error,
+    r2_score,
+    roc_auc_score,
+    root_mean_squared_error,
+)
+
+from moleblend_plugin.errors import MoleblendError
+
+FloatArray = npt.NDArray[np.float64]
+TaskScore = Callable[[FloatArray, FloatArray], float]
+"""(labels [L], predictions [L]) -> score; neither holds NaN and the score is defined."""
+
+CLASSIFICATION: Final = ("roc_auc", "pr_auc")
+REGRESSION: Final = ("rmse", "mae", "r2", "spearman")
+HIGHER_IS_BETTER: Final = frozenset({"roc_auc", "pr_auc", "r2", "spearman"})
+
+
+class TaskScores(NamedTuple):
+    """One score of every task.
+
+    Attributes:
+        per_task: score of every task counted, in the order of the names; a task left out is not in it.
+        mean: mean over ``per_task``; NaN only where every task is left out.
+        left_out: names of the tasks on which the score is undefined.
+    """
+
+    per_task: dict[str, float]
+    mean: float
+    left_out: tuple[str, ...]
+
+
+def score_classification(
+    targets: npt.ArrayLike, probabilities: npt.ArrayLike, names: Sequence[str]
+) -> dict[str, TaskScores]:
+    """Areas under the ROC curve (``roc_auc``) and the precision-recall curve (``pr_auc``).
+
+    The latter is average precision (a step function, no interpolation), as scikit-learn advises.
+
+    Args:
+        targets: [M, T] of 0, 1 or NaN where a label is missing.
+        probabilities: [M, T]; only their order matters. What stands at a missing label is not looked at.
+        names: T names of tasks.
+
+    Raises:
+        MoleblendError: shapes differ, a label is neither 0 nor 1, or a prediction of a labelled molecule
+            is not finite.
+    """
+    labels, values = checked(targets, probabilities, names)
+    check_classes(labels, names)
+    return {name: _score(name, labels, values, names) for name in CLASSIFICATION}
+
+
+def score_regression(
+    targets: npt.ArrayLike, predictions: npt.ArrayLike, names: Sequence[str]
+) -> dict[str, TaskScores]:
+    """``rmse`` and ``mae`` in the labels' units, ``r2`` (coefficient of determination) and ``spearman``.
+
+    Args:
+        targets: [M, T], NaN where a label is missing.
+        predictions: [M, T]; what stands at a missing label is not looked at.
+        names: T names of tasks.
+
+    Raises:
+        MoleblendError: shapes differ, or a prediction of a labelled molecule is not finite.
+    """
+    labels, values = checked(targets, predictions, names)
+    return {name: _score(name, labels, values, names) for name in REGRESSION}
+
+
+def average_rows(
+    index: npt.ArrayLike, values: npt.ArrayLike
+) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.float64]]:
+    """Mean of the rows of each molecule, so that a molecule counts once whatever its conformers.
+
+    Average probabilities or values in original units, not logits.
+
+    Args:
+        index: integer [R], the molecule of each row, in any order.
+        values: [R, T].
+
+    Returns:
+        The molecules [M], each once and ascending, and the means [M, T].
+    """
+    rows, numbers = np.asarray(values, np.float64), np.asarray(index, np.int64)
+    if rows.ndim != 2 or numbers.shape != rows.shape[:1]:
+        raise MoleblendError(f"values {rows.shape} need one molecule number per row; got {numbers.shape}")
+    unique, where, counts = np.unique(numbers, return_inverse=True, return_counts=True)
+    sums = np.zeros((len(unique), rows.shape[1]))
+    np.add.at(sums, where.reshape(-1), rows)
+    return unique, sums / counts[:, None]
+
+
+def checked(
+    targets: npt.ArrayLike, predictions: npt.ArrayLike, names: Sequence[str] | None = None
+) -> tuple[FloatArray, FloatArray]:
+    """Both as float64 [M, T].
+
+    Raises:
+        MoleblendError: shapes differ or do not fit ``names``, a name is given twice, a label is
+            infinite, or a prediction of a labelled molecule is not finite.
+    """
+    labels, values = np.asarray(targets, np.float64), np.asarray(predictions, np.float64)
+    if labels.ndim != 2 or labels.shape != values.shape:
+        raise MoleblendError(
+            f"targets {labels.shape} and predictions {values.shape} must both be [molecules, tasks]"
+        )
+    tasks = range(labels.shape[1]) if names is None else names
+    if len(tasks) != labels.shape[1]:
+        raise MoleblendError(f"{len(tasks)} names for {labels.shape[1]} tasks; give one for each")
+    if len(set(tasks)) != len(tasks):
+        raise MoleblendError(f"two tasks have one name among {', '.join(map(str, tasks))}; rename one")
+    bad = ~np.isnan(labels) & ~np.isfinite(values) | np.isinf(labels)
+    if bad.any():
+        row, task = np.argwhere(bad)[0]
+        raise MoleblendError(
+            f"task {tasks[task]!r}: {bad.sum()} labelled molecules have a label or prediction that is not "
+            f"finite (first: number {row}, label {labels[row, task]}, prediction {values[row, task]}); "
+            "set such molecules aside before scoring"
+        )
+    return labels, values
+
+
+def check_classes(labels: FloatArray, names: Sequence[str] | None = None) -> None:
+    """Refuse labels [M, T] other than 0, 1 and NaN (``MoleblendError``)."""
+    odd = ~(np.isnan(labels) | (labels == 0) | (labels == 1))
+    if odd.any():
+        row, task = np.argwhere(odd)[0]
+        name = task if names is None else names[task]
+        raise MoleblendError(
+            f"task {name!r} has the label {labels[row, task]:g} (molecule number {row}); "
+            "classes are 0 and 1, and an empty cell is missing"
+        )
+
+
+def is_defined(score: str, labels: FloatArray) -> bool:
+    """Whether a score exists on these labels [L] (table at the top of the file)."""
+    if score in CLASSIFICATION or score in ("r2", "spearman"):
+        return len(labels) > 0 and bool(labels.min() < labels.max())
+    return len(labels) > 0
+
+
+def _score(score: str, labels: FloatArray, values: FloatArray, names: Sequence[str]) -> TaskScores:
+    per_task: dict[str, float] = {}
+    left_out: list[str] = []
+    for task, name in enumerate(names):
+        known = ~np.isnan(labels[:, task])
+        if is_defined(score, labels[known, task]):
+            per_task[name] = float(TASK_SCORES[score](labels[known, task], values[known, task]))
+        else:
+            left_out.append(name)
+    mean = float(np.mean(list(per_task.values()))) if per_task else float("nan")
+    return TaskScores(per_task, mean, tuple(left_out))
+
+
+def _spearman(labels: FloatArray, values: FloatArray) -> float:
+    return 0.0 if values.min() == values.max() else float(spearmanr(labels, values).statistic)
+
+
+TASK_SCORES: Final[dict[str, TaskScore]] = {
+    "roc_auc": roc_auc_score,
+    "pr_auc": average_precision_score,
+    "rmse": root_mean_squared_error,
+    "mae": mean_absolute_error,
+    "r2": r2_score,
+    "spearman": _spearman,
+}
