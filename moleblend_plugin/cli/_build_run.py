@@ -18,6 +18,7 @@ from typing import Any, Final
 import numpy as np
 
 from moleblend_plugin.chem.scaffold import scaffold_split
+from moleblend_plugin.chem.workers import Outcome, Task, convert_in_order
 from moleblend_plugin.cli._build_output import (
     REJECTED,
     REPORT,
@@ -28,7 +29,6 @@ from moleblend_plugin.cli._build_output import (
     write_report,
 )
 from moleblend_plugin.cli._build_plan import SPLITS, BuildPlan
-from moleblend_plugin.cli._build_workers import Outcome, Task, convert_in_order
 from moleblend_plugin.data.store import MoleculeStore, StoreWriter, fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection

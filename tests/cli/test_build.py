@@ -299,9 +299,9 @@ def test_a_folder_without_permission_is_one_line(table, tmp_path, capsys, monkey
 
 
 def test_a_worker_that_dies_is_one_line(tmp_path, capsys, monkeypatch):
-    from moleblend_plugin.cli import _build_workers
+    from moleblend_plugin.chem import workers
 
-    monkeypatch.setattr(_build_workers, "convert_chunk", _die)
+    monkeypatch.setattr(workers, "convert_chunk", _die)
     source = chains(tmp_path / "a.smi", 10)
     assert build(source, tmp_path / "out", "--workers", 2) == 2
     assert "a worker process died while converting rows from about a.smi:0 on" in one_error(capsys)
