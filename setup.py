@@ -11,7 +11,8 @@ if VERSION is None:
     raise SystemExit('error: moleblend_plugin/__init__.py has no line __version__ = "..."; add it')
 
 TENSORBOARD = ["tensorboard>=2.10"]
-TEST = ["pytest>=7.4", "pytest-xdist>=3.3", "hypothesis>=6.80", "ogb>=1.3.5"]
+PARQUET = ["pyarrow>=14"]
+TEST = [*PARQUET, "pytest>=7.4", "pytest-xdist>=3.3", "hypothesis>=6.80", "ogb>=1.3.5"]
 DEV = [*TENSORBOARD, *TEST, "ruff>=0.6", "mypy>=1.8"]
 
 setup(
@@ -39,7 +40,7 @@ setup(
         "torch>=2.5",
         "typer>=0.12",
     ],
-    extras_require={"tensorboard": TENSORBOARD, "test": TEST, "dev": DEV},
+    extras_require={"tensorboard": TENSORBOARD, "parquet": PARQUET, "test": TEST, "dev": DEV},
     entry_points={
         "console_scripts": [
             "moleblend = moleblend_plugin.cli.main:main",

@@ -20,9 +20,10 @@ MAY_IMPORT = {room: COMMON | {room} for room in ROOMS} | {
     "errors": set(),
     "files": {"errors"},
     "tasks": COMMON | ROOMS | {"tasks"},
-    "cli": COMMON | ROOMS | {"tasks", "cli", "estimator"},
-    "estimator": COMMON | ROOMS | {"tasks", "estimator"},
-    "": COMMON | {"host", "tasks"},  # registers the tasks when a trainer is in charge
+    "inference": COMMON | ROOMS | {"tasks", "inference"},
+    "cli": COMMON | ROOMS | {"tasks", "inference", "cli", "estimator"},
+    "estimator": COMMON | ROOMS | {"tasks", "inference", "estimator"},
+    "": COMMON | {"host", "tasks", "estimator"},  # registers the tasks when a trainer is in charge
 }
 ONLY_IN = {
     "rdkit": {"chem"},
@@ -30,6 +31,7 @@ ONLY_IN = {
     "unicore_cli": {"host"},
     "lightning_fabric": {"host"},
     "lmdb": {"data"},
+    "pyarrow": {"inference"},
     "msgpack": {"data"},
     "typer": {"cli"},
     "matplotlib": {"cli"},
