@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, TextIO
 
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.sources import Rows, Source, missing_column, parse_targets
@@ -33,11 +33,9 @@ def read_smi(source: Source) -> Rows:
 
 def read_table(source: Source) -> Rows:
     """Rows of a CSV (commas) or TSV (tabs) with a header line."""
-    tabs = source.name.lower().removesuffix(".gz").endswith(".tsv")
-    csv.field_size_limit(1 << 24)
     row = -1
     with source.text() as lines:
-        reader = csv.reader(lines, delimiter="\t" if tabs else ",")
+        reader = _reader(source, lines)
         header = _header(source, reader)
         smiles = _column(source, header, source.columns.smiles or _usual_column(source, header))
         targets = [_column(source, header, name) for name in source.columns.targets]
@@ -64,6 +62,28 @@ def read_table(source: Source) -> Rows:
             )
     if row < 0:
         raise MoleblendError(f"{source.path} has a header but no rows; nothing to build")
+
+
+def is_table(source: Source) -> bool:
+    """Whether ``source`` is read by :func:`read_table`."""
+    return source.name.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+
+
+def read_cells(source: Source) -> Iterator[list[str]]:
+    """The header of a table, then the cells of every row as :func:`read_table` counts them.
+
+    A line that cannot be taken apart has no cells. Take another ``Source`` than the one whose rows are read.
+    """
+    with source.text() as lines:
+        reader = _reader(source, lines)
+        yield _header(source, reader)
+        yield from ([] if isinstance(cells, str) else cells for cells in _lines(reader) if cells != [])
+
+
+def _reader(source: Source, lines: TextIO) -> Iterator[list[str]]:
+    tabs = source.name.lower().removesuffix(".gz").endswith(".tsv")
+    csv.field_size_limit(1 << 24)
+    return csv.reader(lines, delimiter="\t" if tabs else ",")
 
 
 def _header(source: Source, reader: Iterator[list[str]]) -> list[str]:
