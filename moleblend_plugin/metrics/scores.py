@@ -154,7 +154,7 @@ def check_classes(labels: FloatArray, names: Sequence[str] | None = None) -> Non
     odd = ~(np.isnan(labels) | (labels == 0) | (labels == 1))
     if odd.any():
         row, task = np.argwhere(odd)[0]
-        name = task if names is None else names[task]
+        name = int(task) if names is None else names[task]
         raise MoleblendError(
             f"task {name!r} has the label {labels[row, task]:g} (molecule number {row}); "
             "classes are 0 and 1, and an empty cell is missing"

@@ -59,7 +59,7 @@ def rank_pairs(labels, values):
     return sum(wins) / len(wins)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(tables(classes=True))
 def test_classification_is_scikit_learns_on_labelled_molecules(table):
     targets, predictions = table
@@ -77,7 +77,7 @@ def plain_spearman(labels, values):
     return spearmanr(labels, values).statistic if len(set(values)) > 1 else 0.0
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(tables(classes=False))
 def test_regression_is_scikit_learns_on_labelled_molecules(table):
     targets, predictions = table

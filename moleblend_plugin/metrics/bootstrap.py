@@ -1,0 +1,196 @@
+"""How sure a score is: percentile intervals and paired comparison by resampling molecules.
+
+Molecules are drawn with replacement, with all their tasks, so that tasks of one molecule stay together.
+Predictions must hold one row per molecule: average conformers first (``scores.average_rows``).
+
+In a resample a task may lose one of its classes. It is then left out of that resample's mean, as it would be
+left out of the mean of a test set like that. A resample in which no task is left has no score: it is
+dropped and counted (``Resamples.dropped``), never filled in. Which tasks and resamples drop out depends
+on labels alone, so a paired comparison drops the same ones for both models.
+
+Legend: M molecules, T tasks, S resamples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.metrics.scores import CLASSIFICATION, check_classes, checked
+from moleblend_plugin.metrics.weighted import WEIGHTED
+
+FloatArray = npt.NDArray[np.float64]
+Score = str | Callable[[FloatArray, FloatArray], float]
+"""A name of ``scores.py`` ("roc_auc", "pr_auc", "rmse", "mae", "r2", "spearman"; the mean over tasks), or a
+function of targets [M, T] and predictions [M, T], slower by far; it may return NaN for "undefined"."""
+
+_CELLS: Final = 400_000
+"""Weights held at once (resamples x molecules): 3 MB, so that they stay in a cache."""
+
+
+class Resamples(NamedTuple):
+    """Scores of resamples.
+
+    Attributes:
+        scores: [n - dropped].
+        dropped: resamples in which the score is undefined.
+    """
+
+    scores: FloatArray
+    dropped: int
+
+
+class Difference(NamedTuple):
+    """How much a score of model a exceeds that of b, on the same molecules.
+
+    Attributes:
+        difference: score of a less score of b, on all molecules.
+        low: lower end of the interval of the difference.
+        high: upper end.
+        p: two-sided: twice the smaller share of resamples with a difference on one side of 0, both counted
+            with one more (never 0), at most 1.
+    """
+
+    difference: float
+    low: float
+    high: float
+    p: float
+
+
+def interval(
+    score: Score,
+    targets: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval of ``score``; (NaN, NaN) for fewer than two molecules or no defined resample.
+
+    Args:
+        score: what is computed (:data:`Score`).
+        targets: [M, T], NaN where a label is missing.
+        predictions: [M, T].
+        n: resamples.
+        seed: of the draws; equal seeds draw the same molecules.
+        level: coverage, between 0 and 1.
+
+    Raises:
+        MoleblendError: what ``scores.py`` raises, an unknown score, ``n`` or ``level`` out of range.
+    """
+    _check(n, level)
+    return _ends(resamples(score, targets, predictions, n, seed).scores, level)
+
+
+def paired_difference(
+    score: Score,
+    targets: npt.ArrayLike,
+    predictions_a: npt.ArrayLike,
+    predictions_b: npt.ArrayLike,
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Difference:
+    """Score of a less score of b, both on the same resamples; all NaN where it is undefined.
+
+    Args:
+        score: what is computed (:data:`Score`).
+        targets: [M, T], NaN where a label is missing.
+        predictions_a: [M, T].
+        predictions_b: [M, T].
+        n: resamples.
+        seed: of the draws.
+        level: coverage of the interval.
+
+    Raises:
+        MoleblendError: as in :func:`interval`.
+    """
+    _check(n, level)
+    labels, a = _checked(score, targets, predictions_a)
+    _, b = _checked(score, targets, predictions_b)
+    one = np.ones((1, len(labels)))
+    difference = float((_scores(score, labels, a, one) - _scores(score, labels, b, one))[0])
+    drawn = [
+        _scores(score, labels, a, weights) - _scores(score, labels, b, weights)
+        for weights in _draws(len(labels), n, seed)
+    ]
+    found = _defined(drawn, n).scores
+    low, high = _ends(found, level)
+    if not len(found):
+        return Difference(difference, low, high, float("nan"))
+    side = min(int((found <= 0).sum()), int((found >= 0).sum()))
+    return Difference(difference, low, high, min(1.0, 2 * (side + 1) / (len(found) + 1)))
+
+
+def resamples(
+    score: Score, targets: npt.ArrayLike, predictions: npt.ArrayLike, n: int = 1000, seed: int = 0
+) -> Resamples:
+    """``score`` on ``n`` resamples; none for fewer than two molecules."""
+    labels, values = _checked(score, targets, predictions)
+    return _defined([_scores(score, labels, values, draw) for draw in _draws(len(labels), n, seed)], n)
+
+
+def _draws(molecules: int, n: int, seed: int) -> Iterator[FloatArray]:
+    """Weights [block, M] of ``n`` resamples in all; the draws do not depend on the size of the blocks."""
+    if molecules < 2:
+        return
+    rng = np.random.default_rng(seed)
+    block = max(1, _CELLS // molecules)
+    for start in range(0, n, block):
+        size = min(block, n - start)
+        drawn = rng.integers(molecules, size=(size, molecules))
+        drawn += np.arange(size)[:, None] * molecules
+        counts = np.bincount(drawn.ravel(), minlength=size * molecules)
+        yield counts.reshape(size, molecules).astype(np.float64)
+
+
+def _scores(score: Score, labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Score [S] under ``weights`` [S, M], NaN where undefined."""
+    if not isinstance(score, str):
+        numbers = np.arange(len(labels))
+        drawn = (np.repeat(numbers, row.astype(np.int64)) for row in weights)
+        return np.array([score(labels[rows], values[rows]) for rows in drawn], np.float64)
+    total, counted = np.zeros(len(weights)), np.zeros(len(weights))
+    for task in range(labels.shape[1]):
+        known = ~np.isnan(labels[:, task])
+        if known.any():
+            found = WEIGHTED[score](labels[known, task], values[known, task], weights[:, known])
+            total += np.nan_to_num(found)
+            counted += ~np.isnan(found)
+    means: FloatArray = np.divide(total, counted, out=np.full(len(weights), np.nan), where=counted > 0)
+    return means
+
+
+def _checked(
+    score: Score, targets: npt.ArrayLike, predictions: npt.ArrayLike
+) -> tuple[FloatArray, FloatArray]:
+    if isinstance(score, str) and score not in WEIGHTED:
+        raise MoleblendError(f"no score is named {score!r}; use {', '.join(WEIGHTED)} or a function")
+    labels, values = checked(targets, predictions)
+    if score in CLASSIFICATION:
+        check_classes(labels)
+    return labels, values
+
+
+def _check(n: int, level: float) -> None:
+    if n < 1:
+        raise MoleblendError(f"the number of resamples is {n}; use 1 or more, usually 1000")
+    if not 0 < level < 1:
+        raise MoleblendError(f"the level of an interval lies between 0 and 1, such as 0.95; got {level}")
+
+
+def _defined(blocks: list[FloatArray], n: int) -> Resamples:
+    scores = np.concatenate(blocks) if blocks else np.empty(0)
+    scores = scores[~np.isnan(scores)]
+    return Resamples(scores, n - len(scores))
+
+
+def _ends(scores: FloatArray, level: float) -> tuple[float, float]:
+    if not len(scores):
+        return float("nan"), float("nan")
+    low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
