@@ -64,21 +64,14 @@ def spd_term(logits: Tensor, spd: Tensor, keep: Tensor) -> Term:
 def edge_term(logits: Tensor, bond_path: Tensor, keep: Tensor) -> Term:
     """Cross entropy of the bonds on the path, mean over hops of all pairs; the score counts correct bonds.
 
-    Hop by hop, so that no int64 copy of the paths is made.
-
     Args:
         logits: [B, N, N, P, 24].
         bond_path: uint8 [B, N, N, P]; missing hops and bonds outside the 24 classes are ignored.
         keep: bool [B, N, N], pairs that count.
     """
-    hops = [
-        _classification(
-            logits[..., hop, :], classes_of(bond_path[..., hop], keep, EDGE_CLASSES), EDGE_CLASSES.ignored
-        )
-        for hop in range(bond_path.shape[-1])
-    ]
-    loss, score, count = (torch.stack(parts).sum() for parts in zip(*hops, strict=True))
-    return Term(loss / count.clamp(min=1), score, count)
+    target = classes_of(bond_path, keep[..., None], EDGE_CLASSES)
+    term = _classification(logits, target, EDGE_CLASSES.ignored)
+    return term._replace(loss=term.loss / term.counted.clamp(min=1))
 
 
 def distance_term(logits: Tensor, coords: Tensor, keep: Tensor, largest: float) -> Term:

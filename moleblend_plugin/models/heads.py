@@ -41,9 +41,10 @@ class BilinearPairs(nn.Module):
         col = self.col_norm(F.gelu(self.col(x)))
         weight, bias = self.weight_and_bias()
         batch, atoms, hidden = row.shape
-        contracted = torch.einsum("bip,cpq->bicq", row, weight.view(-1, hidden, hidden).to(row.dtype))
-        pairs: Tensor = contracted.flatten(1, 2) @ col.transpose(1, 2)  # [B, N * C, N]
-        return pairs.view(batch, atoms, -1, atoms).transpose(2, 3) + bias.to(row.dtype)
+        contracted = F.linear(col, weight.view(-1, hidden).to(col.dtype))  # [B, N, C * hidden]
+        contracted = contracted.view(batch, -1, hidden)  # [B, N * C, hidden]
+        pairs: Tensor = row @ contracted.transpose(1, 2)  # [B, N, N * C]: the losses read along C
+        return pairs.view(batch, atoms, atoms, -1) + bias.to(row.dtype)
 
 
 class DirectionPairs(BilinearPairs):

@@ -6,7 +6,7 @@ B molecules, N atoms, P path hops, H heads, D width, K Gaussian kernels (see ``s
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -83,6 +83,40 @@ class EdgeRelation(Relation):
         return bias
 
 
+class _Gaussians(torch.autograd.Function):
+    """``exp(log_height_k - u^2)`` with ``u = slope_k x + shift_k``, [..., K] from x [...] and three [K].
+
+    The K features of every pair are the largest tensor below the heads. Written out, their gradients are five
+    passes over it, where autograd makes fourteen of the plain formula: a quarter of the time.
+    """
+
+    LIMIT = 8.0
+    """Bound of ``|u|``: beyond it a feature is under 1e-27, and denormal numbers would be slow on a CPU."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401  torch's own
+        x: Tensor,
+        slope: Tensor,
+        shift: Tensor,
+        log_height: Tensor,
+    ) -> Tensor:
+        """Features [..., K]."""
+        u = torch.addcmul(shift, x[..., None], slope).clamp_(-_Gaussians.LIMIT, _Gaussians.LIMIT)
+        features = torch.addcmul(log_height, u, u, value=-1).exp_()
+        ctx.save_for_backward(x, slope, u, features)
+        return features
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ANN401  torch's
+        """Gradients of the four inputs."""
+        x, slope, u, features = ctx.saved_tensors
+        by_height = (grad * features).flatten(0, -2)  # [pairs, K]
+        by_u = by_height * u.flatten(0, -2)  # times -2
+        by_x = (by_u @ (-2 * slope)).view_as(x)
+        return by_x, -2 * (x.flatten() @ by_u), -2 * by_u.sum(0), by_height.sum(0)
+
+
 class GaussianDistances(nn.Module):
     """Gaussian features of distances, scaled and shifted by the ordered pair of elements (method 3).
 
@@ -129,8 +163,11 @@ class GaussianDistances(nn.Module):
             scaled = of_pair(self.scale_from, self.scale_to) * distance
             scaled = scaled + of_pair(self.shift_from, self.shift_to)
             width = self.std.float().abs() + 0.01
-            z = (scaled[..., None] - self.mean.float()) / width
-            return torch.exp(-0.5 * z * z) / (math.sqrt(2 * math.pi) * width)
+            slope = math.sqrt(0.5) / width
+            log_height = -torch.log(math.sqrt(2 * math.pi) * width)
+            shift = -self.mean.float() * slope
+            features: Tensor = _Gaussians.apply(scaled, slope, shift, log_height)  # type: ignore[no-untyped-call]
+            return features
 
 
 class DistanceRelation(Relation):

@@ -21,6 +21,7 @@ from moleblend_plugin.models.relations import (
     GaussianDistances,
     Relations,
     SpdRelation,
+    _Gaussians,
 )
 from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import BOND, N_STEREO, N_TYPE, SPD
@@ -211,3 +212,22 @@ def test_presets() -> None:
 def test_sizes_that_cannot_be_built(settings: dict[str, object], named: str) -> None:
     with pytest.raises(MoleblendError, match=named):
         ModelConfig(**settings)
+
+
+def test_gradients_of_gaussian_features_are_those_of_the_plain_formula():
+    generator = torch.Generator().manual_seed(0)
+    x = (12 * torch.rand(3, 4, 4, generator=generator, dtype=torch.float64)).requires_grad_()
+    mean, width = (torch.rand(2, 8, generator=generator, dtype=torch.float64) * 3 + 0.4).unbind()
+    mean.requires_grad_()
+    width.requires_grad_()
+
+    plain = torch.exp(-0.5 * ((x[..., None] - mean) / width) ** 2) / (math.sqrt(2 * math.pi) * width)
+    slope = math.sqrt(0.5) / width
+    ours = _Gaussians.apply(x, slope, -mean * slope, -torch.log(math.sqrt(2 * math.pi) * width))
+
+    assert torch.allclose(ours, plain, atol=1e-12)
+    upstream = torch.randn(plain.shape, generator=generator, dtype=torch.float64)
+    of_ours = torch.autograd.grad(ours, (x, mean, width), upstream)
+    of_plain = torch.autograd.grad(plain, (x, mean, width), upstream)
+    for a, b in zip(of_ours, of_plain, strict=True):
+        assert torch.allclose(a, b, rtol=1e-10, atol=1e-12)
