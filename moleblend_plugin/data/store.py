@@ -9,17 +9,16 @@ with its checksum (``seal``).
 from __future__ import annotations
 
 import os
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
-from weakref import WeakValueDictionary
 
 import lmdb
 import msgpack
 import numpy as np
 
+from moleblend_plugin.data.environment import Environment, check_length, open_environment
 from moleblend_plugin.data.record_codec import decode_record
 from moleblend_plugin.data.seal import unseal
 from moleblend_plugin.data.store_meta import META_KEY, N_ATOMS_KEY, StoreMeta, fingerprint, record_key
@@ -34,37 +33,6 @@ _REBUILD: Final = "build it again with `moleblend build`"
 
 class DamagedValue(MoleblendError):
     """One value of a store cannot be read; the text names file, key and reason. The others may be fine."""
-
-
-class _Environment:
-    """An open LMDB file and the process that opened it."""
-
-    def __init__(self, path: Path) -> None:
-        self.pid = os.getpid()
-        self.lmdb = lmdb.open(
-            str(path), subdir=False, readonly=True, lock=False, readahead=False, meminit=False, create=False
-        )
-
-
-# lmdb >= 2 refuses to open a file twice in a process, so readers share. Keyed by (device, inode): a
-# store that was replaced at the same path is another file. Weak: the last reader closes the file.
-_OPEN: WeakValueDictionary[tuple[int, int], _Environment] = WeakValueDictionary()
-_LOCK = threading.Lock()
-
-
-def _environment(path: Path) -> _Environment:
-    """The process's one environment of the file at ``path``."""
-    info = os.stat(path)
-    key = (info.st_dev, info.st_ino)
-    with _LOCK:
-        shared = _OPEN.get(key)
-        if shared is not None and shared.pid == os.getpid():
-            return shared
-        if shared is not None:
-            shared.lmdb.close()  # inherited by fork: the child drops its copy and opens its own
-        opened = _Environment(path)
-        _OPEN[key] = opened
-        return opened
 
 
 class MoleculeStore:
@@ -82,13 +50,13 @@ class MoleculeStore:
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
-        self._env: _Environment | None = None
+        self._env: Environment | None = None
         if not self.path.exists():
             raise MoleblendError(f"{self.path} does not exist; check the path or {_REBUILD}")
         if not self.path.is_file():
             raise MoleblendError(f"{self.path} is not a file; name a .lmdb file inside it")
         with self._transaction() as txn:
-            self._check_length()
+            check_length(self._environment(), self.path, f"copy it again or {_REBUILD}")
             self.meta: StoreMeta = self._read_meta(txn.get(META_KEY))
             self.n_atoms: UInt16Array = self._read_n_atoms(txn.get(N_ATOMS_KEY))
 
@@ -130,26 +98,19 @@ class MoleculeStore:
     def _damaged(self, key: bytes, reason: Exception) -> DamagedValue:
         return DamagedValue(f"{self.path} has a damaged value for key {key.decode()} ({reason}); {_REBUILD}")
 
+    def _environment(self) -> Environment:
+        if self._env is None or self._env.pid != os.getpid():
+            self._env = open_environment(self.path)
+        return self._env
+
     @contextmanager
     def _transaction(self) -> Iterator[Any]:
         """A read transaction; what LMDB cannot read becomes one clear line."""
         try:
-            if self._env is None or self._env.pid != os.getpid():
-                self._env = _environment(self.path)
-            with self._env.lmdb.begin() as txn:
+            with self._environment().lmdb.begin() as txn:
                 yield txn
         except (lmdb.Error, OSError) as error:
             raise MoleblendError(f"{self.path} cannot be read as a store ({error}); {_REBUILD}") from error
-
-    def _check_length(self) -> None:
-        # LMDB maps the file: reading past its end would kill the process (SIGBUS), so ask before.
-        env = self._env.lmdb if self._env is not None else None
-        needed = 0 if env is None else (env.info()["last_pgno"] + 1) * env.stat()["psize"]
-        present = self.path.stat().st_size
-        if present < needed:
-            raise MoleblendError(
-                f"{self.path} is truncated: {present} bytes of {needed}; copy it again or {_REBUILD}"
-            )
 
     def _read_meta(self, value: bytes | None) -> StoreMeta:
         if value is None:

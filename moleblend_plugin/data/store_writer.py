@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 from collections import Counter
 from datetime import datetime, timezone
@@ -18,7 +17,7 @@ from moleblend_plugin.data.record_codec import encode_record
 from moleblend_plugin.data.seal import seal
 from moleblend_plugin.data.store_meta import META_KEY, N_ATOMS_KEY, StoreMeta, fingerprint, record_key
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.files import sync_folder
+from moleblend_plugin.files import put_in_place
 from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord
 
 _FIRST_MAP_BYTES: Final = 1 << 26
@@ -112,8 +111,7 @@ class StoreWriter:
         try:
             self._env.sync(True)
             self._env.close()
-            os.replace(self._temporary, self.path)
-            sync_folder(self.path.parent)
+            put_in_place(self._temporary, self.path)
         except (lmdb.Error, OSError) as error:
             raise self._refusal(error) from error
 

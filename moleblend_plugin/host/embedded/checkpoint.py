@@ -19,6 +19,7 @@ import numpy as np
 import torch
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import put_in_place, sync_file
 from moleblend_plugin.host.embedded.config import SaveConfig
 
 State = dict[str, Any]
@@ -177,12 +178,10 @@ def write_checkpoint(state: State, folder: Path, names: Sequence[str]) -> None:
     try:
         with temporary.open("wb") as stream:
             torch.save(state, stream)
-            stream.flush()
-            os.fsync(stream.fileno())
+        sync_file(temporary)  # before any name of the run leads to its bytes
         for name in names[1:]:
             _duplicate(temporary, folder / name)
-        temporary.replace(folder / names[0])
-        _sync_folder(folder)
+        put_in_place(temporary, folder / names[0])
     except (OSError, RuntimeError) as error:  # torch wraps a full disk in a RuntimeError
         with suppress(OSError):  # a folder that may not be written to any more keeps it
             temporary.unlink(missing_ok=True)
@@ -201,20 +200,11 @@ def _duplicate(source: Path, target: Path) -> None:
     except OSError:
         try:
             shutil.copyfile(source, copy)
-            with copy.open("rb") as stream:
-                os.fsync(stream.fileno())
+            sync_file(copy)
         except OSError:
             copy.unlink(missing_ok=True)
             raise
     copy.replace(target)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _os_reason(error: BaseException) -> str:
