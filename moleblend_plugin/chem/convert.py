@@ -46,9 +46,29 @@ class Unusable(ValueError):
 
 def convert(row: RawRow, config: ConversionConfig) -> MoleculeRecord | Rejection:
     """Record of ``row``, or the reason why there is none. Never raises for a bad row."""
+    return _converted(row, config, None)
+
+
+def convert_molecule(molecule: object, row: int, config: ConversionConfig) -> MoleculeRecord | Rejection:
+    """Record of a molecule in memory, a SMILES or an RDKit molecule (whose 3D then is the source's).
+
+    Args:
+        molecule: what the user gave; anything else is a rejection.
+        row: its number among them.
+        config: how.
+    """
+    if isinstance(molecule, str):
+        return convert(RawRow("molecules", row, molecule, "smiles"), config)
+    if isinstance(molecule, Chem.Mol):
+        return _converted(RawRow("molecules", row, "(an RDKit molecule)", "smiles"), config, molecule)
+    what = f"neither SMILES nor RDKit molecule: {type(molecule).__name__}"
+    return Rejection("molecules", row, str(molecule)[:200], what)
+
+
+def _converted(row: RawRow, config: ConversionConfig, parsed: Chem.Mol | None) -> MoleculeRecord | Rejection:
     with rdBase.BlockLogs():  # RDKit's warnings go to stderr otherwise; the reason is kept here instead
         try:
-            return _record(row, config)
+            return _record(row, _parse(row) if parsed is None else parsed, config)
         except Unusable as error:
             reason = str(error)
         except (ValueError, RuntimeError) as error:  # RDKit's own exceptions are one of the two
@@ -56,8 +76,11 @@ def convert(row: RawRow, config: ConversionConfig) -> MoleculeRecord | Rejection
     return Rejection(row.source, row.row, row.shown, reason)
 
 
-def _record(row: RawRow, config: ConversionConfig) -> MoleculeRecord:
-    parsed = _from_smiles(row.text) if row.kind == "smiles" else _from_molblock(row.text)
+def _parse(row: RawRow) -> Chem.Mol:
+    return _from_smiles(row.text) if row.kind == "smiles" else _from_molblock(row.text)
+
+
+def _record(row: RawRow, parsed: Chem.Mol, config: ConversionConfig) -> MoleculeRecord:
     mol = heavy_atoms(parsed)
     if mol.GetNumAtoms() == 0:
         raise Unusable("no heavy atoms")
