@@ -21,7 +21,8 @@ MAY_IMPORT = {room: COMMON | {room} for room in ROOMS} | {
     "files": {"errors"},
     "tasks": COMMON | ROOMS | {"tasks"},
     "inference": COMMON | ROOMS | {"tasks", "inference"},
-    "cli": COMMON | ROOMS | {"tasks", "inference", "cli", "estimator"},
+    "bench": COMMON | ROOMS | {"tasks", "inference", "bench"},
+    "cli": COMMON | ROOMS | {"tasks", "inference", "bench", "cli", "estimator"},
     "estimator": COMMON | ROOMS | {"tasks", "inference", "estimator"},
     "": COMMON | {"host", "tasks", "estimator"},  # registers the tasks when a trainer is in charge
 }
@@ -34,7 +35,7 @@ ONLY_IN = {
     "pyarrow": {"inference"},
     "msgpack": {"data"},
     "typer": {"cli"},
-    "matplotlib": {"cli"},
+    "matplotlib": {"cli", "bench"},
 }
 LONGEST_FILE = 350
 

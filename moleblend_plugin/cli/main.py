@@ -6,10 +6,12 @@ import sys
 
 import typer
 
+from moleblend_plugin.cli.bench import bench
 from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.cli.inspect import inspect
+from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
 from moleblend_plugin.errors import MoleblendError
 
@@ -25,6 +27,8 @@ app.command()(build)
 app.command()(inspect)
 app.command()(curves)
 app.command()(rerun)
+app.command()(recipe)
+app.command()(bench)
 app.command("import-official")(import_official)
 
 

@@ -1,0 +1,1 @@
+"""Comparisons: named recipes, fingerprint baselines, and the runner and report behind ``moleblend bench``."""

@@ -1,0 +1,133 @@
+"""The stores of a comparison: built once per set by ``moleblend build``, again when settings change."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from moleblend_plugin import __version__
+from moleblend_plugin.bench.cells import store_folder
+from moleblend_plugin.bench.config import SetSpec
+from moleblend_plugin.bench.parts import PARTS
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import replacing
+from moleblend_plugin.host.run_record import file_sha256
+
+ABOUT: Final = "bench.json"
+"""Beside the stores: what they were built from, and how many molecules share each scaffold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Stores that are there.
+
+    Attributes:
+        fingerprints: by part.
+        new: whether they were built now.
+    """
+
+    fingerprints: dict[str, str]
+    new: bool
+
+
+def build_command(spec: SetSpec, folder: Path, workers: int) -> list[str]:
+    """The command that builds a set."""
+    smiles = ["--smiles-column", spec.smiles] if spec.smiles else []
+    return [
+        *(sys.executable, "-m", "moleblend_plugin.cli.main", "build", str(spec.table), "--out", str(folder)),
+        *smiles,
+        *("--target-columns", ",".join(spec.targets), "--conformers", spec.conformers),
+        *("--split", spec.split, "--seed", str(spec.split_seed), "--workers", str(workers), "--overwrite"),
+    ]
+
+
+def ensure_stores(spec: SetSpec, out: Path, workers: int) -> Built:
+    """Build the stores of a set, unless they are there and were built the same way.
+
+    Raises:
+        MoleblendError: the build failed, or a part is missing.
+    """
+    from moleblend_plugin.tasks.stores import store_fingerprint
+
+    folder = store_folder(out, spec.name)
+    wanted = _settings(spec)
+    about = _read_about(folder)
+    new = about.get("settings") != wanted or not all((folder / f"{part}.lmdb").is_file() for part in PARTS)
+    if new:
+        _build(spec, folder, out / "logs" / f"build-{spec.name}.log", workers)
+        with replacing(folder / ABOUT) as temporary:
+            told = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder)}
+            temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
+    return Built({part: store_fingerprint(folder / f"{part}.lmdb") for part in PARTS}, new)
+
+
+def scaffold_sizes(out: Path, name: str) -> dict[str, int]:
+    """By row id of a test molecule, how many molecules of the set have its scaffold (itself counted)."""
+    sizes: dict[str, int] = _read_about(store_folder(out, name)).get("scaffold_sizes", {})
+    return sizes
+
+
+def _settings(spec: SetSpec) -> dict[str, Any]:
+    rows = spec.split.removeprefix("rows:")
+    return {
+        "version": __version__,
+        "table": file_sha256(spec.table),
+        "smiles": spec.smiles,
+        "targets": list(spec.targets),
+        "conformers": spec.conformers,
+        "split": f"rows:{file_sha256(Path(rows))}" if rows != spec.split else spec.split,
+        "seed": spec.split_seed,
+    }
+
+
+def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as stream:
+        done = subprocess.run(
+            build_command(spec, folder, workers), stdout=stream, stderr=subprocess.STDOUT, check=False
+        )
+    if done.returncode:
+        raise MoleblendError(f"{spec.name} cannot be built: {last_line(log)}")
+    absent = [part for part in PARTS if not (folder / f"{part}.lmdb").is_file()]
+    if absent:
+        raise MoleblendError(
+            f"{spec.name}: split {spec.split} gives no {' and no '.join(absent)} part; choose another split"
+        )
+
+
+def _scaffold_sizes(folder: Path) -> dict[str, int]:
+    from moleblend_plugin.chem.scaffold import scaffold_of
+    from moleblend_plugin.data.store import MoleculeStore
+
+    scaffolds = {
+        (part, record.row_id): scaffold_of(record.smiles)
+        for part in PARTS
+        for record in MoleculeStore(folder / f"{part}.lmdb")
+    }
+    sizes = Counter(scaffolds.values())
+    return {row: sizes[scaffold] for (part, row), scaffold in scaffolds.items() if part == "test"}
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def last_line(log: Path) -> str:
+    """The last ``error:`` line of a log, else its last line."""
+    try:
+        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return "it left no log"
+    lines = [line for line in lines if line]
+    errors = [line.split("error: ", 1)[1] for line in lines if line.startswith("error: ")]
+    return (errors or lines or ["it printed nothing"])[-1]

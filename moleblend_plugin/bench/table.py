@@ -1,0 +1,199 @@
+"""``scores.csv`` and ``table.md`` of a comparison."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from moleblend_plugin.bench.recipes import RISING
+from moleblend_plugin.bench.summary import Comparison, Group, Plan, mean_sd
+from moleblend_plugin.files import replacing
+
+Groups = Mapping[tuple[str, str], Group]
+
+FIELDS: Final = (
+    "set", "model", "kind", "seed", "status", "metric", "valid", "test", "test_selected", "n_train",
+    "n_valid", "n_test", "tasks", "tasks_left_out", "chosen", "seconds", "cpu_seconds", "settings_hash",
+    "error",
+)  # fmt: skip
+
+
+def write_scores(plan: Plan, groups: Groups, path: Path) -> None:
+    """One row per cell: finished, failed and not yet run."""
+    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
+        writer = csv.DictWriter(stream, FIELDS, restval="", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(score_rows(plan, groups))
+
+
+def score_rows(plan: Plan, groups: Groups) -> Iterator[dict[str, Any]]:
+    """The rows of ``scores.csv``."""
+    for (name, model), group in groups.items():
+        for seed in plan.seeds:
+            row = {
+                "set": name,
+                "model": model,
+                "kind": plan.models[model],
+                "seed": seed,
+                "metric": plan.sets[name],
+            }
+            if seed in group.results:
+                yield row | _numbers(group.results[seed], plan.sets[name])
+            else:
+                error = group.failed.get(seed)
+                yield row | {"status": "failed" if error else "not run", "error": error or ""}
+
+
+def _numbers(result: Mapping[str, Any], metric: str) -> dict[str, Any]:
+    selected = result.get("test_selected")
+    return {
+        "status": "done",
+        "valid": _exact(result["valid"]["scores"][metric]),
+        "test": _exact(result["test"]["scores"][metric]),
+        "test_selected": "" if selected is None else _exact(selected),
+        **{f"n_{part}": count for part, count in result["n"].items()},
+        "tasks": result["tasks"],
+        "tasks_left_out": len(result["test"]["left_out"][metric]),
+        "chosen": " ".join(f"{key}={value}" for key, value in result["chosen"].items()),
+        "seconds": result["seconds"]["total"],
+        "cpu_seconds": result["cpu_seconds"],
+        "settings_hash": result["hash"],
+    }
+
+
+def _exact(value: float) -> str:
+    return f"{value:.6g}"
+
+
+def shown(values: Sequence[float], metric: str) -> str:
+    """``mean (sd)``: areas under curves in per cent, errors in the labels' units."""
+    mean, spread = mean_sd(values)
+    if np.isnan(mean):
+        return "-"
+    scale, digits = (100, 1) if metric in ("roc_auc", "pr_auc") else (1, 3)
+    text = f"{mean * scale:.{digits}f}"
+    return text if np.isnan(spread) else f"{text} ({spread * scale:.{digits}f})"
+
+
+def best_model(plan: Plan, groups: Groups, name: str) -> str:
+    """The model with the best mean test score on a set, "" where none finished."""
+    metric = plan.sets[name]
+    means = {model: mean_sd(groups[name, model].scores("test", metric))[0] for model in plan.models}
+    means = {model: mean for model, mean in means.items() if not np.isnan(mean)}
+    pick = max if metric in RISING else min
+    return pick(means, key=lambda model: means[model]) if means else ""
+
+
+Table = tuple[str, list[str], list[list[str]]]
+"""Caption, header, rows."""
+
+
+def tables(plan: Plan, groups: Groups, compared: Sequence[Comparison]) -> list[Table]:
+    """Everything that ``table.md`` and the page tell in words and numbers; ``**bold**`` marks the best."""
+    found = [_score_table(plan, groups)]
+    if compared:
+        found.append(_difference_table(plan, compared))
+    ours = [model for model, kind in plan.models.items() if kind == "ours"]
+    if ours:
+        found.append(_selection_table(plan, groups, ours))
+    found.append(_cost_table(plan, groups))
+    failed = _failed_table(groups)
+    return [*found, failed] if failed[2] else found
+
+
+def _score_table(plan: Plan, groups: Groups) -> Table:
+    rows = []
+    for name, metric in plan.sets.items():
+        best = best_model(plan, groups, name)
+        cells = []
+        for model in plan.models:
+            group = groups[name, model]
+            text = shown(group.scores("test", metric), metric)
+            missing = len(plan.seeds) - len(group.results)
+            text = f"**{text}**" if model == best else text
+            cells.append(f"{text} [{len(group.results)} of {len(plan.seeds)} seeds]" if missing else text)
+        rows.append(
+            [name, f"{metric} {'↑' if metric in RISING else '↓'}", *_sizes(groups, plan, name), *cells]
+        )
+    caption = f"Test score, selected on validation: mean (sd) over seeds {', '.join(map(str, plan.seeds))}"
+    return caption, ["set", "metric", "test molecules", "tasks", *plan.models], rows
+
+
+def _sizes(groups: Groups, plan: Plan, name: str) -> list[str]:
+    """Test molecules; tasks, with those that no score exists of."""
+    results = [one for model in plan.models for one in groups[name, model].results.values()]
+    if not results:
+        return ["-", "-"]
+    left_out = len(results[0]["test"]["left_out"][plan.sets[name]])
+    tasks = str(results[0]["tasks"]) + (f" ({left_out} with one class left out)" if left_out else "")
+    return [str(results[0]["n"]["test"]), tasks]
+
+
+def _difference_table(plan: Plan, compared: Sequence[Comparison]) -> Table:
+    rows = []
+    for one in compared:
+        scale, digits = (100, 1) if plan.sets[one.set] in ("roc_auc", "pr_auc") else (1, 3)
+        low, middle, high = (f"{v * scale:+.{digits}f}" for v in (one.low, one.difference, one.high))
+        rows.append([one.set, one.ours, one.other, middle, f"{low} to {high}", f"{one.p:.3f}", one.verdict])
+    caption = "Differences of test scores: paired bootstrap over test molecules, 95 % intervals"
+    return caption, ["set", "model", "against", "difference", "interval", "p", "verdict"], rows
+
+
+def _selection_table(plan: Plan, groups: Groups, ours: Sequence[str]) -> Table:
+    rows = []
+    for name, metric in plan.sets.items():
+        for model in ours:
+            group = groups[name, model]
+            rows.append(
+                [
+                    name,
+                    model,
+                    shown(group.scores("valid", metric), metric),
+                    shown(group.scores("test", metric), metric),
+                    shown(group.test_selected(), metric),
+                ]
+            )
+    caption = (
+        "What selection does: the epoch chosen on validation (our result) and on test (for comparison only)"
+    )
+    header = ["set", "model", "validation", "test, valid-selected", "test, test-selected"]
+    return caption, header, rows
+
+
+def _cost_table(plan: Plan, groups: Groups) -> Table:
+    rows = []
+    for name in plan.sets:
+        cells = []
+        for model in plan.models:
+            results = groups[name, model].results.values()
+            wall = [float(one["seconds"]["total"]) for one in results]
+            cpu = [float(one["cpu_seconds"]) for one in results]
+            cells.append(f"{np.mean(wall):,.0f} / {np.mean(cpu):,.0f}" if wall else "-")
+        rows.append([name, *cells])
+    return "Compute per cell: seconds passed / processor seconds", ["set", *plan.models], rows
+
+
+def _failed_table(groups: Groups) -> Table:
+    rows = [
+        [group.set, group.model, str(seed), error]
+        for group in groups.values()
+        for seed, error in group.failed.items()
+    ]
+    return "Cells that failed", ["set", "model", "seed", "reason"], rows
+
+
+def markdown(plan: Plan, found: Sequence[Table]) -> str:
+    """``table.md``."""
+    splits = ", ".join(f"{name}: {split}" for name, split in plan.splits.items())
+    parts = [f"Splits: {splits}.\n\nAreas under curves are in per cent; errors in the units of the labels.\n"]
+    for caption, header, rows in found:
+        lines = [header, ["---"] * len(header), *rows]
+        body = "\n".join(
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
+        )
+        parts.append(f"{caption}\n\n{body}\n")
+    return "\n".join(parts)
