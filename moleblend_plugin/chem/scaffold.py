@@ -9,12 +9,31 @@ from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
 
-def scaffold_of(smiles: str) -> str:
-    """Bemis-Murcko scaffold of ``smiles`` with chirality, as SMILES; "" for a molecule without rings."""
-    murcko: Any = MurckoScaffold  # its functions are untyped
+def scaffold_of(smiles: str, chiral: bool = True) -> str:
+    """Bemis-Murcko scaffold of ``smiles`` as SMILES; "" for a molecule without rings.
+
+    Args:
+        smiles: a molecule that RDKit reads.
+        chiral: whether stereoisomers of a scaffold differ.
+    """
     with rdBase.BlockLogs():
-        core: Chem.Mol = murcko.GetScaffoldForMol(Chem.MolFromSmiles(smiles))
-    return str(Chem.MolToSmiles(core))
+        return scaffold_of_mol(Chem.MolFromSmiles(smiles), chiral)
+
+
+def scaffold_of_mol(mol: Chem.Mol, chiral: bool = True) -> str:
+    """The same of a molecule at hand. RDKit may write warnings."""
+    murcko: Any = MurckoScaffold  # its functions are untyped
+    return str(Chem.MolToSmiles(murcko.GetScaffoldForMol(mol), isomericSmiles=chiral))
+
+
+def stereo_free(mol: Chem.Mol) -> str:
+    """Canonical SMILES without stereochemistry and isotopes: what "the same molecule" means in splits."""
+    smiles = str(Chem.MolToSmiles(mol, isomericSmiles=False))
+    if "[H]" not in smiles:
+        return smiles
+    # Atoms of deuterium have become plain hydrogens: reading takes those in, as in any other molecule.
+    with rdBase.BlockLogs():
+        return str(Chem.MolToSmiles(Chem.MolFromSmiles(smiles)))
 
 
 def scaffold_split(scaffolds: Sequence[str], sizes: Sequence[float]) -> list[int]:

@@ -24,10 +24,17 @@ from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a worker does with each row."""
+    """What a worker does with each row.
+
+    Attributes:
+        conversion: how it becomes a record.
+        scaffolds: whether its scaffold is wanted.
+        chiral: whether scaffolds keep their chirality.
+    """
 
     conversion: ConversionConfig
     scaffolds: bool = False
+    chiral: bool = True
 
     @property
     def chunk(self) -> int:
@@ -74,7 +81,7 @@ def _outcome(row: RawRow | Rejection, task: Task) -> Outcome:
         return Outcome(row)
     result = convert(row, task.conversion)
     if task.scaffolds and isinstance(result, MoleculeRecord):
-        return Outcome(result, scaffold_of(result.smiles))
+        return Outcome(result, scaffold_of(result.smiles, task.chiral))
     return Outcome(result, row.split)
 
 

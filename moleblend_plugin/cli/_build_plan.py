@@ -14,9 +14,10 @@ from moleblend_plugin.schema import SCHEMA_VERSION
 if TYPE_CHECKING:
     from moleblend_plugin.chem.convert import ConversionConfig
     from moleblend_plugin.chem.sources import Columns, Source
+    from moleblend_plugin.chem.split_rows import RowsFile
+    from moleblend_plugin.chem.splits import SplitMethod
 
 SPLITS: Final = ("train", "valid", "test")
-_COLUMN: Final = "column:"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +29,14 @@ class BuildPlan:
         out: folder for the stores and reports.
         columns: what is read from the inputs.
         conversion: how rows become records.
-        split: "none", "random", "scaffold" or "column:NAME".
+        split: a form of ``--split`` (``chem.splits.FORMS``).
         sizes: fractions of train, valid and test (random and scaffold splits).
         seed: seed of the random split and of conformers.
         workers: processes that convert; 1 converts in this one.
         strict: stop at the first rejected row.
         limit: rows to read in all, or ``None``.
         overwrite: whether a store in ``out`` may be replaced.
+        rows_file: the given split of ``rows:FILE``.
     """
 
     sources: tuple[Source, ...]
@@ -48,11 +50,12 @@ class BuildPlan:
     strict: bool = False
     limit: int | None = None
     overwrite: bool = False
+    rows_file: RowsFile | None = None
 
     def __post_init__(self) -> None:
-        if self.split not in ("none", "random", "scaffold") and not self.split_column:
+        if self.method.kind == "rows" and len(self.sources) != 1:
             raise MoleblendError(
-                f"--split {self.split!r} is unknown; use none, random, scaffold or column:NAME"
+                f"--split {self.split} numbers the rows of one table; got {len(self.sources)} inputs"
             )
         if len(self.sizes) != len(SPLITS) or any(not 0 <= size <= 1 for size in self.sizes):
             raise MoleblendError(
@@ -67,19 +70,31 @@ class BuildPlan:
             raise MoleblendError(f"two inputs are named {twice}; row ids need different names: rename one")
 
     @property
-    def split_column(self) -> str:
-        """Name of the column that holds the split, or ""."""
-        return self.split.removeprefix(_COLUMN) if self.split.startswith(_COLUMN) else ""
+    def method(self) -> SplitMethod:
+        """``split`` taken apart."""
+        from moleblend_plugin.chem.splits import parse_split
+
+        return parse_split(self.split)
+
+    def split_settings(self) -> dict[str, Any]:
+        """What decides the parts, for ``split.json``."""
+        settings = self.method.settings(self.sizes, self.seed)
+        if self.rows_file is not None:
+            settings |= {"file": self.rows_file.path.name, "sha256": self.rows_file.sha256}
+            settings |= {"key": self.rows_file.key} if self.rows_file.key else {}
+        return settings
 
     def settings(self) -> dict[str, Any]:
         """What determines the stores' content, besides the inputs: plain values, for the fingerprint."""
         from moleblend_plugin.chem.convert import TOOLKIT
 
-        return {
+        # A given split is its content, wherever its file lies.
+        given = {} if self.rows_file is None else {"split_file": self.split_settings()}
+        return given | {
             "columns": asdict(self.columns) | {"targets": list(self.columns.targets)},
             "conversion": asdict(self.conversion),
-            "split": self.split,
-            "split_sizes": list(self.sizes) if self.split in ("random", "scaffold") else None,
+            "split": self.split if self.rows_file is None else self.method.kind,
+            "split_sizes": list(self.sizes) if self.method.is_sized else None,
             "seed": self.seed,
             "limit": self.limit,
             "schema_version": SCHEMA_VERSION,

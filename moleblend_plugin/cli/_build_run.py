@@ -12,13 +12,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import chain, islice
-from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
-
-from moleblend_plugin.chem.scaffold import scaffold_split
-from moleblend_plugin.chem.workers import Outcome, Task, convert_in_order
+from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.chem.sources import open_source
+from moleblend_plugin.chem.workers import Task, convert_in_order
 from moleblend_plugin.cli._build_output import (
     REJECTED,
     REPORT,
@@ -29,21 +27,10 @@ from moleblend_plugin.cli._build_output import (
     write_report,
 )
 from moleblend_plugin.cli._build_plan import SPLITS, BuildPlan
-from moleblend_plugin.data.store import MoleculeStore, StoreWriter, fingerprint
+from moleblend_plugin.cli._build_split import EXCLUDED, SplitList, check_split, is_excluded, with_split
+from moleblend_plugin.data.store import fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
-
-_SPLIT_WORDS: Final = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "val": "valid",
-    "validation": "valid",
-    "dev": "valid",
-    "test": "test",
-    "testing": "test",
-}
-"""What a split column may hold (case does not matter)."""
 
 Progress = Callable[[int, int], None]
 """Called with (rows done, rows rejected) after every row."""
@@ -51,7 +38,7 @@ Progress = Callable[[int, int], None]
 
 @dataclass
 class Tally:
-    """Counts of a build."""
+    """Counts of a build. Every row read is a molecule, rejected or excluded by a given split."""
 
     rows: Counter[str] = field(default_factory=Counter)
     molecules: int = 0
@@ -59,6 +46,9 @@ class Tally:
     coords_from: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     splits: dict[str, int] = field(default_factory=dict)
+    excluded: int = 0
+    split_sha256: str = ""
+    first_reason: str = ""
     seconds: float = 0.0
 
     @property
@@ -74,21 +64,25 @@ def run_build(plan: BuildPlan, progress: Progress) -> Tally:
         MoleblendError: anything that the user can mend; ``plan.out`` then is as it was before.
     """
     refuse_existing(plan)
+    _check_given_split(plan)
     started = time.monotonic()
     checksums = {source.name: source.sha256() for source in plan.sources}
     settings = plan.settings()
     tally = Tally()
     with _termination_as_exit(), staging(plan.out) as stage:
-        with RejectedList(stage / REJECTED) as rejected:
-            accepted = _accepted(plan, tally, rejected, progress)
+        with RejectedList(stage / REJECTED) as rejected, SplitList(stage) as listed:
+            accepted = _accepted(plan, tally, (rejected, listed), progress)
             with SplitWriters(stage, plan, settings, checksums) as writers:
-                for split, record in _with_split(plan, accepted, stage):
+                for split, record in with_split(plan, accepted, stage):
                     writers.add(split, record)
+                    listed.add(split, record.row_id)
                 if not writers.writers:
                     raise _nothing(plan, tally)
                 for writer in writers.writers.values():
                     writer.rejected.update(tally.rejected)
                 tally.splits = writers.counts()
+            listed.write(plan)
+            tally.split_sha256 = listed.sha256
         tally.seconds = time.monotonic() - started
         write_report(stage / REPORT, _report(plan, tally, settings, checksums))
     return tally
@@ -107,14 +101,22 @@ def _termination_as_exit() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
+def _check_given_split(plan: BuildPlan) -> None:
+    """Refuse a list of rows for another table before the work begins. Reads the table once."""
+    if plan.rows_file is not None and not plan.rows_file.key and plan.limit is None:
+        table = plan.sources[0]
+        plan.rows_file.check_count(sum(1 for _ in open_source(table.path, plan.columns)), table.name)
+
+
 def _accepted(
-    plan: BuildPlan, tally: Tally, rejected: RejectedList, progress: Progress
+    plan: BuildPlan, tally: Tally, lists: tuple[RejectedList, SplitList], progress: Progress
 ) -> Iterator[tuple[str, MoleculeRecord]]:
     """(split text, record) of the good rows; the others are counted and listed."""
+    rejected, listed = lists
     rows = islice(chain.from_iterable(plan.sources), plan.limit)
-    task = Task(plan.conversion, scaffolds=plan.split == "scaffold")
-    for outcome in convert_in_order(rows, task, plan.workers):
-        result = _check_split(outcome, plan)
+    task = Task(plan.conversion, plan.method.by_scaffold, plan.method.kind == "scaffold")
+    for outcome in convert_in_order(_included(plan, rows, tally, listed), task, plan.workers):
+        result = check_split(outcome, plan)
         tally.rows[result.source] += 1
         if isinstance(result, Rejection):
             if plan.strict:
@@ -122,6 +124,7 @@ def _accepted(
                     f"{result.source}:{result.row} is rejected ({result.reason}): {result.text[:200]!r}; "
                     "mend the row or leave out --strict"
                 )
+            tally.first_reason = tally.first_reason or result.reason
             tally.rejected[result.reason.partition(":")[0]] += 1
             rejected.add(result)
         else:
@@ -132,62 +135,28 @@ def _accepted(
         progress(tally.n_rows, tally.rejected.total())
 
 
-def _check_split(outcome: Outcome, plan: BuildPlan) -> MoleculeRecord | Rejection:
-    result = outcome.result
-    known = outcome.split.lower() in _SPLIT_WORDS
-    if not plan.split_column or known or isinstance(result, Rejection):
-        return result
-    reason = (
-        f"unknown split: column {plan.split_column!r} holds {outcome.split[:40]!r}, not train, valid or test"
-    )
-    return Rejection(result.source, result.row, result.smiles, reason)
-
-
-def _with_split(
-    plan: BuildPlan, accepted: Iterator[tuple[str, MoleculeRecord]], stage: Path
-) -> Iterator[tuple[str, MoleculeRecord]]:
-    """(split, record) in input order."""
-    if plan.split == "none":
-        yield from (("train", record) for _, record in accepted)
-    elif plan.split_column:
-        yield from ((_SPLIT_WORDS[text.lower()], record) for text, record in accepted)
-    else:
-        # The division needs all molecules first: they wait on disk, not in memory.
-        waiting = stage / "waiting.lmdb"
-        scaffolds: list[str] = []
-        with StoreWriter(waiting, settings={}, sources={}, target_names=plan.columns.targets) as writer:
-            names: dict[str, str] = {}  # one string per scaffold, not per molecule
-            for scaffold, record in accepted:
-                scaffolds.append(names.setdefault(scaffold, scaffold))
-                writer.add(record)
-        parts = _parts(plan, scaffolds)
-        yield from (
-            (SPLITS[part], record) for part, record in zip(parts, MoleculeStore(waiting), strict=True)
-        )
-        waiting.unlink()
-
-
-def _parts(plan: BuildPlan, scaffolds: list[str]) -> list[int]:
-    if plan.split == "scaffold":
-        return scaffold_split(scaffolds, plan.sizes)
-    return random_split(len(scaffolds), plan.sizes, plan.seed)
-
-
-def random_split(count: int, sizes: tuple[float, ...], seed: int) -> list[int]:
-    """Part of every molecule: a seeded shuffle cut at the cumulative sizes."""
-    order = np.random.default_rng(seed).permutation(count)
-    cuts = np.rint(np.cumsum(sizes) * count).astype(int)[:-1]
-    parts = np.empty(count, int)
-    for part, members in enumerate(np.split(order, cuts)):
-        parts[members] = part
-    return [int(part) for part in parts]
+def _included(
+    plan: BuildPlan, rows: Iterator[RawRow | Rejection], tally: Tally, listed: SplitList
+) -> Iterator[RawRow | Rejection]:
+    """The rows that a given split has in a part; the others are counted and listed."""
+    for row in rows:
+        if is_excluded(row, plan):
+            tally.rows[row.source] += 1
+            tally.excluded += 1
+            listed.add(EXCLUDED, f"{row.source}:{row.row}")
+        else:
+            yield row
 
 
 def _nothing(plan: BuildPlan, tally: Tally) -> MoleblendError:
     names = ", ".join(source.name for source in plan.sources)
     reasons = "; ".join(f"{reason}: {count}" for reason, count in tally.rejected.most_common(3))
+    if tally.excluded:
+        reasons = "; ".join(filter(None, (reasons, f"excluded by the split: {tally.excluded}")))
+    _, colon, detail = tally.first_reason.partition(": ")
+    first = f"; the first one: {detail}" if colon else ""
     return MoleblendError(
-        f"no row of {names} is a molecule ({reasons or 'no rows'}); check the column and file"
+        f"no row of {names} is a molecule ({reasons or 'no rows'}{first}); check the column and file"
     )
 
 
@@ -207,7 +176,9 @@ def _report(
         "coords_from": dict(tally.coords_from.most_common()),
         "rejected": tally.rejected.total(),
         "rejected_by_reason": dict(tally.rejected.most_common()),
+        "excluded": tally.excluded,
         "splits": {split: tally.splits.get(split, 0) for split in SPLITS},
+        "split_sha256": tally.split_sha256,
         "target_names": list(plan.columns.targets),
         "workers": plan.workers,
         "seconds": round(tally.seconds, 3),

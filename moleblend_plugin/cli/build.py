@@ -36,7 +36,13 @@ def build(
     conformers: Annotated[
         str, typer.Option(help="Conformers for each molecule without 3D coordinates, or none.")
     ] = "1",
-    split: Annotated[str, typer.Option(help="none, random, scaffold or column:NAME.")] = "none",
+    split: Annotated[
+        str,
+        typer.Option(
+            help="none, random, scaffold, scaffold-achiral, rows:FILE (JSON lists of row numbers), "
+            "kfold:K:I (fold I from 0 tests, the next validates) or column:NAME."
+        ),
+    ] = "none",
     split_sizes: Annotated[str, typer.Option(help="Fractions of train, valid and test.")] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of conformers and of the random split.")] = 0,
     workers: Annotated[
@@ -58,12 +64,17 @@ def build(
     from moleblend_plugin.chem.conformers import ConformerConfig
     from moleblend_plugin.chem.convert import ConversionConfig
     from moleblend_plugin.chem.sources import Columns, open_source
+    from moleblend_plugin.chem.split_rows import read_rows_file
+    from moleblend_plugin.chem.splits import parse_split
     from moleblend_plugin.cli._build_plan import BuildPlan, parse_conformers, parse_sizes
     from moleblend_plugin.cli._build_run import run_build
 
     count = parse_conformers(conformers)
+    method = parse_split(split)
+    rows_file = read_rows_file(method.name) if method.kind == "rows" else None
+    split_column = rows_file.key if rows_file else method.name
     targets = tuple(name.strip() for part in target_columns or [] for name in part.split(",") if name.strip())
-    columns = Columns(smiles_column, targets, split.removeprefix("column:") if ":" in split else "")
+    columns = Columns(smiles_column, targets, split_column)
     plan = BuildPlan(
         sources=tuple(open_source(path, columns) for path in inputs),
         out=out,
@@ -78,6 +89,7 @@ def build(
         strict=strict,
         limit=limit,
         overwrite=overwrite,
+        rows_file=rows_file,
     )
     with _Bar(plan) as bar:
         tally = run_build(plan, bar.update)
@@ -177,8 +189,11 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
     table.add_row("rejected", f"{tally.rejected.total():,}")
     for reason, count in tally.rejected.most_common():
         table.add_row("", f"{count:,}  {reason}")
+    if tally.excluded:
+        table.add_row("excluded", f"{tally.excluded:,}  in no part of the given split")
     for split, count in tally.splits.items():
         table.add_row(f"{split}", f"{count:,}  {plan.out / split}.lmdb")
+    table.add_row("split", f"{plan.split}, sha256 {tally.split_sha256[:16]}  {plan.out / 'split.json'}")
     table.add_row("reports", f"{plan.out / 'build_report.json'}, {plan.out / 'rejected.csv'}")
     table.add_row("time", f"{tally.seconds:.1f} s, {rate:,.0f} rows/s, {plan.workers} workers")
     Console(soft_wrap=True, highlight=False).print(table)

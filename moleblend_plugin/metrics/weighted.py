@@ -100,7 +100,8 @@ def _ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
 def _spread(labels: FloatArray, weights: FloatArray) -> FloatArray:
     """Squared deviation of the labels from their mean, summed; [S]."""
     centred = labels[None] - _mean(labels, weights)[:, None]
-    return (weights * centred**2).sum(1)
+    spread: FloatArray = (weights * centred**2).sum(1)
+    return spread
 
 
 def _defined(values: FloatArray, weights: FloatArray) -> FloatArray:

@@ -103,7 +103,9 @@ def test_a_table_becomes_a_store_with_reports(table, tmp_path, capsys):
     shown = capsys.readouterr()
     assert "rejected" in shown.out
     assert "impossible valence" in shown.out
-    assert sorted(item.name for item in out.iterdir()) == ["build_report.json", "rejected.csv", "train.lmdb"]
+    assert sorted(item.name for item in out.iterdir()) == [
+        "build_report.json", "rejected.csv", "split.json", "train.lmdb",
+    ]  # fmt: skip
 
 
 def test_rejected_csv_is_written_when_nothing_is(tmp_path):
@@ -210,7 +212,7 @@ def test_an_existing_store_is_replaced_only_when_asked(table, tmp_path, capsys):
     assert len(MoleculeStore(out / "train.lmdb")) == 3
     assert build(table, out, "--overwrite") == 0
     assert sorted(item.name for item in out.iterdir()) == [
-        "build_report.json", "notes.txt", "rejected.csv", "train.lmdb",
+        "build_report.json", "notes.txt", "rejected.csv", "split.json", "train.lmdb",
     ]  # fmt: skip
     assert len(MoleculeStore(out / "train.lmdb")) == 6
 
@@ -230,7 +232,7 @@ def test_strict_stops_at_the_first_bad_row(table, tmp_path, capsys):
         (("--split", "column:fold"), "no column 'fold'"),
         (
             ("--split", "stratified"),
-            "--split 'stratified' is unknown; use none, random, scaffold or column:NAME",
+            "--split 'stratified' is unknown; use none, random, scaffold, scaffold-achiral, rows:FILE,",
         ),
         (
             ("--split", "random", "--split-sizes", "0.8,0.1,0.2"),
