@@ -13,14 +13,12 @@ from rdkit import Chem, rdBase
 
 from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
 from moleblend_plugin.chem.conformers import ConformerConfig, Conformers, make_conformers
+from moleblend_plugin.chem.listed import overlap, take_listed
 from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.schema import Float32Array, MoleculeRecord, Rejection
+from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MOST_ATOMS: Final = 65535
 """Heavy atoms that a record can number (its bonds are uint16)."""
-
-_CLOSEST_ANGSTROM: Final = 0.1
-"""Heavy atoms nearer than this are no geometry but a writer's placeholder (all zeros, copies)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +33,8 @@ class ConversionConfig:
     conformers: ConformerConfig | None = None
     source_coords: bool = True
 
+
+_NO_COORDS: Final = "no coordinates in the source"
 
 TOOLKIT: Final = f"RDKit {rdBase.rdkitVersion}"
 """What perceives molecules here; another version may code or embed some of them otherwise."""
@@ -90,7 +90,10 @@ def _record(row: RawRow, parsed: Chem.Mol, config: ConversionConfig) -> Molecule
     same = mol.GetNumAtoms() == parsed.GetNumAtoms()
     smiles: str = Chem.MolToSmiles(parsed if same else Chem.RemoveHs(parsed))
     codes = encode_molecule(mol)
-    coords, coords_from = _geometry(mol, smiles, parsed, config)
+    given = Conformers(None, _NO_COORDS)
+    if config.source_coords:
+        given = _given(row, mol, parsed)
+    coords, coords_from = given if given.coords is not None else _made(mol, smiles, given.made_by, config)
     return MoleculeRecord(
         source=row.source,
         row=row.row,
@@ -104,14 +107,21 @@ def _record(row: RawRow, parsed: Chem.Mol, config: ConversionConfig) -> Molecule
     )
 
 
-def _geometry(mol: Chem.Mol, smiles: str, parsed: Chem.Mol, config: ConversionConfig) -> Conformers:
-    why_not = "no coordinates in the source"
-    if config.source_coords and parsed.GetNumConformers():
-        why_not = _no_geometry(parsed)
-        places = np.asarray(mol.GetConformer().GetPositions(), np.float32)
-        if not why_not and not _overlap(places):
-            return Conformers(places[None], "source")
-        why_not = why_not or "source coordinates overlap"
+def _given(row: RawRow, mol: Chem.Mol, parsed: Chem.Mol) -> Conformers:
+    """Coordinates that the source brings, or why it brings none."""
+    if row.listed is not None:
+        return take_listed(mol, row.listed)
+    if not parsed.GetNumConformers():
+        return Conformers(None, _NO_COORDS)
+    why_not = _no_geometry(parsed)
+    places = np.asarray(mol.GetConformer().GetPositions(), np.float32)
+    if not why_not and overlap(places):
+        why_not = "source coordinates overlap"
+    return Conformers(None, why_not) if why_not else Conformers(places[None], "source")
+
+
+def _made(mol: Chem.Mol, smiles: str, why_not: str, config: ConversionConfig) -> Conformers:
+    """Conformers by RDKit, where wanted."""
     if config.conformers is None:
         return Conformers(None, f"{why_not}, none wanted")
     mol.RemoveAllConformers()
@@ -133,14 +143,6 @@ def _no_geometry(parsed: Chem.Mol) -> str:
     if not places[:, 2].any() and any(atom.GetDegree() > 3 for atom in parsed.GetAtoms()):
         return "source is 2D"
     return ""
-
-
-def _overlap(places: Float32Array) -> bool:
-    """Whether two of the atoms at ``places`` [N, 3] share a place. Row by row: N may be large."""
-    return any(
-        bool((((places[:index] - places[index]) ** 2).sum(1) < _CLOSEST_ANGSTROM**2).any())
-        for index in range(1, len(places))
-    )
 
 
 def _from_smiles(text: str) -> Chem.Mol:

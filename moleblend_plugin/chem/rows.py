@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
+
+from moleblend_plugin.schema import Float32Array
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ListedAtoms:
+    """Coordinates that a row lists beside its SMILES; the SMILES' atoms are found in the list by order.
+
+    Attributes:
+        symbols: element symbols [A], hydrogens among them or not.
+        coords: float32 [C, A, 3] in Angstrom, or ``None``.
+        problem: without coords, why.
+    """
+
+    symbols: tuple[str, ...]
+    coords: Float32Array | None
+    problem: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +34,7 @@ class RawRow:
         kind: which of the two.
         targets: labels in the order of the requested columns; NaN where missing.
         split: text of the split column, where one was asked for.
+        listed: coordinates beside a SMILES, where the row brings them.
     """
 
     source: str
@@ -25,6 +43,7 @@ class RawRow:
     kind: Literal["smiles", "molblock"]
     targets: tuple[float, ...] = ()
     split: str = ""
+    listed: ListedAtoms | None = field(default=None, compare=False)
 
     @property
     def shown(self) -> str:

@@ -13,7 +13,7 @@ import io
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final, TextIO
@@ -37,11 +37,13 @@ class Columns:
         smiles: column of SMILES (tables only); "" looks for a usual name.
         targets: columns of labels, numbers.
         split: column that names each row's split, or "".
+        missing_label: the number that stands for a missing label in targets, where there is one.
     """
 
     smiles: str = ""
     targets: tuple[str, ...] = ()
     split: str = ""
+    missing_label: float | None = None
 
 
 class Source:
@@ -77,7 +79,14 @@ class Source:
         self.rows_done: float | None = None
 
     def __iter__(self) -> Rows:
-        return self._read(self)
+        rows = self._read(self)
+        if self.columns.missing_label is None:
+            return rows
+        return (_with_missing(row, self.columns.missing_label) for row in rows)
+
+    def again(self) -> Source:
+        """A fresh reader of the same file, for a second pass beside or after the first."""
+        return Source(self.path, self.columns, self._read, expects_columns=True)
 
     def __repr__(self) -> str:
         return f"Source({str(self.path)!r})"
@@ -144,6 +153,13 @@ def open_source(path: str | Path, columns: Columns | None = None) -> Source:
     raise MoleblendError(
         f"{file} has no ending that tells its format; use .smi, .csv, .tsv, .sdf (each also .gz) or .npz"
     )
+
+
+def _with_missing(row: RawRow | Rejection, missing: float) -> RawRow | Rejection:
+    """``row`` with NaN for every label that says ``missing``."""
+    if isinstance(row, Rejection) or missing not in row.targets:
+        return row
+    return replace(row, targets=tuple(float("nan") if label == missing else label for label in row.targets))
 
 
 def missing_column(source: Source, wanted: str, present: list[str], what: str) -> MoleblendError:
