@@ -126,7 +126,8 @@ def load_config(
         MoleblendError: the file or anything in it is not as it should be.
     """
     top = Reader(_parse(path), str(path))
-    root = data or path.parent / top.text("data", ".")
+    named = path.parent / top.text("data", ".")
+    root = data or named
     shared = top.table("training", _TRAINING)
     conformers = top.text("conformers", "")
     models = _unique(top, "models", [_model(item, path.parent) for item in top.tables("models")])

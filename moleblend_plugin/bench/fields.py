@@ -108,6 +108,7 @@ class Reader:
         """The tables of ``[[key]]``, at least one."""
         value = self._take(key, [])
         if not isinstance(value, list) or not all(isinstance(item, dict) for item in value) or not value:
+            self._refuse_unknown(also=True)
             raise MoleblendError(f"{self.where}: there is no [[{key}]]; name at least one")
         return [Reader(item, f"{self.where}: {key}[{number}]") for number, item in enumerate(value)]
 
