@@ -193,7 +193,7 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
         table.add_row("excluded", f"{tally.excluded:,}  in no part of the given split")
     for split, count in tally.splits.items():
         table.add_row(f"{split}", f"{count:,}  {plan.out / split}.lmdb")
-    table.add_row("split", f"{plan.split}, sha256 {tally.split_sha256[:16]}  {plan.out / 'split.json'}")
+    table.add_row("split", f"{plan.method.kind}, sha256 {tally.split_sha256[:16]}  {plan.out / 'split.json'}")
     table.add_row("reports", f"{plan.out / 'build_report.json'}, {plan.out / 'rejected.csv'}")
     table.add_row("time", f"{tally.seconds:.1f} s, {rate:,.0f} rows/s, {plan.workers} workers")
     Console(soft_wrap=True, highlight=False).print(table)

@@ -39,6 +39,7 @@ def inspect(
     stores = [MoleculeStore(path) for path in store_files(store)]
     for opened in stores:
         print_metadata(opened)
+    print_split(store if store.is_dir() else store.parent)
     if not len(stores[0]):
         return
     record = _record(stores[0], index)
@@ -103,6 +104,15 @@ def print_metadata(store: MoleculeStore) -> None:
     }
     for name, value in lines.items():
         print(f"  {name:<12} {value}")
+
+
+def print_split(folder: Path) -> None:
+    """Method and hash of the folder's ``split.json``, where there is one."""
+    from moleblend_plugin.cli.splits import read_split_list
+
+    listed = read_split_list(folder)
+    if listed is not None:
+        print(f"\nsplit.json: {listed['method']}, sha256 {listed['sha256'][:16]}")
 
 
 def _flat(settings: dict[str, Any], prefix: str = "") -> list[str]:

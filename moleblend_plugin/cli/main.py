@@ -13,6 +13,7 @@ from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.cli.inspect import inspect
 from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
+from moleblend_plugin.cli.splits import splits
 from moleblend_plugin.errors import MoleblendError
 
 app = typer.Typer(
@@ -25,6 +26,7 @@ app = typer.Typer(
 )
 app.command()(build)
 app.command()(inspect)
+app.command()(splits)
 app.command()(curves)
 app.command()(rerun)
 app.command()(recipe)

@@ -1,0 +1,205 @@
+"""``moleblend splits``: what the parts of a built folder share, and which labels they hold."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Final
+
+import typer
+
+from moleblend_plugin.errors import MoleblendError
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from moleblend_plugin.data.store import MoleculeStore
+
+_SHOWN_TASKS: Final = 20
+"""Tasks of which every one gets a line; of more, those with one class."""
+
+_PARTS: Final = ("train", "valid", "test")
+
+
+def splits(
+    folder: Annotated[Path, typer.Argument(help="A folder that moleblend build made.")],
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the whole report as JSON.")] = None,
+) -> None:
+    """Report what train, valid and test share (scaffolds, molecules, conflicting labels) and their labels.
+
+    "The same molecule" leaves stereochemistry and isotopes aside.
+    """
+    from rich.console import Console
+
+    from moleblend_plugin.chem.split_report import split_report
+    from moleblend_plugin.files import replacing
+
+    stores = open_stores(folder)
+    names = {store.meta.target_names for store in stores.values()}
+    if len(names) > 1:
+        raise MoleblendError(f"{folder}: the stores have different targets; build them together")
+    tasks = names.pop()
+    parts = _read(stores)
+    listed = split_facts(folder, {name: part.row_ids for name, part in parts.items()})
+    report = {"split": listed} | split_report(parts, tasks)
+    if out is not None:
+        with replacing(out) as temporary:
+            temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    console = Console(soft_wrap=True, highlight=False)
+    for table in (_parts_table(report), _pairs_table(report), _tasks_table(report, tasks)):
+        if table.row_count:
+            console.print(table)
+    for line in _remarks(report, tasks):
+        print(line)
+    if out is not None:
+        print(f"report: {out}")
+
+
+def open_stores(folder: Path) -> dict[str, MoleculeStore]:
+    """Stores of a built folder by part."""
+    from moleblend_plugin.data.store import MoleculeStore
+
+    found = {part: folder / f"{part}.lmdb" for part in _PARTS}
+    stores = {part: MoleculeStore(path) for part, path in found.items() if path.exists()}
+    if not stores:
+        raise MoleblendError(f"{folder} holds no train.lmdb, valid.lmdb or test.lmdb; name a built folder")
+    return stores
+
+
+def _read(stores: dict[str, MoleculeStore]) -> dict[str, Any]:
+    from rich.console import Console
+    from rich.progress import Progress
+
+    from moleblend_plugin.chem.split_report import read_part
+
+    console = Console(stderr=True)
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task("reading", total=sum(map(len, stores.values())))
+        return {part: read_part(store, lambda: bar.advance(task)) for part, store in stores.items()}
+
+
+def split_facts(folder: Path, row_ids: dict[str, Iterable[str]]) -> dict[str, Any]:
+    """Method and hash of the folder's ``split.json``, and whether the stores hold just those rows.
+
+    Raises:
+        MoleblendError: the file is damaged.
+    """
+    lines = ""
+    for part in _PARTS:
+        digest = hashlib.sha256()
+        for row_id in row_ids.get(part, ()):
+            digest.update(f"{row_id}\n".encode())
+        lines += f"{part} {digest.hexdigest()}\n"
+    found = hashlib.sha256(lines.encode()).hexdigest()
+    listed = read_split_list(folder)
+    if listed is None:
+        return {"sha256": found, "method": None, "matches": None}
+    return {
+        "sha256": found,
+        "method": listed["method"],
+        "settings": listed["settings"],
+        "matches": listed["sha256"] == found,
+    }
+
+
+def read_split_list(folder: Path) -> dict[str, Any] | None:
+    """``split.json`` of a built folder, or ``None``.
+
+    Raises:
+        MoleblendError: it is damaged.
+    """
+    file = folder / "split.json"
+    if not file.exists():
+        return None
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        return {name: content[name] for name in ("method", "settings", "sha256", "parts", "excluded")}
+    except (ValueError, KeyError, TypeError) as error:
+        raise MoleblendError(f"{file} is damaged ({error}); build the folder again") from error
+
+
+def _parts_table(report: dict[str, Any]) -> Table:
+    rows = []
+    for name, part in report["parts"].items():
+        scaffolds, same = part["scaffolds"], part["duplicates"]
+        rows.append(
+            (
+                name,
+                part["molecules"],
+                part["without_rings"],
+                scaffolds["chiral"],
+                scaffolds["achiral"],
+                f"{same['molecules'][name]:,} in {same['groups']:,}",
+                part["conflicts"]["groups"],
+            )
+        )
+    header = "part", "molecules", "without rings", "scaffolds", "achiral", "duplicates", "conflicting"
+    return _table("Parts", header, rows)
+
+
+def _pairs_table(report: dict[str, Any]) -> Table:
+    rows = []
+    for pair, facts in report["pairs"].items():
+        last = pair.split("-")[1]
+        shared = [
+            f"{facts['scaffolds'][kind]['shared']:,} ({facts['scaffolds'][kind]['molecules'][last]:,})"
+            for kind in ("chiral", "achiral")
+        ]
+        same = f"{facts['duplicates']['groups']:,} ({facts['duplicates']['molecules'][last]:,})"
+        rows.append((pair, *shared, same, facts["conflicts"]["groups"]))
+    header = "parts", "scaffolds", "achiral scaffolds", "same molecule", "conflicting"
+    return _table("In both parts (molecules of the second part that are concerned)", header, rows)
+
+
+def _tasks_table(report: dict[str, Any], tasks: tuple[str, ...]) -> Table:
+    odd = {task for found in report["one_class"].values() for task in found}
+    shown = [task for task in tasks if len(tasks) <= _SHOWN_TASKS or task in odd][: 2 * _SHOWN_TASKS]
+    rows = []
+    for task in shown:
+        cells = [
+            _label_words(part["tasks"][task], report["kinds"][task]) for part in report["parts"].values()
+        ]
+        rows.append((task, *cells))
+    title = f"Labels (missing): {len(shown)} of {len(tasks)} tasks"
+    return _table(title, ("task", *report["parts"]), rows)
+
+
+def _label_words(fact: dict[str, Any], kind: str) -> str:
+    missing = f" ({fact['missing']:,})" if fact["missing"] else ""
+    if kind == "classes":
+        one = "  one class" if fact["one_class"] else ""
+        return f"{fact['positives']:,} of {fact['labels']:,} positive{missing}{one}"
+    if not fact["labels"]:
+        return f"none{missing}"
+    return f"{fact['labels']:,}, mean {fact['mean']:.4g}, sd {fact['sd']:.3g}{missing}"
+
+
+def _remarks(report: dict[str, Any], tasks: tuple[str, ...]) -> list[str]:
+    """What a reader must not overlook, one line each."""
+    split = report["split"]
+    lines = [f"split: {split['method'] or 'no split.json'}, sha256 {split['sha256'][:16]}"]
+    if split["matches"] is False:
+        lines.append("warning: the stores do not hold the rows that split.json lists; build the folder again")
+    for part, found in report["one_class"].items():
+        if found:
+            names = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
+            lines.append(f"{part}: {len(found)} of {len(tasks)} tasks have one class or no label: {names}")
+    for pair, facts in report["pairs"].items():
+        if facts["conflicts"]["groups"]:
+            worst = max(facts["conflicts"]["tasks"].items(), key=lambda item: item[1]["largest_gap"])
+            lines.append(
+                f"{pair}: molecules in both with different labels: {facts['conflicts']['groups']:,} "
+                f"(largest difference {worst[1]['largest_gap']:.3g}, {worst[0]})"
+            )
+    return lines
+
+
+def _table(title: str, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:
+    from rich.table import Table
+
+    table = Table(*header, title=title, title_justify="left", box=None, pad_edge=False)
+    for row in rows:
+        table.add_row(*(f"{cell:,}" if isinstance(cell, int) else cell for cell in row))
+    return table
