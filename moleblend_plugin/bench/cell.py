@@ -22,7 +22,7 @@ from typing import Any
 
 import numpy as np
 
-from moleblend_plugin.bench.cells import Cell, write_result
+from moleblend_plugin.bench.cells import Cell, copy_of_twin, write_result
 from moleblend_plugin.bench.parts import PARTS, FloatArray, Part, read_part
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.run_record import git_revision, package_versions
@@ -105,6 +105,8 @@ def run_cell(cell: Cell) -> None:
     Raises:
         MoleblendError: a part cannot be read, a run failed, or the folder cannot be written.
     """
+    if copy_of_twin(cell):
+        return
     started = time.monotonic()
     parts = {part: read_part(Path(cell.stores), part) for part in PARTS}
     best, tried = _best(cell, parts)

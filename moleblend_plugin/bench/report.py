@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from moleblend_plugin.bench.summary import Plan, comparisons, read_groups
-from moleblend_plugin.bench.table import markdown, tables, write_scores
+from moleblend_plugin.bench import page, pictures
+from moleblend_plugin.bench.stores import scaffold_sizes
+from moleblend_plugin.bench.summary import Group, Plan, comparisons, read_groups
+from moleblend_plugin.bench.table import best_model, markdown, tables, write_scores
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
+
+Groups = Mapping[tuple[str, str], Group]
 
 
 class Report(NamedTuple):
@@ -38,9 +43,60 @@ def write_report(plan: Plan, out: Path) -> Report:
     write_scores(plan, groups, report.scores)
     if not any(group.results for group in groups.values()):
         raise MoleblendError(f"no cell of {out} is finished; {report.scores} tells why")
+    whole, plan = plan, _there(plan, groups)
     compared = comparisons(plan, groups)
     found = tables(plan, groups, compared)
-    text = markdown(plan, found)
-    with replacing(report.table) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+    told = page.headlines(plan, compared, _best_others(plan, groups))
+    text = "\n".join([*(f"- {line}" for line in told), "", markdown(plan, found)])
+    html = page.html_page(
+        plan, told, found, _overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
+    )
+    for path, content in ((report.table, text), (report.page, html)):
+        with replacing(path) as temporary:
+            temporary.write_text(content, encoding="utf-8")
     return report._replace(text=text)
+
+
+def _there(plan: Plan, groups: Groups) -> Plan:
+    """The sets and models that have a cell, finished or failed; the others would be rows of nothing."""
+    held = [key for key, group in groups.items() if group.results or group.failed]
+    sets = {name: metric for name, metric in plan.sets.items() if any(name == one for one, _ in held)}
+    models = {name: kind for name, kind in plan.models.items() if any(name == one for _, one in held)}
+    return Plan(sets, plan.splits, models, plan.seeds)
+
+
+def _best_others(plan: Plan, groups: Groups) -> dict[str, str]:
+    """By set, the best model that is not ours."""
+    others = {model: kind for model, kind in plan.models.items() if kind != "ours"}
+    narrow = Plan(plan.sets, plan.splits, others, plan.seeds)
+    return {name: best_model(narrow, groups, name) for name in plan.sets}
+
+
+def _overview(plan: Plan, groups: Groups) -> page.Picture:
+    light, dark = (pictures.overview(plan, groups, theme) for theme in (pictures.LIGHT, pictures.DARK))
+    return "Test score of every model on every set", light, dark
+
+
+def _of_sets(plan: Plan, groups: Groups, out: Path) -> dict[str, page.Picture]:
+    drawn = {}
+    for name in plan.sets:
+        if any(groups[name, model].results for model in plan.models):
+            sizes = scaffold_sizes(out, name)
+            light, dark = (
+                pictures.of_set(plan, groups, name, sizes, theme) for theme in (pictures.LIGHT, pictures.DARK)
+            )
+            drawn[name] = (f"{name}: predictions, scores by scaffold and learning curves", light, dark)
+    return drawn
+
+
+def _notes(plan: Plan, groups: Groups) -> list[str]:
+    """Versions that made the cells, and how many of them there are."""
+    results = [result for group in groups.values() for result in group.results.values()]
+    versions = {f"{name} {version}" for result in results for name, version in result["packages"].items()}
+    revisions = {str(result["revision"])[:12] for result in results if result.get("revision")}
+    cells = len(groups) * len(plan.seeds)
+    return [
+        f"{len(results)} of {cells} cells are finished.",
+        f"Packages: {', '.join(sorted(versions))}.",
+        f"Revisions: {', '.join(sorted(revisions)) or 'not from a checkout'}.",
+    ]

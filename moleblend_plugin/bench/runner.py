@@ -61,10 +61,9 @@ def run_cells(cells: Sequence[Cell], jobs: int, tell: Tell, gpus: int = 0) -> tu
     with _stop_as_exit():
         try:
             while waiting or running:
-                while waiting and slots:
-                    slot = slots.popleft()
-                    running.append(_start(waiting.popleft(), slot, gpus))
-                    tell(running[-1].cell, "started", "")
+                while slots and (cell := _next(waiting, running)):
+                    running.append(_start(cell, slots.popleft(), gpus))
+                    tell(cell, "started", "")
                 time.sleep(0.1)
                 for worker in [one for one in running if one.process.poll() is not None]:
                     running.remove(worker)
@@ -74,6 +73,16 @@ def run_cells(cells: Sequence[Cell], jobs: int, tell: Tell, gpus: int = 0) -> tu
         finally:
             _stop(running)
     return done, failed
+
+
+def _next(waiting: deque[Cell], running: Sequence[_Worker]) -> Cell | None:
+    """Take the first cell whose result is not just being made under another seed (``cells.SEEDLESS``)."""
+    busy = {(worker.cell.set, worker.cell.model, worker.cell.hash) for worker in running}
+    for cell in waiting:
+        if (cell.set, cell.model, cell.hash) not in busy:
+            waiting.remove(cell)
+            return cell
+    return None
 
 
 def _start(cell: Cell, slot: int, gpus: int) -> _Worker:

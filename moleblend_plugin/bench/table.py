@@ -115,7 +115,8 @@ def _score_table(plan: Plan, groups: Groups) -> Table:
             text = shown(group.scores("test", metric), metric)
             missing = len(plan.seeds) - len(group.results)
             text = f"**{text}**" if model == best else text
-            cells.append(f"{text} [{len(group.results)} of {len(plan.seeds)} seeds]" if missing else text)
+            told = f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
+            cells.append(text + told)
         rows.append(
             [name, f"{metric} {'↑' if metric in RISING else '↓'}", *_sizes(groups, plan, name), *cells]
         )
@@ -188,7 +189,7 @@ def _failed_table(groups: Groups) -> Table:
 
 def markdown(plan: Plan, found: Sequence[Table]) -> str:
     """``table.md``."""
-    splits = ", ".join(f"{name}: {split}" for name, split in plan.splits.items())
+    splits = ", ".join(f"{name}: {plan.splits[name]}" for name in plan.sets)
     parts = [f"Splits: {splits}.\n\nAreas under curves are in per cent; errors in the units of the labels.\n"]
     for caption, header, rows in found:
         lines = [header, ["---"] * len(header), *rows]
