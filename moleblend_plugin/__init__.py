@@ -1,12 +1,31 @@
 """MoleBLEND for Uni-Core: pretraining and fine-tuning on blended 2D/3D atom relations.
 
 ``unicore-train --user-dir moleblend_plugin`` imports this package, and it then registers its tasks,
-models and losses. A plain ``import moleblend_plugin`` stays light and registers nothing.
+models and losses. A plain ``import moleblend_plugin`` stays light and registers nothing; the estimators
+(``from moleblend_plugin import MoleblendRegressor``) bring torch with them when they are first named.
 """
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
 
 from moleblend_plugin.host.detect import trainer_in_charge
 
 __version__ = "0.1.0"
 
+if TYPE_CHECKING:
+    from moleblend_plugin.estimator import MoleblendClassifier, MoleblendEmbedder, MoleblendRegressor
+
+_ESTIMATORS = ("MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor")
+
+__all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor", "__version__"]
+
 if trainer_in_charge() is not None:
     from moleblend_plugin import tasks as tasks
+
+
+def __getattr__(name: str) -> object:
+    if name not in _ESTIMATORS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module("moleblend_plugin.estimator"), name)

@@ -1,0 +1,62 @@
+"""``moleblend embed``: a checkpoint and a file of molecules -> vectors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+
+def embed(
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of pretraining or of moleblend_property.")],
+    molecules: Annotated[
+        Path,
+        typer.Argument(metavar="INPUT", help="Any file that 'moleblend build' reads, or a store (.lmdb)."),
+    ],
+    out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .npz or .parquet.")],
+    what: Annotated[
+        str,
+        typer.Option(
+            help="graph (state of the graph token), mean (over atoms) or atoms (one vector for each heavy "
+            "atom, in RDKit's order)."
+        ),
+    ] = "graph",
+    input_mode: Annotated[
+        str | None,
+        typer.Option(help="2d, 3d or both [default: the checkpoint's; both for a pretraining one]."),
+    ] = None,
+    smiles_column: Annotated[
+        str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")
+    ] = "",
+    conformers: Annotated[
+        int | None, typer.Option(help="Conformers per molecule to average over [default: as in training].")
+    ] = None,
+    batch_size: Annotated[int, typer.Option(min=1, help="Molecules computed together.")] = 64,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    max_atoms: Annotated[
+        int, typer.Option(min=1, help="Larger molecules get a reason; memory grows with the square.")
+    ] = 512,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that convert [default: one per core].")
+    ] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file at --out.")] = False,
+) -> None:
+    """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
+    from moleblend_plugin.cli._progress import RowProgress
+    from moleblend_plugin.cli.predict import print_counts, refuse_existing, tell_3d, usable_cores
+    from moleblend_plugin.inference.conversion import conversion_for
+    from moleblend_plugin.inference.embedder import Embedder
+    from moleblend_plugin.inference.inputs import open_input
+    from moleblend_plugin.inference.outputs import embed_to_file
+    from moleblend_plugin.inference.tables import check_table
+
+    check_table(out, (".npz", ".parquet"))
+    refuse_existing(out, overwrite)
+    embedder = Embedder.from_checkpoint(checkpoint, what, device, input_mode)  # type: ignore[arg-type]
+    conversion = conversion_for(embedder.args, embedder.input_mode, conformers)
+    rows = open_input(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
+    tell_3d(molecules, conversion.told)
+    with RowProgress("embed", lambda: rows.fraction_read) as progress:
+        counts = embed_to_file(embedder, rows, out, batch_size, progress.update)
+    print_counts(counts, "embedded", out, embedder.input_mode)

@@ -1,0 +1,269 @@
+"""scikit-learn's contract over the network: fit, predict and transform lists of SMILES or RDKit molecules.
+
+Legend: n molecules, T targets, D width of the encoder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
+from sklearn.metrics import accuracy_score, r2_score
+from sklearn.utils import Tags
+
+from moleblend_plugin.inference.conversion import conversion_for
+from moleblend_plugin.inference.estimators import Network, OnError, OnMolecules, label_numbers, label_table
+from moleblend_plugin.inference.molecules import as_list
+from moleblend_plugin.schema import Float64Array, MoleculeRecord
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+    from moleblend_plugin.inference.embedder import Embedder
+
+__all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor"]
+
+
+class MoleblendRegressor(RegressorMixin, Network):
+    """Regression of one or several targets from SMILES or RDKit molecules.
+
+    Args:
+        arch: size of a network from scratch: "tiny", "small" or "base".
+        checkpoint: pretraining or property checkpoint to start from; its sizes win over ``arch``.
+        input_mode: what the network sees: "2d", "3d" or "both" (a molecule without 3D then shows 2D).
+        conformers: conformers per molecule, made by RDKit (not for "2d"; an RDKit molecule's own 3D wins).
+        epochs: passes over the molecules, at most.
+        batch_size: molecules per update.
+        learning_rate: highest learning rate.
+        dropout: of the head.
+        validation_fraction: share of the molecules held out to choose the best epoch; 0: train to the end.
+        patience: epochs without a better validation loss before the end.
+        random_state: of weights, order, dropout and the held-out share.
+        device: "auto", "cpu" or "cuda".
+        n_jobs: processes that read molecules and make conformers, as joblib counts them.
+        on_error: what ``predict`` does with molecules that cannot be read: "raise", or "nan" for NaN.
+        verbose: 1 shows the trainer's log.
+
+    Attributes:
+        checkpoint_: the trained checkpoint, bytes of its file.
+        target_names_: names of the targets.
+    """
+
+    _kind = "regression"
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.target_tags.multi_output = True
+        tags.regressor_tags.poor_score = True  # scikit-learn's bound is for a few hundred rows of numbers
+        return tags
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: ANN401
+        """Train on molecules ``X`` [n] and labels ``y`` [n] or [n, T], NaN where one is missing.
+
+        Raises:
+            ValueError: molecules or labels that cannot be used, by position.
+        """
+        targets, names, self._two_d = label_numbers(y, len(as_list(X)))
+        self._train(X, targets, names)
+        return self
+
+    def predict(self, X: Any) -> Float64Array:  # noqa: ANN401
+        """Values [n] or [n, T] in the labels' unit; NaN for molecules that are none, if asked for."""
+        raw = self._raw(X)
+        values: Float64Array = raw if self._two_d else raw[:, 0]
+        return values
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: ANN401
+        """Mean over targets of R2, each on the molecules that have its label."""
+        return _mean_score(r2_score, y, self.predict(X), sample_weight)
+
+
+class MoleblendClassifier(ClassifierMixin, Network):
+    """Binary classification of one or several targets from SMILES or RDKit molecules.
+
+    One target: ``y`` [n] holds two classes, numbers or strings. Several: ``y`` [n, T] holds 0, 1, or NaN
+    where a label is missing. Parameters are those of :class:`MoleblendRegressor`.
+
+    Attributes:
+        classes_: the two classes; for several targets a list of ``[0, 1]``, one each.
+        checkpoint_: the trained checkpoint, bytes of its file.
+        target_names_: names of the targets.
+    """
+
+    _kind = "classification"
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_class = False
+        tags.classifier_tags.multi_label = True
+        tags.classifier_tags.poor_score = True
+        return tags
+
+    def fit(self, X: Any, y: Any) -> Self:  # noqa: ANN401
+        """Train on molecules ``X`` [n] and labels ``y`` [n] or [n, T].
+
+        Raises:
+            ValueError: molecules or labels that cannot be used, by position.
+        """
+        count = len(as_list(X))
+        values, names, self._two_d = label_table(y, count, None)
+        if self._two_d:
+            targets, names, _ = label_numbers(y, count)
+            if not np.isin(targets[~np.isnan(targets)], (0, 1)).all():
+                raise ValueError("Unknown label type: labels of several targets must be 0, 1 or NaN")
+            classes: Any = [np.array([0, 1])] * len(names)
+        else:
+            targets, classes = _two_classes(values[:, 0])
+        self.classes_ = classes
+        self._train(X, targets, names)
+        return self
+
+    def predict_proba(self, X: Any) -> Float64Array:  # noqa: ANN401
+        """Probability of both classes [n, 2]; for several targets that of 1, [n, T]."""
+        raw = self._raw(X)
+        proba: Float64Array = raw if self._two_d else np.column_stack((1 - raw[:, 0], raw[:, 0]))
+        return proba
+
+    def decision_function(self, X: Any) -> Float64Array:  # noqa: ANN401
+        """Log-odds of the second class [n] or [n, T]."""
+        raw = np.clip(self._raw(X), 1e-12, 1 - 1e-12)
+        logits: Float64Array = np.log(raw) - np.log1p(-raw)
+        return logits if self._two_d else logits[:, 0]
+
+    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+        """Likelier class [n], or 0 and 1 [n, T]; NaN or None for molecules that are none, if asked for."""
+        raw = self._raw(X)
+        chosen, missing = (raw > 0.5).astype(int), np.isnan(raw)
+        labels: npt.NDArray[Any] = chosen if self._two_d else np.asarray(self.classes_)[chosen[:, 0]]
+        if not missing.any():
+            return labels
+        numeric = np.issubdtype(labels.dtype, np.number)
+        labels = labels.astype(float if numeric else object)
+        labels[missing if self._two_d else missing[:, 0]] = np.nan if numeric else None
+        return labels
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: ANN401
+        """Mean over targets of the accuracy, each on the molecules that have its label."""
+        if not self._two_d:
+            return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+        return _mean_score(accuracy_score, y, self.predict(X), sample_weight)
+
+
+class MoleblendEmbedder(TransformerMixin, OnMolecules):
+    """Vectors [n, D] of a trained encoder, as features for other estimators. ``fit`` does nothing.
+
+    Args:
+        checkpoint: pretraining or property checkpoint.
+        what: "graph" (state of the graph token) or "mean" (over atoms).
+        input_mode: "2d", "3d" or "both"; ``None`` for that of the checkpoint.
+        conformers: conformers per molecule to average over; ``None`` for as many as in training.
+        batch_size: molecules computed together.
+        device: "auto", "cpu", "cuda" or "cuda:N".
+        n_jobs: processes that read molecules and make conformers, as joblib counts them.
+        on_error: what is done with molecules that cannot be read: "raise", or "nan" for rows of NaN.
+    """
+
+    def __init__(
+        self,
+        checkpoint: str | None = None,
+        *,
+        what: str = "graph",
+        input_mode: str | None = None,
+        conformers: int | None = None,
+        batch_size: int = 64,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        on_error: OnError = "raise",
+    ) -> None:
+        self.checkpoint = checkpoint
+        self.what = what
+        self.input_mode = input_mode
+        self.conformers = conformers
+        self.batch_size = batch_size
+        self.device = device
+        self.n_jobs = n_jobs
+        self.on_error = on_error
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.requires_fit = False
+        return tags
+
+    def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: ANN401
+        """Nothing to learn; the checkpoint is trained."""
+        return self
+
+    def transform(self, X: Any) -> npt.NDArray[np.float32]:  # noqa: ANN401
+        """Vectors float32 [n, D]; NaN for molecules that are none, if ``on_error="nan"``."""
+        embedder = self._embedder()
+        config = conversion_for(embedder.args, embedder.input_mode, self.conformers).config
+        results = self._results(X, config)
+        records = [result for result in results if isinstance(result, MoleculeRecord)]
+        vectors = np.full((len(results), embedder.width), np.nan, np.float32)
+        rows = [row for row, result in enumerate(results) if isinstance(result, MoleculeRecord)]
+        for row, vector in zip(rows, embedder.embed_records(records, self.batch_size), strict=True):
+            vectors[row] = vector
+        return vectors
+
+    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:  # noqa: ANN401
+        """``moleblend_graph_0`` and so on."""
+        width = self._embedder().width
+        return np.array([f"moleblend_{self.what}_{number}" for number in range(width)], object)
+
+    def _embedder(self) -> Embedder:
+        from moleblend_plugin.inference.embedder import Embedder
+
+        if self.checkpoint is None:
+            raise ValueError("checkpoint=None: name a checkpoint of pretraining or of moleblend_property")
+        if self.what not in ("graph", "mean"):
+            raise ValueError(f"what={self.what!r}: choose 'graph' or 'mean' (moleblend embed writes atoms)")
+        made = self.__dict__.get("_made")
+        key = (str(self.checkpoint), self.what, self.device, self.input_mode)
+        if made is None or made[0] != key:
+            embedder = Embedder.from_checkpoint(self.checkpoint, self.what, self.device, self.input_mode)  # type: ignore[arg-type]
+            made = self._made = (key, embedder)
+        found: Embedder = made[1]
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_made", None)
+        return state
+
+
+def _two_classes(labels: npt.NDArray[Any]) -> tuple[Float64Array, npt.NDArray[Any]]:
+    """Labels of one target as 0, 1 and NaN [n, 1], and the two classes."""
+    missing = np.array([label is None or label != label for label in labels.tolist()])
+    classes, codes = np.unique(labels[~missing], return_inverse=True)
+    if len(classes) != 2:
+        many = "Only binary classification is supported. The type of the target is multiclass: "
+        raise ValueError(
+            f"{many if len(classes) > 2 else ''}y has {len(classes)} class"
+            f"{'es' if len(classes) != 1 else ''}, where two are needed"
+        )
+    targets = np.full((len(labels), 1), np.nan)
+    targets[~missing, 0] = codes
+    return targets, classes
+
+
+def _mean_score(
+    score: Callable[..., float],
+    y: Any,  # noqa: ANN401
+    predicted: npt.NDArray[Any],
+    sample_weight: Any,  # noqa: ANN401
+) -> float:
+    """Mean of ``score`` over the targets with labels."""
+    truth, _, _ = label_table(y, len(predicted), np.float64)
+    weights = None if sample_weight is None else np.asarray(sample_weight)
+    columns = zip(truth.T, predicted.reshape(len(predicted), -1).T, strict=True)
+    scores = []
+    for true, guess in columns:
+        known = ~np.isnan(true)
+        if known.any():
+            scores.append(
+                score(true[known], guess[known], sample_weight=None if weights is None else weights[known])
+            )
+    return float(np.mean(scores)) if scores else float("nan")

@@ -1,0 +1,1 @@
+"""From a checkpoint to numbers: predictions and embeddings of streams of molecules."""

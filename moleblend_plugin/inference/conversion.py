@@ -1,0 +1,87 @@
+"""How molecules become records for a checkpoint: as they did for the data that it was trained on."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import asdict, fields, replace
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from moleblend_plugin.chem.conformers import ConformerConfig
+from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.errors import MoleblendError
+
+
+class Conversion(NamedTuple):
+    """How rows become records, and a line that tells a person so."""
+
+    config: ConversionConfig
+    told: str
+
+
+def conversion_for(args: argparse.Namespace, input_mode: str, conformers: int | None = None) -> Conversion:
+    """Conversion of new molecules for a checkpoint.
+
+    A network that sees no 3D needs none. Otherwise the settings are those of its training data: from the
+    checkpoint, or from the store that it was trained on where that still lies there; else one conformer.
+
+    Args:
+        args: the options in the checkpoint.
+        input_mode: "2d", "3d" or "both".
+        conformers: conformers per molecule, ``None`` for as many as in training.
+
+    Raises:
+        MoleblendError: ``conformers`` is below 1.
+    """
+    if conformers is not None and conformers < 1:
+        raise MoleblendError(f"--conformers {conformers}: give a number from 1")
+    if input_mode == "2d":
+        return Conversion(ConversionConfig(None, source_coords=False), "2D only, as the network sees it")
+    known = _settings_of_training(args)
+    config, origin = ConversionConfig(ConformerConfig()), "the training data's settings are not known"
+    if known is not None:
+        config, origin = read_conversion(known), "as the training data"
+    if conformers is not None:
+        config = replace(config, conformers=replace(config.conformers or ConformerConfig(), count=conformers))
+        origin = "as asked"
+    return Conversion(config, f"{_words(config)}, {origin}")
+
+
+def write_conversion(config: ConversionConfig) -> dict[str, Any]:
+    """Plain values of ``config``, as stores and checkpoints keep them."""
+    return asdict(config)
+
+
+def read_conversion(settings: Mapping[str, Any]) -> ConversionConfig:
+    """The conversion that ``settings`` (of a store or a checkpoint) name; what they lack is the default."""
+    given = settings.get("conformers")
+    known = {item.name for item in fields(ConformerConfig)}
+    conformers = None if given is None else {key: value for key, value in given.items() if key in known}
+    return ConversionConfig(
+        None if conformers is None else ConformerConfig(**conformers), settings.get("source_coords", True)
+    )
+
+
+def _settings_of_training(args: argparse.Namespace) -> Mapping[str, Any] | None:
+    """``conversion`` in the options, else in the metadata of the training store."""
+    kept = getattr(args, "conversion", None)
+    if isinstance(kept, Mapping):
+        return kept
+    path = Path(getattr(args, "data", ""), f"{getattr(args, 'train_subset', 'train')}.lmdb")
+    if not path.is_file():
+        return None
+    try:
+        found = MoleculeStore(path).meta.settings.get("conversion")
+    except MoleblendError:  # another file lies there by now; the caller tells what is done instead
+        return None
+    return found if isinstance(found, Mapping) else None
+
+
+def _words(config: ConversionConfig) -> str:
+    kept = "3D of the input kept" if config.source_coords else "3D of the input dropped"
+    if config.conformers is None:
+        return f"{kept}, no conformers made"
+    count, how = config.conformers.count, "ETKDGv3+MMFF94" if config.conformers.relax else "ETKDGv3"
+    return f"{kept}, else {count} conformer{'s' if count > 1 else ''} by {how}"
