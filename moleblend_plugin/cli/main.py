@@ -9,8 +9,10 @@ import typer
 from moleblend_plugin.cli.bench import bench
 from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
+from moleblend_plugin.cli.embed import embed
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.cli.inspect import inspect
+from moleblend_plugin.cli.predict import predict
 from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
 from moleblend_plugin.cli.splits import splits
@@ -26,6 +28,8 @@ app = typer.Typer(
 )
 app.command()(build)
 app.command()(inspect)
+app.command()(predict)
+app.command()(embed)
 app.command()(splits)
 app.command()(curves)
 app.command()(rerun)
