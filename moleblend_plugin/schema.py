@@ -4,6 +4,7 @@ Legend of shape letters, the same in the whole package::
 
     B molecules in a batch   N atoms (padded)   T = N + 1 tokens (graph token first)   C conformers
     M bonds of a molecule    P path hops (5)    H heads   D width   K Gaussian kernels
+    L labels of a molecule (columns of a property run)
 
 "Method N" in this package's docstrings is section N of ``docs/method.md``, which states the method and
 its source. This file imports nothing heavy and none of the rooms: every room may import it.
@@ -11,6 +12,7 @@ its source. This file imports nothing heavy and none of the rooms: every room ma
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import Final, NamedTuple
@@ -72,6 +74,11 @@ TARGET_FIELDS: Final[dict[str, Field]] = {
     "has_coords": Field("B", "bool", 0, "flag", "the molecule has 3D; never inferred from zeros"),
 }
 """``batch["target"]`` of pretraining. spd and bond_path are targets too and stay in net_input."""
+
+PROPERTY_FIELDS: Final[dict[str, Field]] = {
+    "targets": Field("B L", "float32", math.nan, "as in the store", "labels, NaN where one is missing"),
+}
+"""``batch["target"]`` of a property run: L labels per molecule, in the order of ``args.target_names``."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

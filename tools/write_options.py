@@ -7,8 +7,11 @@ from pathlib import Path
 
 from moleblend_plugin.data.blend import BlendConfig
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
+from moleblend_plugin.losses.property import ClassificationConfig, RegressionConfig
 from moleblend_plugin.models.config import PRESETS, ModelConfig
+from moleblend_plugin.models.property import HeadConfig
 from moleblend_plugin.tasks.flags import Config, attribute_help
+from moleblend_plugin.tasks.property import PropertyTaskConfig
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 INTRO = """\
@@ -44,7 +47,15 @@ def presets() -> str:
         if key in changed
     ]
     head = "| | " + " | ".join(f"`{name}`" for name in PRESETS) + " |"
-    return "\n".join(["\n## Sizes: `--arch`\n", head, "|---" * (len(PRESETS) + 1) + "|", *rows, ""])
+    return "\n".join(
+        [
+            "\n## Sizes: `--arch` (`moleblend_property_tiny` and so on have the same)\n",
+            head,
+            "|---" * (len(PRESETS) + 1) + "|",
+            *rows,
+            "",
+        ]
+    )
 
 
 def page() -> str:
@@ -56,6 +67,10 @@ def page() -> str:
             table("Model: any `--arch`, with the defaults of `moleblend_base`", ModelConfig),
             table("Blending: `--task moleblend_pretrain`", BlendConfig),
             table("Objective: `--loss moleblend_pretrain`", PretrainLossConfig),
+            table("Data: `--task moleblend_property`", PropertyTaskConfig),
+            table("Head and frozen layers: any `--arch moleblend_property_*`", HeadConfig),
+            table("Objective: `--loss moleblend_classification`", ClassificationConfig),
+            table("Objective: `--loss moleblend_regression`", RegressionConfig),
         ]
     )
 

@@ -9,15 +9,16 @@ import numpy as np
 import torch
 
 from moleblend_plugin.data.blend import Sample
-from moleblend_plugin.schema import INPUT_FIELDS, TARGET_FIELDS, Field
+from moleblend_plugin.schema import INPUT_FIELDS, PROPERTY_FIELDS, TARGET_FIELDS, Field
 
 Batch = dict[str, Any]
 """``net_input`` and ``target`` (dicts of tensors, see ``schema``) and ``index`` int64 [B]."""
 
 
 def pad_field(field: Field, arrays: Sequence[np.ndarray[Any, Any]], n_atoms: int) -> torch.Tensor:
-    """Stack ``arrays`` along B, each axis called N padded to ``n_atoms``."""
-    shape = [n_atoms if axis == "N" else int(axis) for axis in field.shape.split()[1:]]
+    """Stack ``arrays`` along B, each axis called N padded to ``n_atoms``; L is as long in all of them."""
+    axes = zip(field.shape.split()[1:], arrays[0].shape, strict=True)
+    shape = [n_atoms if axis == "N" else length if axis == "L" else int(axis) for axis, length in axes]
     out = np.full((len(arrays), *shape), field.pad, np.dtype(field.dtype))
     for row, array in enumerate(arrays):
         region: tuple[int | slice, ...] = (row, *(slice(size) for size in array.shape))
@@ -43,6 +44,6 @@ def collate(samples: Sequence[Sample]) -> Batch:
     n_atoms = max(sample["atom_codes"].shape[0] for sample in samples)
     return {
         "net_input": pad_fields(INPUT_FIELDS, samples, n_atoms),
-        "target": pad_fields(TARGET_FIELDS, samples, n_atoms),
+        "target": pad_fields(TARGET_FIELDS | PROPERTY_FIELDS, samples, n_atoms),
         "index": torch.tensor([int(sample["index"]) for sample in samples], dtype=torch.int64),
     }

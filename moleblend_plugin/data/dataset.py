@@ -1,7 +1,8 @@
-"""Stored molecules as pretraining samples: item order follows the index, randomness the arguments."""
+"""Stored molecules as samples: item order follows the index, randomness the arguments."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -32,12 +33,11 @@ class Records(Protocol):
         """Record number ``index``."""
 
 
-class BlendedMolecules:
-    """Blend-then-predict samples of stored molecules.
+class StoredMolecules(ABC):
+    """Molecules of a store as the items of a data set; subclasses make a sample of a record.
 
     Args:
         records: the molecules.
-        config: how they are blended.
         seed: the run's seed.
         shuffle: whether :meth:`order` shuffles (training).
         strict: whether a damaged row is an error, else it is left out of its batch.
@@ -46,16 +46,8 @@ class BlendedMolecules:
         damaged: the rows left out so far.
     """
 
-    def __init__(
-        self,
-        records: Records,
-        config: BlendConfig,
-        seed: int,
-        shuffle: bool = False,
-        strict: bool = False,
-    ) -> None:
+    def __init__(self, records: Records, seed: int, shuffle: bool = False, strict: bool = False) -> None:
         self.records = records
-        self.config = config
         self.seed = seed
         self.shuffle = shuffle
         self.strict = strict
@@ -66,8 +58,12 @@ class BlendedMolecules:
         return len(self.records)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other conformers, blends and noise from now on."""
+        """Draw other random numbers from now on."""
         self.epoch = epoch
+
+    def item_of(self, index: int) -> tuple[int, int | None]:
+        """Molecule of item ``index`` and its conformer, ``None`` where one is drawn in every epoch."""
+        return index, None
 
     def __getitem__(self, index: int) -> Sample:
         """Sample ``index``; of a damaged row an empty one, which :meth:`collate` leaves out.
@@ -75,34 +71,76 @@ class BlendedMolecules:
         Raises:
             MoleblendError: the row is damaged, and ``strict`` or the only one left.
         """
+        molecule, conformer = self.item_of(index)
         try:
-            record = self.records[index]
+            record = self.records[molecule]
         except DamagedValue as damage:
             if self.strict:
                 raise
-            self.damaged.leave_out(index, damage)
+            self.damaged.leave_out(molecule, damage)
             return {}
-        conformer = 0
-        if record.coords is not None and len(record.coords) > 1:
-            draw = generator(self.seed, self.epoch, index, Purpose.CONFORMER)
-            conformer = int(draw.integers(len(record.coords)))
-        sample = blend(featurize(record, conformer), self.config, self.seed, self.epoch, index)
-        sample["index"] = np.array(index)
-        return sample
+        if conformer is None:
+            conformer = self._draw_conformer(record, index)
+        return self.sample(record, conformer, molecule) | {"index": np.array(molecule)}
+
+    def _draw_conformer(self, record: MoleculeRecord, index: int) -> int:
+        if record.coords is None or len(record.coords) < 2:
+            return 0
+        draw = generator(self.seed, self.epoch, index, Purpose.CONFORMER)
+        return int(draw.integers(len(record.coords)))
+
+    @abstractmethod
+    def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
+        """What the batch holds of one record, without its ``index``."""
 
     def row_id(self, index: int) -> str:
         """``file:row`` of a molecule in its source, for reports."""
-        return self.records[index].row_id
+        return self.records[self.item_of(index)[0]].row_id
+
+    def sizes(self) -> npt.NDArray[np.uint16]:
+        """Heavy atoms of every item, [len]."""
+        return self.records.n_atoms
 
     def order(self, batch_size: int) -> npt.NDArray[np.int64]:
         """Order of indices in this epoch, for consecutive batches of ``batch_size``."""
-        return epoch_order(self.records.n_atoms, batch_size, self.seed, self.epoch, self.shuffle)
+        return epoch_order(self.sizes(), batch_size, self.seed, self.epoch, self.shuffle)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
-        """Pad ``samples`` to one batch; with blend scope "batch" all share one mask of pairs.
+        """Pad ``samples`` to one batch.
 
         The empty samples of damaged rows are left out; with nothing else in it the batch is ``{}``.
         """
+        return collate([sample for sample in samples if sample])
+
+
+class BlendedMolecules(StoredMolecules):
+    """Blend-then-predict samples of stored molecules.
+
+    Args:
+        records: the molecules.
+        config: how they are blended.
+        seed: the run's seed.
+        shuffle: whether :meth:`order` shuffles (training).
+        strict: whether a damaged row is an error, else it is left out of its batch.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        config: BlendConfig,
+        seed: int,
+        shuffle: bool = False,
+        strict: bool = False,
+    ) -> None:
+        super().__init__(records, seed, shuffle, strict)
+        self.config = config
+
+    def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
+        """The blended sample of this epoch."""
+        return blend(featurize(record, conformer), self.config, self.seed, self.epoch, molecule)
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """The same; with blend scope "batch" all samples share one mask of pairs."""
         samples = [sample for sample in samples if sample]
         if samples and self.config.blend_scope == "batch":
             samples = self._share_mask(samples)

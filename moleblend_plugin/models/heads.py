@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from moleblend_plugin.models.config import DenoiseForm
 
-Readout = Literal["cls", "mean", "sum"]
+Readout = Literal["cls", "mean", "sum", "attention"]
 
 
 class BilinearPairs(nn.Module):
@@ -122,6 +122,8 @@ class PropertyHead(nn.Module):
 
     "cls" reads the graph token. "sum" and "mean" apply the head to every atom and pool its outputs, so a
     molecule's value is made of atomic ones; "mean" divides by the real atoms, not by the padded length.
+    "attention" applies the head to the mean of the atoms' states under weights that a linear map of each
+    state gives (softmax over real atoms).
     """
 
     def __init__(self, width: int, outputs: int, readout: Readout = "cls", dropout: float = 0.0) -> None:
@@ -130,12 +132,23 @@ class PropertyHead(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.dense = nn.Linear(width, width)
         self.out = nn.Linear(width, outputs)
+        self.weigh = nn.Linear(width, 1, bias=False) if readout == "attention" else None
 
     def forward(self, states: Tensor, real: Tensor) -> Tensor:
         """[B, outputs] from states [B, T, D] and the real atoms bool [B, N]."""
-        read = states[:, 0] if self.readout == "cls" else states[:, 1:]
-        out: Tensor = self.out(self.dropout(F.gelu(self.dense(self.dropout(read)))))
         if self.readout == "cls":
-            return out
-        total = torch.where(real[..., None], out, 0.0).sum(1)
+            return self._outputs(states[:, 0])
+        if self.weigh is not None:
+            return self._outputs(self._pooled(states[:, 1:], real, self.weigh))
+        total = torch.where(real[..., None], self._outputs(states[:, 1:]), 0.0).sum(1)
         return total if self.readout == "sum" else total / real.sum(1, keepdim=True)
+
+    def _outputs(self, read: Tensor) -> Tensor:
+        out: Tensor = self.out(self.dropout(F.gelu(self.dense(self.dropout(read)))))
+        return out
+
+    @staticmethod
+    def _pooled(atoms: Tensor, real: Tensor, weigh: nn.Linear) -> Tensor:
+        logits = weigh(atoms)[..., 0].float().masked_fill(~real, -torch.inf)
+        weights = torch.softmax(logits, dim=1).to(atoms.dtype)  # [B, N]
+        return (weights[:, None] @ atoms)[:, 0]

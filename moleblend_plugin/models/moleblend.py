@@ -63,7 +63,7 @@ class MoleBlendEncoder(nn.Module):
         self.gaussians = GaussianDistances(config.gaussian_kernels, config.gaussian_init)
         self.bias = BlendedBias(config)
         self.encoder = Encoder(config)
-        self.apply(_init_weights)
+        self.apply(init_weights)
 
     def encode(
         self,
@@ -103,7 +103,7 @@ class MoleBlend(MoleBlendEncoder):
             width, config.encoder_attention_heads, config.attention_dropout, config.denoise_form
         )
         for head in (self.spd_head, self.edge_head, self.pair_head, self.denoise_head):
-            head.apply(_init_weights)
+            head.apply(init_weights)
 
     def forward(self, **net_input: Tensor) -> Predictions:
         """Predictions for a batch; arguments are the rows of ``schema.INPUT_FIELDS``."""
@@ -120,7 +120,7 @@ class MoleBlend(MoleBlendEncoder):
         )
 
 
-def _init_weights(module: nn.Module) -> None:
+def init_weights(module: nn.Module) -> None:
     """N(0, 0.02) for linear maps and tables, zero for biases and padding rows; Gaussians keep their own."""
     if isinstance(module, GaussianDistances):
         module.reset_parameters()  # its tables were visited before it

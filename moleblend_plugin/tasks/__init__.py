@@ -1,5 +1,5 @@
 """The room that wires the others for a trainer. Importing it registers task, models and losses."""
 
-from moleblend_plugin.tasks import losses, models, pretrain
+from moleblend_plugin.tasks import losses, models, pretrain, property, property_losses
 
-__all__ = ["losses", "models", "pretrain"]
+__all__ = ["losses", "models", "pretrain", "property", "property_losses"]

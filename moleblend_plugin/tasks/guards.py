@@ -81,6 +81,12 @@ def _check_start(args: Namespace) -> None:
     logger.info(f"going on from {last}, a run that began from {wanted}")
 
 
+def begins_from_weights(args: Namespace) -> bool:
+    """Whether a run goes on from no checkpoint of its own, but begins from ``--finetune-from-model``."""
+    last = Path(args.save_dir) / LAST
+    return bool(args.finetune_from_model) and args.restore_file == LAST and not last.is_file()
+
+
 def _own_temporary_folder(args: Namespace) -> None:
     """Uni-Core writes to ``./`` first, where another run's files may have the same names (W6)."""
     if Path(args.tmp_save_dir).resolve() != Path.cwd():
@@ -145,6 +151,49 @@ def check_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], host: 
         logger.warning(
             f"{len(shared)} of {len(own)} weights are loaded ({_some(shared)}); fresh: {_some(fresh)}; "
             f"in the checkpoint only: {_some(unused)}"
+        )
+
+
+def check_encoder(missing: Sequence[str], unused: Sequence[str]) -> None:
+    """Refuse weights whose encoder is not the model's: a part of it would stay fresh, or be dropped.
+
+    Args:
+        missing: encoder weights that only the model has.
+        unused: encoder weights that only the checkpoint has.
+
+    Raises:
+        MoleblendError: names what differs.
+    """
+    if missing or unused:
+        raise MoleblendError(
+            f"the checkpoint's encoder is another one: it lacks {_some(missing)}, and has {_some(unused)} "
+            "besides; give the --arch and encoder options of its own run"
+        )
+
+
+def check_direction(args: Namespace, higher_is_better: Iterable[str], lower_is_better: Iterable[str]) -> None:
+    """Refuse to keep the worst checkpoint as the best.
+
+    Args:
+        args: the run's options.
+        higher_is_better: names of metrics to maximise.
+        lower_is_better: names of metrics to minimise.
+
+    Raises:
+        MoleblendError: names the metric and what to change.
+    """
+    if args.disable_validation:
+        return
+    metric, maximize = args.best_checkpoint_metric, args.maximize_best_checkpoint_metric
+    if metric in higher_is_better and not maximize:
+        raise MoleblendError(
+            f"--best-checkpoint-metric {metric}: higher is better, so the worst checkpoint would be kept; "
+            "add --maximize-best-checkpoint-metric"
+        )
+    if metric in lower_is_better and maximize:
+        raise MoleblendError(
+            f"--best-checkpoint-metric {metric}: lower is better, so the worst checkpoint would be kept; "
+            "remove --maximize-best-checkpoint-metric"
         )
 
 

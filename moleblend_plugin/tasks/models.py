@@ -1,17 +1,29 @@
-"""``--arch``: the pretraining network and its presets, registered with the trainer."""
+"""``--arch``: the networks and their presets, registered with the trainer."""
 
 from __future__ import annotations
 
 import argparse
+import logging
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import torch
+
 from moleblend_plugin.host import BaseModel, register_model, register_model_architecture
 from moleblend_plugin.models.config import PRESETS, ModelConfig
 from moleblend_plugin.models.moleblend import MoleBlend
+from moleblend_plugin.models.property import (
+    FRESH,
+    HeadConfig,
+    PropertyConfig,
+    PropertyNet,
+    encoder_mismatch,
+)
 from moleblend_plugin.tasks.flags import add_flags, read_flags
-from moleblend_plugin.tasks.guards import check_weights
+from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder, check_weights
+
+logger = logging.getLogger("moleblend_plugin")
 
 
 @register_model("moleblend")
@@ -42,13 +54,74 @@ class MoleBlendModel(MoleBlend, BaseModel):
         return super().load_state_dict(state_dict, strict=strict, model_args=model_args, **more)
 
 
-def _preset(config: ModelConfig) -> Any:  # noqa: ANN401
+@register_model("moleblend_property")
+class MoleblendPropertyModel(PropertyNet, BaseModel):
+    """The encoder under a property head, built from flags.
+
+    Args:
+        config: sizes and choices of the encoder.
+        property: what is predicted.
+        fresh_head: whether the weights to be loaded are another run's: then none of its head is taken.
+    """
+
+    def __init__(self, config: ModelConfig, property: PropertyConfig, fresh_head: bool = False) -> None:
+        super().__init__(config, property)
+        self.fresh_head = fresh_head
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of the encoder's config and the head's; absent ones come from the preset."""
+        add_flags(parser, ModelConfig, defaults=False)
+        add_flags(parser, HeadConfig, defaults=False)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendPropertyModel:  # noqa: ANN401
+        """The network of ``args`` for the labels of ``task``, with their scale."""
+        head = read_flags(args, HeadConfig)
+        config = PropertyConfig(len(task.labels.names), task.kind, head)
+        model = cls(read_flags(args, ModelConfig), config, begins_from_weights(args))
+        if task.kind == "regression":
+            model.set_target_scale(torch.from_numpy(task.labels.mean), torch.from_numpy(task.labels.std))
+        return model
+
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        strict: bool = True,
+        assign: bool = False,
+        model_args: argparse.Namespace | None = None,
+    ) -> Any:  # noqa: ANN401  torch's own return type is private
+        """Load weights: all of this run's own, or the encoder of another run's.
+
+        Raises:
+            MoleblendError: the encoders differ.
+        """
+        if not strict:
+            if self.fresh_head:
+                state_dict = _without_head(state_dict)
+            check_encoder(*encoder_mismatch(self.state_dict(), state_dict))
+            check_weights(self.state_dict(), state_dict)
+        more = {"assign": True} if assign else {}
+        return super().load_state_dict(state_dict, strict=strict, model_args=model_args, **more)
+
+
+def _without_head(given: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in given.items() if not name.startswith(FRESH)}
+    if len(kept) < len(given):
+        logger.info("the checkpoint is of a property run: its encoder is taken, the head begins afresh")
+    return kept
+
+
+def _preset(*configs: Any) -> Any:  # noqa: ANN401  dataclasses
     def fill(args: argparse.Namespace) -> None:
-        for name, value in asdict(config).items():
-            setattr(args, name, getattr(args, name, value))
+        for config in configs:
+            for name, value in asdict(config).items():
+                setattr(args, name, getattr(args, name, value))
 
     return fill
 
 
 for _name, _config in PRESETS.items():
     register_model_architecture("moleblend", _name)(_preset(_config))
+    _property_name = _name.replace("moleblend", "moleblend_property")
+    register_model_architecture("moleblend_property", _property_name)(_preset(_config, HeadConfig()))

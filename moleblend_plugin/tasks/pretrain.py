@@ -3,160 +3,37 @@
 from __future__ import annotations
 
 import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from moleblend_plugin.data.blend import BlendConfig, Sample
-from moleblend_plugin.data.collate import Batch
+from moleblend_plugin.data.blend import BlendConfig
 from moleblend_plugin.data.dataset import BlendedMolecules
 from moleblend_plugin.data.store import MoleculeStore
-from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST, BaseDataset, BaseTask, log_scalar, register_task
-from moleblend_plugin.host.run_record import write_record
+from moleblend_plugin.host import register_task
+from moleblend_plugin.tasks.base import StoreTask
 from moleblend_plugin.tasks.flags import add_flags, read_flags
-from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
-from moleblend_plugin.tasks.stores import store_fingerprint
-
-
-class TrainerDataset(BaseDataset):
-    """:class:`BlendedMolecules` under the trainer's names."""
-
-    def __init__(self, molecules: BlendedMolecules, batch_size: int) -> None:
-        super().__init__()
-        self.molecules = molecules
-        self.batch_size = batch_size
-        self.shards = 1
-        """The number of batches is a multiple of this."""
-
-    def __len__(self) -> int:
-        return len(self.molecules)
-
-    def __getitem__(self, index: int) -> Sample:
-        return self.molecules[int(index)]
-
-    def collater(self, samples: Sequence[Sample]) -> Batch:
-        """One padded batch; ``{}`` for an empty list."""
-        return self.molecules.collate(samples)
-
-    def ordered_indices(self) -> npt.NDArray[np.int64]:
-        """This epoch's order: neighbours are of like size (``data.batching``)."""
-        return self.molecules.order(self.batch_size)
-
-    def batch_by_size(
-        self,
-        indices: npt.NDArray[np.int64],
-        batch_size: int | None = None,
-        required_batch_size_multiple: int = 1,
-    ) -> Any:  # noqa: ANN401  either host's batches
-        """Cut ``indices`` into consecutive batches, equally many for each of :attr:`shards` processes."""
-        batches = super().batch_by_size(indices, batch_size, required_batch_size_multiple)
-        return even_batches(batches, self.shards) if self.shards > 1 else batches
-
-    def row_ids(self, indices: Sequence[int]) -> list[str]:
-        """``file:row`` of items, for reports."""
-        return [self.molecules.row_id(index) for index in indices]
-
-    def set_epoch(self, epoch: int) -> None:
-        """Draw other conformers, blends, noise and, in training, another order."""
-        super().set_epoch(epoch)
-        self.molecules.set_epoch(epoch)
-
-    @property
-    def can_reuse_epoch_itr_across_epochs(self) -> bool:
-        """A shuffled order changes from epoch to epoch."""
-        return not self.molecules.shuffle
 
 
 @register_task("moleblend_pretrain")
-class MoleblendPretrainTask(BaseTask):
+class MoleblendPretrainTask(StoreTask):
     """Blend-then-predict pretraining on a folder of stores (``train.lmdb``, ``valid.lmdb``, ...)."""
 
     def __init__(self, args: argparse.Namespace, blend: BlendConfig) -> None:
         super().__init__(args)
         self.blend = blend
-        self.stores: dict[str, dict[str, str]] = {}
-        self.recorded = False
 
     @staticmethod
     def add_args(parser: argparse.ArgumentParser) -> None:
         """The data folder, and one option per field of :class:`BlendConfig`."""
-        parser.add_argument("data", help="folder of stores made by 'moleblend build'")
-        parser.add_argument(
-            "--strict-data",
-            action="store_true",
-            help="end the run at a damaged row of a store, which is otherwise left out and counted",
-        )
+        StoreTask.add_data_args(parser)
         add_flags(parser, BlendConfig)
 
     @classmethod
     def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> MoleblendPretrainTask:  # noqa: ANN401
         """Check the flags before anything is built."""
-        if not Path(args.data).is_dir():
-            raise MoleblendError(
-                f"{args.data}: no such folder; make it with 'moleblend build INPUT --out {args.data}'"
-            )
-        if not 0 <= args.seed < 2**32:
-            raise MoleblendError(f"--seed {args.seed}: give a number from 0 to {2**32 - 1}")
-        check_run(args)
+        cls.check(args)
         return cls(args, read_flags(args, BlendConfig))
 
-    def build_loss(self, args: argparse.Namespace) -> Any:  # noqa: ANN401  either host's loss
-        """The loss, which must log the metric of the best checkpoint."""
-        loss = super().build_loss(args)
-        check_best_metric(args, loss)
-        return loss
-
-    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
-        """Batches, epoch by epoch; no update of several batches ends in an empty one under Uni-Core."""
-        training = dataset is self.datasets.get(self.args.train_subset)
-        several = training and HOST == "unicore" and max(self.args.update_freq) > 1
-        dataset.shards = kwargs.get("num_shards", 1) if several else 1
-        batches = super().get_batch_iterator(dataset, *args, **kwargs)
-        if training:
-            check_warmup(self.args, len(batches))
-        return batches
-
-    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
-        """Open ``<data>/<split>.lmdb``; only the training subset is shuffled."""
-        path = Path(self.args.data) / f"{split}.lmdb"
-        if not path.exists():
-            there = ", ".join(sorted(other.stem for other in path.parent.glob("*.lmdb"))) or "no store"
-            raise MoleblendError(
-                f"{path} does not exist, the folder holds {there}; build it with --split random, or name "
-                "other parts with --train-subset and --valid-subset"
-            )
-        store = MoleculeStore(path)
-        if not len(store):
-            raise MoleblendError(f"{path}: the store is empty; build it with a larger share of --split-sizes")
-        shuffle = split == self.args.train_subset
+    def molecules(self, store: MoleculeStore, split: str, training: bool) -> BlendedMolecules:
+        """Blended samples; only those of the training subset are shuffled."""
         strict = getattr(self.args, "strict_data", False)
-        molecules = BlendedMolecules(store, self.blend, self.args.seed, shuffle, strict)
-        batch_size = self.args.batch_size if shuffle else (self.args.batch_size_valid or self.args.batch_size)
-        self.datasets[split] = TrainerDataset(molecules, batch_size)
-        self.stores[split] = {"path": str(path.resolve()), "fingerprint": store_fingerprint(path)}
-        if shuffle:  # the last split that a trainer loads
-            self._record()
-
-    def store_fingerprints(self) -> dict[str, dict[str, str]]:
-        """By split: path and fingerprint of its store, for ``run.json``."""
-        return self.stores
-
-    def _record(self) -> None:
-        """Write ``run.json`` under Uni-Core, once per start; the embedded host does so itself."""
-        first = getattr(self.args, "distributed_rank", 0) == 0
-        if HOST == "unicore" and first and not self.args.no_save and not self.recorded:
-            self.recorded = True
-            write_record(self.args, sys.argv[1:], HOST, self.stores)
-
-    def reduce_metrics(self, logging_outputs: Any, loss: Any, split: str = "train") -> None:  # noqa: ANN401
-        """Log what the loss logs, and ``damaged_rows`` once this process has met any."""
-        super().reduce_metrics(logging_outputs, loss, split)
-        sets = [dataset for dataset in self.datasets.values() if isinstance(dataset, TrainerDataset)]
-        damaged = sum(len(dataset.molecules.damaged) for dataset in sets)
-        if damaged:
-            log_scalar("damaged_rows", damaged, weight=0, priority=180)
+        return BlendedMolecules(store, self.blend, self.args.seed, shuffle=training, strict=strict)

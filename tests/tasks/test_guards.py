@@ -15,7 +15,7 @@ import torch
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.models.config import PRESETS
-from moleblend_plugin.tasks import pretrain
+from moleblend_plugin.tasks import base
 from moleblend_plugin.tasks.guards import (
     check_best_metric,
     check_run,
@@ -220,7 +220,7 @@ def test_more_processes_than_molecules_are_refused() -> None:
 def test_only_uni_cores_groups_are_evened_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, host: str, frequency: list[int], batches: int
 ) -> None:
-    monkeypatch.setattr(pretrain, "HOST", host)
+    monkeypatch.setattr(base, "HOST", host)
     monkeypatch.setattr(pretrain, "write_record", lambda *args: None)
     folder = write_stores(tmp_path, {"train": [4, 9, 1, 7, 12, 5, 6, 8], "valid": [3, 3, 3, 3, 3]})
     task = MoleblendPretrainTask.setup_task(arguments(folder, update_freq=frequency))

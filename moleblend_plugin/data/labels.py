@@ -1,0 +1,136 @@
+"""What a property run must know about its labels before it begins: one pass over a store.
+
+M molecules, L labels per molecule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.data.dataset import Records
+from moleblend_plugin.data.store import DamagedValue
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import Float64Array
+
+Kind = Literal["classification", "regression"]
+
+_CHUNK = 4096
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Labels:
+    """Statistics of the labels of one split.
+
+    Attributes:
+        names: names of the columns, L.
+        present: number of labels per column, int64 [L].
+        mean: their mean, float64 [L]; 0 where there is none.
+        std: their standard deviation (divided by their number), float64 [L]; 1 where it would be 0.
+        positives: number of labels equal to 1, int64 [L].
+        conformers: items that evaluation makes of every molecule, int64 [M].
+        without_3d: molecules without coordinates.
+        first_without_3d: row id of the first of them and why, or "".
+    """
+
+    names: tuple[str, ...]
+    present: npt.NDArray[np.int64]
+    mean: Float64Array
+    std: Float64Array
+    positives: npt.NDArray[np.int64]
+    conformers: npt.NDArray[np.int64]
+    without_3d: int
+    first_without_3d: str
+
+    @property
+    def negatives(self) -> npt.NDArray[np.int64]:
+        """Number of labels of class 0, int64 [L]."""
+        return self.present - self.positives
+
+    @property
+    def one_class(self) -> list[str]:
+        """Names of the columns in which fewer than two classes are labelled."""
+        one = (self.positives == 0) | (self.negatives == 0)
+        return [name for name, few in zip(self.names, one, strict=True) if few]
+
+
+class _Moments:
+    """Count, mean and squared deviations of columns, chunk by chunk (Chan, Golub and LeVeque, 1983)."""
+
+    def __init__(self, columns: int) -> None:
+        self.count = np.zeros(columns, np.int64)
+        self.mean = np.zeros(columns)
+        self.squares = np.zeros(columns)
+        self.ones = np.zeros(columns, np.int64)
+
+    def add(self, rows: Float64Array) -> None:
+        """Take in rows [R, L] with NaN where a label is missing."""
+        known = ~np.isnan(rows)
+        count = known.sum(0)
+        safe = np.maximum(count, 1)
+        mean = np.where(known, rows, 0.0).sum(0) / safe
+        squares = (np.where(known, rows - mean, 0.0) ** 2).sum(0)
+        total = np.maximum(self.count + count, 1)
+        step = mean - self.mean
+        self.squares += squares + step**2 * self.count * count / total
+        self.mean += step * count / total
+        self.count += count
+        self.ones += (rows == 1).sum(0)
+
+
+def read_labels(records: Records, columns: Sequence[int], names: Sequence[str], kind: Kind) -> Labels:
+    """Read every record once. Damaged ones are passed over: whoever reads them next tells.
+
+    Args:
+        records: the molecules of one split.
+        columns: which columns of ``MoleculeRecord.targets``, [L].
+        names: their names.
+        kind: "classification" takes labels 0 and 1 only.
+
+    Raises:
+        MoleblendError: a label of another class, or an infinite one; row and column are named.
+    """
+    moments, chosen = _Moments(len(columns)), np.array(columns, np.int64)
+    conformers = np.ones(len(records), np.int64)
+    without, first, chunk = 0, "", []
+    for index in range(len(records)):
+        try:
+            record = records[index]
+        except DamagedValue:
+            continue
+        row = record.targets[chosen]
+        _check(row, record.row_id, names, kind)
+        if record.coords is None:
+            without += 1
+            first = first or f"{record.row_id}: {record.coords_from}"
+        else:
+            conformers[index] = len(record.coords)
+        chunk.append(row)
+        if len(chunk) == _CHUNK:
+            moments.add(np.stack(chunk))
+            chunk = []
+    if chunk:
+        moments.add(np.stack(chunk))
+    std = np.sqrt(moments.squares / np.maximum(moments.count, 1))
+    std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(moments.mean)), std, 1.0)
+    return Labels(tuple(names), moments.count, moments.mean, std, moments.ones, conformers, without, first)
+
+
+def _check(row: Float64Array, row_id: str, names: Sequence[str], kind: Kind) -> None:
+    odd = np.isinf(row)
+    if kind == "classification":
+        odd |= ~(np.isnan(row) | (row == 0) | (row == 1))
+    if not odd.any():
+        return
+    place = int(np.flatnonzero(odd)[0])
+    what = f"{row_id}: column {names[place]!r} holds {row[place]:g}"
+    if np.isinf(row[place]):
+        raise MoleblendError(f"{what}, which is no label: correct the row, or leave its cell empty")
+    raise MoleblendError(
+        f"{what}, but classes are 0 and 1 (an empty cell is missing): correct the column, or train with "
+        "--loss moleblend_regression"
+    )

@@ -1,0 +1,88 @@
+"""Terms of fine-tuning: one number per label, and 0 where the label is missing (method 5).
+
+B molecules, L labels per molecule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+ClassWeights = Literal["none", "balanced"]
+RegressionForm = Literal["mse", "mae", "smooth_l1", "huber"]
+
+
+@dataclass(frozen=True, slots=True)
+class ClassificationConfig:
+    """How classification weighs its labels.
+
+    Attributes:
+        class_weights: "balanced" weighs the positives of a task by negatives / positives of the training
+            split, so that both classes count alike.
+    """
+
+    class_weights: ClassWeights = "none"
+
+
+@dataclass(frozen=True, slots=True)
+class RegressionConfig:
+    """What regression minimises, on targets standardised by the training split.
+
+    Attributes:
+        regression_loss: mse, mae, smooth_l1 or huber; the last two turn from squared to absolute error at
+            a deviation of one standard deviation of the training labels.
+    """
+
+    regression_loss: RegressionForm = "mse"
+
+
+class LabelLoss(NamedTuple):
+    """Loss of every label."""
+
+    loss: Tensor  # fp32 [B, L], 0 where the label is missing
+    present: Tensor  # bool [B, L]
+
+
+_ELEMENTWISE: Final[dict[str, Callable[..., Tensor]]] = {
+    "mse": F.mse_loss,
+    "mae": F.l1_loss,
+    "smooth_l1": F.smooth_l1_loss,
+    "huber": F.huber_loss,
+}
+
+
+def classification_loss(logits: Tensor, targets: Tensor, positive_weight: Tensor | None = None) -> LabelLoss:
+    """Binary cross-entropy of every label.
+
+    Args:
+        logits: [B, L].
+        targets: [B, L] of 0, 1 or NaN where a label is missing.
+        positive_weight: fp32 [L], what positives count in each column; 1 by default.
+    """
+    present = ~targets.isnan()
+    known = torch.where(present, targets.float(), 0.0)
+    with torch.autocast(logits.device.type, enabled=False):
+        loss = F.binary_cross_entropy_with_logits(
+            logits.float(), known, reduction="none", pos_weight=positive_weight
+        )
+    return LabelLoss(torch.where(present, loss, 0.0), present)
+
+
+def regression_loss(values: Tensor, targets: Tensor, form: RegressionForm = "mse") -> LabelLoss:
+    """Error of every standardised value.
+
+    Args:
+        values: [B, L], standardised.
+        targets: [B, L] in the same units, NaN where a label is missing.
+        form: the elementwise loss.
+    """
+    present = ~targets.isnan()
+    known = torch.where(present, targets.float(), 0.0)
+    with torch.autocast(values.device.type, enabled=False):
+        loss = _ELEMENTWISE[form](values.float(), known, reduction="none")
+    return LabelLoss(torch.where(present, loss, 0.0), present)

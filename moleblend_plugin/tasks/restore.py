@@ -1,0 +1,95 @@
+"""Networks from checkpoints, for whoever predicts: a checkpoint's options and weights are all it takes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.models.config import ModelConfig
+from moleblend_plugin.models.moleblend import MoleBlendEncoder
+from moleblend_plugin.models.property import (
+    HeadConfig,
+    PropertyConfig,
+    PropertyNet,
+    encoder_mismatch,
+    encoder_part,
+)
+from moleblend_plugin.tasks.flags import read_flags
+from moleblend_plugin.tasks.property import kind_of
+
+
+def load_property_model(path: str | Path, use_ema: bool = False) -> tuple[PropertyNet, argparse.Namespace]:
+    """The network of a property run, on the CPU and in evaluation mode.
+
+    Args:
+        path: its checkpoint, of either host.
+        use_ema: take the moving average of the weights.
+
+    Returns:
+        The network, and the run's options (``target_names``, ``input_mode``, ...).
+
+    Raises:
+        MoleblendError: no checkpoint, a damaged one, or one of another kind of run.
+    """
+    state, args = _read(path)
+    task = getattr(args, "task", None)
+    if task != "moleblend_property" or not hasattr(args, "target_names"):
+        raise MoleblendError(
+            f"{str(path)!r} predicts no property: it is a checkpoint of --task {task}; "
+            f"fine-tune it first with --task moleblend_property --finetune-from-model {path}"
+        )
+    config = PropertyConfig(len(args.target_names), kind_of(args.loss), read_flags(args, HeadConfig))
+    model = PropertyNet(read_flags(args, ModelConfig), config)
+    _load(model, _weights(state, path, use_ema), path)
+    return model, args
+
+
+def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEncoder, argparse.Namespace]:
+    """The encoder of a pretraining or property run, on the CPU and in evaluation mode.
+
+    Args:
+        path: its checkpoint, of either host, or a converted published one.
+        use_ema: take the moving average of the weights.
+
+    Raises:
+        MoleblendError: no checkpoint, a damaged one, or one without our encoder.
+    """
+    state, args = _read(path)
+    model = MoleBlendEncoder(read_flags(args, ModelConfig))
+    _load(model, encoder_part(_weights(state, path, use_ema)), path)
+    return model, args
+
+
+def _read(path: str | Path) -> tuple[dict[str, Any], argparse.Namespace]:
+    state = read_checkpoint(Path(path), required=("model", "args"))
+    args = state["args"]
+    if not isinstance(args, argparse.Namespace):
+        raise MoleblendError(f"{str(path)!r} holds no options of a run: give a checkpoint of a trainer")
+    return state, args
+
+
+def _weights(state: dict[str, Any], path: str | Path, use_ema: bool) -> dict[str, Any]:
+    weights: dict[str, Any] = state["model"]
+    if use_ema:
+        if not state.get("ema"):
+            raise MoleblendError(f"{str(path)!r} holds no moving average: train with --ema-decay")
+        weights = weights | state["ema"]["params"]
+    return weights
+
+
+def _load(model: MoleBlendEncoder, weights: dict[str, Any], path: str | Path) -> None:
+    missing, unused = encoder_mismatch(model.state_dict(), weights)
+    if missing or unused:
+        raise MoleblendError(
+            f"{str(path)!r} does not hold the network that its options describe: "
+            f"{(missing or unused)[0]!r} is {'missing' if missing else 'left over'}; use another checkpoint"
+        )
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).splitlines()[1:2]).strip() or str(error)
+        raise MoleblendError(f"the weights of {str(path)!r} do not fit its options: {reason}") from error
+    model.eval()
