@@ -46,6 +46,14 @@ def read_npz(source: Source) -> Rows:
         yield _row(source, row, arrays, atoms, bonds)
 
 
+def peek_npz(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns, and their values for the first ``count`` molecules."""
+    arrays = _load(source)
+    names = [name for name in arrays if name not in _NEEDED]
+    rows = range(min(count, len(arrays["n_atoms"])))
+    return names, [[str(arrays[name][row]) for name in names] for row in rows]
+
+
 def _row(source: Source, row: int, arrays: Arrays, atoms: slice, bonds: slice) -> RawRow | Rejection:
     title = f"{source.name}:{row}"
     try:

@@ -32,6 +32,14 @@ def read_sdf(source: Source) -> Rows:
             yield _row(source, row, record)
 
 
+def peek_sdf(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
+    """Names of the data items in the first ``count`` records, and their values there; "" where absent."""
+    with source.text() as lines:
+        found = [take_apart(record)[1] for record in islice(_records(lines), count)]
+    names = list(dict.fromkeys(name for tags in found for name in tags))
+    return names, [[tags.get(name, "") for name in names] for tags in found]
+
+
 def _row(source: Source, row: int, record: list[str]) -> RawRow | Rejection:
     block, tags = take_apart(record)
     raw = RawRow(source.name, row, block, "molblock")

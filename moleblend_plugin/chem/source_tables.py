@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterator
+from itertools import islice
 from typing import Final, TextIO
 
 from moleblend_plugin.chem.rows import RawRow
@@ -78,6 +79,16 @@ def read_cells(source: Source) -> Iterator[list[str]]:
         reader = _reader(source, lines)
         yield _header(source, reader)
         yield from ([] if isinstance(cells, str) else cells for cells in _lines(reader) if cells != [])
+
+
+def peek_table(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns but that of SMILES, and their cells in the first ``count`` sound rows."""
+    lines = read_cells(source)
+    header = next(lines)
+    smiles = _column(source, header, source.columns.smiles or _usual_column(source, header))
+    sound = (cells for cells in lines if len(cells) == len(header))
+    rows = [[*cells[:smiles], *cells[smiles + 1 :]] for cells in islice(sound, count)]
+    return [*header[:smiles], *header[smiles + 1 :]], rows
 
 
 def _reader(source: Source, lines: TextIO) -> Iterator[list[str]]:

@@ -15,7 +15,6 @@ from itertools import chain, islice
 from typing import Any
 
 from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.sources import open_source
 from moleblend_plugin.chem.workers import Task, convert_in_order
 from moleblend_plugin.cli._build_output import (
     REJECTED,
@@ -46,6 +45,7 @@ class Tally:
     coords_from: Counter[str] = field(default_factory=Counter)
     rejected: Counter[str] = field(default_factory=Counter)
     splits: dict[str, int] = field(default_factory=dict)
+    labels: dict[str, dict[str, int]] = field(default_factory=dict)
     excluded: int = 0
     split_sha256: str = ""
     first_reason: str = ""
@@ -76,8 +76,8 @@ def run_build(plan: BuildPlan, progress: Progress) -> Tally:
                 for split, record in with_split(plan, accepted, stage):
                     writers.add(split, record)
                     listed.add(split, record.row_id)
-                if not writers.writers:
-                    raise _nothing(plan, tally)
+                    _count_labels(tally, split, plan.columns.targets, record)
+                _refuse_nothing(plan, tally)
                 for writer in writers.writers.values():
                     writer.rejected.update(tally.rejected)
                 tally.splits = writers.counts()
@@ -105,7 +105,7 @@ def _check_given_split(plan: BuildPlan) -> None:
     """Refuse a list of rows for another table before the work begins. Reads the table once."""
     if plan.rows_file is not None and not plan.rows_file.key and plan.limit is None:
         table = plan.sources[0]
-        plan.rows_file.check_count(sum(1 for _ in open_source(table.path, plan.columns)), table.name)
+        plan.rows_file.check_count(sum(1 for _ in table.again()), table.name)
 
 
 def _accepted(
@@ -148,6 +148,27 @@ def _included(
             yield row
 
 
+def _count_labels(tally: Tally, split: str, targets: tuple[str, ...], record: MoleculeRecord) -> None:
+    counts = tally.labels.setdefault(split, dict.fromkeys(targets, 0))
+    for name, value in zip(targets, record.targets, strict=True):
+        counts[name] += bool(value == value)  # not NaN
+
+
+def _refuse_nothing(plan: BuildPlan, tally: Tally) -> None:
+    """Refuse a build without molecules, or with target columns but without any label."""
+    if not tally.molecules:
+        raise _nothing(plan, tally)
+    if plan.columns.targets and not any(any(counts.values()) for counts in tally.labels.values()):
+        names = ", ".join(source.name for source in plan.sources)
+        columns = ", ".join(map(repr, plan.columns.targets[:5])) + (
+            ", ..." if plan.columns.targets[5:] else ""
+        )
+        raise MoleblendError(
+            f"none of the {tally.molecules:,} molecules of {names} has a label in {columns}; check "
+            "--target-columns, or leave it out for molecules without labels"
+        )
+
+
 def _nothing(plan: BuildPlan, tally: Tally) -> MoleblendError:
     names = ", ".join(source.name for source in plan.sources)
     reasons = "; ".join(f"{reason}: {count}" for reason, count in tally.rejected.most_common(3))
@@ -180,6 +201,7 @@ def _report(
         "splits": {split: tally.splits.get(split, 0) for split in SPLITS},
         "split_sha256": tally.split_sha256,
         "target_names": list(plan.columns.targets),
+        "labels": tally.labels,
         "workers": plan.workers,
         "seconds": round(tally.seconds, 3),
         "rows_per_second": round(tally.n_rows / max(tally.seconds, 1e-9), 1),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 import typer
 
 if TYPE_CHECKING:
+    from moleblend_plugin.chem.sources import Columns
     from moleblend_plugin.cli._build_plan import BuildPlan
     from moleblend_plugin.cli._build_run import Tally
 
@@ -20,10 +21,17 @@ _COUNT_BYTES: Final = 16 << 20
 _LINE_SECONDS: Final = 30.0
 """Seconds between lines of progress where stderr is no terminal."""
 
+_SHOWN_NAMES: Final = 30
+"""Columns that a line names."""
+
 
 def build(
     inputs: Annotated[
-        list[Path], typer.Argument(help=".smi, .csv, .tsv, .sdf (each also .gz) or .npz files.")
+        list[Path],
+        typer.Argument(
+            help=".smi, .csv, .tsv, .sdf (each also .gz) or .npz files; .lmdb files of Uni-Mol, or a folder "
+            "of its train.lmdb, valid.lmdb and test.lmdb, which keeps these parts."
+        ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stores and reports.")],
     smiles_column: Annotated[
@@ -31,7 +39,13 @@ def build(
     ] = "",
     target_columns: Annotated[
         list[str] | None,
-        typer.Option(help="Columns (SDF: tags) of labels, separated by commas; empty cells are missing."),
+        typer.Option(
+            help="Columns (SDF: tags) of labels, separated by commas; empty cells are missing. "
+            "all: every column of numbers."
+        ),
+    ] = None,
+    missing_label: Annotated[
+        float | None, typer.Option(help="A number that stands for a missing label, such as -1 in some sets.")
     ] = None,
     conformers: Annotated[
         str, typer.Option(help="Conformers for each molecule without 3D coordinates, or none.")
@@ -61,22 +75,25 @@ def build(
     A row that is no molecule is listed with its reason in rejected.csv; it never stops the build
     (--strict makes it). Coordinates in an SDF are kept, others come from RDKit.
     """
+    from dataclasses import replace
+
     from moleblend_plugin.chem.conformers import ConformerConfig
     from moleblend_plugin.chem.convert import ConversionConfig
-    from moleblend_plugin.chem.sources import Columns, open_source
     from moleblend_plugin.chem.split_rows import read_rows_file
     from moleblend_plugin.chem.splits import parse_split
     from moleblend_plugin.cli._build_plan import BuildPlan, parse_conformers, parse_sizes
     from moleblend_plugin.cli._build_run import run_build
+    from moleblend_plugin.cli._inputs import open_inputs, split_of
 
     count = parse_conformers(conformers)
+    split = split_of(inputs, split)
     method = parse_split(split)
     rows_file = read_rows_file(method.name) if method.kind == "rows" else None
     split_column = rows_file.key if rows_file else method.name
-    targets = tuple(name.strip() for part in target_columns or [] for name in part.split(",") if name.strip())
-    columns = Columns(smiles_column, targets, split_column)
+    columns = _columns(inputs[0], smiles_column, target_columns or [], split_column)
+    sources, columns = open_inputs(inputs, replace(columns, missing_label=missing_label))
     plan = BuildPlan(
-        sources=tuple(open_source(path, columns) for path in inputs),
+        sources=sources,
         out=out,
         columns=columns,
         conversion=ConversionConfig(
@@ -94,6 +111,32 @@ def build(
     with _Bar(plan) as bar:
         tally = run_build(plan, bar.update)
     _print_summary(plan, tally)
+
+
+def _columns(first: Path, smiles: str, targets: list[str], split: str) -> Columns:
+    """What is read from the inputs; of ``all``, the columns of numbers of the first one."""
+    from dataclasses import replace
+
+    from moleblend_plugin.chem.source_columns import numeric_columns
+    from moleblend_plugin.chem.sources import Columns, open_source
+    from moleblend_plugin.cli._inputs import is_unimol
+
+    names = tuple(name.strip() for part in targets for name in part.split(",") if name.strip())
+    if names != ("all",) or is_unimol(first):
+        return Columns(smiles, names, split)
+    columns = Columns(smiles, (), split)
+    found = numeric_columns(open_source(first, columns))
+    print(f"targets: {len(found.taken)} columns of numbers: {_few(list(found.taken))}")
+    if found.left_out:
+        reasons = [f"{name} ({reason})" for name, reason in found.left_out.items()]
+        print(f"not taken: {_few(reasons)}")
+    return replace(columns, targets=found.taken)
+
+
+def _few(names: list[str]) -> str:
+    """The names, or the first of many."""
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
 def _usable_cores() -> int:
@@ -165,12 +208,10 @@ def _fraction_read(plan: BuildPlan) -> float:
 
 def _count_rows(plan: BuildPlan) -> int | None:
     """Rows that the build will read; ``None`` where counting would take long (bytes tell then)."""
-    from moleblend_plugin.chem.sources import open_source
-
     if any(source.n_bytes > _COUNT_BYTES for source in plan.sources):
         return plan.limit
     # Fresh readers: those of the plan are being read.
-    copies = [open_source(source.path, plan.columns) for source in plan.sources]
+    copies = [source.again() for source in plan.sources]
     counted = sum(sum(1 for _ in source) for source in copies)
     return min(counted, plan.limit or counted)
 
@@ -201,3 +242,8 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
     for split in wanted:
         if split not in tally.splits:
             print(f"warning: no molecule fell into {split}: there is no {split}.lmdb", file=sys.stderr)
+        else:
+            empty = [name for name, count in tally.labels[split].items() if not count]
+            if empty:
+                told = f"{len(empty)} of {len(tally.labels[split])} targets: {_few(empty)}"
+                print(f"warning: {split} holds no label of {told}", file=sys.stderr)

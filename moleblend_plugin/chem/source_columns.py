@@ -1,0 +1,78 @@
+"""Which columns of a file hold numbers: ``--target-columns all``."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from moleblend_plugin.chem import source_npz, source_sdf, source_tables
+from moleblend_plugin.chem.sources import Source, parse_targets
+from moleblend_plugin.errors import MoleblendError
+
+LOOK_AHEAD: Final = 1000
+"""Rows that decide."""
+
+
+class NumericColumns(NamedTuple):
+    """Columns of labels.
+
+    Attributes:
+        taken: names in the order of the file.
+        left_out: why each other column is none, by name.
+    """
+
+    taken: tuple[str, ...]
+    left_out: dict[str, str]
+
+
+def numeric_columns(source: Source) -> NumericColumns:
+    """Columns whose cells in the first ``LOOK_AHEAD`` rows are numbers or missing, at least one a number.
+
+    The columns of SMILES and of the split are not looked at.
+
+    Raises:
+        MoleblendError: the format has no columns, none is numeric, or the file cannot be read.
+    """
+    names, rows = _peek(source)
+    if not rows:
+        next(iter(source), None)  # the reader says in what way the file is empty
+    taken: list[str] = []
+    left_out: dict[str, str] = {}
+    for place, name in enumerate(names):
+        if name == source.columns.split:
+            continue
+        reason = _not_numeric(name, [row[place] for row in rows])
+        if reason:
+            left_out[name] = reason
+        else:
+            taken.append(name)
+    if not taken:
+        told = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:5]) or "no columns"
+        raise MoleblendError(f"{source.path} has no column of numbers for --target-columns all ({told})")
+    return NumericColumns(tuple(taken), left_out)
+
+
+def _peek(source: Source) -> tuple[list[str], list[list[str]]]:
+    """Names of columns and their first rows of cells."""
+    name = source.name.lower().removesuffix(".gz")
+    for endings, peek in (
+        ((".csv", ".tsv"), source_tables.peek_table),
+        ((".sdf", ".sd", ".mol"), source_sdf.peek_sdf),
+        ((".npz",), source_npz.peek_npz),
+    ):
+        if name.endswith(endings):
+            return peek(source, LOOK_AHEAD)
+    raise MoleblendError(
+        f"{source.path} has no named columns; --target-columns all needs a CSV, TSV, SDF or npz"
+    )
+
+
+def _not_numeric(name: str, cells: list[str]) -> str:
+    """Why a column is not one of numbers; "" where it is."""
+    found = False
+    for cell in cells:
+        try:
+            (value,) = parse_targets((name,), [cell])
+        except ValueError:
+            return f"holds {cell.strip()[:20]!r}"
+        found = found or value == value  # not NaN: not missing
+    return "" if found else f"no value in the first {LOOK_AHEAD:,} rows"
