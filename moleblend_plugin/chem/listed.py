@@ -8,7 +8,6 @@ wherever hydrogens stand. Distances along bonds then tell a list that is in anot
 
 from __future__ import annotations
 
-from collections import Counter
 from typing import Final
 
 import numpy as np
@@ -24,6 +23,9 @@ _CLOSEST_ANGSTROM: Final = 0.1
 
 _LONGEST_BOND: Final = 1.5
 """Longest bond of a geometry, in sums of covalent radii; second neighbours are farther but in small rings."""
+
+_ROWS: Final = 256
+"""Atoms whose distances to all others are looked at together."""
 
 _DRAWN_ANGSTROM: Final = 1.5
 """Length of every bond in RDKit's drawings."""
@@ -42,42 +44,44 @@ def take_listed(mol: Chem.Mol, listed: ListedAtoms) -> Conformers:
     drawn = [not places[:, 2].any() for places in listed.coords]  # flat, so far
     if all(drawn) and not _is_drawing(mol, listed, rows):
         drawn = [False] * len(drawn)
-    problems = [
-        _problem(mol, places, is_drawn)
-        for places, is_drawn in zip(listed.coords[:, rows], drawn, strict=True)
-    ]
+    problems = _problems(mol, listed.coords[:, rows], drawn)
     kept = [number for number, problem in enumerate(problems) if not problem]
-    why, _ = (
-        Counter(problem for problem in problems if problem).most_common(1)[0] if any(problems) else ("", 0)
-    )
     if not kept:
-        return Conformers(None, why or "no coordinates in the source")
+        return Conformers(None, max(problems, key=problems.count, default="no coordinates in the source"))
     coords = np.ascontiguousarray(listed.coords[kept][:, rows], np.float32)  # [C, N, 3]
     if len(kept) == len(problems):
         return Conformers(coords, "source")
-    left = "drawings" if why == _DRAWING else "unfit ones"
+    left = "drawings" if set(problems) <= {_DRAWING, ""} else "unfit ones"
     return Conformers(coords, f"source, {left} left out: {len(kept)} of {len(problems)} kept")
 
 
 def overlap(places: Float32Array) -> bool:
-    """Whether two of the atoms at ``places`` [N, 3] share a place. Row by row: N may be large."""
-    return any(
-        bool((((places[:index] - places[index]) ** 2).sum(1) < _CLOSEST_ANGSTROM**2).any())
-        for index in range(1, len(places))
-    )
+    """Whether two of the atoms at ``places`` [N, 3] share a place. In blocks of rows: N may be large."""
+    for start in range(0, len(places), _ROWS):
+        gaps = ((places[start : start + _ROWS, None] - places) ** 2).sum(2)  # [rows, N]
+        np.fill_diagonal(gaps[:, start:], np.inf)
+        if bool((gaps < _CLOSEST_ANGSTROM**2).any()):
+            return True
+    return False
 
 
-def _problem(mol: Chem.Mol, places: Float32Array, drawn: bool) -> str:
-    """Why heavy atoms at ``places`` [N, 3] are no geometry of ``mol``; "" where they are."""
-    if not np.isfinite(places).all():
-        return "source coordinates are no numbers"
-    if overlap(places):
-        return "source coordinates overlap"
-    if drawn:
-        return _DRAWING
-    if bool((_bond_lengths(mol, places) > _LONGEST_BOND * _bond_radii(mol)).any()):
-        return "source coordinates do not fit the SMILES' bonds"
-    return ""
+def _problems(mol: Chem.Mol, conformers: Float32Array, drawn: list[bool]) -> list[str]:
+    """Why each of ``conformers`` [C, N, 3] is no geometry of ``mol``; "" where it is."""
+    ends, longest = _bond_ends(mol), _longest_bonds(mol)
+    problems = []
+    for places, is_drawn in zip(conformers, drawn, strict=True):
+        if not np.isfinite(places).all():
+            problem = "source coordinates are no numbers"
+        elif is_drawn and places.any():
+            problem = _DRAWING
+        elif overlap(places):
+            problem = "source coordinates overlap"
+        elif bool((_lengths(places, ends) > longest).any()):
+            problem = "source coordinates do not fit the SMILES' bonds"
+        else:
+            problem = ""
+        problems.append(problem)
+    return problems
 
 
 def _is_drawing(mol: Chem.Mol, listed: ListedAtoms, rows: list[int]) -> bool:
@@ -89,24 +93,25 @@ def _is_drawing(mol: Chem.Mol, listed: ListedAtoms, rows: list[int]) -> bool:
     # Four neighbours are never flat.
     if any((atom.GetTotalDegree() if with_hydrogens else atom.GetDegree()) > 3 for atom in atoms):
         return True
-    lengths = _bond_lengths(mol, listed.coords[0, rows])
+    lengths = _lengths(listed.coords[0, rows], _bond_ends(mol))
     return bool(len(lengths)) and bool(np.allclose(lengths, _DRAWN_ANGSTROM, atol=0.01))
 
 
-def _bond_lengths(mol: Chem.Mol, places: Float32Array) -> npt.NDArray[np.float64]:
-    ends = np.array([(b.GetBeginAtomIdx(), b.GetEndAtomIdx()) for b in mol.GetBonds()], int).reshape(-1, 2)
-    lengths: npt.NDArray[np.float64] = np.linalg.norm(
-        places[ends[:, 0]].astype(np.float64) - places[ends[:, 1]], axis=1
-    )
-    return lengths
+def _bond_ends(mol: Chem.Mol) -> npt.NDArray[np.int64]:
+    """Atoms of every bond [M, 2]."""
+    ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in mol.GetBonds()]
+    return np.array(ends, np.int64).reshape(-1, 2)
 
 
-def _bond_radii(mol: Chem.Mol) -> npt.NDArray[np.float64]:
-    """Sum of the two covalent radii of every bond, in Angstrom."""
+def _lengths(places: Float32Array, ends: npt.NDArray[np.int64]) -> Float32Array:
+    """Length of every bond [M] in Angstrom."""
+    steps = places[ends[:, 0]] - places[ends[:, 1]]
+    return np.asarray(np.sqrt((steps**2).sum(1)), np.float32)
+
+
+def _longest_bonds(mol: Chem.Mol) -> npt.NDArray[np.float64]:
+    """The most that every bond [M] of a geometry measures, in Angstrom."""
     radius = Chem.GetPeriodicTable().GetRcovalent
-    return np.array(
-        [
-            radius(b.GetBeginAtom().GetAtomicNum()) + radius(b.GetEndAtom().GetAtomicNum())
-            for b in mol.GetBonds()
-        ]
-    )
+    radii = np.array([radius(atom.GetAtomicNum()) for atom in mol.GetAtoms()])
+    ends = _bond_ends(mol)
+    return np.asarray(_LONGEST_BOND * (radii[ends[:, 0]] + radii[ends[:, 1]]), np.float64)

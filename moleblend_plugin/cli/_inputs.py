@@ -60,14 +60,15 @@ def open_inputs(paths: Sequence[Path], columns: Columns) -> tuple[tuple[Source, 
     from moleblend_plugin.chem.sources import open_source
 
     files = expand_folders(paths)
-    columns = _with_target_names([path for path in files if _is_lmdb(path)], columns)
+    columns = _with_target_names([path for path in files if is_unimol(path)], columns)
     return tuple(
-        _unimol(path, columns) if _is_lmdb(path) else open_source(path, columns) for path in files
+        _unimol(path, columns) if is_unimol(path) else open_source(path, columns) for path in files
     ), columns
 
 
-def _is_lmdb(path: Path) -> bool:
-    return path.name.lower().endswith(".lmdb")
+def is_unimol(path: Path) -> bool:
+    """Whether ``path`` is a file of Uni-Mol or a folder of them, by its name."""
+    return path.is_dir() or path.name.lower().endswith(".lmdb")
 
 
 def _with_target_names(paths: list[Path], columns: Columns) -> Columns:
