@@ -162,7 +162,8 @@ def _tasks_table(report: dict[str, Any], tasks: tuple[str, ...]) -> Table:
             _label_words(part["tasks"][task], report["kinds"][task]) for part in report["parts"].values()
         ]
         rows.append((task, *cells))
-    title = f"Labels (missing): {len(shown)} of {len(tasks)} tasks"
+    counted = "Positives/labels" if "classes" in report["kinds"].values() else "Labels"
+    title = f"{counted} (missing): {len(shown)} of {len(tasks)} tasks"
     return _table(title, ("task", *report["parts"]), rows)
 
 
@@ -170,7 +171,7 @@ def _label_words(fact: dict[str, Any], kind: str) -> str:
     missing = f" ({fact['missing']:,})" if fact["missing"] else ""
     if kind == "classes":
         one = "  one class" if fact["one_class"] else ""
-        return f"{fact['positives']:,} of {fact['labels']:,} positive{missing}{one}"
+        return f"{fact['positives']:,}/{fact['labels']:,}{missing}{one}"
     if not fact["labels"]:
         return f"none{missing}"
     return f"{fact['labels']:,}, mean {fact['mean']:.4g}, sd {fact['sd']:.3g}{missing}"

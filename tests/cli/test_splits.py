@@ -132,5 +132,5 @@ def test_of_many_tasks_those_with_one_class_are_shown(tmp_path, capsys):
     capsys.readouterr()
     assert run("splits", tmp_path / "out") == 0
     shown = lines(capsys)
-    assert "Labels (missing): 1 of 30 tasks" in shown
-    assert "t7 0 of 4 positive one class" in shown
+    assert "Positives/labels (missing): 1 of 30 tasks" in shown
+    assert "t7 0/4 one class" in shown
