@@ -91,6 +91,7 @@ class MoleblendPropertyTask(StoreTask):
         labels = read_labels(store, columns_of(store, names), names, kind)
         check_training_labels(labels, kind, args.train_subset)
         _tell_missing_3d(labels, config.input_mode, args.train_subset)
+        _make_room(args)
         return cls(args, config, kind, labels)
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> PropertyMolecules:
@@ -146,10 +147,9 @@ def choose_columns(store: MoleculeStore, wanted: str) -> list[str]:
     names = [name.strip() for name in wanted.split(",") if name.strip()]
     for name in names:
         if name not in there:
-            close = get_close_matches(name, there, 1) or get_close_matches(
-                name.lower(), [other.lower() for other in there], 1
-            )
-            hint = f" (did you mean {close[0]!r}?)" if close else ""
+            lower = {other.lower(): other for other in there}
+            close = get_close_matches(name.lower(), lower, 1)
+            hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
             raise MoleblendError(
                 f"--target-columns: {store.path} has no column {name!r}{hint}; it holds {', '.join(there)}"
             )
@@ -231,6 +231,14 @@ def _check_precision(args: argparse.Namespace, config: PropertyTaskConfig, host:
             f"--layer-lr-decay with {half} is not possible under Uni-Core, whose optimiser keeps fp32 copies "
             "of its own: train in fp32, or with moleblend-train"
         )
+
+
+def _make_room(args: argparse.Namespace, host: str = HOST) -> None:
+    """Uni-Core gathers the rows of a validation batch in a buffer of fixed size."""
+    if host == "unicore":
+        row = 8 * len(args.target_names) + 16  # predictions and labels; two sums and the molecule
+        rows = (args.batch_size_valid or args.batch_size) * row + 4096  # names and types beside the numbers
+        args.all_gather_list_size = max(args.all_gather_list_size, rows)
 
 
 def _tell_missing_3d(labels: Labels, mode: InputMode, split: str) -> None:

@@ -114,8 +114,8 @@ class MoleblendClassificationLoss(PropertyLoss):
         return torch.sigmoid(outputs.float())
 
     def logged_names(self) -> list[str]:
-        """Names that validation logs, for ``--best-checkpoint-metric``."""
-        return ["loss", *CLASSIFICATION, "tasks_counted"]
+        """Names that a checkpoint can be the best by, for ``--best-checkpoint-metric``."""
+        return ["loss", *CLASSIFICATION]
 
     @staticmethod
     def reduce_metrics(logging_outputs: list[dict[str, Any]], split: str = "train") -> None:
