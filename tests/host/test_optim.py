@@ -55,10 +55,11 @@ def test_without_decay_there_is_one_group_of_trainable_parameters():
     assert names(model, built.param_groups) == [["scale", "dense.weight", "dense.bias", "table.weight"]]
 
 
-def test_steps_follow_the_formula_of_decoupled_decay():
+@pytest.mark.parametrize("fused", [False, True])
+def test_steps_follow_the_formula_of_decoupled_decay(fused):
     weight = nn.Parameter(torch.tensor([[1.0, -2.0]]))
     # An eps this large shows that it is added before the bias correction, where Uni-Core adds it.
-    optimizer = Optimizer(build_adamw([("w", weight)], options(adam_eps=0.03)))
+    optimizer = Optimizer(build_adamw([("w", weight)], options(adam_eps=0.03), fused=fused))
     expected, first, second = np.array([[1.0, -2.0]]), 0.0, 0.0
     for step, gradient in enumerate(np.array([[[0.3, 0.1]], [[-0.2, 0.4]], [[0.5, 0.0]]]), start=1):
         weight.grad = torch.tensor(gradient, dtype=torch.float32)
@@ -108,10 +109,11 @@ def test_state_has_the_layout_of_uni_core_and_training_goes_on_after_saving():
     assert state["state"][0]["step"] == 1
 
 
-def test_loading_keeps_moments_and_the_commands_hyper_parameters():
+@pytest.mark.parametrize("fused", [False, True])
+def test_loading_keeps_moments_and_the_commands_hyper_parameters(fused):
     def stepped(count, **changes):
         weight = nn.Parameter(torch.ones(2, 2))
-        optimizer = Optimizer(build_adamw([("w", weight)], options(**changes)))
+        optimizer = Optimizer(build_adamw([("w", weight)], options(**changes), fused=fused))
         for _ in range(count):
             weight.grad = torch.full((2, 2), 0.5)
             optimizer.step()
@@ -119,7 +121,7 @@ def test_loading_keeps_moments_and_the_commands_hyper_parameters():
 
     straight, expected = stepped(3)
     first, weight = stepped(2)
-    second = Optimizer(build_adamw([("w", weight)], options(weight_decay=0.5)))
+    second = Optimizer(build_adamw([("w", weight)], options(weight_decay=0.5), fused=fused))
     second.load_state_dict(first.state_dict(), {}, {"betas": (0.8, 0.9), "eps": 1e-6})
     weight.grad = torch.full((2, 2), 0.5)
     second.step()

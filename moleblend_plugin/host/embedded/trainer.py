@@ -68,7 +68,7 @@ class Trainer:
         self.model: Any = engine.fabric.setup_module(model)  # the wrapper forwards what tasks call
         self.loss = loss.to(engine.fabric.device)
         parameters = [*model.named_parameters(), *loss.named_parameters()]
-        adamw = build_adamw(parameters, args)
+        adamw = build_adamw(parameters, args, fused=engine.scaler is None)
         self.optimizer = Optimizer(adamw, self._backward, engine.fabric.setup_optimizers(adamw).step)
         schedule = SCHEDULES[args.lr_scheduler]
         self.schedule: Schedule = schedule(args, total_updates(args, batches_per_epoch))
