@@ -10,6 +10,7 @@ from moleblend_plugin.cli.bench import bench
 from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
 from moleblend_plugin.cli.embed import embed
+from moleblend_plugin.cli.export import export
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.cli.inspect import inspect
 from moleblend_plugin.cli.predict import predict
@@ -31,6 +32,7 @@ app.command()(inspect)
 app.command()(predict)
 app.command()(embed)
 app.command()(splits)
+app.command()(export)
 app.command()(curves)
 app.command()(rerun)
 app.command()(recipe)
