@@ -44,10 +44,9 @@ def embed(
 ) -> None:
     """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
     from moleblend_plugin.cli._progress import RowProgress
-    from moleblend_plugin.cli.predict import print_counts, refuse_existing, tell_3d, usable_cores
+    from moleblend_plugin.cli.predict import open_rows, print_counts, refuse_existing, tell_3d, usable_cores
     from moleblend_plugin.inference.conversion import conversion_for
     from moleblend_plugin.inference.embedder import Embedder
-    from moleblend_plugin.inference.inputs import open_input
     from moleblend_plugin.inference.outputs import embed_to_file
     from moleblend_plugin.inference.tables import check_table
 
@@ -55,7 +54,7 @@ def embed(
     refuse_existing(out, overwrite)
     embedder = Embedder.from_checkpoint(checkpoint, what, device, input_mode)  # type: ignore[arg-type]
     conversion = conversion_for(embedder.args, embedder.input_mode, conformers)
-    rows = open_input(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
+    rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
     tell_3d(molecules, conversion.told)
     with RowProgress("embed", lambda: rows.fraction_read) as progress:
         counts = embed_to_file(embedder, rows, out, batch_size, progress.update)

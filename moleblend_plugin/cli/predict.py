@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 if TYPE_CHECKING:
+    from moleblend_plugin.chem.convert import ConversionConfig
+    from moleblend_plugin.inference.inputs import Input
     from moleblend_plugin.inference.outputs import Counts
 
 
@@ -46,7 +48,6 @@ def predict(
     """
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.inference.conversion import conversion_for
-    from moleblend_plugin.inference.inputs import open_input
     from moleblend_plugin.inference.outputs import predict_to_table
     from moleblend_plugin.inference.predictor import Predictor
     from moleblend_plugin.inference.tables import check_table
@@ -55,11 +56,34 @@ def predict(
     refuse_existing(out, overwrite)
     predictor = Predictor.from_checkpoint(checkpoint, device, use_ema)
     conversion = conversion_for(predictor.args, predictor.input_mode, conformers)
-    rows = open_input(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
+    rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
     tell_3d(molecules, conversion.told)
     with RowProgress("predict", lambda: rows.fraction_read) as progress:
         counts = predict_to_table(predictor, rows, out, batch_size, progress.update)
     print_counts(counts, "predicted", out, predictor.input_mode)
+
+
+def open_rows(
+    path: Path, conversion: ConversionConfig, workers: int, smiles_column: str, max_atoms: int
+) -> Input:
+    """Rows of a store, of a file of Uni-Mol, or of any other file of molecules.
+
+    Raises:
+        MoleblendError: no such file, format or column.
+    """
+    from moleblend_plugin.chem.sources import Columns
+    from moleblend_plugin.cli._inputs import open_inputs
+    from moleblend_plugin.data.store import NotAStore
+    from moleblend_plugin.errors import MoleblendError
+    from moleblend_plugin.inference.inputs import FileInput, open_input
+
+    if path.is_dir():
+        raise MoleblendError(f"{path} is a folder; name a file in it")
+    try:
+        return open_input(path, conversion, workers, smiles_column, max_atoms)
+    except NotAStore:
+        (source,), _ = open_inputs([path], Columns())
+        return FileInput(source, conversion, workers, max_atoms)
 
 
 def usable_cores() -> int:

@@ -12,7 +12,7 @@ from typing import Final, Protocol
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.source_tables import is_table, read_cells
-from moleblend_plugin.chem.sources import Columns, Rows, open_source
+from moleblend_plugin.chem.sources import Columns, Rows, Source, open_source
 from moleblend_plugin.chem.workers import Outcome, Task, convert_in_order
 from moleblend_plugin.data.store import DamagedValue, MoleculeStore
 from moleblend_plugin.errors import MoleblendError
@@ -86,24 +86,19 @@ class FileInput:
     A table keeps all its columns; any other file has its ``smiles`` or ``title`` as given.
 
     Raises:
-        MoleblendError: no such file or column.
+        MoleblendError: the file cannot be read.
     """
 
     def __init__(
-        self,
-        path: Path,
-        conversion: ConversionConfig,
-        workers: int = 1,
-        smiles_column: str = "",
-        max_atoms: int = MAX_ATOMS,
+        self, source: Source, conversion: ConversionConfig, workers: int = 1, max_atoms: int = MAX_ATOMS
     ) -> None:
-        self._source = open_source(path, Columns(smiles=smiles_column))
+        self._source = source
         self._task = Task(conversion)
         self._workers = workers
         self._max_atoms = max_atoms
         self._cells: Iterator[list[str]] | None = None
         if is_table(self._source):
-            self._cells = read_cells(open_source(path))
+            self._cells = read_cells(open_source(source.path))
             self.header = tuple(next(self._cells))
         else:
             self._first, self._rows = _peek(iter(self._source))
@@ -152,13 +147,11 @@ def open_input(
         MoleblendError: no such file, format or column.
     """
     file = Path(path)
-    if file.is_dir():
-        raise MoleblendError(f"{file} is a folder; name a file in it")
     if file.suffix == ".lmdb":
         if smiles_column:
             raise MoleblendError(f"--smiles-column {smiles_column!r}: {file} is a store; leave it out")
         return StoreInput(MoleculeStore(file), max_atoms)
-    return FileInput(file, conversion, workers, smiles_column, max_atoms)
+    return FileInput(open_source(file, Columns(smiles=smiles_column)), conversion, workers, max_atoms)
 
 
 def convert_few_or_many(rows: Iterable[RawRow | Rejection], task: Task, workers: int) -> Iterator[Outcome]:

@@ -88,6 +88,7 @@ class MoleblendPropertyTask(StoreTask):
         store = open_split(args.data, args.train_subset)
         names = choose_columns(store, config.target_columns)
         args.target_names = names
+        args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
         labels = read_labels(store, columns_of(store, names), names, kind)
         check_training_labels(labels, kind, args.train_subset)
         _tell_missing_3d(labels, config.input_mode, args.train_subset)
