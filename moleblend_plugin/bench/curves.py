@@ -31,7 +31,7 @@ class BinScore(NamedTuple):
 
 
 def by_scaffold_size(group: Group, metric: str, sizes: Mapping[str, int]) -> list[BinScore]:
-    """Test score of molecules whose scaffold is rare or common in the set.
+    """Test score of molecules whose scaffold is rare or common in the set; sizes that nobody has are absent.
 
     Args:
         group: one model's cells.
@@ -44,6 +44,8 @@ def by_scaffold_size(group: Group, metric: str, sizes: Mapping[str, int]) -> lis
     found = []
     for low, high in BINS:
         inside = (counts >= low) & (counts <= (high or np.inf))
+        if not inside.any():
+            continue
         scores = [
             scored(one["test_targets"][inside], one["test_predictions"][inside], one["names"].tolist())[
                 metric

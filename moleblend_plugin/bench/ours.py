@@ -65,7 +65,8 @@ def train(cell: Cell, numbers: Mapping[str, Any], folder: Path) -> Trained:
     """Train, or go on where an interrupted run of the same settings stopped.
 
     Raises:
-        MoleblendError: the run failed; what it said stands above in the cell's log.
+        SystemExit: the run failed, with its exit code; the reason is the last that the cell's log says.
+        MoleblendError: it ended well but validated never.
     """
     import torch
 
@@ -73,8 +74,10 @@ def train(cell: Cell, numbers: Mapping[str, Any], folder: Path) -> Trained:
     sys.stdout.write(f"training: {' '.join(words[1:])}\n")
     sys.stdout.flush()
     done = subprocess.run(words, check=False)
-    if done.returncode or not (folder / BEST).is_file():
-        raise MoleblendError(f"training of {cell.label} ended with code {done.returncode}; see {cell.log}")
+    if done.returncode:
+        raise SystemExit(done.returncode if done.returncode > 0 else 128 - done.returncode)
+    if not (folder / BEST).is_file():
+        raise MoleblendError(f"{cell.label} left no {BEST}: take --no-save and --disable-validation away")
     return Trained(*read_log(folder / "train.jsonl", cell.metric), folder)
 
 
@@ -94,7 +97,7 @@ def read_log(path: Path, metric: str) -> tuple[Curve, float]:
     return curve, seconds
 
 
-def test_selected(curve: Curve, rises: bool) -> float | None:
+def best_on_test(curve: Curve, rises: bool) -> float | None:
     """The best test score of any epoch: what selecting on the test part would report. Never our result."""
     scores = [test for _, _, test in curve if test is not None and test == test]
     return (max if rises else min)(scores) if scores else None

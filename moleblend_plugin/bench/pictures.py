@@ -203,7 +203,7 @@ def _scaffolds(
     panel.set_xticks(range(len(ticks)), ticks)
     panel.set_xlim(-0.5, len(ticks) - 0.5)
     panel.set_title(f"Test {metric} by size of scaffold", fontsize=10, loc="left")
-    panel.set_xlabel("molecules of the set with the same scaffold, and how many are tested")
+    panel.set_xlabel("molecules that share the scaffold; below: tested")
     panel.set_ylabel(f"{metric}, {'more' if metric in RISING else 'less'} is better")
     panel.grid(visible=True, axis="y", linewidth=0.5)
     if METRICS[metric] == "regression":

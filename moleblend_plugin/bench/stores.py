@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections import Counter
@@ -17,6 +18,9 @@ from moleblend_plugin.bench.parts import PARTS
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 from moleblend_plugin.host.run_record import file_sha256
+
+_ERROR: Final = re.compile(r"(\S+: )?error: (?P<text>.*)")
+"""A line of a command that gives up, with the program's name before it where argparse wrote it."""
 
 ABOUT: Final = "bench.json"
 """Beside the stores: what they were built from, and how many molecules share each scaffold."""
@@ -129,5 +133,5 @@ def last_line(log: Path) -> str:
     except OSError:
         return "it left no log"
     lines = [line for line in lines if line]
-    errors = [line.split("error: ", 1)[1] for line in lines if line.startswith("error: ")]
+    errors = [found["text"] for line in lines if (found := _ERROR.match(line))]
     return (errors or lines or ["it printed nothing"])[-1]
