@@ -1,7 +1,7 @@
 # Every target sets itself up: the first one you type builds .venv, the next ones find it ready.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint types test faults demo example-qm9 clean
+.PHONY: help setup lint types test faults demo example-qm9 example-moleculenet clean
 
 PYTHON ?= python3# any Python from 3.11 on; used once, to make .venv
 VENV := .venv
@@ -15,7 +15,7 @@ export OMP_NUM_THREADS ?= 1
 export OMP_WAIT_POLICY ?= PASSIVE
 
 help: ## say what each target does (the default)
-	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-12s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | awk -F'|' '{printf "  make %-20s %s\n", $$1, $$2}'
 
 setup: $(READY) ## make .venv with pinned packages, this package and a unicore-train command
 	@echo "setup: $(VENV) is ready (activate it with: source $(BIN)/activate)"
@@ -55,6 +55,9 @@ demo: $(READY) ## pretrain on 2,000 real molecules and draw the curves (about 4 
 
 example-qm9: $(READY) ## pretrain on QM9 geometries: make example-qm9 QM9=path/to/qm9_geometry_128k.npz [COUNT=12500]
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/10_pretrain_qm9/run.sh "$(QM9)" $(COUNT)
+
+example-moleculenet: $(READY) ## pretrain, fine-tune and compare on seven MoleculeNet sets: make example-moleculenet DATA=path (3 hours)
+	@PATH="$(abspath $(BIN)):$$PATH" bash examples/20_moleculenet/run.sh "$(DATA)"
 
 clean: ## remove .venv, runs and caches
 	@echo "clean: removing $(VENV), runs, build folders and caches"
