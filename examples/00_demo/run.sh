@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# From 2,000 SMILES to a pretrained model and its curves; `make demo` runs this. See README.md beside it.
+# From 2,000 SMILES to a pretrained model, its curves and a property; `make demo` runs this. See README.md beside it.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -9,7 +9,7 @@ MOLECULES=2000
 step() { printf '\n== %s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 
-step "1/4  $MOLECULES molecules of the NCI set that comes with RDKit"
+step "1/5  $MOLECULES molecules of the NCI set that comes with RDKit"
 rm -rf "$OUT" # a demo starts from nothing; a run that finds a checkpoint would continue it
 mkdir -p "$OUT"
 nci=$(python -c 'from rdkit import RDConfig; print(RDConfig.RDDataDir)')/NCI/first_5K.smi
@@ -17,10 +17,10 @@ printf '$ head -n %s %s > %s\n' "$MOLECULES" "$nci" "$OUT/molecules.smi"
 head -n "$MOLECULES" "$nci" >"$OUT/molecules.smi"
 head -n 3 "$OUT/molecules.smi"
 
-step "2/4  build a store: codes, bonds and one 3D conformer per molecule, split 8:1:1"
+step "2/5  build a store: codes, bonds and one 3D conformer per molecule, split 8:1:1"
 run moleblend build "$OUT/molecules.smi" --out "$OUT/store" --conformers 1 --split random --workers 2
 
-step "3/4  pretrain: every loss term should fall"
+step "3/5  pretrain: every loss term should fall"
 run unicore-train "$OUT/store" --user-dir moleblend_plugin \
   --task moleblend_pretrain --arch moleblend_tiny --loss moleblend_pretrain \
   --optimizer adam --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 40 --total-num-update 600 \
@@ -28,5 +28,10 @@ run unicore-train "$OUT/store" --user-dir moleblend_plugin \
   --log-interval 10 --validate-interval 2 --save-interval 2 --keep-last-epochs 1 \
   --save-dir "$OUT/run" --tmp-save-dir "$OUT/tmp"
 
-step "4/4  draw the curves"
+step "4/5  draw the curves"
 run moleblend curves "$OUT/run" --out "$OUT"
+
+step "5/5  fine-tune on FreeSolv, three seeds beside a fingerprint baseline: free energy of hydration, kcal/mol"
+run moleblend bench examples/00_demo/freesolv.toml --out "$OUT/freesolv" \
+  --checkpoint "pretrained=$OUT/run/checkpoint_last.pt"
+printf '\nopen %s and %s\n' "$OUT/curves.html" "$OUT/freesolv/report.html"
