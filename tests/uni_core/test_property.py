@@ -1,0 +1,76 @@
+"""Fine-tuning under Uni-Core's own trainer, in subprocesses, where it is installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from moleblend_plugin.models.moleblend import MoleBlend
+from moleblend_plugin.tasks.restore import load_property_model
+from tests.labelled import CLASSES, RUN, SMALL, class_tables, regression_tables, write_labelled
+from tests.trainers import EMBEDDED, NO_DROPOUT, UNICORE, launch, logged, needs_unicore, train
+
+pytestmark = needs_unicore
+
+REGRESSION = (*RUN, "--loss", "moleblend_regression", *NO_DROPOUT, "--max-epoch", 3)
+MEASURED = ("loss", "rmse", "mae", "r2", "spearman")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_labelled(tmp_path_factory.mktemp("store"), regression_tables(), conformers=2)
+
+
+@pytest.fixture(scope="module")
+def pretrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    torch.manual_seed(0)
+    path = tmp_path_factory.mktemp("pretrained") / "pretrained.pt"
+    torch.save({"model": MoleBlend(SMALL).state_dict()}, path)
+    return path
+
+
+def same(ours: list[dict[str, float]], theirs: list[dict[str, float]], names: tuple[str, ...]) -> None:
+    assert len(ours) == len(theirs) > 0
+    for left, right in zip(ours, theirs, strict=True):
+        shown = [right[name] for name in names]
+        assert [left[name] for name in names] == pytest.approx(shown, rel=1e-4, abs=2e-4)
+
+
+def test_both_hosts_fine_tune_alike(data: Path, pretrained: Path, tmp_path: Path) -> None:
+    """From pretrained weights, with layer-wise learning rates."""
+    settings = [*REGRESSION, "--finetune-from-model", pretrained, "--layer-lr-decay", 0.8]
+    theirs = train(UNICORE, data, tmp_path / "u", *settings)
+    ours = train(EMBEDDED, data, tmp_path / "e", *settings)
+    same(logged(ours, "train_inner"), logged(theirs, "train_inner"), ("loss", "lr", "bsz"))
+    same(logged(ours, "valid"), logged(theirs, "valid"), MEASURED)
+    left, _ = load_property_model(tmp_path / "u" / "checkpoint_last.pt")
+    right, _ = load_property_model(tmp_path / "e" / "checkpoint_last.pt")
+    for (name, one), other in zip(left.state_dict().items(), right.state_dict().values(), strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_a_property_run_goes_on_under_the_other_host(data: Path, tmp_path: Path) -> None:
+    straight = train(EMBEDDED, data, tmp_path / "straight", *REGRESSION)
+    train(UNICORE, data, tmp_path / "halves", *REGRESSION, "--max-epoch", 2)
+    halves = train(EMBEDDED, data, tmp_path / "halves", *REGRESSION)
+    same(logged(halves, "valid")[-1:], logged(straight, "valid")[-1:], MEASURED)
+
+
+def test_classification_keeps_the_best(tmp_path: Path) -> None:
+    data = write_labelled(tmp_path, class_tables())
+    metric = ("--best-checkpoint-metric", "roc_auc", "--maximize-best-checkpoint-metric")
+    settings = [*RUN, "--loss", CLASSES, *NO_DROPOUT, "--max-epoch", 2, *metric]
+    theirs, ours = (
+        train(host, data, tmp_path / name, *settings) for host, name in ((UNICORE, "u"), (EMBEDDED, "e"))
+    )
+    same(logged(ours, "valid"), logged(theirs, "valid"), ("loss", "roc_auc", "pr_auc", "tasks_counted"))
+    model, args = load_property_model(tmp_path / "u" / "checkpoint_best.pt")
+    assert (model.property.kind, args.target_names) == ("classification", ["a", "b"])
+
+
+def test_layer_decay_in_half_precision_is_refused(data: Path, tmp_path: Path) -> None:
+    done = launch(UNICORE, data, tmp_path, *REGRESSION, "--bf16", "--layer-lr-decay", 0.9)
+    assert done.returncode != 0
+    assert "--layer-lr-decay with --bf16 is not possible under Uni-Core" in done.stdout + done.stderr
