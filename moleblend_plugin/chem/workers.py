@@ -1,4 +1,4 @@
-"""Rows through converting processes and back in order, with a bounded number under way.
+"""Rows through converting processes and back, with a bounded number under way.
 
 Workers are spawned, not forked: the building process has threads (progress bar) and an open LMDB file.
 """
@@ -6,20 +6,29 @@ Workers are spawned, not forked: the building process has threads (progress bar)
 from __future__ import annotations
 
 import multiprocessing
+import os
 import signal
+import threading
 from collections import deque
-from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ProcessPoolExecutor
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any, Final, TypeVar, cast
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.scaffold import scaffold_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
+
+Row = RawRow | Rejection
+Done = TypeVar("Done")
+
+_AHEAD: Final = 4
+"""Chunks under way per worker: none waits for work, and memory stays bounded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,25 +59,58 @@ class Outcome:
     split: str = ""
 
 
-def convert_in_order(rows: Iterable[RawRow | Rejection], task: Task, workers: int) -> Iterator[Outcome]:
+def convert_in_order(rows: Iterable[Row], task: Task, workers: int) -> Iterator[Outcome]:
     """Outcome of every row in input order, the same for any number of workers.
 
     Raises:
         MoleblendError: a worker process died.
     """
-    chunks = _chunks(iter(rows), task.chunk)
+    chunks = cut(iter(rows), task.chunk)
     if workers <= 1:
         for chunk in chunks:
             yield from convert_chunk(chunk, task)
         return
     with _pool(workers) as pool:
-        waiting: deque[tuple[RawRow | Rejection, Future[list[Outcome]]]] = deque()
+        waiting: deque[tuple[Row, Future[list[Outcome]]]] = deque()
         for chunk in chunks:
-            waiting.append((chunk[0], _submit(pool, chunk, task)))
-            if len(waiting) >= 4 * workers:
-                yield from _outcomes(*waiting.popleft())
+            waiting.append((chunk[0], _submit(pool, chunk[0], convert_chunk, chunk, task)))
+            if len(waiting) >= _AHEAD * workers:
+                yield from _result(*waiting.popleft())
         while waiting:
-            yield from _outcomes(*waiting.popleft())
+            yield from _result(*waiting.popleft())
+
+
+def work_in_any_order(
+    chunks: Iterable[tuple[int, list[Row]]], work: Callable[[list[Row]], Done], workers: int
+) -> Iterator[tuple[int, Done]]:
+    """(number, what ``work`` makes of it) of every chunk, as soon as it is done.
+
+    Args:
+        chunks: numbered, none empty.
+        work: goes to each worker once, pickled.
+        workers: processes; 1 works in this one.
+
+    Raises:
+        MoleblendError: a worker process died.
+    """
+    if workers <= 1:
+        yield from ((number, work(chunk)) for number, chunk in chunks)
+        return
+    with _pool(workers, work) as pool:
+        waiting: dict[Future[Done], tuple[int, Row]] = {}
+        call = cast("Callable[[list[Row]], Done]", _work)
+        for number, chunk in chunks:
+            waiting[_submit(pool, chunk[0], call, chunk)] = (number, chunk[0])
+            if len(waiting) >= _AHEAD * workers:
+                yield from _first_done(waiting)
+        while waiting:
+            yield from _first_done(waiting)
+
+
+def _first_done(waiting: dict[Future[Done], tuple[int, Row]]) -> Iterator[tuple[int, Done]]:
+    for future in wait(waiting, return_when=FIRST_COMPLETED).done:
+        number, first = waiting.pop(future)
+        yield number, _result(first, future)
 
 
 def convert_chunk(chunk: list[RawRow | Rejection], task: Task) -> list[Outcome]:
@@ -76,7 +118,7 @@ def convert_chunk(chunk: list[RawRow | Rejection], task: Task) -> list[Outcome]:
     return [_outcome(row, task) for row in chunk]
 
 
-def _outcome(row: RawRow | Rejection, task: Task) -> Outcome:
+def _outcome(row: Row, task: Task) -> Outcome:
     if isinstance(row, Rejection):
         return Outcome(row)
     result = convert(row, task.conversion)
@@ -85,26 +127,29 @@ def _outcome(row: RawRow | Rejection, task: Task) -> Outcome:
     return Outcome(result, row.split)
 
 
-def _chunks(rows: Iterator[RawRow | Rejection], size: int) -> Iterator[list[RawRow | Rejection]]:
+def cut(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    """``rows`` in chunks of ``size``, the last one maybe shorter."""
     while chunk := list(islice(rows, size)):
         yield chunk
 
 
-def _submit(pool: ProcessPoolExecutor, chunk: list[RawRow | Rejection], task: Task) -> Future[list[Outcome]]:
+def _submit(
+    pool: ProcessPoolExecutor, first: Row, call: Callable[..., Done], *arguments: object
+) -> Future[Done]:
     try:
-        return pool.submit(convert_chunk, chunk, task)
+        return pool.submit(call, *arguments)
     except BrokenProcessPool as error:
-        raise _death(chunk[0]) from error
+        raise _death(first) from error
 
 
-def _outcomes(first: RawRow | Rejection, future: Future[list[Outcome]]) -> list[Outcome]:
+def _result(first: Row, future: Future[Done]) -> Done:
     try:
         return future.result()
     except BrokenProcessPool as error:
         raise _death(first) from error
 
 
-def _death(first: RawRow | Rejection) -> MoleblendError:
+def _death(first: Row) -> MoleblendError:
     return MoleblendError(
         f"a worker process died while converting rows from about {first.source}:{first.row} on (out of "
         "memory?); use fewer --workers"
@@ -112,10 +157,11 @@ def _death(first: RawRow | Rejection) -> MoleblendError:
 
 
 @contextmanager
-def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int, work: Callable[..., Any] | None = None) -> Iterator[ProcessPoolExecutor]:
     """Workers that end with the block: after their work when all is well, at once when not."""
     others = set(multiprocessing.active_children())
-    pool = ProcessPoolExecutor(workers, multiprocessing.get_context("spawn"), initializer=_ignore_interrupts)
+    context = multiprocessing.get_context("spawn")
+    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(work,))
     ended_well = False
     try:
         yield pool
@@ -127,6 +173,24 @@ def _pool(workers: int) -> Iterator[ProcessPoolExecutor]:
         pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _ignore_interrupts() -> None:
-    """Ctrl-C reaches the whole group; the building process decides, its workers print no tracebacks."""
+_works: list[Callable[..., Any]] = []
+"""In a worker: what it was begun with. Sent once, not with every chunk: it may hold much."""
+
+
+def _begin(work: Callable[..., Any] | None) -> None:
+    """Set up a worker. Ctrl-C reaches the whole group: the building process decides, workers go on."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _works[:] = [work] if work else []
+
+
+def _work(chunk: list[Row]) -> object:
+    return _works[0](chunk)
+
+
+def _end_with_parent() -> None:
+    """A worker whose builder was killed would wait for work for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        parent.join()
+        os._exit(1)

@@ -6,86 +6,121 @@ import signal
 import sys
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from itertools import chain, islice
-from typing import Any
+from typing import Any, Protocol
 
 from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.workers import Task, convert_in_order
-from moleblend_plugin.cli._build_output import (
-    REJECTED,
-    REPORT,
-    RejectedList,
-    SplitWriters,
-    refuse_existing,
-    staging,
-    write_report,
-)
+from moleblend_plugin.chem.workers import cut, work_in_any_order
+from moleblend_plugin.cli._build_output import REJECTED, REPORT, RejectedList, SplitWriters, write_report
 from moleblend_plugin.cli._build_plan import SPLITS, BuildPlan
-from moleblend_plugin.cli._build_split import EXCLUDED, SplitList, check_split, is_excluded, with_split
+from moleblend_plugin.cli._build_split import EXCLUDED, SplitList, is_excluded, with_part
+from moleblend_plugin.cli._build_stage import NothingToBuild, Stage, refuse_existing, staging
+from moleblend_plugin.cli._build_tally import Tally
+from moleblend_plugin.cli._build_work import BuildWork, work_of, work_settings
 from moleblend_plugin.data.store import fingerprint
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import MoleculeRecord, Rejection
-
-Progress = Callable[[int, int], None]
-"""Called with (rows done, rows rejected) after every row."""
+from moleblend_plugin.schema import Rejection
 
 
-@dataclass
-class Tally:
-    """Counts of a build. Every row read is a molecule, rejected or excluded by a given split."""
+class Watcher(Protocol):
+    """Who is told how a build goes."""
 
-    rows: Counter[str] = field(default_factory=Counter)
-    molecules: int = 0
-    with_3d: int = 0
-    coords_from: Counter[str] = field(default_factory=Counter)
-    rejected: Counter[str] = field(default_factory=Counter)
-    splits: dict[str, int] = field(default_factory=dict)
-    labels: dict[str, dict[str, int]] = field(default_factory=dict)
-    excluded: int = 0
-    split_sha256: str = ""
-    first_reason: str = ""
-    seconds: float = 0.0
+    def update(self, rows: int, rejected: int) -> None:
+        """Rows done and rows rejected, now and then."""
 
-    @property
-    def n_rows(self) -> int:
-        """Rows read."""
-        return self.rows.total()
+    def resumed(self, rows: int) -> None:
+        """Rows that an interrupted build has finished."""
+
+    def say(self, line: str) -> None:
+        """Something the user should know."""
 
 
-def run_build(plan: BuildPlan, progress: Progress) -> Tally:
-    """Build the stores of ``plan``.
+def run_build(plan: BuildPlan, watcher: Watcher) -> Tally:
+    """Build the stores of ``plan``, beginning with what an interrupted build of it has finished.
 
     Raises:
-        MoleblendError: anything that the user can mend; ``plan.out`` then is as it was before.
+        MoleblendError: anything that the user can mend; the stores in ``plan.out`` then are as before.
     """
     refuse_existing(plan)
     _check_given_split(plan)
     started = time.monotonic()
     checksums = {source.name: source.sha256() for source in plan.sources}
     settings = plan.settings()
-    tally = Tally()
-    with _termination_as_exit(), staging(plan.out) as stage:
-        with RejectedList(stage / REJECTED) as rejected, SplitList(stage) as listed:
-            accepted = _accepted(plan, tally, (rejected, listed), progress)
-            with SplitWriters(stage, plan, settings, checksums) as writers:
-                for split, record in with_split(plan, accepted, stage):
-                    writers.add(split, record)
-                    listed.add(split, record.row_id)
-                    _count_labels(tally, split, plan.columns.targets, record)
-                _refuse_nothing(plan, tally)
-                for writer in writers.writers.values():
-                    writer.rejected.update(tally.rejected)
-                tally.splits = writers.counts()
-            listed.write(plan)
-            tally.split_sha256 = listed.sha256
+    work = work_of(plan)
+    tally = Tally(plan.columns.targets)
+    with (
+        _termination_as_exit(),
+        staging(plan, work_settings(plan, work, checksums), watcher.say) as stage,
+        SplitList(stage.result) as listed,
+    ):
+        _finish_rows(plan, work, stage, _included(plan, tally, listed), tally, watcher)
+        _divide(plan, stage, tally, listed, settings, checksums)
         tally.seconds = time.monotonic() - started
-        write_report(stage / REPORT, _report(plan, tally, settings, checksums))
+        write_report(stage.result / REPORT, _report(plan, tally, settings, checksums))
     return tally
+
+
+def _finish_rows(
+    plan: BuildPlan,
+    work: BuildWork,
+    stage: Stage,
+    rows: Iterator[RawRow | Rejection],
+    tally: Tally,
+    watcher: Watcher,
+) -> None:
+    """Have the outcome of every row in ``stage.rows``."""
+    spill = stage.rows
+    if len(spill):
+        tally.resumed = spill.rows
+        watcher.resumed(spill.rows)
+    if plan.strict and spill.rejected:  # finished by an earlier command without --strict
+        bad = next(done for done in spill if done.reason)
+        raise _strict(Rejection(bad.source, bad.row, bad.text, bad.reason))
+    chunks = ((number, chunk) for number, chunk in enumerate(cut(rows, work.chunk)) if number not in spill)
+    for number, done in work_in_any_order(chunks, work, plan.workers):
+        if plan.strict and done.first is not None:
+            raise _strict(done.first)
+        spill.add(number, done)
+        watcher.update(spill.rows + tally.excluded, spill.rejected)
+    spill.sync()
+
+
+def _divide(
+    plan: BuildPlan,
+    stage: Stage,
+    tally: Tally,
+    listed: SplitList,
+    settings: dict[str, Any],
+    checksums: dict[str, str],
+) -> None:
+    """Finished rows to the stores of their parts, counted on the way."""
+    with (
+        RejectedList(stage.result / REJECTED) as rejected,
+        SplitWriters(stage.result, plan, settings, checksums) as writers,
+    ):
+        for part, done in with_part(plan, stage.rows):
+            tally.count(part, done)
+            if part:
+                writers.add(part, done)
+                listed.add(part, f"{done.source}:{done.row}")
+            else:
+                rejected.add(done)
+        _refuse_nothing(plan, tally)
+        for writer in writers.writers.values():
+            writer.rejected.update(tally.rejected)
+        tally.splits = writers.counts()
+    listed.write(plan)
+    tally.split_sha256 = listed.sha256
+
+
+def _strict(bad: Rejection) -> MoleblendError:
+    return MoleblendError(
+        f"{bad.source}:{bad.row} is rejected ({bad.reason}): {bad.text[:200]!r}; "
+        "mend the row or leave out --strict"
+    )
 
 
 @contextmanager
@@ -108,50 +143,15 @@ def _check_given_split(plan: BuildPlan) -> None:
         plan.rows_file.check_count(sum(1 for _ in table.again()), table.name)
 
 
-def _accepted(
-    plan: BuildPlan, tally: Tally, lists: tuple[RejectedList, SplitList], progress: Progress
-) -> Iterator[tuple[str, MoleculeRecord]]:
-    """(split text, record) of the good rows; the others are counted and listed."""
-    rejected, listed = lists
-    rows = islice(chain.from_iterable(plan.sources), plan.limit)
-    task = Task(plan.conversion, plan.method.by_scaffold, plan.method.kind == "scaffold")
-    for outcome in convert_in_order(_included(plan, rows, tally, listed), task, plan.workers):
-        result = check_split(outcome, plan)
-        tally.rows[result.source] += 1
-        if isinstance(result, Rejection):
-            if plan.strict:
-                raise MoleblendError(
-                    f"{result.source}:{result.row} is rejected ({result.reason}): {result.text[:200]!r}; "
-                    "mend the row or leave out --strict"
-                )
-            tally.first_reason = tally.first_reason or result.reason
-            tally.rejected[result.reason.partition(":")[0]] += 1
-            rejected.add(result)
-        else:
-            tally.molecules += 1
-            tally.with_3d += result.coords is not None
-            tally.coords_from[result.coords_from.partition(":")[0]] += 1
-            yield outcome.split, result
-        progress(tally.n_rows, tally.rejected.total())
-
-
-def _included(
-    plan: BuildPlan, rows: Iterator[RawRow | Rejection], tally: Tally, listed: SplitList
-) -> Iterator[RawRow | Rejection]:
+def _included(plan: BuildPlan, tally: Tally, listed: SplitList) -> Iterator[RawRow | Rejection]:
     """The rows that a given split has in a part; the others are counted and listed."""
-    for row in rows:
+    for row in islice(chain.from_iterable(plan.sources), plan.limit):
         if is_excluded(row, plan):
             tally.rows[row.source] += 1
             tally.excluded += 1
             listed.add(EXCLUDED, f"{row.source}:{row.row}")
         else:
             yield row
-
-
-def _count_labels(tally: Tally, split: str, targets: tuple[str, ...], record: MoleculeRecord) -> None:
-    counts = tally.labels.setdefault(split, dict.fromkeys(targets, 0))
-    for name, value in zip(targets, record.targets, strict=True):
-        counts[name] += bool(value == value)  # not NaN
 
 
 def _refuse_nothing(plan: BuildPlan, tally: Tally) -> None:
@@ -163,20 +163,20 @@ def _refuse_nothing(plan: BuildPlan, tally: Tally) -> None:
         columns = ", ".join(map(repr, plan.columns.targets[:5])) + (
             ", ..." if plan.columns.targets[5:] else ""
         )
-        raise MoleblendError(
+        raise NothingToBuild(
             f"none of the {tally.molecules:,} molecules of {names} has a label in {columns}; check "
             "--target-columns, or leave it out for molecules without labels"
         )
 
 
-def _nothing(plan: BuildPlan, tally: Tally) -> MoleblendError:
+def _nothing(plan: BuildPlan, tally: Tally) -> NothingToBuild:
     names = ", ".join(source.name for source in plan.sources)
     reasons = "; ".join(f"{reason}: {count}" for reason, count in tally.rejected.most_common(3))
     if tally.excluded:
         reasons = "; ".join(filter(None, (reasons, f"excluded by the split: {tally.excluded}")))
     _, colon, detail = tally.first_reason.partition(": ")
     first = f"; the first one: {detail}" if colon else ""
-    return MoleblendError(
+    return NothingToBuild(
         f"no row of {names} is a molecule ({reasons or 'no rows'}{first}); check the column and file"
     )
 
@@ -203,6 +203,7 @@ def _report(
         "target_names": list(plan.columns.targets),
         "labels": tally.labels,
         "workers": plan.workers,
+        "resumed_rows": tally.resumed,
         "seconds": round(tally.seconds, 3),
-        "rows_per_second": round(tally.n_rows / max(tally.seconds, 1e-9), 1),
+        "rows_per_second": round(tally.rate, 1),
     }

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
@@ -13,7 +15,7 @@ from typing import IO, Any, Final
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.workers import Outcome
 from moleblend_plugin.cli._build_plan import SPLITS, BuildPlan
-from moleblend_plugin.data.store import MoleculeStore, StoreWriter
+from moleblend_plugin.data.spill import Finished, Spill
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 SPLIT_LIST: Final = "split.json"
@@ -49,45 +51,59 @@ def _given_part(row: int, key: str, plan: BuildPlan) -> str:
     return plan.rows_file.part_of(int(key) if plan.rows_file.key else row)
 
 
-def check_split(outcome: Outcome, plan: BuildPlan) -> MoleculeRecord | Rejection:
+@dataclass(frozen=True, slots=True)
+class SplitCheck:
+    """What the text that names a row's part must be.
+
+    Attributes:
+        kind: "column" (a word for a part), "key" (a whole number), or "" (anything).
+        column: its name.
+    """
+
+    kind: str
+    column: str
+
+    @classmethod
+    def of(cls, plan: BuildPlan) -> SplitCheck:
+        """That of ``plan``."""
+        if plan.method.kind == "column":
+            return cls("column", plan.method.name)
+        return cls("key", plan.rows_file.key) if plan.rows_file and plan.rows_file.key else cls("", "")
+
+
+def check_split(outcome: Outcome, check: SplitCheck) -> MoleculeRecord | Rejection:
     """The outcome's result, or its rejection where the text that names its part does not."""
     result = outcome.result
-    kind, key = plan.method.kind, "" if plan.rows_file is None else plan.rows_file.key
-    if isinstance(result, Rejection) or not (kind == "column" or key):
+    if isinstance(result, Rejection) or not check.kind:
         return result
-    if kind == "column":
-        held = f"column {plan.method.name!r} holds {outcome.split[:40]!r}, not train, valid or test"
+    held = f"column {check.column!r} holds {outcome.split[:40]!r}"
+    if check.kind == "column":
+        held += ", not train, valid or test"
         good = outcome.split.lower() in _SPLIT_WORDS
     else:
-        held = f"column {key!r} holds {outcome.split[:40]!r}, not a whole number"
+        held += ", not a whole number"
         good = outcome.split.strip().lstrip("-").isdecimal()
     return result if good else Rejection(result.source, result.row, result.smiles, f"unknown split: {held}")
 
 
-def with_split(
-    plan: BuildPlan, accepted: Iterator[tuple[str, MoleculeRecord]], stage: Path
-) -> Iterator[tuple[str, MoleculeRecord]]:
-    """(part, record) in input order, from (split text or scaffold, record)."""
-    if plan.method.kind == "none":
-        yield from (("train", record) for _, record in accepted)
-    elif plan.method.kind == "column":
-        yield from ((_SPLIT_WORDS[text.lower()], record) for text, record in accepted)
-    elif plan.method.kind == "rows":
-        yield from ((_given_part(record.row, text, plan), record) for text, record in accepted)
-    else:
-        # The division needs all molecules first: they wait on disk, not in memory.
-        waiting = stage / "waiting.lmdb"
-        scaffolds: list[str] = []
-        with StoreWriter(waiting, settings={}, sources={}, target_names=plan.columns.targets) as writer:
-            names: dict[str, str] = {}  # one string per scaffold, not per molecule
-            for scaffold, record in accepted:
-                scaffolds.append(names.setdefault(scaffold, scaffold))
-                writer.add(record)
-        parts = plan.method.parts(scaffolds, plan.sizes, plan.seed)
-        yield from (
-            (SPLITS[part], record) for part, record in zip(parts, MoleculeStore(waiting), strict=True)
-        )
-        waiting.unlink()
+def with_part(plan: BuildPlan, spill: Spill) -> Iterator[tuple[str, Finished]]:
+    """(part, outcome) of every row in input order; part "" for one that is no molecule."""
+    kind = plan.method.kind
+    if plan.method.needs_all:
+        # One reference per molecule waits in memory, to one string per scaffold.
+        scaffolds = [sys.intern(done.split) for done in spill if done.n_atoms]
+        parts = iter(plan.method.parts(scaffolds, plan.sizes, plan.seed))
+    for done in spill:
+        if not done.n_atoms:
+            yield "", done
+        elif plan.method.needs_all:
+            yield SPLITS[next(parts)], done
+        elif kind == "column":
+            yield _SPLIT_WORDS[done.split.lower()], done
+        elif kind == "rows":
+            yield _given_part(done.row, done.split, plan), done
+        else:
+            yield "train", done
 
 
 class SplitList:
@@ -140,8 +156,12 @@ class SplitList:
         }
         with (self._stage / SPLIT_LIST).open("w", encoding="utf-8") as out:
             out.write(json.dumps(head, indent=2)[:-2] + ",\n  " + '"parts": {\n')
-            out.write(",\n".join(self._opening(part) + "".join(self._ids(part)) for part in SPLITS))
-            out.write("\n  },\n" + self._opening(EXCLUDED)[2:] + "".join(self._ids(EXCLUDED)) + "\n}\n")
+            for part in SPLITS:
+                out.write((",\n" if part != SPLITS[0] else "") + self._opening(part))
+                out.writelines(self._ids(part))
+            out.write("\n  },\n" + self._opening(EXCLUDED)[2:])
+            out.writelines(self._ids(EXCLUDED))
+            out.write("\n}\n")
 
     def _opening(self, part: str) -> str:
         facts = {"molecules" if part in SPLITS else "rows": self._counts[part]}

@@ -13,7 +13,7 @@ import typer
 if TYPE_CHECKING:
     from moleblend_plugin.chem.sources import Columns
     from moleblend_plugin.cli._build_plan import BuildPlan
-    from moleblend_plugin.cli._build_run import Tally
+    from moleblend_plugin.cli._build_tally import Tally
 
 _COUNT_BYTES: Final = 16 << 20
 """Inputs up to this size (16 MiB) are read through once to count rows for the progress bar."""
@@ -109,7 +109,7 @@ def build(
         rows_file=rows_file,
     )
     with _Bar(plan) as bar:
-        tally = run_build(plan, bar.update)
+        tally = run_build(plan, bar)
     _print_summary(plan, tally)
 
 
@@ -151,7 +151,8 @@ class _Bar:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self._plan = plan
-        self._rows: int | None = None
+        self._rows = _count_rows(plan)
+        self._before = 0
         self._last_line = self._started = time.monotonic()
         console = Console(stderr=True)
         self._live = console.is_terminal
@@ -178,25 +179,32 @@ class _Bar:
         if self._live:
             self._progress.stop()
 
+    def resumed(self, rows: int) -> None:
+        """Tell what is there; time left is reckoned from the rows done since."""
+        self._before = rows
+        self.say(f"resuming: {rows:,}{f' of {self._rows:,}' if self._rows else ''} rows are there")
+
+    def say(self, line: str) -> None:
+        """A line on stderr."""
+        self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
     def update(self, rows: int, rejected: int) -> None:
-        """Show the state after ``rows`` rows; cheap enough for every row."""
-        if rows == 1:
-            self._rows = _count_rows(self._plan)
+        """Show the state after ``rows`` rows."""
         now = time.monotonic()
-        if rows % 16 or not (self._live or now - self._last_line > _LINE_SECONDS):
+        if not (self._live or now - self._last_line > _LINE_SECONDS):
             return
         done = min(1.0, rows / self._rows if self._rows else _fraction_read(self._plan))
         elapsed = max(now - self._started, 1e-9)
-        rate = rows / elapsed
+        rate = (rows - self._before) / elapsed
         if self._live:
             self._progress.update(self._task, completed=done, rows=rows, rejected=rejected, rate=rate)
         else:
             self._last_line = now
             left = elapsed / max(done, 1e-9) - elapsed
-            print(
-                f"build: {done:.0%}, {rows:,} rows, {rejected:,} rejected, {rate:,.0f}/s, {left:,.0f} s left",
-                file=sys.stderr,
-                flush=True,
+            if self._rows:
+                left = (self._rows - rows) / max(rate, 1e-9)
+            self.say(
+                f"build: {done:.0%}, {rows:,} rows, {rejected:,} rejected, {rate:,.0f}/s, {left:,.0f} s left"
             )
 
 
@@ -221,8 +229,9 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
     from rich.table import Table
 
     table = Table(show_header=False, box=None)
-    rate = tally.n_rows / max(tally.seconds, 1e-9)
     table.add_row("rows read", f"{tally.n_rows:,}")
+    if tally.resumed:
+        table.add_row("", f"{tally.resumed:,}  finished before")
     table.add_row("molecules", f"{tally.molecules:,}")
     table.add_row("with 3D", f"{tally.with_3d:,}")
     for how, count in tally.coords_from.most_common():
@@ -236,7 +245,7 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
         table.add_row(f"{split}", f"{count:,}  {plan.out / split}.lmdb")
     table.add_row("split", f"{plan.method.kind}, sha256 {tally.split_sha256[:16]}  {plan.out / 'split.json'}")
     table.add_row("reports", f"{plan.out / 'build_report.json'}, {plan.out / 'rejected.csv'}")
-    table.add_row("time", f"{tally.seconds:.1f} s, {rate:,.0f} rows/s, {plan.workers} workers")
+    table.add_row("time", f"{tally.seconds:.1f} s, {tally.rate:,.0f} rows/s, {plan.workers} workers")
     Console(soft_wrap=True, highlight=False).print(table)
     wanted = ("train", "valid", "test") if plan.split != "none" else ("train",)
     for split in wanted:

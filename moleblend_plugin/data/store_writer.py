@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from array import array
 from collections import Counter
 from datetime import datetime, timezone
 from pathlib import Path
@@ -59,7 +60,7 @@ class StoreWriter:
         self.target_names = target_names
         self.split = split
         self.rejected: Counter[str] = Counter()
-        self._sizes: list[int] = []
+        self._sizes = array("H")  # 2 bytes per molecule, the only thing that grows
         self._waiting: list[tuple[bytes, bytes]] = []
         self._map_bytes = _FIRST_MAP_BYTES
         self._temporary = self.path.with_name(f".{self.path.name}.{secrets.token_hex(6)}.partial")
@@ -99,8 +100,12 @@ class StoreWriter:
             raise MoleblendError(
                 f"{record.row_id} has {len(record.targets)} targets, the store has {len(self.target_names)}"
             )
-        self._put(record_key(len(self._sizes)), encode_record(record))
-        self._sizes.append(record.n_atoms)
+        self.add_encoded(encode_record(record), record.n_atoms)
+
+    def add_encoded(self, value: bytes, n_atoms: int) -> None:
+        """Append a record that ``encode_record`` made elsewhere, with the store's number of targets."""
+        self._put(record_key(len(self._sizes)), value)
+        self._sizes.append(n_atoms)
         if len(self._waiting) >= _BATCH:
             self._flush()
 

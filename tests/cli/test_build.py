@@ -7,10 +7,12 @@ import os
 import subprocess
 import sys
 from dataclasses import fields
+from typing import NamedTuple
 
 import numpy as np
 import pytest
 
+from moleblend_plugin.cli._build_work import BuildWork, work_of
 from moleblend_plugin.cli.main import main
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.schema import MoleculeRecord
@@ -301,17 +303,32 @@ def test_a_folder_without_permission_is_one_line(table, tmp_path, capsys, monkey
 
 
 def test_a_worker_that_dies_is_one_line(tmp_path, capsys, monkeypatch):
-    from moleblend_plugin.chem import workers
+    from moleblend_plugin.cli import _build_run
 
-    monkeypatch.setattr(workers, "convert_chunk", _die)
+    monkeypatch.setattr(_build_run, "work_of", lambda plan: Dies(work_of(plan)))
     source = chains(tmp_path / "a.smi", 10)
     assert build(source, tmp_path / "out", "--workers", 2) == 2
     assert "a worker process died while converting rows from about a.smi:0 on" in one_error(capsys)
     assert os.listdir(tmp_path) == ["a.smi"]
 
 
-def _die(chunk, task):
-    os._exit(9)
+class Dies(NamedTuple):
+    work: BuildWork
+
+    @property
+    def chunk(self):
+        return self.work.chunk
+
+    @property
+    def task(self):
+        return self.work.task
+
+    @property
+    def check(self):
+        return self.work.check
+
+    def __call__(self, rows):
+        os._exit(9)
 
 
 FULL_DISK = """
@@ -340,36 +357,6 @@ def test_a_full_disk_is_one_line_and_the_old_store_stays(tmp_path, overwrite):
     assert sorted(item.name for item in tmp_path.rglob("*")) == before
     if overwrite:
         assert len(MoleculeStore(out / "train.lmdb")) == 7
-
-
-INTERRUPT = """
-import os, signal, sys, threading
-from moleblend_plugin.cli import _build_run
-from moleblend_plugin.cli.main import main
-
-def stop(rows, rejected):
-    if rows == 300:
-        os.kill(os.getpid(), signal.SIGNAL)
-
-plain = _build_run.run_build
-_build_run.run_build = lambda plan, progress: plain(plan, stop)
-main(sys.argv[1:])
-"""
-
-
-@pytest.mark.parametrize(("workers", "signal"), [("1", "SIGINT"), ("2", "SIGINT"), ("2", "SIGTERM")])
-def test_an_interrupt_ends_clean(tmp_path, workers, signal):
-    source = chains(tmp_path / "a.smi", 3000)
-    arguments = ["build", source, "--out", tmp_path / "out", "--conformers", "none", "--workers", workers]
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPT.replace("SIGNAL", signal), *map(str, arguments)],
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
-    assert done.returncode != 0
-    assert "Traceback" not in done.stderr
-    assert os.listdir(tmp_path) == ["a.smi"]
 
 
 def test_the_command_line_runs_as_a_module(tmp_path):

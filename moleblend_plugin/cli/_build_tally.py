@@ -1,0 +1,67 @@
+"""Counts of a build."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.data.spill import Finished
+
+
+@dataclass
+class Tally:
+    """Counts of a build. Every row read is a molecule, rejected or excluded by a given split.
+
+    Attributes:
+        resumed: rows that an interrupted build had finished.
+        seconds: this build's own.
+    """
+
+    targets: tuple[str, ...] = ()
+    rows: Counter[str] = field(default_factory=Counter)
+    molecules: int = 0
+    with_3d: int = 0
+    coords_from: Counter[str] = field(default_factory=Counter)
+    rejected: Counter[str] = field(default_factory=Counter)
+    splits: dict[str, int] = field(default_factory=dict)
+    excluded: int = 0
+    resumed: int = 0
+    split_sha256: str = ""
+    first_reason: str = ""
+    seconds: float = 0.0
+    _present: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+
+    def count(self, part: str, done: Finished) -> None:
+        """Add an outcome; ``part`` is "" for one that is no molecule."""
+        self.rows[done.source] += 1
+        if not part:
+            self.first_reason = self.first_reason or done.reason
+            self.rejected[done.reason.partition(":")[0]] += 1
+            return
+        self.molecules += 1
+        self.with_3d += done.with_3d
+        self.coords_from[done.coords_from.partition(":")[0]] += 1
+        if part not in self._present:
+            self._present[part] = np.zeros(len(self.targets), np.int64)
+        self._present[part] += ~np.isnan(done.labels)
+
+    @property
+    def labels(self) -> dict[str, dict[str, int]]:
+        """Labels that are not missing, by part and target."""
+        return {
+            part: dict(zip(self.targets, counts.tolist(), strict=True))
+            for part, counts in self._present.items()
+        }
+
+    @property
+    def n_rows(self) -> int:
+        """Rows read."""
+        return self.rows.total()
+
+    @property
+    def rate(self) -> float:
+        """Rows per second of this build."""
+        return (self.n_rows - self.resumed) / max(self.seconds, 1e-9)
