@@ -1,6 +1,12 @@
-"""The order of an epoch: shuffled, yet with neighbours of like size, so that little padding is computed."""
+"""The batches of an epoch: shuffled, yet of molecules of like size, so that little padding is computed.
+
+Order and batches depend on the sizes, the seed and the epoch alone, so they are the same for any number of
+processes; the trainer then shuffles whole batches and deals them out.
+"""
 
 from __future__ import annotations
+
+from collections.abc import Iterable
 
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +47,44 @@ def epoch_order(
     return order
 
 
-def padding_share(n_atoms: npt.NDArray[np.integer], order: npt.NDArray[np.int64], batch_size: int) -> float:
-    """Computed pairs over useful pairs of one epoch, N^2 per molecule: 1 means no padding."""
-    sizes = n_atoms[order].astype(np.float64)
-    batches = [sizes[start : start + batch_size] for start in range(0, len(sizes), batch_size)]
-    return float(sum(len(batch) * batch.max() ** 2 for batch in batches) / (sizes**2).sum())
+def cut_batches(
+    order: npt.NDArray[np.int64],
+    n_atoms: npt.NDArray[np.integer],
+    batch_size: int,
+    max_atoms: int | None = None,
+    multiple: int = 1,
+) -> list[npt.NDArray[np.int64]]:
+    """Cut ``order`` into consecutive batches, each as long as both limits let it be.
+
+    Args:
+        order: indices of items.
+        n_atoms: heavy atoms of every item.
+        batch_size: most molecules of a batch; rounded up to a multiple of ``multiple``.
+        max_atoms: most atoms of a batch, padding included: molecules x atoms of the largest one. A molecule
+            that is larger by itself is a batch of its own. ``None`` sets no limit.
+        multiple: batches that atoms limit are cut down to a multiple of this, if they are that long.
+    """
+    limit = -(-batch_size // multiple) * multiple
+    sizes = n_atoms[order].astype(np.int64)
+    counts = np.arange(1, limit + 1)
+    batches, start = [], 0
+    while start < len(order):
+        largest = np.maximum.accumulate(sizes[start : start + limit])
+        taken = len(largest)
+        if max_atoms is not None:
+            fitting = int(np.searchsorted(largest * counts[:taken], max_atoms, side="right"))
+            if fitting < taken:
+                taken = fitting // multiple * multiple or max(fitting, 1)
+        batches.append(order[start : start + taken])
+        start += taken
+    return batches
+
+
+def padding_share(n_atoms: npt.NDArray[np.integer], batches: Iterable[npt.NDArray[np.int64]]) -> float:
+    """Computed pairs over useful pairs of these batches, N^2 per molecule: 1 means no padding."""
+    computed = useful = 0
+    for batch in batches:
+        sizes = n_atoms[batch].astype(np.int64)
+        computed += len(sizes) * int(sizes.max()) ** 2
+        useful += int((sizes**2).sum())
+    return computed / useful

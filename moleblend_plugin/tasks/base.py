@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from moleblend_plugin.data.batching import cut_batches
 from moleblend_plugin.data.blend import Sample
 from moleblend_plugin.data.collate import Batch
 from moleblend_plugin.data.dataset import StoredMolecules
@@ -23,12 +24,19 @@ from moleblend_plugin.tasks.stores import store_fingerprint
 
 
 class TrainerDataset(BaseDataset):
-    """:class:`StoredMolecules` under the trainer's names."""
+    """:class:`StoredMolecules` under the trainer's names.
 
-    def __init__(self, molecules: StoredMolecules, batch_size: int) -> None:
+    Args:
+        molecules: the items.
+        batch_size: most molecules of a batch.
+        max_atoms: most atoms of a batch, padding included; ``None`` sets no limit.
+    """
+
+    def __init__(self, molecules: StoredMolecules, batch_size: int, max_atoms: int | None = None) -> None:
         super().__init__()
         self.molecules = molecules
         self.batch_size = batch_size
+        self.max_atoms = max_atoms
         self.shards = 1
         """The number of batches is a multiple of this."""
 
@@ -51,9 +59,11 @@ class TrainerDataset(BaseDataset):
         indices: npt.NDArray[np.int64],
         batch_size: int | None = None,
         required_batch_size_multiple: int = 1,
-    ) -> Any:  # noqa: ANN401  either host's batches
+    ) -> Sequence[Any]:
         """Cut ``indices`` into consecutive batches, equally many for each of :attr:`shards` processes."""
-        batches = super().batch_by_size(indices, batch_size, required_batch_size_multiple)
+        batches: Sequence[Any] = cut_batches(
+            indices, self.molecules.sizes(), batch_size or 1, self.max_atoms, required_batch_size_multiple
+        )
         return even_batches(batches, self.shards) if self.shards > 1 else batches
 
     def row_ids(self, indices: Sequence[int]) -> list[str]:
@@ -100,8 +110,15 @@ class StoreTask(BaseTask):
 
     @staticmethod
     def add_data_args(parser: argparse.ArgumentParser) -> None:
-        """The data folder, and what happens to damaged rows."""
+        """The data folder, how batches are cut, and what happens to damaged rows."""
         parser.add_argument("data", help="folder of stores made by 'moleblend build'")
+        parser.add_argument(
+            "--max-atoms-per-batch",
+            type=int,
+            metavar="N",
+            help="most atoms of a batch, padding included (molecules x atoms of the largest): batches of "
+            "small molecules hold more of them, up to --batch-size; a larger one is a batch of its own",
+        )
         parser.add_argument(
             "--strict-data",
             action="store_true",
@@ -121,6 +138,9 @@ class StoreTask(BaseTask):
             )
         if not 0 <= args.seed < 2**32:
             raise MoleblendError(f"--seed {args.seed}: give a number from 0 to {2**32 - 1}")
+        most = getattr(args, "max_atoms_per_batch", None)
+        if most is not None and most < 1:
+            raise MoleblendError(f"--max-atoms-per-batch {most}: give 1 or more, such as 32 x the usual size")
         check_run(args)
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> StoredMolecules:
@@ -150,7 +170,8 @@ class StoreTask(BaseTask):
         molecules = self.molecules(store, split, training)
         args = self.args
         batch_size = args.batch_size if training else (args.batch_size_valid or args.batch_size)
-        self.datasets[split] = TrainerDataset(molecules, batch_size)
+        max_atoms = getattr(args, "max_atoms_per_batch", None)
+        self.datasets[split] = TrainerDataset(molecules, batch_size, max_atoms)
         self.stores[split] = {
             "path": str(store.path.resolve()),
             "fingerprint": store_fingerprint(store.path),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.batching import epoch_order, padding_share
+from moleblend_plugin.data.batching import cut_batches, epoch_order, padding_share
 
 SIZES = np.random.default_rng(0).integers(3, 40, 5000).astype(np.uint16)
 
@@ -24,16 +24,55 @@ def test_epochs_and_seeds_differ_and_repeat() -> None:
 
 
 def test_little_padding_is_computed() -> None:
-    plain = padding_share(SIZES, np.random.default_rng(1).permutation(len(SIZES)), 32)
-    bucketed = padding_share(SIZES, epoch_order(SIZES, 32, 1, 1, True), 32)
+    plain = padding_share(SIZES, cut_batches(np.random.default_rng(1).permutation(len(SIZES)), SIZES, 32))
+    bucketed = padding_share(SIZES, cut_batches(epoch_order(SIZES, 32, 1, 1, True), SIZES, 32))
     assert plain > 2
     assert bucketed < 1.25
 
 
 def test_padding_share_by_hand() -> None:
     """Batches (2, 4) and (3): 2 * 16 + 9 computed over 4 + 16 + 9 useful."""
-    assert padding_share(np.array([2, 4, 3]), np.array([0, 1, 2]), 2) == pytest.approx(41 / 29)
+    share = padding_share(np.array([2, 4, 3]), [np.array([0, 1]), np.array([2])])
+    assert share == pytest.approx(41 / 29)
 
 
 def test_evaluation_order_is_by_size_then_index() -> None:
     assert epoch_order(np.array([3, 1, 2, 1]), 2, 1, 9, False).tolist() == [1, 3, 2, 0]
+
+
+def cut(sizes: list[int], *limits: int | None) -> list[list[int]]:
+    """Sizes of the molecules of each batch, in the order given."""
+    array = np.array(sizes, np.uint16)
+    return [array[batch].tolist() for batch in cut_batches(np.arange(len(sizes)), array, *limits)]  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("sizes", "limits", "batches"),
+    [
+        ([1, 1, 1, 1, 1], (2, None), [[1, 1], [1, 1], [1]]),
+        ([3, 3, 3, 4, 4], (9, 9), [[3, 3, 3], [4, 4]]),  # 4 x 4 would be 16, padding counts
+        ([4, 1, 1, 1], (9, 8), [[4, 1], [1, 1]]),  # the largest need not come last
+        ([2, 2, 2, 2], (3, 100), [[2, 2, 2], [2]]),  # molecules limit first
+        ([2, 50, 2, 2], (9, 10), [[2], [50], [2, 2]]),  # too large for any batch: alone, in its place
+        ([2, 2, 2, 2, 2, 2, 2], (9, 10, 2), [[2, 2, 2, 2], [2, 2, 2]]),  # five would fit: cut to four
+        ([2, 2, 2, 2], (9, 6, 8), [[2, 2, 2], [2]]),  # three fit, eight never would
+        ([1] * 5, (3, None, 2), [[1] * 4, [1]]),  # the host's rule: 3 is rounded up to 4
+        ([], (3, 10), []),
+    ],
+)
+def test_cut_by_hand(sizes: list[int], limits: tuple[int, ...], batches: list[list[int]]) -> None:
+    assert cut(sizes, *limits) == batches
+
+
+@pytest.mark.parametrize("shuffle", [True, False])
+@pytest.mark.parametrize(("batch_size", "max_atoms"), [(32, 500), (1024, 4000), (7, 60)])
+def test_a_budget_is_kept_and_used(batch_size: int, max_atoms: int, shuffle: bool) -> None:
+    order = epoch_order(SIZES, batch_size, 1, 1, shuffle)
+    batches = cut_batches(order, SIZES, batch_size, max_atoms)
+    np.testing.assert_array_equal(np.concatenate(batches), order)
+    padded = [len(batch) * int(SIZES[batch].max()) for batch in batches]
+    assert max(padded) <= max_atoms
+    assert max(len(batch) for batch in batches) <= batch_size
+    for batch, after in zip(batches, batches[1:], strict=False):  # one molecule more would break a limit
+        longer = np.append(batch, after[0])
+        assert len(longer) > batch_size or len(longer) * int(SIZES[longer].max()) > max_atoms
