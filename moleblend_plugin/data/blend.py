@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from moleblend_plugin.data.compiled import pick
 from moleblend_plugin.data.featurize import Features
-from moleblend_plugin.data.rng import Purpose, generator
+from moleblend_plugin.data.rng import Purpose, passing_generator
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import Float32Array, Shown, UInt8Array
+from moleblend_plugin.schema import Float32Array, Float64Array, Shown, UInt8Array
 
 BlendScope = Literal["molecule", "batch"]
 Sample = dict[str, npt.NDArray[np.generic]]
@@ -74,15 +76,24 @@ def choose(uniform: Float32Array, codes: UInt8Array, probs: tuple[float, ...], h
         probs: one probability per code.
         has_3d: whether the 3D side can be shown.
     """
+    bounds = _bounds(probs, has_3d)
+    if bounds is None:
+        return np.zeros(uniform.shape, np.uint8)
+    chosen: UInt8Array = pick(uniform.reshape(-1), bounds, codes).reshape(uniform.shape)
+    return chosen
+
+
+@lru_cache(maxsize=8)
+def _bounds(probs: tuple[float, ...], has_3d: bool) -> Float64Array | None:
+    """Upper ends of the intervals of [0, 1) that choose each code; ``None`` where none can be chosen."""
     weights = np.array(probs, np.float64)
     if not has_3d:
         weights[-1] = 0.0
     if not weights.any():
-        return np.zeros(uniform.shape, np.uint8)
-    bounds = np.cumsum(weights / weights.sum())
+        return None
+    bounds: Float64Array = np.cumsum(weights / weights.sum())
     bounds[np.flatnonzero(weights)[-1] :] = 1.0  # rounding must not open a gap at the top
-    chosen: UInt8Array = codes[np.searchsorted(bounds, uniform, side="right")]
-    return chosen
+    return bounds
 
 
 def choose_pairs(uniform: Float32Array, config: BlendConfig, has_3d: bool) -> UInt8Array:
@@ -97,12 +108,12 @@ def blend(features: Features, config: BlendConfig, seed: int, epoch: int, index:
     rank and any batch size, and differs from epoch to epoch.
     """
     n_atoms, clean = features.n_atoms, features.coords
-    pairs = generator(seed, epoch, index, Purpose.PAIRS).random((n_atoms, n_atoms), np.float32)
-    atoms = generator(seed, epoch, index, Purpose.ATOMS).random(n_atoms, np.float32)
+    pairs = passing_generator(seed, epoch, index, Purpose.PAIRS).random((n_atoms, n_atoms), np.float32)
+    atoms = passing_generator(seed, epoch, index, Purpose.ATOMS).random(n_atoms, np.float32)
     if clean is None:
         clean = noise = np.zeros((n_atoms, 3), np.float32)
     else:
-        noise = generator(seed, epoch, index, Purpose.NOISE).standard_normal((n_atoms, 3), np.float32)
+        noise = passing_generator(seed, epoch, index, Purpose.NOISE).standard_normal((n_atoms, 3), np.float32)
         noise *= np.float32(config.noise_sigma)
     has_3d = features.coords is not None
     return {

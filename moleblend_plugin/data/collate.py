@@ -17,12 +17,20 @@ Batch = dict[str, Any]
 
 def pad_field(field: Field, arrays: Sequence[np.ndarray[Any, Any]], n_atoms: int) -> torch.Tensor:
     """Stack ``arrays`` along B, each axis called N padded to ``n_atoms``; L is as long in all of them."""
-    axes = zip(field.shape.split()[1:], arrays[0].shape, strict=True)
+    letters = field.shape.split()[1:]
+    axes = zip(letters, arrays[0].shape, strict=True)
     shape = [n_atoms if axis == "N" else length if axis == "L" else int(axis) for axis, length in axes]
     out = np.full((len(arrays), *shape), field.pad, np.dtype(field.dtype))
-    for row, array in enumerate(arrays):
-        region: tuple[int | slice, ...] = (row, *(slice(size) for size in array.shape))
-        out[region] = array
+    padded = letters.count("N")  # they come first
+    if padded == 2:
+        for row, array in zip(out, arrays, strict=True):
+            size = len(array)
+            row[:size, :size] = array
+    elif padded == 1:
+        for row, array in zip(out, arrays, strict=True):
+            row[: len(array)] = array
+    else:
+        out[:] = arrays
     return torch.from_numpy(out)
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from moleblend_plugin.data.compiled import bond_codes_and_degree
 from moleblend_plugin.data.paths import shortest_paths
 from moleblend_plugin.schema import Float32Array, MoleculeRecord, UInt8Array
 from moleblend_plugin.vocab import BOND, DEGREE, N_CONJUGATED, N_STEREO, N_TYPE
@@ -53,12 +54,11 @@ def featurize(record: MoleculeRecord, conformer: int = 0) -> Features:
         IndexError: the record has 3D, but no conformer of that number.
     """
     n_atoms, bonds = record.n_atoms, record.bonds
-    codes = _BOND_CODES[record.bond_codes[:, 0], record.bond_codes[:, 1], record.bond_codes[:, 2]]
+    codes, degree = bond_codes_and_degree(n_atoms, bonds, record.bond_codes, _BOND_CODES, DEGREE.largest)
     spd, bond_path = shortest_paths(n_atoms, bonds, codes)
-    degree = np.bincount(bonds.reshape(-1), minlength=n_atoms)
     return Features(
         atom_codes=record.atom_codes + np.uint8(1),
-        degree=(np.minimum(degree, DEGREE.largest) + 1).astype(np.uint8),
+        degree=degree,
         spd=spd,
         bond_path=bond_path,
         coords=None if record.coords is None else record.coords[conformer],

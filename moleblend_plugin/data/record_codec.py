@@ -12,11 +12,14 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
+from moleblend_plugin.data.compiled import all_below
 from moleblend_plugin.schema import MoleculeRecord
 from moleblend_plugin.vocab import ATOM_SIZES, BOND_FEATURES
 
 _ATOM_SIZES: Final = np.array(ATOM_SIZES, np.uint8)
 _BOND_SIZES: Final = np.array([feature.size for feature in BOND_FEATURES], np.uint8)
+
+_NATIVE: Final = {dtype: np.dtype(dtype).newbyteorder("=") for dtype in ("u1", "<u2", "<f4", "<f8")}
 
 
 def encode_record(record: MoleculeRecord) -> bytes:
@@ -64,7 +67,7 @@ def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
         raise ValueError(f"{len(bonds)} bonds but {len(bond_codes)} bond codes")
     if bonds.size and int(bonds.max()) >= n_atoms:
         raise ValueError(f"a bond names atom {int(bonds.max())} of {n_atoms}")
-    if bool((atom_codes >= _ATOM_SIZES).any()) or bool((bond_codes >= _BOND_SIZES).any()):
+    if not (all_below(atom_codes, _ATOM_SIZES) and all_below(bond_codes, _BOND_SIZES)):
         raise ValueError("an atom or bond code beyond its table")
     return MoleculeRecord(
         source=str(fields["source"]),
@@ -84,5 +87,5 @@ def _raw(array: npt.NDArray[Any], dtype: str) -> bytes:
 
 
 def _array(raw: bytes, dtype: str) -> npt.NDArray[Any]:
-    # astype copies (the result is writable) and turns little-endian into the machine's own order.
-    return np.frombuffer(raw, dtype).astype(np.dtype(dtype).newbyteorder("="))
+    # A bytearray is a copy that can be written to; "<" is most machines' own order, so nothing is converted.
+    return np.frombuffer(bytearray(raw), dtype).astype(_NATIVE[dtype], copy=False)
