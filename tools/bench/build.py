@@ -1,0 +1,105 @@
+"""``moleblend build``: rows/s, memory and overhead over RDKit: python tools/bench/build.py MOLECULES.
+
+CPU time of all its processes; divide by the number of cores that they have for the time it takes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+from measure import FILES, Figure, Table, children_seconds, finish, settings
+
+ROWS, MILLION = 4_000, 1_000_000
+WITH_3D = 100
+MINUTES = 10.0
+"""For a million molecules without conformers on two cores."""
+
+
+def write_csv(folder: Path, path: Path, count: int) -> None:
+    """SMILES of the drug-like molecules, over and over."""
+    with np.load(folder / f"{FILES['drug-like']}.npz", allow_pickle=False) as file:
+        smiles = file["smiles"].tolist()
+    with path.open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(["smiles"])
+        rows.writerows([smiles[row % len(smiles)]] for row in range(count))
+
+
+def build(source: Path, out: Path, conformers: str, workers: int) -> tuple[float, float]:
+    """CPU and wall seconds of one build, all processes together."""
+    command = [sys.executable, "-m", "moleblend_plugin.cli.main", "build", str(source), "--out", str(out)]
+    before, start = children_seconds(), time.perf_counter()
+    subprocess.run(
+        [*command, "--conformers", conformers, "--workers", str(workers)],
+        check=True,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    return children_seconds() - before, time.perf_counter() - start
+
+
+def rdkit_seconds(source: Path) -> float:
+    """CPU seconds of RDKit alone: parse, hydrogens, one ETKDGv3 conformer, MMFF94 as in a build."""
+    from rdkit import Chem, RDLogger
+    from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+
+    RDLogger.DisableLog("rdApp.*")  # it reports molecules without MMFF94 parameters
+    start = time.process_time()
+    for line in source.read_text(encoding="utf-8").splitlines()[1:]:
+        mol = Chem.AddHs(Chem.MolFromSmiles(line))
+        parameters = rdDistGeom.ETKDGv3()
+        parameters.randomSeed = 1
+        if rdDistGeom.EmbedMolecule(mol, parameters) == 0:
+            rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=200)
+    return time.process_time() - start
+
+
+def measure(folder: Path, rows: int, with_3d: int, workers: int) -> Table:
+    """The table."""
+    table = Table("moleblend build")
+    with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as temporary:
+        source, short = Path(temporary) / "rows.csv", Path(temporary) / "short.csv"
+        write_csv(folder, source, rows)
+        write_csv(folder, short, with_3d)
+        empty, _ = build(short, Path(temporary) / "start", "none", workers)  # what starting costs
+        cpu, wall = build(source, Path(temporary) / "flat", "none", workers)
+        each = (cpu - empty) / (rows - with_3d)
+        how = f"CPU time of all processes, {workers} worker(s), {rows:,} rows; start ({empty:.1f} s) left out"
+        table.add(Figure("without conformers", 1 / each, "rows/s and core", f"{how}; wall {wall:.1f} s"))
+        minutes = (empty + each * MILLION) / 2 / 60
+        how = "measured CPU time over two cores"
+        table.add(Figure("a million rows on 2 cores", minutes, "min", how, None, None, MINUTES, False))
+        memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
+        table.add(Figure("memory of the largest process", memory, "MB", f"{rows:,} rows"))
+        cpu, _ = build(short, Path(temporary) / "3d", "1", workers)
+        alone = rdkit_seconds(short)
+        how = f"CPU time, {with_3d} molecules, without the start"
+        table.add(Figure("with one conformer", with_3d / (cpu - empty), "rows/s and core", how))
+        table.add(Figure("RDKit alone", with_3d / alone, "rows/s and core", how))
+        table.add(Figure("overhead over RDKit", (cpu - empty) / alone - 1, "of its time", how))
+    return table
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    settings(parser)
+    parser.add_argument("--rows", type=int, default=ROWS, help="rows without conformers")
+    parser.add_argument("--with-3d", type=int, default=WITH_3D, help="rows with a conformer")
+    parser.add_argument("--workers", type=int, default=2)
+    args = parser.parse_args()
+    table = measure(args.molecules, args.rows, args.with_3d, args.workers)
+    finish([table], args.workers, args.out)
+
+
+if __name__ == "__main__":
+    main()

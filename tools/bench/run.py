@@ -1,0 +1,54 @@
+"""All benchmarks, one after the other: python tools/bench/run.py MOLECULES --out speed.
+
+Writes ``speed.md`` and ``speed.json``; with ``--page docs/speed.md`` also the figures of that page. Wall
+times (several threads) want a machine that does nothing else.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+
+import build
+import data
+import padding
+import start
+import step
+from measure import finish, settings
+
+MARKS = ("<!-- figures: written by tools/bench/run.py -->", "<!-- end of figures -->")
+
+
+def put_into(page: Path, text: str) -> None:
+    """Replace what stands between the marks of a page."""
+    before, _, rest = page.read_text(encoding="utf-8").partition(MARKS[0])
+    after = rest.partition(MARKS[1])[2]
+    page.write_text(f"{before}{MARKS[0]}\n\n{text}\n{MARKS[1]}{after}", encoding="utf-8")
+
+
+def main() -> None:
+    """Measure and print."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    settings(parser)
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=[1, os.cpu_count() or 1], help="of the training step"
+    )
+    parser.add_argument("--page", type=Path, help="page whose figures are replaced")
+    args = parser.parse_args()
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    tables = [
+        start.measure(args.repeats),
+        padding.measure(args.molecules),
+        data.measure(args.molecules, data.MILLION, args.repeats),
+        build.measure(args.molecules, build.ROWS, build.WITH_3D, 2),
+    ]
+    for threads in sorted(set(args.threads)):
+        tables.append(step.measure(args.molecules, step.all_cases(), threads, max(3, args.repeats // 2)))
+    text = finish(tables, max(args.threads), args.out)
+    if args.page is not None:
+        put_into(args.page, text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,144 @@
+"""What large runs would take, computed from measured and assumed numbers: python tools/bench/scale.py.
+
+Every number is a flag. The measured ones come from the other benchmarks of this folder; the assumed ones,
+those of GPUs and networks above all, are yours to replace.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+
+from moleblend_plugin.tasks.flags import add_flags, read_flags
+
+GPUS = (1, 8, 64)
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """What the tables are computed from; the flags of this script.
+
+    Attributes:
+        peak: ASSUMED bf16 peak of a GPU in TFLOP/s (H100 or H200, dense, its maker's figure).
+        share: ASSUMED part of that peak that a training step reaches: no GPU was measured.
+        gpus_per_node: ASSUMED.
+        inside: ASSUMED GB/s per GPU between the GPUs of a node (NVLink, one direction).
+        between: ASSUMED GB/s per GPU between nodes (a port of 400 Gbit/s each).
+        gpu_batch: ASSUMED molecules per GPU and update where the update grows with the GPUs.
+        update_batch: molecules per update as published, whatever the GPUs.
+        weights: measured, millions of weights of the published size with our heads.
+        gflop: measured, matrix products of a step per molecule, PCQM4Mv2-like, padding included.
+        gflop_large: measured, the same, drug-like.
+        loader: measured, molecules/s of one core from store to batch, PCQM4Mv2-like.
+        loader_large: measured, the same, drug-like.
+        stored: measured, kB of a stored molecule with one conformer, PCQM4Mv2-like.
+        stored_large: measured, the same, drug-like.
+        atoms_large: heavy atoms of a drug-like molecule; a further conformer takes 12 bytes per atom.
+        row_ms: measured, CPU milliseconds of the build per molecule, drug-like, without conformers.
+        conformer_ms: measured, CPU milliseconds of the build per conformer, drug-like.
+    """
+
+    peak: float = 989.0
+    share: float = 0.25
+    gpus_per_node: int = 8
+    inside: float = 450.0
+    between: float = 50.0
+    gpu_batch: int = 1024
+    update_batch: int = 4096
+    weights: float = 50.1
+    gflop: float = 6.0
+    gflop_large: float = 11.0
+    loader: float = 10000.0
+    loader_large: float = 5000.0
+    stored: float = 1.0
+    stored_large: float = 1.5
+    atoms_large: float = 27.5
+    row_ms: float = 1.0
+    conformer_ms: float = 50.0
+
+
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """One pass over a data set: molecules seen, GFLOP and loader rate of each."""
+
+    name: str
+    items: int
+    gflop: float
+    loader: float
+
+
+def epochs(n: Numbers) -> list[Epoch]:
+    """The runs of the table."""
+    return [
+        Epoch("PCQM4Mv2", 3_380_000, n.gflop, n.loader),
+        Epoch("19 M, one conformer of each", 19_000_000, n.gflop_large, n.loader_large),
+        Epoch("19 M, all 11 conformers", 209_000_000, n.gflop_large, n.loader_large),
+    ]
+
+
+def stores(n: Numbers) -> list[str]:
+    """Table of stores: size and work of the build."""
+    further = 10 * 12 * n.atoms_large / 1000
+    sets = (
+        ("PCQM4Mv2 (geometry given)", 3_380_000, n.stored, n.row_ms),
+        ("19 M x 11 conformers", 19_000_000, n.stored_large + further, n.row_ms + 11 * n.conformer_ms),
+    )
+    lines = ["| store | molecules | GB | build, core hours | hours on 64 cores |", "|---|---|---|---|---|"]
+    for name, molecules, stored, milliseconds in sets:
+        work = molecules * milliseconds / 3.6e6
+        size = molecules * stored / 1e6
+        lines.append(f"| {name} | {molecules:,} | {size:,.1f} | {work:,.1f} | {work / 64:,.2f} |")
+    return lines
+
+
+def sent(n: Numbers, gpus: int) -> dict[str, float]:
+    """GB that every GPU sends in an update.
+
+    DDP adds up fp32 gradients in a ring: twice their bytes. FSDP gathers bf16 weights in forward and
+    backward and scatters fp32 gradients: once each.
+    """
+    gigabytes = n.weights / 1000 * (gpus - 1) / gpus
+    return {"DDP": 2 * 4 * gigabytes, "FSDP": (2 + 2 + 4) * gigabytes}
+
+
+def row(n: Numbers, epoch: Epoch, gpus: int, batch: int) -> str:
+    """An epoch on so many GPUs. Sending overlaps with computing, so the longer of the two counts."""
+    computing = batch / gpus * epoch.gflop / (n.peak * n.share * 1000)
+    sending = sent(n, gpus)["DDP"] / (n.inside if gpus <= n.gpus_per_node else n.between)
+    rate = batch / max(computing, sending)
+    cores = rate / gpus / epoch.loader
+    times = f"{1000 * computing:.1f} | {1000 * sending:.1f} | {rate:,.0f} | {duration(epoch.items / rate)}"
+    return f"| {epoch.name} | {gpus} | {batch:,} | {times} | {cores:.1f} |"
+
+
+def duration(seconds: float) -> str:
+    """Minutes below two hours, hours from there on."""
+    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+
+
+def page(n: Numbers) -> str:
+    """All tables as markdown."""
+    head = "epoch of | GPUs | molecules per update | computing, ms | sending, ms | molecules/s | time"
+    lines = [*stores(n), "", f"| {head} | loader cores per GPU |", "|---" * 8 + "|"]
+    for epoch in epochs(n):
+        fixed = [row(n, epoch, gpus, n.update_batch) for gpus in GPUS]
+        growing = [row(n, epoch, gpus, n.gpu_batch * gpus) for gpus in GPUS[1:]]
+        lines += fixed + growing
+    lines += ["", "| GB sent per GPU and update | " + " | ".join(f"{gpus} GPUs" for gpus in GPUS) + " |"]
+    lines.append("|---" * (len(GPUS) + 1) + "|")
+    for kind in ("DDP", "FSDP"):
+        lines.append(f"| {kind} | " + " | ".join(f"{sent(n, gpus)[kind]:.2f}" for gpus in GPUS) + " |")
+    return "\n".join(lines)
+
+
+def main() -> None:
+    """Read the numbers and print."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter
+    )
+    add_flags(parser, Numbers)
+    print(page(read_flags(parser.parse_args(), Numbers)))
+
+
+if __name__ == "__main__":
+    main()
