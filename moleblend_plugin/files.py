@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -40,6 +41,19 @@ def put_in_place(temporary: Path, path: Path) -> None:
     sync_file(temporary)
     temporary.replace(path)
     sync_folder(path.parent)
+
+
+def sha256_of(path: Path) -> str:
+    """Checksum (hex) of a file as it lies on disk.
+
+    Raises:
+        MoleblendError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise MoleblendError(f"{path} cannot be read ({error.strerror or error})") from error
 
 
 def sync_file(path: Path) -> None:

@@ -15,6 +15,7 @@ from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
 from moleblend_plugin.chem.conformers import ConformerConfig, Conformers, make_conformers
 from moleblend_plugin.chem.listed import overlap, take_listed
 from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.chem.scaffold import stereo_free
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MOST_ATOMS: Final = 65535
@@ -77,6 +78,8 @@ def _converted(row: RawRow, config: ConversionConfig, parsed: Chem.Mol | None) -
 
 
 def _parse(row: RawRow) -> Chem.Mol:
+    if row.expected:
+        return _from_geometry(row.text, row.expected)
     return _from_smiles(row.text) if row.kind == "smiles" else _from_molblock(row.text)
 
 
@@ -184,6 +187,26 @@ def _from_molblock(text: str) -> Chem.Mol:
         raise Unusable("unreadable mol block" if graph is None else _graph_problem(graph))
     if mol.GetNumConformers() and mol.GetConformer().Is3D():
         Chem.AssignStereochemistryFrom3D(mol)
+    return mol
+
+
+def _from_geometry(block: str, smiles: str) -> Chem.Mol:
+    """Molecule of a mol block that lists every hydrogen, if it is that of ``smiles`` but for stereochemistry.
+
+    A valence that is left open then is a radical, as in PCQM4Mv2; RDKit would fill it up otherwise.
+    """
+    mol: Chem.Mol | None = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
+    if mol is None:
+        raise Unusable("unreadable mol block")
+    for index in range(mol.GetNumAtoms()):
+        mol.GetAtomWithIdx(index).SetNoImplicit(True)
+    if Chem.SanitizeMol(mol, catchErrors=True):
+        raise Unusable(_graph_problem(mol))
+    if mol.GetNumConformers() and mol.GetConformer().Is3D():
+        Chem.AssignStereochemistryFrom3D(mol)
+    found, wanted = (stereo_free(heavy_atoms(each)) for each in (mol, _from_smiles(smiles)))
+    if found != wanted:
+        raise Unusable(f"geometry of another molecule: {found} instead of {wanted}")
     return mol
 
 

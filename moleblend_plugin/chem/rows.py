@@ -35,6 +35,7 @@ class RawRow:
         targets: labels in the order of the requested columns; NaN where missing.
         split: text of the split column, where one was asked for.
         listed: coordinates beside a SMILES, where the row brings them.
+        expected: SMILES of the molecule that a mol block must be, where another file gives it.
     """
 
     source: str
@@ -44,10 +45,11 @@ class RawRow:
     targets: tuple[float, ...] = ()
     split: str = ""
     listed: ListedAtoms | None = field(default=None, compare=False)
+    expected: str = ""
 
     @property
     def shown(self) -> str:
         """How reports quote the row: the SMILES, or the title of the mol block."""
-        if self.kind == "smiles":
-            return self.text
+        if self.kind == "smiles" or self.expected:
+            return self.expected or self.text
         return self.text.partition("\n")[0].strip() or "(untitled record)"

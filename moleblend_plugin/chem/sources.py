@@ -88,6 +88,12 @@ class Source:
         """A fresh reader of the same file, for a second pass beside or after the first."""
         return Source(self.path, self.columns, self._read, expects_columns=True)
 
+    def changed(self, change: Callable[[Rows], Rows]) -> Source:
+        """The same file, whose rows go through ``change`` each time they are read."""
+        return Source(
+            self.path, self.columns, lambda source: change(self._read(source)), expects_columns=True
+        )
+
     def __repr__(self) -> str:
         return f"Source({str(self.path)!r})"
 

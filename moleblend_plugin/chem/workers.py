@@ -19,6 +19,7 @@ from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
+from moleblend_plugin.chem.exclusion import identity_of
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.scaffold import scaffold_of
 from moleblend_plugin.errors import MoleblendError
@@ -39,11 +40,13 @@ class Task:
         conversion: how it becomes a record.
         scaffolds: whether its scaffold is wanted.
         chiral: whether scaffolds keep their chirality.
+        excluded: ``identity_of`` molecules that are left out.
     """
 
     conversion: ConversionConfig
     scaffolds: bool = False
     chiral: bool = True
+    excluded: frozenset[str] = frozenset()
 
     @property
     def chunk(self) -> int:
@@ -53,7 +56,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a row; ``split`` is its split column's text, or its scaffold."""
+    """What became of a row; ``split`` is its split column's text, or its scaffold.
+
+    A rejection without a reason is a row that ``Task.excluded`` leaves out.
+    """
 
     result: MoleculeRecord | Rejection
     split: str = ""
@@ -121,6 +127,8 @@ def convert_chunk(chunk: list[RawRow | Rejection], task: Task) -> list[Outcome]:
 def _outcome(row: Row, task: Task) -> Outcome:
     if isinstance(row, Rejection):
         return Outcome(row)
+    if task.excluded and identity_of(row) in task.excluded:  # before the work on conformers
+        return Outcome(Rejection(row.source, row.row, row.shown, ""))
     result = convert(row, task.conversion)
     if task.scaffolds and isinstance(result, MoleculeRecord):
         return Outcome(result, scaffold_of(result.smiles, task.chiral))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import asdict, dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -37,6 +38,8 @@ class BuildPlan:
         limit: rows to read in all, or ``None``.
         overwrite: whether a store in ``out`` may be replaced.
         rows_file: the given split of ``rows:FILE``.
+        geometry: the SDF that the input is joined with, or ``None``.
+        excluded: molecules that are left out (``chem.exclusion``).
     """
 
     sources: tuple[Source, ...]
@@ -51,6 +54,8 @@ class BuildPlan:
     limit: int | None = None
     overwrite: bool = False
     rows_file: RowsFile | None = None
+    geometry: Path | None = None
+    excluded: frozenset[str] = frozenset()
 
     def __post_init__(self) -> None:
         if self.method.kind == "rows" and len(self.sources) != 1:
@@ -64,7 +69,11 @@ class BuildPlan:
             )
         if not math.isclose(sum(self.sizes), 1.0, abs_tol=1e-6):
             raise MoleblendError(f"--split-sizes sum to {sum(self.sizes):g}; make them sum to 1")
-        names = [source.name for source in self.sources]
+        if self.geometry is not None and len(self.sources) != 1:
+            raise MoleblendError(
+                f"--geometry {self.geometry} belongs to one table; got {len(self.sources)} inputs"
+            )
+        names = [source.name for source in self.sources] + ([self.geometry.name] if self.geometry else [])
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise MoleblendError(f"two inputs are named {twice}; row ids need different names: rename one")
@@ -75,6 +84,18 @@ class BuildPlan:
         from moleblend_plugin.chem.splits import parse_split
 
         return parse_split(self.split)
+
+    @property
+    def excluded_sha256(self) -> str:
+        """Checksum of the molecules left out, whatever files list them; "" for none."""
+        return sha256("\n".join(sorted(self.excluded)).encode()).hexdigest() if self.excluded else ""
+
+    def checksums(self) -> dict[str, str]:
+        """sha256 of every input file by name; reads them through."""
+        from moleblend_plugin.files import sha256_of
+
+        found = {source.name: source.sha256() for source in self.sources}
+        return found | ({self.geometry.name: sha256_of(self.geometry)} if self.geometry else {})
 
     def split_settings(self) -> dict[str, Any]:
         """What decides the parts, for ``split.json``."""
@@ -89,7 +110,9 @@ class BuildPlan:
         from moleblend_plugin.chem.convert import TOOLKIT
 
         # A given split is its content, wherever its file lies.
-        given = {} if self.rows_file is None else {"split_file": self.split_settings()}
+        given: dict[str, Any] = {} if self.rows_file is None else {"split_file": self.split_settings()}
+        given |= {"geometry": self.geometry.name} if self.geometry else {}
+        given |= {"excluded_sha256": self.excluded_sha256} if self.excluded else {}
         return given | {
             "columns": asdict(self.columns) | {"targets": list(self.columns.targets)},
             "conversion": asdict(self.conversion),

@@ -47,7 +47,7 @@ def run_build(plan: BuildPlan, watcher: Watcher) -> Tally:
     refuse_existing(plan)
     _check_given_split(plan)
     started = time.monotonic()
-    checksums = {source.name: source.sha256() for source in plan.sources}
+    checksums = plan.checksums()
     settings = plan.settings()
     work = work_of(plan)
     tally = Tally(plan.columns.targets)
@@ -106,8 +106,10 @@ def _divide(
             if part:
                 writers.add(part, done)
                 listed.add(part, f"{done.source}:{done.row}")
-            else:
+            elif done.reason:
                 rejected.add(done)
+            else:
+                listed.add(EXCLUDED, f"{done.source}:{done.row}")
         _refuse_nothing(plan, tally)
         for writer in writers.writers.values():
             writer.rejected.update(tally.rejected)
@@ -172,8 +174,9 @@ def _refuse_nothing(plan: BuildPlan, tally: Tally) -> None:
 def _nothing(plan: BuildPlan, tally: Tally) -> NothingToBuild:
     names = ", ".join(source.name for source in plan.sources)
     reasons = "; ".join(f"{reason}: {count}" for reason, count in tally.rejected.most_common(3))
-    if tally.excluded:
-        reasons = "; ".join(filter(None, (reasons, f"excluded by the split: {tally.excluded}")))
+    for count, by in ((tally.excluded, "the split"), (tally.left_out, "--exclude")):
+        if count:
+            reasons = "; ".join(filter(None, (reasons, f"excluded by {by}: {count}")))
     _, colon, detail = tally.first_reason.partition(": ")
     first = f"; the first one: {detail}" if colon else ""
     return NothingToBuild(
@@ -197,7 +200,8 @@ def _report(
         "coords_from": dict(tally.coords_from.most_common()),
         "rejected": tally.rejected.total(),
         "rejected_by_reason": dict(tally.rejected.most_common()),
-        "excluded": tally.excluded,
+        "excluded": tally.excluded + tally.left_out,
+        "excluded_by_list": tally.left_out,
         "splits": {split: tally.splits.get(split, 0) for split in SPLITS},
         "split_sha256": tally.split_sha256,
         "target_names": list(plan.columns.targets),

@@ -13,9 +13,11 @@ from moleblend_plugin.data.spill import Finished
 
 @dataclass
 class Tally:
-    """Counts of a build. Every row read is a molecule, rejected or excluded by a given split.
+    """Counts of a build. Every row read is a molecule, rejected, excluded or left out.
 
     Attributes:
+        excluded: rows in no part of a given split.
+        left_out: rows whose molecule ``--exclude`` lists.
         resumed: rows that an interrupted build had finished.
         seconds: this build's own.
     """
@@ -28,6 +30,7 @@ class Tally:
     rejected: Counter[str] = field(default_factory=Counter)
     splits: dict[str, int] = field(default_factory=dict)
     excluded: int = 0
+    left_out: int = 0
     resumed: int = 0
     split_sha256: str = ""
     first_reason: str = ""
@@ -37,6 +40,9 @@ class Tally:
     def count(self, part: str, done: Finished) -> None:
         """Add an outcome; ``part`` is "" for one that is no molecule."""
         self.rows[done.source] += 1
+        if not part and not done.reason:
+            self.left_out += 1
+            return
         if not part:
             self.first_reason = self.first_reason or done.reason
             self.rejected[done.reason.partition(":")[0]] += 1

@@ -46,7 +46,7 @@ class BuildWork:
 def work_of(plan: BuildPlan) -> BuildWork:
     """What the workers of ``plan`` do."""
     method = plan.method
-    task = Task(plan.conversion, method.by_scaffold, method.kind == "scaffold")
+    task = Task(plan.conversion, method.by_scaffold, method.kind == "scaffold", plan.excluded)
     return BuildWork(task, SplitCheck.of(plan))
 
 
@@ -63,6 +63,8 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
         "conversion": asdict(plan.conversion),
         "scaffolds": plan.method.kind if work.task.scaffolds else None,
         "split_text": asdict(work.check),
+        "geometry": plan.geometry.name if plan.geometry else None,
+        "excluded": plan.excluded_sha256,
         "split_rows": plan.rows_file.sha256 if plan.rows_file else None,
         "limit": plan.limit,
         "schema_version": SCHEMA_VERSION,

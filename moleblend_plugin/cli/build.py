@@ -68,6 +68,20 @@ def build(
     source_coords: Annotated[
         bool, typer.Option(help="Keep 3D coordinates that an input brings, or treat it as 2D.")
     ] = True,
+    geometry: Annotated[
+        Path | None,
+        typer.Option(
+            help="SDF with the geometries of the table's first rows, record i of row i (PCQM4Mv2). A record "
+            "that is another molecule than its row's SMILES is rejected."
+        ),
+    ] = None,
+    exclude: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="File of molecules to leave out, such as those of a test set; any input format, or a store. "
+            "Stereochemistry does not matter. May be given again."
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store in --out.")] = False,
 ) -> None:
     """Turn files of molecules into stores for training.
@@ -79,6 +93,7 @@ def build(
 
     from moleblend_plugin.chem.conformers import ConformerConfig
     from moleblend_plugin.chem.convert import ConversionConfig
+    from moleblend_plugin.chem.source_joined import join_geometry
     from moleblend_plugin.chem.split_rows import read_rows_file
     from moleblend_plugin.chem.splits import parse_split
     from moleblend_plugin.cli._build_plan import BuildPlan, parse_conformers, parse_sizes
@@ -92,6 +107,8 @@ def build(
     split_column = rows_file.key if rows_file else method.name
     columns = _columns(inputs[0], smiles_column, target_columns or [], split_column)
     sources, columns = open_inputs(inputs, replace(columns, missing_label=missing_label))
+    if geometry is not None:
+        sources = tuple(join_geometry(source, geometry) for source in sources)
     plan = BuildPlan(
         sources=sources,
         out=out,
@@ -107,10 +124,30 @@ def build(
         limit=limit,
         overwrite=overwrite,
         rows_file=rows_file,
+        geometry=geometry,
+        excluded=_excluded(exclude or []),
     )
     with _Bar(plan) as bar:
         tally = run_build(plan, bar)
     _print_summary(plan, tally)
+
+
+def _excluded(paths: list[Path]) -> frozenset[str]:
+    """Molecules of the files of ``--exclude``."""
+    from moleblend_plugin.chem.exclusion import Excluded, excluded_from, identity_of_smiles
+    from moleblend_plugin.chem.sources import open_source
+    from moleblend_plugin.data.store import MoleculeStore
+
+    found: frozenset[str] = frozenset()
+    for path in paths:
+        if path.suffix == ".lmdb":
+            listed = Excluded(frozenset(identity_of_smiles(record.smiles) for record in MoleculeStore(path)))
+        else:
+            listed = excluded_from(open_source(path))
+        bad = f"; {listed.unreadable:,} rows are no molecules" if listed.unreadable else ""
+        print(f"exclude: {len(listed.identities):,} molecules of {path}{bad}")
+        found |= listed.identities
+    return found
 
 
 def _columns(first: Path, smiles: str, targets: list[str], split: str) -> Columns:
@@ -241,6 +278,8 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
         table.add_row("", f"{count:,}  {reason}")
     if tally.excluded:
         table.add_row("excluded", f"{tally.excluded:,}  in no part of the given split")
+    if tally.left_out:
+        table.add_row("excluded", f"{tally.left_out:,}  molecules of --exclude")
     for split, count in tally.splits.items():
         table.add_row(f"{split}", f"{count:,}  {plan.out / split}.lmdb")
     table.add_row("split", f"{plan.method.kind}, sha256 {tally.split_sha256[:16]}  {plan.out / 'split.json'}")
