@@ -45,16 +45,16 @@ class Numbers:
     between: float = 50.0
     gpu_batch: int = 1024
     update_batch: int = 4096
-    weights: float = 50.1
-    gflop: float = 6.0
-    gflop_large: float = 11.0
-    loader: float = 10000.0
-    loader_large: float = 5000.0
-    stored: float = 1.0
-    stored_large: float = 1.5
+    weights: float = 45.0
+    gflop: float = 5.73
+    gflop_large: float = 9.70
+    loader: float = 8400.0
+    loader_large: float = 6600.0
+    stored: float = 0.736
+    stored_large: float = 1.147
     atoms_large: float = 27.5
-    row_ms: float = 1.0
-    conformer_ms: float = 50.0
+    row_ms: float = 1.37
+    conformer_ms: float = 129.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,9 @@ def row(n: Numbers, epoch: Epoch, gpus: int, batch: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Minutes below two hours, hours from there on."""
+    """Seconds below two minutes, minutes below two hours, hours from there on."""
+    if seconds < 120:
+        return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
 
 
@@ -124,7 +126,7 @@ def page(n: Numbers) -> str:
         fixed = [row(n, epoch, gpus, n.update_batch) for gpus in GPUS]
         growing = [row(n, epoch, gpus, n.gpu_batch * gpus) for gpus in GPUS[1:]]
         lines += fixed + growing
-    lines += ["", "| GB sent per GPU and update | " + " | ".join(f"{gpus} GPUs" for gpus in GPUS) + " |"]
+    lines += ["", "| GB sent per GPU and update | " + " | ".join(f"{gpus} GPU(s)" for gpus in GPUS) + " |"]
     lines.append("|---" * (len(GPUS) + 1) + "|")
     for kind in ("DDP", "FSDP"):
         lines.append(f"| {kind} | " + " | ".join(f"{sent(n, gpus)[kind]:.2f}" for gpus in GPUS) + " |")

@@ -62,11 +62,11 @@ def one_case(folder: Path, batch_name: str, heads: str, precision: str, threads:
             )
         objective.total.backward()
 
-    with FlopCounterMode(display=False) as counter:
-        step()  # also warms up
     clock: Clock = "cpu" if threads == 1 else "wall"
-    timing = timed(step, repeats, clock, 0)
+    timing = timed(step, repeats, clock)
     peak_memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6  # before the optimiser's state
+    with FlopCounterMode(display=False) as counter:
+        step()
     optimizer = torch.optim.AdamW(model.parameters(), fused=True)
     return {
         "seconds": timing.median,
@@ -79,6 +79,20 @@ def one_case(folder: Path, batch_name: str, heads: str, precision: str, threads:
         "peak": product_peak(precision, clock),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
     }
+
+
+def half_pays(threads: int) -> Figure:
+    """Speed of a small matrix product in bf16 over fp32: far below 1 on processors that cannot compute it."""
+    import torch
+
+    torch.set_num_threads(threads)
+    seconds = {}
+    for dtype in (torch.float32, torch.bfloat16):
+        left, right = torch.randn(128, 768).to(dtype), torch.randn(768, 768).to(dtype)
+        seconds[dtype] = min(timed(lambda a=left, b=right: a @ b, 3, "wall").seconds)
+    ratio = seconds[torch.float32] / seconds[torch.bfloat16]
+    how = f"one product, wall time; instruction set {torch.backends.cpu.get_cpu_capability()}"
+    return Figure("matrix products, bf16 over fp32", ratio, "x", how)
 
 
 def product_peak(precision: str, clock: Clock) -> float:
@@ -116,6 +130,11 @@ def figures(batch: str, heads: str, precision: str, threads: int, repeats: int, 
 def measure(folder: Path, cases: list[tuple[str, str, str]], threads: int, repeats: int) -> Table:
     """The table."""
     table = Table(f"Training step, published size, {threads} thread(s)")
+    half = half_pays(threads)
+    table.add(half)
+    if half.value < 1:
+        cases = [case for case in cases if case[2] != "bf16"]
+        table.notes.append("bf16 was not run: this processor has no instructions for it.")
     for batch, heads, precision in cases:
         command = [
             sys.executable,
