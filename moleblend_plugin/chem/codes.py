@@ -93,6 +93,8 @@ def heavy_atoms(mol: Chem.Mol) -> Chem.Mol:
     Raises:
         ValueError: the molecule makes no sense without its hydrogens (RDKit's sanitisation says why).
     """
+    if mol.GetNumAtoms() == mol.GetNumHeavyAtoms():  # most SMILES: removing nothing takes as long as parsing
+        return Chem.Mol(mol)
     bare = Chem.RemoveAllHs(mol)
     left = [i for i in range(bare.GetNumAtoms()) if bare.GetAtomWithIdx(i).GetAtomicNum() == 1]
     if left:
