@@ -1,5 +1,6 @@
-"""examples/10_pretrain_qm9/take.py: the molecules it takes keep their atoms, bonds and names."""
+"""What the examples bring along: the script that takes molecules, and a pretrained network."""
 
+import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -7,7 +8,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "10_pretrain_qm9" / "take.py"
+from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.models.config import PRESETS
+from moleblend_plugin.models.moleblend import MoleBlend
+from moleblend_plugin.tasks.restore import load_encoder
+
+ROOT = Path(__file__).resolve().parents[1]
+SCRIPT = ROOT / "examples" / "10_pretrain_qm9" / "take.py"
 
 # Water, cyanide, methanal, cyanide: elements, charges, bonds with Kekule order.
 WATER = ([8, 1, 1], [0, 0, 0], [(0, 1, 1), (0, 2, 1)])
@@ -66,3 +73,16 @@ def test_a_missing_file_is_named(tmp_path):
     done = take(tmp_path / "no.npz", "1")
     assert done.returncode == 2
     assert "no.npz does not exist" in done.stderr
+
+
+def test_the_pretrained_network_is_whole_and_the_one_described():
+    folder = ROOT / "examples" / "20_moleculenet"
+    weights = folder / "pretrained_tiny.pt"
+    assert hashlib.sha256(weights.read_bytes()).hexdigest() in (folder / "README.md").read_text(
+        encoding="utf-8"
+    )
+    encoder, _ = load_encoder(weights)
+    pretrained = MoleBlend(PRESETS["moleblend_tiny"])
+    missing = set(dict(pretrained.named_parameters())) - set(read_checkpoint(weights)["model"])
+    assert missing == set()
+    assert encoder.config == PRESETS["moleblend_tiny"]
