@@ -1,7 +1,7 @@
 # Every target sets itself up: the first one you type builds .venv, the next ones find it ready.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint types test faults demo example-qm9 example-moleculenet clean
+.PHONY: help setup lint types test faults bench demo example-qm9 example-moleculenet clean
 
 PYTHON ?= python3# any Python from 3.11 on; used once, to make .venv
 VENV := .venv

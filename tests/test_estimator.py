@@ -90,9 +90,11 @@ def draw_after_seeding(between=lambda: None, expected=None):
     return drawn
 
 
-def test_fitting_leaves_the_process_as_it_was(capfd):
-    """Generators, loggers and standard output belong to the caller."""
+def test_fitting_leaves_the_process_as_it_was(capfd, monkeypatch):
+    """Generators, loggers and standard output belong to the caller, also where a run has left a handler."""
     root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [*root.handlers, logging.StreamHandler(sys.stdout)])
+    monkeypatch.setattr(root, "level", logging.INFO)
     before = list(root.handlers), root.level
     expected = draw_after_seeding()
     draw_after_seeding(lambda: MoleblendRegressor(**QUICK).fit(SMILES, HEAVY), expected)

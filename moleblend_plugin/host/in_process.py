@@ -38,7 +38,7 @@ def train_in_process(argv: Sequence[str], verbose: bool = False) -> None:
         )
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise MoleblendError("estimators train in one process: run the script without torchrun")
-    with _ONE_AT_A_TIME, _global_state_kept():
+    with _ONE_AT_A_TIME, _global_state_kept(), _quiet(not verbose):
         _train(list(argv), verbose)
 
 
@@ -71,6 +71,20 @@ def _train(argv: list[str], verbose: bool) -> None:
         if (told := explain_memory(error)) is None:
             raise
         raise told from error
+
+
+@contextmanager
+def _quiet(wanted: bool) -> Iterator[None]:
+    """Only warnings of ours, whatever listens: an earlier run in this process may have left a handler."""
+    ours = [logging.getLogger(name) for name in ("moleblend-train", "moleblend_plugin")]
+    levels = [logger.level for logger in ours]
+    try:
+        for logger in ours if wanted else ():
+            logger.setLevel(logging.WARNING)
+        yield
+    finally:
+        for logger, level in zip(ours, levels, strict=True):
+            logger.setLevel(level)
 
 
 @contextmanager

@@ -181,6 +181,7 @@ def test_missing_batch_size_and_data():
 
 
 def test_an_option_declared_twice_is_named(monkeypatch):
+    parse()  # imports the plugin, which registers the loss
     monkeypatch.setattr(
         registry.LOSSES["toy_mse"], "add_args", classmethod(lambda cls, parser: parser.add_argument("--lr"))
     )
