@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -24,6 +25,9 @@ Batch = dict[str, Any]
 IndexBatch = Sequence[int]
 
 MAX_PREFETCH = 32
+
+NOTICE_S = 2.0
+"""How long the system may take to tell that a worker has ended after its connection closed."""
 
 
 @contextmanager
@@ -147,6 +151,9 @@ class EpochBatches:
             except MoleblendError as error:  # a worker's comes with its traceback as text
                 raise MoleblendError(str(error).rpartition("MoleblendError: ")[2].strip()) from error
             except (ConnectionError, EOFError) as error:
+                # torch's handler of SIGCHLD says how the worker ended, by an exception wherever the program is when
+                # the signal comes. Wait for it here: in the loader's __del__ Python could only print it.
+                time.sleep(NOTICE_S)
                 raise lost_worker("it was handing over a batch") from error
             self.position += 1
             yield batch
