@@ -1,5 +1,6 @@
 """Order, sharing and resuming of batches."""
 
+import os
 import signal
 
 import numpy as np
@@ -7,7 +8,6 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded import batches as module
 from moleblend_plugin.host.embedded.batches import EpochBatches
 from moleblend_plugin.host.embedded.dataset import BaseDataset
 
@@ -142,34 +142,24 @@ def test_no_batches_is_no_epoch_at_its_end():
     assert not batches(count=0).end_of_epoch()
 
 
-class Lost:
-    """A loader whose worker closes its connection; the system tells of the death a moment later, or never."""
+def test_a_lost_worker_is_noticed_where_its_batch_is_awaited():
+    """Not by an exception that a signal handler raises anywhere."""
 
-    def __init__(self, told):
-        self.told = told
+    class Fatal(Numbers):
+        def __getitem__(self, index):
+            if index == 7:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return index
 
-    def __iter__(self):
-        if self.told:
-            signal.setitimer(signal.ITIMER_REAL, 0.1)
-        raise EOFError
-        yield
-
-
-@pytest.mark.parametrize("told", [True, False])
-def test_the_notice_of_a_lost_worker_is_waited_for(monkeypatch, told):
-    def handler(number, frame):
-        raise RuntimeError("DataLoader worker (pid 7) is killed by signal: Killed. ")
-
-    before = signal.signal(signal.SIGALRM, handler)
-    iterator = batches()
-    monkeypatch.setattr(module, "NOTICE_S", 10.0 if told else 0.01)
-    monkeypatch.setattr(iterator, "_loader", lambda order: Lost(told))
-    expected = (RuntimeError, "killed by signal") if told else (MoleblendError, "handing over a batch")
-    try:
-        with pytest.raises(expected[0], match=expected[1]):
-            next(iterator.iterate())
-    finally:
-        signal.signal(signal.SIGALRM, before)
+    before = signal.getsignal(signal.SIGCHLD)
+    dataset = Fatal(10)
+    cut = dataset.batch_by_size(dataset.ordered_indices(), 1)
+    running = EpochBatches(dataset, cut, num_workers=1, disable_shuffling=True).iterate()
+    first = [next(running)["index"].item()]
+    with pytest.raises((RuntimeError, MoleblendError), match="worker"):
+        first += [batch["index"].item() for batch in running]
+    assert first == list(range(len(first)))
+    assert signal.getsignal(signal.SIGCHLD) is before
 
 
 def test_a_mistake_in_a_data_worker_is_one_line():

@@ -124,12 +124,12 @@ def children(pid):
 
 def wait_until_trained(process, folder):
     log = folder / "train.jsonl"
-    for _ in range(600):
+    for _ in range(1800):
         assert process.poll() is None, process.communicate()
         if log.exists() and log.read_text().count("train_inner") >= 3:
             return
         time.sleep(0.1)
-    raise AssertionError("no update within a minute")
+    raise AssertionError("no update within three minutes")
 
 
 LOST = {

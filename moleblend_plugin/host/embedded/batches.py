@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import logging
 import os
-import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -25,9 +24,6 @@ Batch = dict[str, Any]
 IndexBatch = Sequence[int]
 
 MAX_PREFETCH = 32
-
-NOTICE_S = 2.0
-"""How long the system may take to tell that a worker has ended after its connection closed."""
 
 
 @contextmanager
@@ -142,7 +138,7 @@ class EpochBatches:
 
     def _count(self, loader: DataLoader[Any]) -> Iterator[Batch]:
         with held_back():
-            loaded = iter(loader)  # forks the workers
+            loaded = iter(loader)  # forks the workers; a lost one is noticed where its batch is awaited
         while True:
             try:
                 batch = next(loaded)
@@ -151,9 +147,6 @@ class EpochBatches:
             except MoleblendError as error:  # a worker's comes with its traceback as text
                 raise MoleblendError(str(error).rpartition("MoleblendError: ")[2].strip()) from error
             except (ConnectionError, EOFError) as error:
-                # torch's handler of SIGCHLD says how the worker ended, by an exception wherever the program is when
-                # the signal comes. Wait for it here: in the loader's __del__ Python could only print it.
-                time.sleep(NOTICE_S)
                 raise lost_worker("it was handing over a batch") from error
             self.position += 1
             yield batch
