@@ -7,11 +7,10 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Final
@@ -19,6 +18,7 @@ from typing import IO, Final
 from moleblend_plugin.bench.cells import Cell, finished, read_result, write_failure
 from moleblend_plugin.bench.stores import last_line
 from moleblend_plugin.files import replacing
+from moleblend_plugin.stopping import termination_as_exit
 
 _PATIENCE: Final = 10.0
 """Seconds between asking a process to stop and ending it."""
@@ -58,7 +58,7 @@ def run_cells(cells: Sequence[Cell], jobs: int, tell: Tell, gpus: int = 0) -> tu
     running: list[_Worker] = []
     slots = deque(range(jobs))
     done = failed = 0
-    with _stop_as_exit():
+    with termination_as_exit():
         try:
             while waiting or running:
                 while slots and (cell := _next(waiting, running)):
@@ -144,19 +144,6 @@ def _stop(running: list[_Worker]) -> None:
 def _signal_group(worker: _Worker, number: int) -> None:
     with suppress(ProcessLookupError, PermissionError):
         os.killpg(worker.process.pid, number)
-
-
-@contextmanager
-def _stop_as_exit() -> Iterator[None]:
-    """Let SIGTERM unwind as Ctrl-C does."""
-    if threading.current_thread() is not threading.main_thread():  # others may not set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def unlocked(out: Path) -> IO[str] | None:

@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import signal
-import sys
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from datetime import datetime, timezone
 from itertools import chain, islice
 from typing import Any, Protocol
@@ -23,6 +19,7 @@ from moleblend_plugin.cli._build_work import BuildWork, work_of, work_settings
 from moleblend_plugin.data.store import fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Rejection
+from moleblend_plugin.stopping import termination_as_exit
 
 
 class Watcher(Protocol):
@@ -52,7 +49,7 @@ def run_build(plan: BuildPlan, watcher: Watcher) -> Tally:
     work = work_of(plan)
     tally = Tally(plan.columns.targets)
     with (
-        _termination_as_exit(),
+        termination_as_exit(),
         staging(plan, work_settings(plan, work, checksums), watcher.say) as stage,
         SplitList(stage.result) as listed,
     ):
@@ -123,19 +120,6 @@ def _strict(bad: Rejection) -> MoleblendError:
         f"{bad.source}:{bad.row} is rejected ({bad.reason}): {bad.text[:200]!r}; "
         "mend the row or leave out --strict"
     )
-
-
-@contextmanager
-def _termination_as_exit() -> Iterator[None]:
-    """Let SIGTERM (a cluster's time limit) unwind as Ctrl-C does: no files and no workers left behind."""
-    if threading.current_thread() is not threading.main_thread():  # others may not set handlers
-        yield
-        return
-    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _check_given_split(plan: BuildPlan) -> None:

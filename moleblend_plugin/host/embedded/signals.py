@@ -124,8 +124,8 @@ def held_back() -> Iterator[None]:
     """Hold the signals back while workers are forked; these let them in again in :func:`guard_worker`.
 
     SIGCHLD keeps its handler: torch's own, set along with the workers, would raise wherever the program is
-    when a worker is lost, and inside a ``__del__`` or a log call that is printed and forgotten. Without it the
-    loader looks after its workers every five seconds while it waits for a batch.
+    when a worker is lost, and inside a ``__del__`` or a log call that is printed and forgotten. Without it
+    the loader looks after its workers every five seconds while it waits for a batch.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     handler = signal.getsignal(signal.SIGCHLD)
