@@ -4,9 +4,11 @@ One model per task on its labelled molecules. A classification task whose traini
 has no model: it is predicted as that class and named. Trees see every task alone, so missing labels cost
 nothing but themselves.
 
-Settings: the forest is scikit-learn's default with 300 trees. Boosting is scikit-learn's default, 100 rounds
-on all bits: more rounds, fewer bits per split and smaller leaves were slower and no better in validation
-(BBBP, BACE, FreeSolv). It draws nothing at random, so its seeds agree.
+Settings: the forest is scikit-learn's default with 300 trees, its classes balanced by weight in every tree:
+on validation that is ahead by 9 points of ROC-AUC on ClinTox, which has 8 % of one class, and level on BACE.
+Boosting is scikit-learn's default, 100 rounds on all bits: more rounds, fewer bits per split and smaller
+leaves were slower and no better in validation (BBBP, BACE, FreeSolv). It draws nothing at random, so its
+seeds agree.
 """
 
 from __future__ import annotations
@@ -25,6 +27,13 @@ DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "ecfp4-gb": {"max_iter": 100},
 }
 """Numbers of each kind that differ from scikit-learn's defaults."""
+
+CLASS_DEFAULTS: Final[dict[str, dict[str, Any]]] = {
+    "ecfp4-rf": {"class_weight": "balanced_subsample"},
+    "descriptors-rf": {"class_weight": "balanced_subsample"},
+    "ecfp4-gb": {},
+}
+"""Those of classifiers alone."""
 
 
 class Fitted(NamedTuple):
@@ -52,7 +61,8 @@ def estimator(kind: str, classify: bool, seed: int, numbers: Mapping[str, Any]) 
     from sklearn.impute import SimpleImputer
     from sklearn.pipeline import make_pipeline
 
-    chosen = {**DEFAULTS[kind], **numbers, "random_state": seed}
+    of_classes = CLASS_DEFAULTS[kind] if classify else {}
+    chosen = {**DEFAULTS[kind], **of_classes, **numbers, "random_state": seed}
     if kind == "ecfp4-gb":
         boosted = (
             ensemble.HistGradientBoostingClassifier if classify else ensemble.HistGradientBoostingRegressor

@@ -22,7 +22,7 @@ from moleblend_plugin.data.store_meta import fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
-FORMAT: Final = 1
+FORMAT: Final = 2
 """Goes into every hash: raise it when results of older versions may not be mixed with new ones."""
 
 SEEDLESS: Final = frozenset({"ecfp4-gb"})

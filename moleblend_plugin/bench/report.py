@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from moleblend_plugin.bench import page, pictures
-from moleblend_plugin.bench.stores import scaffold_sizes
+from moleblend_plugin.bench.stores import scaffold_sizes, shared_with_test
 from moleblend_plugin.bench.summary import Group, Plan, comparisons, read_groups
 from moleblend_plugin.bench.table import best_model, markdown, tables, write_scores
 from moleblend_plugin.errors import MoleblendError
@@ -45,7 +45,8 @@ def write_report(plan: Plan, out: Path) -> Report:
         raise MoleblendError(f"no cell of {out} is finished; {report.scores} tells why")
     whole, plan = plan, _there(plan, groups)
     compared = comparisons(plan, groups)
-    found = tables(plan, groups, compared)
+    shared = {name: shared_with_test(out, name) for name in plan.sets}
+    found = tables(plan, groups, compared, shared)
     told = page.headlines(plan, compared, _best_others(plan, groups))
     text = "\n".join([*(f"- {line}" for line in told), "", markdown(plan, found)])
     html = page.html_page(

@@ -23,7 +23,7 @@ _ERROR: Final = re.compile(r"(\S+: )?error: (?P<text>.*)")
 """A line of a command that gives up, with the program's name before it where argparse wrote it."""
 
 ABOUT: Final = "bench.json"
-"""Beside the stores: what they were built from, and how many molecules share each scaffold."""
+"""Beside the stores: what they were built from, sizes of scaffolds, and what the parts share."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +64,9 @@ def ensure_stores(spec: SetSpec, out: Path, workers: int) -> Built:
     new = about.get("settings") != wanted or not all((folder / f"{part}.lmdb").is_file() for part in PARTS)
     if new:
         _build(spec, folder, out / "logs" / f"build-{spec.name}.log", workers)
+    if new or "shared" not in about:
         with replacing(folder / ABOUT) as temporary:
-            told = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder)}
+            told = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder), "shared": _shared(folder)}
             temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
     return Built({part: store_fingerprint(folder / f"{part}.lmdb") for part in PARTS}, new)
 
@@ -74,6 +75,15 @@ def scaffold_sizes(out: Path, name: str) -> dict[str, int]:
     """By row id of a test molecule, how many molecules of the set have its scaffold (itself counted)."""
     sizes: dict[str, int] = _read_about(store_folder(out, name)).get("scaffold_sizes", {})
     return sizes
+
+
+def shared_with_test(out: Path, name: str) -> dict[str, dict[str, int]]:
+    """By part (train, valid), how many ``molecules``, ``conflicts`` and ``scaffolds`` it shares with test.
+
+    A molecule is the same without stereochemistry; conflicts are those whose labels differ.
+    """
+    shared: dict[str, dict[str, int]] = _read_about(store_folder(out, name)).get("shared", {})
+    return shared
 
 
 def _settings(spec: SetSpec) -> dict[str, Any]:
@@ -116,6 +126,24 @@ def _scaffold_sizes(folder: Path) -> dict[str, int]:
     }
     sizes = Counter(scaffolds.values())
     return {row: sizes[scaffold] for (part, row), scaffold in scaffolds.items() if part == "test"}
+
+
+def _shared(folder: Path) -> dict[str, dict[str, int]]:
+    from moleblend_plugin.chem.split_report import read_part, split_report
+    from moleblend_plugin.data.store import MoleculeStore
+
+    stores = {part: MoleculeStore(folder / f"{part}.lmdb") for part in PARTS}
+    tasks = tuple(stores["test"].meta.target_names)
+    report = split_report({part: read_part(store) for part, store in stores.items()}, tasks)
+    found = {}
+    for part in PARTS[:-1]:
+        pair = report["pairs"][f"{part}-test"]
+        found[part] = {
+            "molecules": pair["duplicates"]["groups"],
+            "conflicts": pair["conflicts"]["groups"],
+            "scaffolds": pair["scaffolds"]["achiral"]["shared"],
+        }
+    return found
 
 
 def _read_about(folder: Path) -> dict[str, Any]:

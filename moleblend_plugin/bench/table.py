@@ -88,12 +88,24 @@ def best_model(plan: Plan, groups: Groups, name: str) -> str:
     return pick(means, key=lambda model: means[model]) if means else ""
 
 
+Shared = Mapping[str, Mapping[str, int]]
+"""By part: counts of ``molecules``, ``conflicts`` and ``scaffolds``."""
+
 Table = tuple[str, list[str], list[list[str]]]
 """Caption, header, rows."""
 
 
-def tables(plan: Plan, groups: Groups, compared: Sequence[Comparison]) -> list[Table]:
-    """Everything that ``table.md`` and the page tell in words and numbers; ``**bold**`` marks the best."""
+def tables(
+    plan: Plan, groups: Groups, compared: Sequence[Comparison], shared: Mapping[str, Shared]
+) -> list[Table]:
+    """Everything that ``table.md`` and the page tell in words and numbers; ``**bold**`` marks the best.
+
+    Args:
+        plan: what is compared.
+        groups: its cells.
+        compared: differences of test scores.
+        shared: by set, what train and valid share with test; empty where the stores do not tell.
+    """
     found = [_score_table(plan, groups)]
     if compared:
         found.append(_difference_table(plan, compared))
@@ -101,6 +113,8 @@ def tables(plan: Plan, groups: Groups, compared: Sequence[Comparison]) -> list[T
     if ours:
         found.append(_selection_table(plan, groups, ours))
     found.append(_cost_table(plan, groups))
+    if any(shared.values()):
+        found.append(_shared_table(shared))
     failed = _failed_table(groups)
     return [*found, failed] if failed[2] else found
 
@@ -176,6 +190,24 @@ def _cost_table(plan: Plan, groups: Groups) -> Table:
             cells.append(f"{np.mean(wall):,.0f} / {np.mean(cpu):,.0f}" if wall else "-")
         rows.append([name, *cells])
     return "Compute per cell: seconds passed / processor seconds", ["set", *plan.models], rows
+
+
+def _shared_table(shared: Mapping[str, Shared]) -> Table:
+    rows = [
+        [name, *(str(told[part][key]) for key in ("molecules", "conflicts", "scaffolds") for part in told)]
+        for name, told in shared.items()
+        if told
+    ]
+    parts = list(next(told for told in shared.values() if told))
+    header = [
+        f"{what}, {part}"
+        for what in ("molecules", "of them with other labels", "scaffolds")
+        for part in parts
+    ]
+    caption = (
+        "What the split lets through: test molecules (without stereo) and scaffolds that other parts hold too"
+    )
+    return caption, ["set", *header], rows
 
 
 def _failed_table(groups: Groups) -> Table:

@@ -31,7 +31,8 @@ def test_a_forest_of_classes_ignores_missing_labels() -> None:
     found = fitted("ecfp4-rf", targets, True, NUMBERS)
     for task in range(2):
         known = ~np.isnan(targets[:, task])
-        forest = RandomForestClassifier(10, random_state=7).fit(TRAIN[known], targets[known, task])
+        forest = RandomForestClassifier(10, random_state=7, class_weight="balanced_subsample")
+        forest.fit(TRAIN[known], targets[known, task])
         assert found.predictions[0][:, task].tolist() == forest.predict_proba(OTHER)[:, 1].tolist()
     assert found.constant == ()
 

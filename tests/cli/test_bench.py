@@ -147,6 +147,7 @@ def test_table_and_page_can_be_made_again(folder: Path) -> None:
     assert "| chains | mae ↓ | 6 | 1 |" in table
     assert re.search(r"\| chains \| ours \| forest \| [+-][\d.]+ \| [+-][\d.]+ to [+-][\d.]+ \|", table)
     assert "| chains | broken | 4 |" in table
+    assert "| chains | 0 | 0 | 0 | 0 | 0 | 0 |" in table  # no molecule and no scaffold of test in other parts
     assert "http" not in page.replace("http-equiv", "")
     assert page.count("data:image/png;base64,") == 4  # an overview and a set, light and dark
     assert "prefers-color-scheme: dark" in page
