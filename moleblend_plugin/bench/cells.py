@@ -154,7 +154,7 @@ def store_folder(out: Path, name: str) -> Path:
 
 
 def _options(spec: SetSpec, model: ModelSpec, checkpoint_sha256: str) -> dict[str, Any]:
-    grid = {key: list(values) for key, values in (model.grid or {}).items()}
+    grid = {key: list(values) for key, values in _grid(spec, model).items()}
     if model.kind != "ours":
         return {"grid": grid}
     return {
@@ -166,6 +166,15 @@ def _options(spec: SetSpec, model: ModelSpec, checkpoint_sha256: str) -> dict[st
         "loss": spec.loss if spec.kind == "regression" else "",
         "training": asdict(spec.training) | dict(model.training or {}),
     }
+
+
+def _grid(spec: SetSpec, model: ModelSpec) -> Mapping[str, tuple[Any, ...]]:
+    """What is chosen among on validation: the set's numbers for our models, under all that the model says."""
+    own = model.grid or {}
+    if model.kind != "ours":
+        return own
+    fixed = model.training or {}
+    return {key: values for key, values in (spec.grid or {}).items() if key not in fixed} | dict(own)
 
 
 def read_result(path: Path) -> Result | None:

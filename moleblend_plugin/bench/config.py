@@ -41,6 +41,7 @@ class SetSpec:
         loss: ``--regression-loss``.
         training: numbers of our runs on it.
         split_seed: seed of conformers and of a random split.
+        grid: as a model's, for our models on this set alone.
     """
 
     name: str
@@ -53,6 +54,7 @@ class SetSpec:
     loss: str
     training: Training
     split_seed: int = 0
+    grid: Mapping[str, tuple[Any, ...]] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -180,6 +182,7 @@ def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -
         loss=item.text("loss", (recipe.loss if recipe else "") or "mse"),
         training=training,
         split_seed=item.whole("split_seed", 0, least=0) or 0,
+        grid=item.lists("grid", TUNABLE["ours"]),
     )
     item.done()
     if not spec.table.is_file():

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from moleblend_plugin.bench.cells import cells_of
 from moleblend_plugin.bench.config import BenchConfig, load_config
 from moleblend_plugin.errors import MoleblendError
 
@@ -84,6 +85,17 @@ def test_the_nearest_number_wins(folder: Path) -> None:
         {"lr": (1e-4, 1e-3)},
     )
     assert (forest.checkpoint, config.seeds, config.jobs) == (None, (3, 5), None)
+
+
+def test_a_set_names_numbers_to_choose_from_for_our_models(folder: Path) -> None:
+    """Under a model's own; a number that the model fixes is not chosen again; baselines have none of it."""
+    text = GOOD.replace(
+        'metric = "mae"', 'metric = "mae"\ngrid = { lr = [1e-5], batch = [8], epochs = [1, 2] }'
+    )
+    config = load(folder, text)
+    cells = cells_of(config, folder / "out", {"mine": {}}, {})
+    grids = {cell.model: cell.options["grid"] for cell in cells}
+    assert grids == {"fine": {"batch": [8], "lr": [1e-4, 1e-3]}, "forest": {}}
 
 
 @pytest.mark.parametrize(
