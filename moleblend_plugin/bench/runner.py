@@ -18,7 +18,6 @@ from typing import IO, Final
 from moleblend_plugin.bench.cells import Cell, finished, read_result, write_failure
 from moleblend_plugin.bench.stores import last_line
 from moleblend_plugin.files import replacing
-from moleblend_plugin.stopping import termination_as_exit
 
 _PATIENCE: Final = 10.0
 """Seconds between asking a process to stop and ending it."""
@@ -42,8 +41,7 @@ class _Worker:
 def run_cells(cells: Sequence[Cell], jobs: int, tell: Tell, gpus: int = 0) -> tuple[int, int]:
     """Run the cells that are not finished.
 
-    Ctrl-C and SIGTERM end the processes first, then go on as KeyboardInterrupt or SystemExit; the next call
-    takes up from there.
+    KeyboardInterrupt and SystemExit end the processes first, then go on; the next call takes up from there.
 
     Args:
         cells: in the order in which they start.
@@ -58,20 +56,19 @@ def run_cells(cells: Sequence[Cell], jobs: int, tell: Tell, gpus: int = 0) -> tu
     running: list[_Worker] = []
     slots = deque(range(jobs))
     done = failed = 0
-    with termination_as_exit():
-        try:
-            while waiting or running:
-                while slots and (cell := _next(waiting, running)):
-                    running.append(_start(cell, slots.popleft(), gpus))
-                    tell(cell, "started", "")
-                time.sleep(0.1)
-                for worker in [one for one in running if one.process.poll() is not None]:
-                    running.remove(worker)
-                    slots.append(worker.slot)
-                    worked = _end(worker, tell)
-                    done, failed = done + worked, failed + (not worked)
-        finally:
-            _stop(running)
+    try:
+        while waiting or running:
+            while slots and (cell := _next(waiting, running)):
+                running.append(_start(cell, slots.popleft(), gpus))
+                tell(cell, "started", "")
+            time.sleep(0.1)
+            for worker in [one for one in running if one.process.poll() is not None]:
+                running.remove(worker)
+                slots.append(worker.slot)
+                worked = _end(worker, tell)
+                done, failed = done + worked, failed + (not worked)
+    finally:
+        _stop(running)
     return done, failed
 
 

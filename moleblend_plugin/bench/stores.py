@@ -103,10 +103,16 @@ def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     with log.open("w", encoding="utf-8") as stream:
-        done = subprocess.run(
-            build_command(spec, folder, workers), stdout=stream, stderr=subprocess.STDOUT, check=False
+        process = subprocess.Popen(
+            build_command(spec, folder, workers), stdout=stream, stderr=subprocess.STDOUT
         )
-    if done.returncode:
+        try:
+            failed = process.wait()
+        except BaseException:  # the next call goes on from what it has done
+            process.terminate()
+            process.wait()
+            raise
+    if failed:
         raise MoleblendError(f"{spec.name} cannot be built: {last_line(log)}")
     absent = [part for part in PARTS if not (folder / f"{part}.lmdb").is_file()]
     if absent:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.stopping import termination_as_exit
 
 if TYPE_CHECKING:
     from moleblend_plugin.bench.cells import Cell
@@ -55,7 +56,7 @@ def bench(
         raise MoleblendError(
             f"{out} is in use by another moleblend bench: wait for it, or choose another --out"
         )
-    with lock:
+    with lock, termination_as_exit():
         plan.write(out)
         failed = _run(part, out.resolve(), jobs)
         _report(plan, out)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import csv
 import json
 import re
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -176,3 +180,32 @@ def test_a_report_of_nothing_is_refused(tmp_path: Path, capsys: pytest.CaptureFi
     with pytest.raises(SystemExit):
         main(["bench", "b.toml", "--out", str(tmp_path), "--report-only"])
     assert "plan.json cannot be read: give the --out of a comparison that was run" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes in Linux's /proc")
+def test_sigterm_ends_the_build_of_a_store_too(tmp_path: Path) -> None:
+    """A build that outlived its bench would keep the store for itself."""
+    rows = "".join(f"{'C' * 30}{'O' * (n % 3)}N{'C' * (n % 50)},{n},train\n" for n in range(4000))
+    (tmp_path / "chains.csv").write_text(f"smiles,carbons,part\n{rows}")
+    (tmp_path / "b.toml").write_text(CONFIG.replace('conformers = "none"', "conformers = 1"))
+    command = [sys.executable, "-m", "moleblend_plugin.cli.main", "bench", str(tmp_path / "b.toml")]
+    pipe = subprocess.PIPE
+    process = subprocess.Popen([*command, "--out", str(tmp_path / "out")], stdout=pipe, stderr=pipe)
+    try:
+        builds = wait_for_children(process.pid)
+        time.sleep(1)  # into its work
+        process.terminate()
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert not [pid for pid in builds if Path(f"/proc/{pid}").exists()]
+
+
+def wait_for_children(pid: int) -> list[str]:
+    for _ in range(600):
+        found = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("no build within a minute")
