@@ -14,18 +14,15 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.data.compiled import pick
+from moleblend_plugin.data.compiled import RELATIONS, draw_shown, pick
 from moleblend_plugin.data.featurize import Features
 from moleblend_plugin.data.rng import Purpose, passing_generator
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import Float32Array, Float64Array, Shown, UInt8Array
+from moleblend_plugin.schema import Float32Array, Float64Array, UInt8Array
 
 BlendScope = Literal["molecule", "batch"]
 Sample = dict[str, npt.NDArray[np.generic]]
 """One molecule, ready to be padded: the fields of ``schema.INPUT_FIELDS`` and ``TARGET_FIELDS`` without B."""
-
-_RELATIONS = np.array([Shown.SPD, Shown.EDGE, Shown.DISTANCE], np.uint8)
-_ATOM_SIDES = np.array([Shown.SPD, Shown.DISTANCE], np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,41 +61,28 @@ class BlendConfig:
             raise MoleblendError(f"--blend-scope {self.blend_scope}: choose molecule or batch")
 
 
-def choose(uniform: Float32Array, codes: UInt8Array, probs: tuple[float, ...], has_3d: bool) -> UInt8Array:
-    """Turn uniform draws into shown bits: the multinomial of method 1.
+@lru_cache(maxsize=8)
+def _bounds(probs: tuple[float, ...], has_3d: bool) -> Float64Array:
+    """Upper ends of the intervals of [0, 1) that choose each code, the last of which is the 3D side.
 
     A molecule without 3D chooses among its 2D sides, in their proportions; where those have no
-    probability at all it shows nothing.
-
-    Args:
-        uniform: draws in [0, 1), any shape.
-        codes: bits to choose from; the last one is the 3D side.
-        probs: one probability per code.
-        has_3d: whether the 3D side can be shown.
+    probability at all there is no interval, and it shows nothing.
     """
-    bounds = _bounds(probs, has_3d)
-    if bounds is None:
-        return np.zeros(uniform.shape, np.uint8)
-    chosen: UInt8Array = pick(uniform.reshape(-1), bounds, codes).reshape(uniform.shape)
-    return chosen
-
-
-@lru_cache(maxsize=8)
-def _bounds(probs: tuple[float, ...], has_3d: bool) -> Float64Array | None:
-    """Upper ends of the intervals of [0, 1) that choose each code; ``None`` where none can be chosen."""
     weights = np.array(probs, np.float64)
     if not has_3d:
         weights[-1] = 0.0
     if not weights.any():
-        return None
+        return np.empty(0, np.float64)
     bounds: Float64Array = np.cumsum(weights / weights.sum())
     bounds[np.flatnonzero(weights)[-1] :] = 1.0  # rounding must not open a gap at the top
     return bounds
 
 
 def choose_pairs(uniform: Float32Array, config: BlendConfig, has_3d: bool) -> UInt8Array:
-    """``pair_shown`` [N, N] from uniform draws [N, N]."""
-    return choose(uniform, _RELATIONS, config.relation_probs, has_3d)
+    """``pair_shown`` [N, N] from uniform draws [N, N]: the multinomial of method 1."""
+    chosen = np.empty(uniform.shape, np.uint8)
+    pick(uniform.reshape(-1), _bounds(config.relation_probs, has_3d), RELATIONS, chosen.reshape(-1))
+    return chosen
 
 
 def blend(features: Features, config: BlendConfig, seed: int, epoch: int, index: int) -> Sample:
@@ -108,22 +92,30 @@ def blend(features: Features, config: BlendConfig, seed: int, epoch: int, index:
     rank and any batch size, and differs from epoch to epoch.
     """
     n_atoms, clean = features.n_atoms, features.coords
-    pairs = passing_generator(seed, epoch, index, Purpose.PAIRS).random((n_atoms, n_atoms), np.float32)
-    atoms = passing_generator(seed, epoch, index, Purpose.ATOMS).random(n_atoms, np.float32)
+    has_3d = clean is not None
+    pair_shown, atom_shown = np.empty((n_atoms, n_atoms), np.uint8), np.empty(n_atoms, np.uint8)
+    draw_shown(
+        seed,
+        epoch,
+        index,
+        _bounds(config.relation_probs, has_3d),
+        _bounds(config.atom_probs, has_3d),
+        pair_shown,
+        atom_shown,
+    )
     if clean is None:
         clean = noise = np.zeros((n_atoms, 3), np.float32)
     else:
         noise = passing_generator(seed, epoch, index, Purpose.NOISE).standard_normal((n_atoms, 3), np.float32)
         noise *= np.float32(config.noise_sigma)
-    has_3d = features.coords is not None
     return {
         "atom_codes": features.atom_codes,
         "degree": features.degree,
         "spd": features.spd,
         "bond_path": features.bond_path,
         "coords": clean + noise,
-        "pair_shown": choose_pairs(pairs, config, has_3d),
-        "atom_shown": choose(atoms, _ATOM_SIDES, config.atom_probs, has_3d),
+        "pair_shown": pair_shown,
+        "atom_shown": atom_shown,
         "clean_coords": clean,
         "noise": noise,
         "has_coords": np.array(has_3d),

@@ -23,12 +23,12 @@ def pad_field(field: Field, arrays: Sequence[np.ndarray[Any, Any]], n_atoms: int
     out = np.full((len(arrays), *shape), field.pad, np.dtype(field.dtype))
     padded = letters.count("N")  # they come first
     if padded == 2:
-        for row, array in zip(out, arrays, strict=True):
+        for row, array in enumerate(arrays):
             size = len(array)
-            row[:size, :size] = array
+            out[row, :size, :size] = array
     elif padded == 1:
-        for row, array in zip(out, arrays, strict=True):
-            row[: len(array)] = array
+        for row, array in enumerate(arrays):
+            out[row, : len(array)] = array
     else:
         out[:] = arrays
     return torch.from_numpy(out)

@@ -1,6 +1,7 @@
 """Small loops over the atoms and bonds of one molecule, compiled: calls of NumPy cost more than their work.
 
-N atoms, M bonds.
+They write into arrays that the caller makes, as Numba takes a microsecond to hand over a new one. N atoms,
+M bonds.
 """
 
 from __future__ import annotations
@@ -8,57 +9,76 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
-from moleblend_plugin.schema import Float32Array, Float64Array, UInt8Array, UInt16Array
+from moleblend_plugin.data.philox import uniform
+from moleblend_plugin.data.rng import Purpose
+from moleblend_plugin.schema import Float32Array, Float64Array, Shown, UInt8Array, UInt16Array
+
+RELATIONS = np.array([Shown.SPD, Shown.EDGE, Shown.DISTANCE], np.uint8)
+ATOM_SIDES = np.array([Shown.SPD, Shown.DISTANCE], np.uint8)
+_PAIRS, _ATOMS = int(Purpose.PAIRS), int(Purpose.ATOMS)
 
 
 @njit(cache=True, nogil=True)
-def pick(uniform: Float32Array, bounds: Float64Array, codes: UInt8Array) -> UInt8Array:
-    """The code of the interval that every draw falls into, [len(uniform)].
+def pick(draws: Float32Array, bounds: Float64Array, codes: UInt8Array, chosen: UInt8Array) -> None:
+    """Write the code of the interval that every draw falls into.
 
     Args:
-        uniform: draws in [0, 1), one axis.
-        bounds: upper ends of the intervals, rising to 1.
+        draws: numbers in [0, 1), one axis.
+        bounds: upper ends of the intervals, rising to 1; none where nothing can be chosen, which is code 0.
         codes: one per interval.
+        chosen: receives the codes, [len(draws)].
     """
-    chosen = np.empty(uniform.size, np.uint8)
-    for place in range(uniform.size):
+    for place in range(draws.size):
         interval = 0
-        while uniform[place] >= bounds[interval]:
+        while interval < bounds.size and draws[place] >= bounds[interval]:
             interval += 1
-        chosen[place] = codes[interval]
-    return chosen
+        chosen[place] = codes[interval] if bounds.size else 0
 
 
 @njit(cache=True, nogil=True)
-def bond_codes_and_degree(
-    n_atoms: int, bonds: UInt16Array, parts: UInt8Array, table: UInt8Array, largest: int
-) -> tuple[UInt8Array, UInt8Array]:
-    """Batch codes of bonds uint8 [M] and of degrees uint8 [N].
+def draw_shown(
+    seed: int,
+    epoch: int,
+    index: int,
+    pair_bounds: Float64Array,
+    atom_bounds: Float64Array,
+    pairs: UInt8Array,
+    atoms: UInt8Array,
+) -> None:
+    """Draw and :func:`pick` a relation for every ordered pair and a side for every atom.
 
     Args:
-        n_atoms: N.
-        bonds: [M, 2], each bond once.
-        parts: [M, 3], type, stereo and conjugated.
-        table: batch code by these three.
-        largest: degrees are cut here.
+        seed: of the draws, as are ``epoch`` and ``index``.
+        epoch: see ``rng.generator``.
+        index: see ``rng.generator``.
+        pair_bounds: bounds of ``RELATIONS``.
+        atom_bounds: bounds of ``ATOM_SIDES``.
+        pairs: receives codes, [N, N].
+        atoms: receives codes, [N].
     """
-    codes = np.empty(len(bonds), np.uint8)
-    degree = np.zeros(n_atoms, np.int64)
-    for bond in range(len(bonds)):
-        codes[bond] = table[parts[bond, 0], parts[bond, 1], parts[bond, 2]]
-        degree[bonds[bond, 0]] += 1
-        degree[bonds[bond, 1]] += 1
-    degree_codes = np.empty(n_atoms, np.uint8)
-    for atom in range(n_atoms):
-        degree_codes[atom] = min(degree[atom], largest) + 1
-    return codes, degree_codes
+    pick(uniform(seed, epoch, index, _PAIRS, pairs.size), pair_bounds, RELATIONS, pairs.reshape(-1))
+    pick(uniform(seed, epoch, index, _ATOMS, atoms.size), atom_bounds, ATOM_SIDES, atoms)
 
 
 @njit(cache=True, nogil=True)
-def all_below(codes: UInt8Array | UInt16Array, sizes: UInt8Array | UInt16Array) -> bool:
-    """Whether every number of ``codes`` [M, F] is below the size of its column, ``sizes`` [F]."""
-    for row in range(codes.shape[0]):
-        for column in range(codes.shape[1]):
-            if codes[row, column] >= sizes[column]:
-                return False
-    return True
+def all_within(
+    atoms: UInt8Array, bonds: UInt16Array, parts: UInt8Array, atom_sizes: UInt8Array, bond_sizes: UInt8Array
+) -> bool:
+    """Whether every number of a molecule names something that there is.
+
+    Args:
+        atoms: [N, 9], below ``atom_sizes`` [9], column by column.
+        bonds: [M, 2], below N.
+        parts: [M, 3], below ``bond_sizes`` [3], column by column.
+        atom_sizes: codes of each atom feature.
+        bond_sizes: codes of each bond feature.
+    """
+    for codes, sizes in ((atoms, atom_sizes), (parts, bond_sizes)):
+        for row in range(codes.shape[0]):
+            for column in range(codes.shape[1]):
+                if codes[row, column] >= sizes[column]:
+                    return False
+    highest = 0
+    for bond in range(len(bonds)):
+        highest = max(highest, bonds[bond, 0], bonds[bond, 1])
+    return highest < len(atoms)

@@ -81,7 +81,9 @@ class StoredMolecules(ABC):
             return {}
         if conformer is None:
             conformer = self._draw_conformer(record, index)
-        return self.sample(record, conformer, molecule) | {"index": np.array(molecule)}
+        sample = self.sample(record, conformer, molecule)
+        sample["index"] = np.array(molecule)
+        return sample
 
     def _draw_conformer(self, record: MoleculeRecord, index: int) -> int:
         if record.coords is None or len(record.coords) < 2:

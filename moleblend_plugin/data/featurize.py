@@ -6,10 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from moleblend_plugin.data.compiled import bond_codes_and_degree
-from moleblend_plugin.data.paths import shortest_paths
-from moleblend_plugin.schema import Float32Array, MoleculeRecord, UInt8Array
-from moleblend_plugin.vocab import BOND, DEGREE, N_CONJUGATED, N_STEREO, N_TYPE
+from moleblend_plugin.data.paths import relations_2d
+from moleblend_plugin.schema import PATH_HOPS, Float32Array, MoleculeRecord, UInt8Array
+from moleblend_plugin.vocab import BOND, N_CONJUGATED, N_STEREO, N_TYPE
 
 _BOND_CODES = np.array(
     [
@@ -53,13 +52,9 @@ def featurize(record: MoleculeRecord, conformer: int = 0) -> Features:
     Raises:
         IndexError: the record has 3D, but no conformer of that number.
     """
-    n_atoms, bonds = record.n_atoms, record.bonds
-    codes, degree = bond_codes_and_degree(n_atoms, bonds, record.bond_codes, _BOND_CODES, DEGREE.largest)
-    spd, bond_path = shortest_paths(n_atoms, bonds, codes)
-    return Features(
-        atom_codes=record.atom_codes + np.uint8(1),
-        degree=degree,
-        spd=spd,
-        bond_path=bond_path,
-        coords=None if record.coords is None else record.coords[conformer],
-    )
+    n_atoms = record.n_atoms
+    degree, spd = np.empty(n_atoms, np.uint8), np.empty((n_atoms, n_atoms), np.uint8)
+    bond_path = np.empty((n_atoms, n_atoms, PATH_HOPS), np.uint8)
+    relations_2d(record.bonds, record.bond_codes, _BOND_CODES, degree, spd, bond_path)
+    coords = None if record.coords is None else record.coords[conformer]
+    return Features(record.atom_codes + np.uint8(1), degree, spd, bond_path, coords)

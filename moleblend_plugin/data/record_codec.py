@@ -12,14 +12,14 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.data.compiled import all_below
+from moleblend_plugin.data.compiled import all_within
 from moleblend_plugin.schema import MoleculeRecord
 from moleblend_plugin.vocab import ATOM_SIZES, BOND_FEATURES
 
 _ATOM_SIZES: Final = np.array(ATOM_SIZES, np.uint8)
 _BOND_SIZES: Final = np.array([feature.size for feature in BOND_FEATURES], np.uint8)
 
-_NATIVE: Final = {dtype: np.dtype(dtype).newbyteorder("=") for dtype in ("u1", "<u2", "<f4", "<f8")}
+_STORED: Final = {dtype: np.dtype(dtype) for dtype in ("u1", "<u2", "<f4", "<f8")}
 
 
 def encode_record(record: MoleculeRecord) -> bytes:
@@ -65,10 +65,10 @@ def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
         raise ValueError("no atoms")
     if len(bonds) != len(bond_codes):
         raise ValueError(f"{len(bonds)} bonds but {len(bond_codes)} bond codes")
-    if bonds.size and int(bonds.max()) >= n_atoms:
-        raise ValueError(f"a bond names atom {int(bonds.max())} of {n_atoms}")
-    if not (all_below(atom_codes, _ATOM_SIZES) and all_below(bond_codes, _BOND_SIZES)):
-        raise ValueError("an atom or bond code beyond its table")
+    if not all_within(atom_codes, bonds, bond_codes, _ATOM_SIZES, _BOND_SIZES):
+        named = int(bonds.max(initial=0))
+        beyond = f"a bond names atom {named} of {n_atoms}" if named >= n_atoms else ""
+        raise ValueError(beyond or "an atom or bond code beyond its table")
     return MoleculeRecord(
         source=str(fields["source"]),
         row=int(fields["row"]),
@@ -87,5 +87,5 @@ def _raw(array: npt.NDArray[Any], dtype: str) -> bytes:
 
 
 def _array(raw: bytes, dtype: str) -> npt.NDArray[Any]:
-    # A bytearray is a copy that can be written to; "<" is most machines' own order, so nothing is converted.
-    return np.frombuffer(bytearray(raw), dtype).astype(_NATIVE[dtype], copy=False)
+    array = np.frombuffer(bytearray(raw), _STORED[dtype])  # a copy, which can be written to
+    return array if array.dtype.isnative else array.astype(array.dtype.newbyteorder("="))

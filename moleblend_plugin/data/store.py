@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -59,10 +58,15 @@ class MoleculeStore:
             raise MoleblendError(f"{self.path} does not exist; check the path or {_REBUILD}")
         if not self.path.is_file():
             raise MoleblendError(f"{self.path} is not a file; name a .lmdb file inside it")
-        with self._transaction() as txn:
-            check_length(self._environment(), self.path, f"copy it again or {_REBUILD}")
-            self.meta: StoreMeta = self._read_meta(txn.get(META_KEY))
-            self.n_atoms: UInt16Array = self._read_n_atoms(txn.get(N_ATOMS_KEY))
+        environment = self._environment()
+        check_length(environment, self.path, f"copy it again or {_REBUILD}")
+        try:
+            with environment.lmdb.begin() as txn:
+                meta, n_atoms = txn.get(META_KEY), txn.get(N_ATOMS_KEY)
+        except lmdb.Error as error:
+            raise self._unreadable(error) from error
+        self.meta: StoreMeta = self._read_meta(meta)
+        self.n_atoms: UInt16Array = self._read_n_atoms(n_atoms)
 
     def __len__(self) -> int:
         return self.meta.count
@@ -78,11 +82,12 @@ class MoleculeStore:
         if not 0 <= position < len(self):
             raise IndexError(f"{self.path} holds {len(self)} molecules, no number {index}")
         key = record_key(position)
-        with self._transaction() as txn:
-            try:
+        environment = self._environment()
+        try:
+            with environment.lmdb.begin() as txn:
                 value = txn.get(key)
-            except lmdb.Error as error:  # a damaged page between the file's head and the value
-                raise self._damaged(key, error) from error
+        except lmdb.Error as error:  # a damaged page between the file's head and the value
+            raise self._damaged(key, error) from error
         if value is None:
             raise DamagedValue(f"{self.path} has no value for key {key.decode()}; {_REBUILD}")
         try:
@@ -102,19 +107,16 @@ class MoleculeStore:
     def _damaged(self, key: bytes, reason: Exception) -> DamagedValue:
         return DamagedValue(f"{self.path} has a damaged value for key {key.decode()} ({reason}); {_REBUILD}")
 
+    def _unreadable(self, reason: Exception) -> MoleblendError:
+        return MoleblendError(f"{self.path} cannot be read as a store ({reason}); {_REBUILD}")
+
     def _environment(self) -> Environment:
         if self._env is None or self._env.pid != os.getpid():
-            self._env = open_environment(self.path)
+            try:
+                self._env = open_environment(self.path)
+            except (lmdb.Error, OSError) as error:
+                raise self._unreadable(error) from error
         return self._env
-
-    @contextmanager
-    def _transaction(self) -> Iterator[Any]:
-        """A read transaction; what LMDB cannot read becomes one clear line."""
-        try:
-            with self._environment().lmdb.begin() as txn:
-                yield txn
-        except (lmdb.Error, OSError) as error:
-            raise MoleblendError(f"{self.path} cannot be read as a store ({error}); {_REBUILD}") from error
 
     def _read_meta(self, value: bytes | None) -> StoreMeta:
         if value is None:

@@ -9,7 +9,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from moleblend_plugin.models.attention import Attention
 from moleblend_plugin.models.config import ModelConfig
+from moleblend_plugin.models.dropout import Dropout, DropPath
 from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import ATOM_OFFSETS, ATOM_ROWS, DEGREE
 
@@ -52,46 +54,6 @@ class AtomEmbedding(nn.Module):
         return x + torch.where((shown & int(Shown.DISTANCE)).ne(0), summary, 0.0)
 
 
-class DropPath(nn.Module):
-    """Stochastic depth: drops a branch for whole molecules, never for token positions (method 6.8)."""
-
-    def __init__(self, p: float) -> None:
-        super().__init__()
-        self.p = p
-
-    def forward(self, branch: Tensor) -> Tensor:
-        """[B, T, D], some molecules zeroed in training and the rest scaled up."""
-        if not self.training or self.p == 0:
-            return branch
-        keep = torch.rand(branch.shape[0], 1, 1, device=branch.device) >= self.p
-        return branch * keep / (1 - self.p)
-
-    def extra_repr(self) -> str:
-        """The rate."""
-        return f"p={self.p:g}"
-
-
-class Attention(nn.Module):
-    """Multi-head attention with a bias [B, H, T, T] on its logits; scaled by head_dim ** -0.5."""
-
-    def __init__(self, width: int, heads: int, dropout: float) -> None:
-        super().__init__()
-        self.heads = heads
-        self.dropout = dropout
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
-
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """[B, T, D]."""
-        batch, tokens, width = x.shape
-        qkv = self.qkv(x).view(batch, tokens, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        q, k, v = qkv.unbind(0)  # each [B, H, T, D / H]
-        dropout = self.dropout if self.training else 0.0
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), dropout_p=dropout)
-        out: Tensor = self.out(mixed.transpose(1, 2).reshape(batch, tokens, width))
-        return out
-
-
 class EncoderLayer(nn.Module):
     """``x = LN(x + attn(x)); x = LN(x + W2 gelu(W1 x))`` with dropout and stochastic depth on branches."""
 
@@ -103,8 +65,8 @@ class EncoderLayer(nn.Module):
         self.ffn_in = nn.Linear(width, hidden)
         self.ffn_out = nn.Linear(hidden, width)
         self.ffn_norm = nn.LayerNorm(width)
-        self.activation_dropout = nn.Dropout(config.activation_dropout)
-        self.dropout = nn.Dropout(config.dropout)
+        self.activation_dropout = Dropout(config.activation_dropout)
+        self.dropout = Dropout(config.dropout)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
@@ -125,7 +87,7 @@ class Encoder(nn.Module):
         self.graph_token = nn.Parameter(torch.empty(width).normal_(std=0.02))
         self.graph_bias = nn.Parameter(torch.empty(config.encoder_attention_heads).normal_(std=0.02))
         self.norm = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(config.dropout)
+        self.dropout = Dropout(config.dropout)
         rates = torch.linspace(0, config.drop_path, depth).tolist()
         self.layers = nn.ModuleList(EncoderLayer(config, rate) for rate in rates)
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moleblend_plugin.models.config import DenoiseForm
+from moleblend_plugin.models.dropout import Dropout
 
 Readout = Literal["cls", "mean", "sum", "attention"]
 
@@ -89,7 +90,7 @@ class DenoiseHead(nn.Module):
         self.q = nn.Linear(width, width)
         self.k = nn.Linear(width, width)
         self.v = nn.Linear(width, width)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.project = nn.Linear(width, self.axes, bias=form == "published")
 
     def forward(self, x: Tensor, bias: Tensor, unit: Tensor) -> Tensor:
@@ -129,7 +130,7 @@ class PropertyHead(nn.Module):
     def __init__(self, width: int, outputs: int, readout: Readout = "cls", dropout: float = 0.0) -> None:
         super().__init__()
         self.readout = readout
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.dense = nn.Linear(width, width)
         self.out = nn.Linear(width, outputs)
         self.weigh = nn.Linear(width, 1, bias=False) if readout == "attention" else None

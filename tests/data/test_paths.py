@@ -8,7 +8,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import shortest_path
 
 from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.data.paths import shortest_paths
+from moleblend_plugin.data.paths import shortest_paths as write_shortest_paths
 from moleblend_plugin.schema import PATH_HOPS, MoleculeRecord
 from moleblend_plugin.vocab import BOND, SPD
 from tests.molecules import make_record
@@ -17,6 +17,13 @@ CASES = [make_record(n, seed, rings=3) for seed, n in enumerate((1, 2, 3, 9, 17,
     make_record(12, 7, fragments=3),
     make_record(230, 8, rings=20),
 ]
+
+
+def shortest_paths(n_atoms: int, bonds: np.ndarray, codes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    spd = np.full((n_atoms, n_atoms), 99, np.uint8)
+    path = np.full((n_atoms, n_atoms, PATH_HOPS), 99, np.uint8)
+    write_shortest_paths(bonds, codes, spd, path)
+    return spd, path
 
 
 def distances(record: MoleculeRecord) -> np.ndarray:
