@@ -11,6 +11,7 @@ from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
 from moleblend_plugin.cli.embed import embed
 from moleblend_plugin.cli.export import export
+from moleblend_plugin.cli.images import images
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.cli.inspect import inspect
 from moleblend_plugin.cli.predict import predict
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 app.command()(build)
 app.command()(inspect)
+app.command()(images)
 app.command()(predict)
 app.command()(embed)
 app.command()(splits)
