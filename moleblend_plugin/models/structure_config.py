@@ -9,6 +9,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.models.config import PRESETS, ModelConfig
 
 Fusion = Literal["mean", "concat", "gated"]
+ViewReadout = Literal["mean", "cls"]
 HypergraphForm = Literal["symmetric", "random_walk"]
 
 _SIZES: Final = (
@@ -33,6 +34,8 @@ class StructureConfig:
     Attributes:
         graph_encoder: 2d view: transformer (2D relations only), or gin (with bond embeddings).
         geometry_encoder: 3d view: transformer (3D relations only), or schnet (all distances up to 10 A).
+        view_readout: feature of a Transformer's view: mean (over atoms), or cls (graph token, nearly the
+            same for all molecules at first).
         share_encoder: one Transformer for the 2d and the 3d view.
         graph_layers: layers of gin.
         graph_dim: width of gin.
@@ -59,6 +62,7 @@ class StructureConfig:
 
     graph_encoder: Literal["transformer", "gin"] = "transformer"
     geometry_encoder: Literal["transformer", "schnet"] = "transformer"
+    view_readout: ViewReadout = "mean"
     share_encoder: bool = False
     graph_layers: int = 5
     graph_dim: int = 300

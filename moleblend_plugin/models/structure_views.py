@@ -14,39 +14,43 @@ from torch import Tensor, nn
 
 from moleblend_plugin.models.config import ModelConfig
 from moleblend_plugin.models.exchange import Exchange
-from moleblend_plugin.models.graph_networks import Gin, SchNet
+from moleblend_plugin.models.graph_networks import Gin, SchNet, mean_atoms
 from moleblend_plugin.models.moleblend import MoleBlend, MoleBlendEncoder, Predictions
 from moleblend_plugin.models.resnet import ResNet18, load_image_weights
 from moleblend_plugin.models.structure_aware import StructureAwareness, StructureOutput
-from moleblend_plugin.models.structure_config import StructureConfig
+from moleblend_plugin.models.structure_config import StructureConfig, ViewReadout
 from moleblend_plugin.schema import Modality, Shown
 
 _SHOWN: Final = {"2d": (Shown.ALL_2D, Shown.SPD), "3d": (Shown.DISTANCE, Shown.DISTANCE)}
 """What pairs and atoms show in each view of a Transformer."""
 
 
-def graph_token(encoder: MoleBlendEncoder, inputs: Mapping[str, Tensor], view: str) -> Tensor:
-    """State of the graph token [B, D] where every pair and atom shows the relations of ``view`` only."""
+def read_view(
+    encoder: MoleBlendEncoder, inputs: Mapping[str, Tensor], view: str, readout: ViewReadout
+) -> Tensor:
+    """[B, D] of an encoder to which every pair and atom shows the relations of ``view`` only."""
     pairs, atoms = _SHOWN[view]
     shown = {
         "pair_shown": torch.full_like(inputs["spd"], int(pairs)),
         "atom_shown": torch.full_like(inputs["degree"], int(atoms)),
     }
-    states: Tensor = encoder.encode(**(dict(inputs) | shown)).states
-    return states[:, 0]
+    encoded = encoder.encode(**(dict(inputs) | shown))
+    graph: Tensor = encoded.states[:, 0]
+    return graph if readout == "cls" else mean_atoms(encoded.states[:, 1:], encoded.real)
 
 
 class TransformerView(nn.Module):
     """A Transformer of its own for the 3d view."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, readout: ViewReadout) -> None:
         super().__init__()
         self.outputs = config.encoder_embed_dim
+        self.readout: ViewReadout = readout
         self.transformer = MoleBlendEncoder(config)
 
     def forward(self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor]) -> Tensor:
         """[B, D]."""
-        return graph_token(self.transformer, inputs, "3d")
+        return read_view(self.transformer, inputs, "3d", self.readout)
 
 
 class ImageView(nn.Module):
@@ -64,7 +68,8 @@ class ImageView(nn.Module):
         there = (views["modalities"] & int(Modality.IMAGE)).ne(0)
         rows = self.network(views["image"][there])
         blank = rows.new_zeros(len(there), rows.shape[1])
-        return blank.masked_scatter(there[:, None], rows)
+        features: Tensor = blank.masked_scatter(there[:, None], rows)
+        return features
 
 
 def view_encoders(
@@ -77,7 +82,7 @@ def view_encoders(
     if structure.geometry_encoder == "schnet":
         build["3d"] = lambda: SchNet(structure.geometry_dim, structure.geometry_layers)
     elif not structure.share_encoder:
-        build["3d"] = lambda: TransformerView(config)
+        build["3d"] = lambda: TransformerView(config, structure.view_readout)
     return {name: build[name]() for name in views if name in build}
 
 
@@ -111,7 +116,7 @@ class _Viewing(MoleBlendEncoder):
             features = [
                 self.view_encoders[name](inputs, views)
                 if name in self.view_encoders
-                else graph_token(self, inputs, name)
+                else read_view(self, inputs, name, self.structure.config.view_readout)
                 for name in self.views
             ]
             output: StructureOutput = self.structure(features, views)
