@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from moleblend_plugin.cli.anchors import anchors
 from moleblend_plugin.cli.bench import bench
 from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
@@ -38,6 +39,7 @@ app.command()(export)
 app.command()(curves)
 app.command()(rerun)
 app.command()(recipe)
+app.command()(anchors)
 app.command()(bench)
 app.command("import-official")(import_official)
 

@@ -54,7 +54,7 @@ class StructureObjective:
         step = sample.get("step", {})  # validation has none: full weights, and a look
         found = structure_terms(output, self.views, self.config)
         logged = term_outputs(found, len(sample["index"]))
-        logged |= self.watch.outputs(output, bool(step.get("monitor", not step)))
+        logged |= self.watch.outputs(output, step.get("monitor"))
         return weigh_structure(found.terms, self.config, step.get("share", 1.0)), logged
 
     def logged_names(self) -> list[str]:

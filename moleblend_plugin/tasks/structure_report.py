@@ -51,21 +51,35 @@ class CollapseWatch:
     def __init__(self, views: Sequence[str]) -> None:
         self.views = tuple(views)
         self._told: set[str] = set()
+        self._last: dict[str, float] | None = None
 
     def names(self) -> list[str]:
         """Names of what is measured."""
         return [*(f"spread_{view}" for view in self.views), "effective_rank", "anchor_perplexity"]
 
     @torch.no_grad()
-    def outputs(self, output: StructureOutput, look: bool) -> dict[str, float]:
-        """Sums of one batch; zeros where nobody wants to look."""
-        found = self._measure(output) if look else {}
+    def outputs(self, output: StructureOutput, look: bool | None) -> dict[str, float]:
+        """Sums of one batch.
+
+        Args:
+            output: of the network.
+            look: whether to measure in an update, else what was measured last is told again; ``None``
+                measures outside of updates.
+        """
+        if look is None:
+            return self._look(output)
+        if look or self._last is None:
+            self._last = self._look(output)
+        return self._last
+
+    def _look(self, output: StructureOutput) -> dict[str, float]:
+        found = self._measure(output)
         known = {name: value for name, value in found.items() if math.isfinite(value)}
         anchors, width = output.weights.shape[1], output.unified.shape[1]
         rows = int(output.present.any(1).sum())
         told = alarms(known, rows, width, anchors) if rows > 2 else []
         self._tell(told)
-        logged = {"watch_alarms": float(len(told)), "watch_looks": float(look)}
+        logged = {"watch_alarms": float(len(told)), "watch_looks": 1.0}
         for name in self.names():
             logged |= {f"watch_{name}_sum": known.get(name, 0.0), f"watch_{name}_times": float(name in known)}
         return logged

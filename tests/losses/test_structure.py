@@ -1,4 +1,4 @@
-"""Terms of structure-aware pretraining: values by hand, the stop-gradient (acceptance test 4), absent views."""
+"""Terms of structure-aware pretraining: values by hand, stop-gradient (acceptance test 4), absent views."""
 
 from __future__ import annotations
 

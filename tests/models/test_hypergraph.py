@@ -1,4 +1,4 @@
-"""The hypergraph between molecules and the memory: acceptance tests 1 and 2 of the spec, and values by hand."""
+"""Hypergraph between molecules, and memory: acceptance tests 1 and 2 of the spec, values by hand."""
 
 from __future__ import annotations
 
