@@ -12,11 +12,13 @@ import torch
 from rdkit import RDConfig
 from typer.testing import CliRunner
 
+from moleblend_plugin.cli.anchors import nearest_anchors, retrieval_per_epoch
 from moleblend_plugin.cli.main import app
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import detect, read_checkpoint
 from moleblend_plugin.host.embedded import main as command
 from moleblend_plugin.tasks.restore import load_encoder
+from moleblend_plugin.tasks.structure_restore import load_structure_model, look_at
 from moleblend_plugin.tasks.structure_task import StructureTaskConfig
 from tests.trainers import EMBEDDED, launch, train
 
@@ -150,6 +152,39 @@ def test_a_property_run_begins_from_it(
     assert all(torch.equal(value, taken.state_dict()[name]) for name, value in own.state_dict().items())
     with pytest.raises(AssertionError):
         run(tmp_path / "store", tmp_path / "other", *task, *arch, *start)
+
+
+def test_pictures_of_what_was_learned(
+    data: Path, trained: tuple[Path, list[dict[str, Any]]], tmp_path: Path
+) -> None:
+    argv = [
+        trained[0] / "checkpoint_last.pt",
+        data / "train.lmdb",
+        "--out",
+        tmp_path,
+        "--molecules",
+        20,
+        "--rows",
+        3,
+    ]
+    done = CliRunner().invoke(app, ["anchors", *map(str, argv)])
+    assert done.exit_code == 0, done.output or done.exception
+    assert {path.name for path in tmp_path.iterdir()} == {"anchors.svg", "hypergraph.png", "retrieval.png"}
+    drawn = (tmp_path / "anchors.svg").read_text()
+    assert drawn.startswith("<?xml")
+    assert (tmp_path / "hypergraph.png").read_bytes().startswith(b"\x89PNG")
+    model, args = load_structure_model(trained[0] / "checkpoint_last.pt")
+    seen = look_at(model, args, data / "train.lmdb", 20)
+    smiles, labels = nearest_anchors(seen, 3)
+    weights = seen.output.weights
+    nearest = int(weights[1].argmax())
+    assert smiles[5] == seen.smiles[1]
+    assert labels[6] == f"anchor {nearest}: {float(weights[1, nearest]):.0%}"
+    assert smiles[6] == seen.smiles[int(weights[:, nearest].argmax())]
+    history = retrieval_per_epoch(trained[0] / "train.jsonl")
+    assert [epoch for epoch, _ in history["retrieval_2d_3d"]] == [1, 2]
+    done = CliRunner().invoke(app, ["anchors", *map(str, argv), "--rows", "0"])
+    assert "--rows 0: give 1 or more" in str(done.exception)
 
 
 def test_two_processes_equal_one_on_the_joined_batch(data: Path, tmp_path: Path) -> None:
