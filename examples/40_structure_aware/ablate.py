@@ -1,7 +1,8 @@
 """Pretrains the variants of ablations.toml one after the other, then compares them by ``moleblend bench``.
 
-python ablate.py STORE DATA OUT [--only NAME,...] [--config FILE] [--pretrain-only]. A variant that is done is not
-trained again; one that was cut short goes on.
+python ablate.py STORE DATA OUT [--only NAME,...] [--config FILE] [--pretrain-only]
+
+A variant that is done is not trained again; one that was cut short goes on.
 """
 
 from __future__ import annotations

@@ -18,14 +18,20 @@ _GREY = torch.tensor([0.299, 0.587, 0.114])
 _TO_YIQ = torch.tensor([[0.299, 0.587, 0.114], [0.596, -0.274, -0.322], [0.211, -0.523, 0.312]])
 
 
-def augment(image: UInt8Array, draw: np.random.Generator) -> UInt8Array:
-    """A changed copy of ``image`` uint8 [3, S, S]; what changes comes from ``draw`` alone."""
+def augment(image: UInt8Array, draw: np.random.Generator, largest_turn: float = math.pi) -> UInt8Array:
+    """A changed copy of a drawing.
+
+    Args:
+        image: uint8 [3, S, S].
+        draw: all that is random comes from it.
+        largest_turn: either way, in radians.
+    """
     pixels = torch.from_numpy(image).float() / 255
     if draw.random() < 0.8:
         pixels = jitter(pixels, *(draw.uniform(-1, 1, 4) * (0.4, 0.4, 0.4, 0.1)).tolist())
     if draw.random() < 0.2:
         pixels = grey(pixels).expand(3, -1, -1)
-    pixels = rotate(pixels, draw.uniform(0, 2 * math.pi))
+    pixels = rotate(pixels, draw.uniform(-largest_turn, largest_turn))
     if draw.random() < 0.5:
         pixels = blur(pixels, draw.uniform(0.1, 2.0))
     changed: UInt8Array = (pixels.clamp(0, 1) * 255).round().to(torch.uint8).numpy()

@@ -5,6 +5,7 @@ Everything random about them is drawn here, from generators that are arguments. 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
@@ -31,6 +32,7 @@ class ViewConfig:
         modality_dropout: probability that a view is left out of the unified embedding; one of the others
             than 2d always stays.
         image_augment: on changes colours, turns and blurs drawings (never mirrors them); off leaves them.
+        image_rotation: largest angle by which a drawing is turned either way, in degrees.
 
     Raises:
         MoleblendError: an impossible value.
@@ -39,6 +41,7 @@ class ViewConfig:
     views: str = "2d,image,3d"
     modality_dropout: float = 0.1
     image_augment: Literal["on", "off"] = "on"
+    image_rotation: float = 180.0
 
     def __post_init__(self) -> None:
         names = self.views.split(",")
@@ -53,6 +56,8 @@ class ViewConfig:
             )
         if not 0 <= self.modality_dropout < 1:
             raise MoleblendError(f"--modality-dropout {self.modality_dropout:g}: give 0 <= p < 1")
+        if not 0 <= self.image_rotation <= 180:
+            raise MoleblendError(f"--image-rotation {self.image_rotation:g}: give 0 to 180 degrees")
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -114,7 +119,8 @@ class ViewMaker:
         image = self.images[molecule]
         if image is None or not self.training or self.config.image_augment == "off":
             return image
-        return augment(image, generator(self.seed, epoch, molecule, Purpose.IMAGE))
+        draw = generator(self.seed, epoch, molecule, Purpose.IMAGE)
+        return augment(image, draw, math.radians(self.config.image_rotation))
 
 
 def keep(present: np.ndarray, dropped: np.ndarray) -> np.ndarray:

@@ -114,6 +114,7 @@ def test_no_change_of_colour_is_the_image_and_blur_keeps_the_mean():
         ({"views": "2d"}, "--views 2d: give 2d and one or both"),
         ({"views": "2d,4d"}, "--views 2d,4d: give 2d and one or both"),
         ({"views": "2d,3d,3d"}, "--views 2d,3d,3d"),
+        ({"image_rotation": 200.0}, "--image-rotation 200: give 0 to 180 degrees"),
         ({"modality_dropout": 1.0}, "--modality-dropout 1: give 0 <= p < 1"),
     ],
 )
