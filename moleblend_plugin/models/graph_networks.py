@@ -47,7 +47,7 @@ class GinLayer(nn.Module):
         super().__init__()
         self.bonds = nn.Parameter(torch.empty(BOND.size, width).normal_(std=0.02))  # row 0 is the self loop
         self.grow = nn.Linear(width, 2 * width)
-        self.shrink = nn.Linear(2 * width, width)
+        self.shrink = nn.Linear(2 * width, width, bias=False)
         self.norm = SharedBatchNorm(width, exchange)
         self.last = last
 

@@ -57,7 +57,7 @@ class HypergraphConv(nn.Module):
 
     def __init__(self, inputs: int, outputs: int, form: HypergraphForm, dropout: float) -> None:
         super().__init__()
-        self.theta = nn.Linear(inputs, outputs)
+        self.theta = nn.Linear(inputs, outputs, bias=False)
         self.norm = SharedBatchNorm(outputs, Exchange())  # it sees the joined batch: nothing to exchange
         self.dropout = nn.Dropout(dropout)
         self.form: HypergraphForm = form
