@@ -1,4 +1,4 @@
-"""The ablations of examples/40_structure_aware: every variant's flags work, and the comparison's file is one."""
+"""The ablations of examples/40_structure_aware: flags of every variant work, the comparison's file is one."""
 
 from __future__ import annotations
 

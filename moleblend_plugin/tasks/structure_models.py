@@ -47,12 +47,12 @@ class _FromFlags(BaseModel):
 
 
 @register_model("moleblend_structure_aware")
-class StructureAwareModel(_FromFlags, StructureAware):
+class StructureAwareModel(StructureAware, _FromFlags):
     """MMSA-style (reconstructed) pretraining, built from flags."""
 
 
 @register_model("moleblend_pretrain_structure_aware")
-class BlendedStructureAwareModel(_FromFlags, BlendedStructureAware):
+class BlendedStructureAwareModel(BlendedStructureAware, _FromFlags):
     """Blend-then-predict with structure awareness as one more term, built from flags."""
 
 
