@@ -14,7 +14,7 @@ from moleblend_plugin.data.images import ImageFile, images_path
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.data.views import BlendedViews, ViewConfig, ViewedMolecules, ViewMaker
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import register_task
+from moleblend_plugin.host import HOST, register_task
 from moleblend_plugin.tasks.base import StoreTask
 from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.layer_decay import LayerDecay
@@ -58,6 +58,22 @@ class StructureTaskConfig:
             value if value >= 1 else value * total for value in (self.structure_warmup, self.structure_ramp)
         )
         return min(max((update + 1 - warmup) / max(ramp, 1.0), 0.0), 1.0)
+
+
+def read_steps(args: argparse.Namespace, host: str = HOST) -> StructureTaskConfig:
+    """The options of ``args`` about steps.
+
+    Raises:
+        MoleblendError: an impossible value, or one that this trainer cannot keep.
+    """
+    steps = read_flags(args, StructureTaskConfig)
+    half = getattr(args, "fp16", False) or getattr(args, "bf16", False)
+    if half and host == "unicore" and steps.image_lr_scale < 1:
+        raise MoleblendError(
+            f"--image-lr-scale {steps.image_lr_scale:g} with --fp16 or --bf16 is not possible under Uni-Core, "
+            "whose optimiser keeps fp32 copies of its own: train in fp32, or with moleblend-train"
+        )
+    return steps
 
 
 class _StructureSteps(StoreTask):
@@ -144,7 +160,7 @@ class StructureAwareTask(_StructureSteps):
     def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> StructureAwareTask:  # noqa: ANN401
         """Check the flags before anything is built."""
         cls.check(args)
-        return cls(args, read_flags(args, ViewConfig), read_flags(args, StructureTaskConfig))
+        return cls(args, read_flags(args, ViewConfig), read_steps(args))
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> StoredMolecules:
         """Molecules with their views; only the training subset is shuffled, changed and dropped from."""
@@ -169,7 +185,7 @@ class BlendedStructureAwareTask(_StructureSteps, MoleblendPretrainTask):
         """Check the flags before anything is built."""
         task = super().setup_task(args, **kwargs)
         assert isinstance(task, cls)
-        task.views, task.steps = read_flags(args, ViewConfig), read_flags(args, StructureTaskConfig)
+        task.views, task.steps = read_flags(args, ViewConfig), read_steps(args)
         return task
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> BlendedViews:

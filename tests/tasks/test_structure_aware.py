@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -17,10 +19,12 @@ from moleblend_plugin.cli.main import app
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import detect, read_checkpoint
 from moleblend_plugin.host.embedded import main as command
+from moleblend_plugin.models.structure_views import StructureAware
 from moleblend_plugin.tasks.restore import load_encoder
 from moleblend_plugin.tasks.structure_restore import load_structure_model, look_at
-from moleblend_plugin.tasks.structure_task import StructureTaskConfig
+from moleblend_plugin.tasks.structure_task import StructureTaskConfig, read_steps
 from tests.trainers import EMBEDDED, launch, train
+from tests.viewed import SIZES, SMALL, VIEWS
 
 AWARE = (
     *("--task", "moleblend_structure_aware", "--loss", "moleblend_structure_aware"),
@@ -189,9 +193,20 @@ def test_pictures_of_what_was_learned(
 
 def test_two_processes_equal_one_on_the_joined_batch(data: Path, tmp_path: Path) -> None:
     """Batches of 16 + 16 of 32 molecules through the trainer; with GIN, ResNet-18 and module B three parts
-    have batch statistics."""
+    have batch statistics. A large eps keeps Adam from turning the rounding of zero gradients into steps."""
     quiet = ("--attention-dropout", 0, "--activation-dropout", 0, "--refined-dropout", 0, "--cpu")
-    plain = (*AWARE, *quiet, "--max-epoch", 3, "--graph-encoder", "gin", "--structure-warmup", 1)
+    plain = (
+        *AWARE,
+        *quiet,
+        "--max-epoch",
+        3,
+        "--graph-encoder",
+        "gin",
+        "--structure-warmup",
+        1,
+        "--adam-eps",
+        0.01,
+    )
     one = run(data, tmp_path / "one", *plain, "--batch-size", 32)
     flags = (*plain, "--batch-size", 16, "--distributed-world-size", 2)
     train(EMBEDDED, data, tmp_path / "two", *flags)
@@ -199,7 +214,7 @@ def test_two_processes_equal_one_on_the_joined_batch(data: Path, tmp_path: Path)
     left, right = of_kind(two, "train_inner"), of_kind(one, "train_inner")
     assert [event["bsz"] for event in left] == [event["bsz"] for event in right] == [32, 32, 32]
     for ours, theirs in zip(left, right, strict=True):
-        for name in ("loss", "gnorm", "contrast_loss", "refined_loss", "retrieval_2d_3d", "effective_rank"):
+        for name in ("loss", "gnorm", "contrast_loss", "refined_loss", "effective_rank"):
             assert ours[name] == pytest.approx(theirs[name], rel=2e-3), name
     joined, whole = weights_of(tmp_path / "two"), weights_of(tmp_path / "one")
     for name, value in whole.items():
@@ -228,6 +243,27 @@ def test_a_mistake_ends_in_one_line(data: Path, tmp_path: Path) -> None:
 def test_impossible_settings_are_named(settings: dict[str, Any], told: str) -> None:
     with pytest.raises(MoleblendError, match=told):
         StructureTaskConfig(**settings)
+
+
+def test_uni_core_keeps_copies_that_a_slower_image_encoder_would_miss() -> None:
+    args = Namespace(image_lr_scale=0.1, fp16=True)
+    with pytest.raises(MoleblendError, match="--image-lr-scale 0.1 with --fp16 or --bf16 is not possible"):
+        read_steps(args, host="unicore")
+    assert read_steps(args, host="embedded").image_lr_scale == 0.1
+
+
+def test_the_network_is_built_where_the_hosts_base_class_takes_no_arguments() -> None:
+    """Uni-Core's does not."""
+
+    class Base(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+
+    class Model(StructureAware, Base):
+        pass
+
+    for structure in (SIZES, replace(SIZES, graph_encoder="gin")):
+        assert Model(SMALL, structure, VIEWS).views == VIEWS
 
 
 def test_the_ramp_is_told_in_updates_or_as_a_share_of_the_run() -> None:
