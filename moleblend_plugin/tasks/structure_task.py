@@ -70,8 +70,8 @@ def read_steps(args: argparse.Namespace, host: str = HOST) -> StructureTaskConfi
     half = getattr(args, "fp16", False) or getattr(args, "bf16", False)
     if half and host == "unicore" and steps.image_lr_scale < 1:
         raise MoleblendError(
-            f"--image-lr-scale {steps.image_lr_scale:g} with --fp16 or --bf16 is not possible under Uni-Core, "
-            "whose optimiser keeps fp32 copies of its own: train in fp32, or with moleblend-train"
+            f"--image-lr-scale {steps.image_lr_scale:g} with --fp16 or --bf16 is not possible under "
+            "Uni-Core, whose optimiser keeps fp32 copies of its own: train in fp32, or with moleblend-train"
         )
     return steps
 
