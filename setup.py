@@ -33,6 +33,7 @@ setup(
         "msgpack>=1.0",
         "numba>=0.59",
         "numpy>=1.24",
+        "pillow>=9.4",
         "rdkit>=2023.9.1",
         "rich>=13.0",
         "scikit-learn>=1.4",

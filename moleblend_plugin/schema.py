@@ -5,6 +5,7 @@ Legend of shape letters, the same in the whole package::
     B molecules in a batch   N atoms (padded)   T = N + 1 tokens (graph token first)   C conformers
     M bonds of a molecule    P path hops (5)    H heads   D width   K Gaussian kernels
     L labels of a molecule (columns of a property run)
+    V views of a molecule, S pixels along a drawing's side (MMSA-style, reconstructed)
 
 "Method N" in this package's docstrings is section N of ``docs/method.md``, which states the method and
 its source. This file imports nothing heavy and none of the rooms: every room may import it.
@@ -47,6 +48,18 @@ class Shown(IntFlag):
     ALL = SPD | EDGE | DISTANCE
 
 
+class Modality(IntFlag):
+    """Views of a molecule in MMSA-style (reconstructed) pretraining: a bit mask of those it has."""
+
+    GRAPH = 1
+    IMAGE = 2
+    GEOMETRY = 4
+
+
+VIEWS: Final = {"2d": Modality.GRAPH, "image": Modality.IMAGE, "3d": Modality.GEOMETRY}
+"""Names of the views as ``--views`` takes them, in the order of the batch's V axis."""
+
+
 class Field(NamedTuple):
     """One row of the batch schema. ``pad`` is what fills positions beyond a molecule's atoms."""
 
@@ -79,6 +92,14 @@ PROPERTY_FIELDS: Final[dict[str, Field]] = {
     "targets": Field("B L", "float32", math.nan, "as in the store", "labels, NaN where one is missing"),
 }
 """``batch["target"]`` of a property run: L labels per molecule, in the order of ``args.target_names``."""
+
+VIEW_FIELDS: Final[dict[str, Field]] = {
+    "modalities": Field("B", "uint8", 0, "bits", "views that the molecule has (Modality)"),
+    "fused": Field("B", "uint8", 0, "bits", "those of them that enter the unified embedding (Modality)"),
+    "cross_from": Field("B V", "uint8", 0, "view", "whose code rebuilds each view; itself where none can"),
+    "image": Field("B 3 S S", "uint8", 255, "RGB", "drawing; white where there is none"),
+}
+"""``batch["views"]`` of MMSA-style (reconstructed) pretraining."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

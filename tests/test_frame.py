@@ -15,9 +15,10 @@ import moleblend_plugin
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = ("00_demo", "10_pretrain_qm9", "20_moleculenet")
+AWARE = "40_structure_aware"
 COMMANDS = (
     *("build", "inspect", "splits", "export", "recipe", "bench", "predict", "embed"),
-    *("curves", "rerun", "import-official"),
+    *("curves", "rerun", "import-official", "images", "anchors"),
 )
 
 
@@ -72,7 +73,11 @@ def test_documented_training_commands_parse(name, arguments):
 
 
 def test_paths_that_the_documents_name_exist():
-    for name in ("README.md", "CONTRIBUTING.md", *(f"examples/{part}/README.md" for part in EXAMPLES)):
+    for name in (
+        "README.md",
+        "CONTRIBUTING.md",
+        *(f"examples/{part}/README.md" for part in (*EXAMPLES, AWARE)),
+    ):
         document = ROOT / name
         text = document.read_text(encoding="utf-8")
         links = re.findall(r"\]\((?!https?:)([^)#]+)\)", text)

@@ -8,7 +8,15 @@ from inspect import signature
 import numpy as np
 
 from moleblend_plugin.models.moleblend import MoleBlendEncoder
-from moleblend_plugin.schema import INPUT_FIELDS, PATH_HOPS, TARGET_FIELDS, Shown
+from moleblend_plugin.schema import (
+    INPUT_FIELDS,
+    PATH_HOPS,
+    TARGET_FIELDS,
+    VIEW_FIELDS,
+    VIEWS,
+    Modality,
+    Shown,
+)
 from moleblend_plugin.vocab import BOND, DEGREE, SPD
 from tests.molecules import make_record
 
@@ -28,6 +36,14 @@ def test_shapes_use_the_alphabet() -> None:
         assert re.fullmatch(r"B( N)*( \d+)?", field.shape)
         np.dtype(field.dtype)
     assert INPUT_FIELDS["bond_path"].shape.endswith(str(PATH_HOPS))
+    for field in VIEW_FIELDS.values():
+        assert re.fullmatch(r"B( [VS]| \d+)*", field.shape)
+        np.dtype(field.dtype)
+
+
+def test_modalities_do_not_overlap() -> None:
+    assert list(VIEWS.values()) == list(Modality)
+    assert sum(Modality) == Modality.GRAPH | Modality.IMAGE | Modality.GEOMETRY
 
 
 def test_shown_bits_do_not_overlap() -> None:

@@ -6,14 +6,20 @@ from dataclasses import asdict, fields
 from pathlib import Path
 
 from moleblend_plugin.data.blend import BlendConfig
+from moleblend_plugin.data.views import ViewConfig
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.losses.property import ClassificationConfig, RegressionConfig
+from moleblend_plugin.losses.structure import StructureLossConfig
 from moleblend_plugin.models.config import PRESETS, ModelConfig
 from moleblend_plugin.models.property import HeadConfig
+from moleblend_plugin.models.structure_config import StructureConfig
 from moleblend_plugin.tasks.flags import Config, attribute_help
 from moleblend_plugin.tasks.property import PropertyTaskConfig
+from moleblend_plugin.tasks.structure_loss import AddedWeight
+from moleblend_plugin.tasks.structure_task import StructureTaskConfig
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "options.md"
+AWARE = "MMSA-style (reconstructed)"
 INTRO = """\
 # Options of the plugin
 
@@ -71,6 +77,13 @@ def page() -> str:
             table("Head and frozen layers: any `--arch moleblend_property_*`", HeadConfig),
             table("Objective: `--loss moleblend_classification`", ClassificationConfig),
             table("Objective: `--loss moleblend_regression`", RegressionConfig),
+            table(f"Views: `--task moleblend_structure_aware`, {AWARE}", ViewConfig),
+            table(f"Steps: `--task moleblend_structure_aware`, {AWARE}", StructureTaskConfig),
+            table(
+                "Model: `--arch moleblend_structure_aware_base`, beside the Transformer's", StructureConfig
+            ),
+            table(f"Objective: `--loss moleblend_structure_aware`, {AWARE}", StructureLossConfig),
+            table("Both: `--loss moleblend_pretrain_structure_aware`", AddedWeight),
         ]
     )
 

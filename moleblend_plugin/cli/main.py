@@ -6,11 +6,13 @@ import sys
 
 import typer
 
+from moleblend_plugin.cli.anchors import anchors
 from moleblend_plugin.cli.bench import bench
 from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
 from moleblend_plugin.cli.embed import embed
 from moleblend_plugin.cli.export import export
+from moleblend_plugin.cli.images import images
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.cli.inspect import inspect
 from moleblend_plugin.cli.predict import predict
@@ -29,6 +31,7 @@ app = typer.Typer(
 )
 app.command()(build)
 app.command()(inspect)
+app.command()(images)
 app.command()(predict)
 app.command()(embed)
 app.command()(splits)
@@ -36,6 +39,7 @@ app.command()(export)
 app.command()(curves)
 app.command()(rerun)
 app.command()(recipe)
+app.command()(anchors)
 app.command()(bench)
 app.command("import-official")(import_official)
 

@@ -19,6 +19,8 @@ class Purpose(IntEnum):
     ATOMS = 2
     NOISE = 3
     ORDER = 4
+    VIEWS = 5
+    IMAGE = 6
 
 
 def generator(seed: int, epoch: int, index: int, purpose: Purpose) -> np.random.Generator:

@@ -112,7 +112,9 @@ def _without_head(given: Mapping[str, Any]) -> dict[str, Any]:
     return kept
 
 
-def _preset(*configs: Any) -> Any:  # noqa: ANN401  dataclasses
+def preset(*configs: Any) -> Any:  # noqa: ANN401  dataclasses
+    """What an architecture fills in: the fields of ``configs`` that no option gave."""
+
     def fill(args: argparse.Namespace) -> None:
         for config in configs:
             for name, value in asdict(config).items():
@@ -122,6 +124,6 @@ def _preset(*configs: Any) -> Any:  # noqa: ANN401  dataclasses
 
 
 for _name, _config in PRESETS.items():
-    register_model_architecture("moleblend", _name)(_preset(_config))
+    register_model_architecture("moleblend", _name)(preset(_config))
     _property_name = _name.replace("moleblend", "moleblend_property")
-    register_model_architecture("moleblend_property", _property_name)(_preset(_config, HeadConfig()))
+    register_model_architecture("moleblend_property", _property_name)(preset(_config, HeadConfig()))

@@ -1,0 +1,94 @@
+"""``moleblend images``: a drawing of every molecule of a folder of stores, kept beside them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from moleblend_plugin.cli.inspect import store_files
+from moleblend_plugin.errors import MoleblendError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from moleblend_plugin.data.images import ImageWriter
+    from moleblend_plugin.data.store import MoleculeStore
+
+_CHUNK = 256
+"""Molecules per transaction and per message to a worker."""
+
+
+def images(
+    store: Annotated[Path, typer.Argument(help="A .lmdb store, or a folder that moleblend build made.")],
+    image_size: Annotated[int, typer.Option("--image-size", help="Pixels along a side.")] = 224,
+    workers: Annotated[int, typer.Option(help="Processes that draw.")] = 1,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Draw anew what is there.")] = False,
+) -> None:
+    """Draw molecules for MMSA-style (reconstructed) pretraining: train.lmdb gets train.images, and so on.
+
+    An interrupted run goes on where it was. A molecule that cannot be drawn is used without that view.
+    """
+    from moleblend_plugin.data.images import ImageWriter, images_path
+    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.tasks.stores import store_fingerprint
+
+    if not 32 <= image_size <= 1024:
+        raise MoleblendError(f"--image-size {image_size}: give 32 to 1024 pixels")
+    if workers < 1:
+        raise MoleblendError(f"--workers {workers}: give 1 or more")
+    for path in store_files(store) if store.is_dir() else [store]:
+        opened, target = MoleculeStore(path), images_path(path)
+        if overwrite:
+            target.unlink(missing_ok=True)
+        with ImageWriter(target, store_fingerprint(path), image_size) as writer:
+            there = len(writer)
+            blank = _draw_rest(opened, writer, image_size, workers)
+        found = f", {there:,} of them before" if there else ""
+        print(f"{target}: {len(opened):,} molecules{found}; {blank:,} could not be drawn")
+
+
+def _draw_rest(opened: MoleculeStore, writer: ImageWriter, size: int, workers: int) -> int:
+    """Draw from the first missing molecule on; gives how many could not be drawn."""
+    blank = 0
+    for drawings in _drawn(_chunks(opened, len(writer)), size, workers):
+        writer.add(drawings)
+        blank += sum(drawing is None for drawing in drawings)
+    return blank
+
+
+def _chunks(opened: MoleculeStore, start: int) -> Iterator[list[str]]:
+    for first in range(start, len(opened), _CHUNK):
+        yield [_smiles(opened, number) for number in range(first, min(first + _CHUNK, len(opened)))]
+
+
+def _smiles(opened: MoleculeStore, number: int) -> str:
+    from moleblend_plugin.data.store import DamagedValue
+
+    try:
+        return opened[number].smiles
+    except DamagedValue:  # training tells the row and leaves it out
+        return ""
+
+
+def _drawn(chunks: Iterator[list[str]], size: int, workers: int) -> Iterator[list[bytes | None]]:
+    import multiprocessing
+    from concurrent.futures import ProcessPoolExecutor
+    from concurrent.futures.process import BrokenProcessPool
+    from itertools import islice, repeat
+
+    from moleblend_plugin.chem.draw import draw_all
+
+    if workers == 1:
+        yield from (draw_all(chunk, size) for chunk in chunks)
+        return
+    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+        while block := list(islice(chunks, 4 * workers)):
+            try:
+                yield from pool.map(draw_all, block, repeat(size))
+            except BrokenProcessPool as error:
+                raise MoleblendError(
+                    "a worker process died while drawing (out of memory?): run the command again with fewer "
+                    "--workers, it goes on where it was"
+                ) from error

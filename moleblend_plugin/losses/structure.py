@@ -1,0 +1,230 @@
+"""Terms of MMSA-style (reconstructed) pretraining: pure functions of embeddings and masks, and their sum.
+
+Section numbers are the spec's (``docs/structure_aware.md``). A term without a single molecule is 0.
+
+A molecules of the batch of all processes, V views, K anchors; d any width.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import NamedTuple, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.losses.terms import Term, masked_mean
+
+
+@dataclass(frozen=True, slots=True)
+class StructureLossConfig:
+    """Weights of the terms (spec section 7; the paper's own are unknown).
+
+    Attributes:
+        contrast_weight: of InfoNCE between the views of a molecule.
+        rebuild_weight: of each view's feature rebuilt from its own code.
+        cross_weight: of each view's feature rebuilt from another view's code.
+        homogeneity_weight: of the distance between the codes of a molecule.
+        refined_weight: of InfoNCE from the hypergraph-refined embedding to the 2d view (half of l_sa).
+        read_weight: of InfoNCE from what the memory gives to the 2d view (the other half); 0 with
+            --memory-weight 0 is no memory.
+        memory_weight: of the distance between refined embedding and memory read.
+        balance_weight: of using all anchors alike.
+        contrast_temperature: of InfoNCE.
+        read_temperature: the same for what the memory gives.
+
+    Raises:
+        MoleblendError: a negative weight, none above 0, or a temperature of 0.
+    """
+
+    contrast_weight: float = 1.0
+    rebuild_weight: float = 0.2
+    cross_weight: float = 0.2
+    homogeneity_weight: float = 0.6
+    refined_weight: float = 0.5
+    read_weight: float = 0.5
+    memory_weight: float = 0.1
+    balance_weight: float = 0.0
+    contrast_temperature: float = 0.1
+    read_temperature: float = 0.1
+
+    def __post_init__(self) -> None:
+        for name, weight in self.weights(1.0).items():
+            if not (math.isfinite(weight) and weight >= 0):
+                raise MoleblendError(f"--{name}-weight {weight:g}: give a weight of 0 or more")
+        if not any(self.weights(1.0).values()):
+            raise MoleblendError("all structure weights are 0; give --contrast-weight a value above 0")
+        for name in ("contrast_temperature", "read_temperature"):
+            if not getattr(self, name) > 0:
+                raise MoleblendError(f"--{name.replace('_', '-')} {getattr(self, name):g}: give more than 0")
+
+    def weights(self, share: float) -> dict[str, float]:
+        """Weight of every term; ``share`` (0 to 1) is what module B's terms count so far."""
+        unified = {name: float(getattr(self, f"{name}_weight")) for name in _UNIFIED}
+        return unified | {name: share * getattr(self, f"{name}_weight") for name in _STRUCTURE}
+
+
+_UNIFIED = ("contrast", "rebuild", "cross", "homogeneity")
+_STRUCTURE = ("refined", "read", "memory", "balance")
+TERMS = (*_UNIFIED, *_STRUCTURE)
+"""Names of the terms: module A's, then module B's."""
+
+
+class Compared(Protocol):
+    """What the terms read: ``models.structure_aware.StructureOutput`` has it."""
+
+    @property
+    def features(self) -> Tensor:
+        """[A, V, d]."""
+
+    @property
+    def codes(self) -> Tensor:
+        """[A, V, d]."""
+
+    @property
+    def rebuilt(self) -> Tensor:
+        """[A, V, d]."""
+
+    @property
+    def crossed(self) -> Tensor:
+        """[A, V, d]."""
+
+    @property
+    def compared(self) -> Tensor:
+        """[A, V, d]."""
+
+    @property
+    def present(self) -> Tensor:
+        """Bool [A, V]."""
+
+    @property
+    def has_cross(self) -> Tensor:
+        """Bool [A, V]."""
+
+    @property
+    def refined(self) -> Tensor:
+        """[vertices, d]."""
+
+    @property
+    def weights(self) -> Tensor:
+        """[vertices, K]."""
+
+    @property
+    def read(self) -> Tensor:
+        """[vertices, d]."""
+
+    @property
+    def refined_compared(self) -> Tensor:
+        """[vertices, d]."""
+
+    @property
+    def read_compared(self) -> Tensor:
+        """[vertices, d]."""
+
+    @property
+    def target(self) -> Tensor:
+        """[vertices, d]."""
+
+
+class StructureTerms(NamedTuple):
+    """Unweighted terms by name, and by pair of views how often the right molecule was nearest."""
+
+    terms: dict[str, Term]
+    retrieval: dict[str, Term]
+
+
+def info_nce(query: Tensor, key: Tensor, temperature: float) -> Term:
+    """Cross entropy of finding row n of ``key`` for row n of ``query`` by cosine; the score counts hits.
+
+    Args:
+        query: [A, d].
+        key: [A, d].
+        temperature: divides the cosines.
+    """
+    with torch.autocast(query.device.type, enabled=False):
+        logits = F.normalize(query.float(), dim=1) @ F.normalize(key.float(), dim=1).T / temperature
+        own = torch.arange(len(logits), device=logits.device)
+        loss = F.cross_entropy(logits, own, reduction="sum") / max(len(logits), 1)
+        hits = (logits.detach().argmax(1) == own).sum() if len(logits) else own.sum()
+    return Term(loss, hits, torch.full_like(hits, len(logits)))
+
+
+def symmetric_nce(left: Tensor, right: Tensor, temperature: float) -> Term:
+    """Mean of both directions."""
+    there, back = info_nce(left, right, temperature), info_nce(right, left, temperature)
+    return Term(0.5 * (there.loss + back.loss), there.score + back.score, there.counted + back.counted)
+
+
+def squared_error(predicted: Tensor, target: Tensor, keep: Tensor) -> Tensor:
+    """Mean over views of the mean over molecules ``keep`` bool [A, V], of [A, V, d] against [A, V, d]."""
+    error = (predicted - target).square().mean(2)
+    return torch.stack([masked_mean(error[:, v], keep[:, v]) for v in range(error.shape[1])]).mean()
+
+
+def homogeneity(codes: Tensor, present: Tensor) -> Tensor:
+    """Mean over pairs of views of the squared distance of their codes [A, V, d] (per width)."""
+    pairs = list(combinations(range(codes.shape[1]), 2))
+    errors = [
+        masked_mean((codes[:, i] - codes[:, j]).square().mean(1), present[:, i] & present[:, j])
+        for i, j in pairs
+    ]
+    return torch.stack(errors).mean()
+
+
+def balance(weights: Tensor) -> Tensor:
+    """Negative entropy of the mean use of anchors, weights [A, K]; least (-log K) for even use."""
+    mean = weights.sum(0) / max(len(weights), 1)
+    return (mean * mean.clamp(min=1e-12).log()).sum()
+
+
+def structure_terms(output: Compared, views: Sequence[str], config: StructureLossConfig) -> StructureTerms:
+    """Every term of a batch, unweighted.
+
+    Args:
+        output: of the network.
+        views: names of the V views.
+        config: temperatures.
+    """
+    target = output.features.detach()  # without it codes collapse to a point (spec 11.1)
+    retrieval = contrasts(output.compared, output.present, views, config.contrast_temperature)
+    contrast = torch.stack([term.loss for term in retrieval.values()]).mean()
+    scores = {
+        "contrast": contrast,
+        "rebuild": squared_error(output.rebuilt, target, output.present),
+        "cross": squared_error(output.crossed, target, output.has_cross),
+        "homogeneity": homogeneity(output.codes, output.present),
+        "memory": (output.refined - output.read).square().mean(1).sum() / max(len(output.read), 1),
+        "balance": balance(output.weights),
+    }
+    none = output.present.sum() * 0
+    terms = {name: Term(loss, none, none) for name, loss in scores.items()}
+    terms["refined"] = info_nce(output.refined_compared, output.target, config.contrast_temperature)
+    terms["read"] = info_nce(output.read_compared, output.target, config.read_temperature)
+    return StructureTerms({name: terms[name] for name in TERMS}, retrieval)
+
+
+def contrasts(compared: Tensor, present: Tensor, views: Sequence[str], temperature: float) -> dict[str, Term]:
+    """InfoNCE of every pair of views, over the molecules that have both.
+
+    Args:
+        compared: [A, V, d].
+        present: bool [A, V].
+        views: names of the V views.
+        temperature: divides the cosines.
+    """
+    found = {}
+    for i, j in combinations(range(len(views)), 2):
+        both = present[:, i] & present[:, j]
+        found[f"{views[i]}_{views[j]}"] = symmetric_nce(compared[both, i], compared[both, j], temperature)
+    return found
+
+
+def weigh_structure(terms: Mapping[str, Term], config: StructureLossConfig, share: float) -> Tensor:
+    """The weighted sum; terms of weight 0 stay in it, so that every weight of the network has a gradient."""
+    weights = config.weights(share)
+    return torch.stack([weights[name] * term.loss for name, term in terms.items()]).sum()

@@ -1,0 +1,61 @@
+"""``--arch`` of MMSA-style (reconstructed) pretraining, alone and on top of blend-then-predict."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+from typing import Any
+
+from moleblend_plugin.data.views import ViewConfig
+from moleblend_plugin.host import BaseModel, register_model, register_model_architecture
+from moleblend_plugin.models.config import ModelConfig
+from moleblend_plugin.models.structure_config import STRUCTURE_PRESETS, StructureConfig
+from moleblend_plugin.models.structure_views import BlendedStructureAware, StructureAware
+from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.tasks.guards import check_weights
+from moleblend_plugin.tasks.models import preset
+
+
+class _FromFlags(BaseModel):
+    """What both models share: options, building, loading."""
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of both configs; absent ones come from the preset."""
+        add_flags(parser, ModelConfig, defaults=False)
+        add_flags(parser, StructureConfig, defaults=False)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: Any) -> Any:  # noqa: ANN401
+        """The network of ``args``."""
+        config, structure = read_flags(args, ModelConfig), read_flags(args, StructureConfig)
+        build: Any = cls
+        return build(config, structure, read_flags(args, ViewConfig).names)
+
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        strict: bool = True,
+        assign: bool = False,
+        model_args: argparse.Namespace | None = None,
+    ) -> Any:  # noqa: ANN401  torch's own return type is private
+        """Load weights; where names may differ, at least one must be the model's (any of our encoders')."""
+        if not strict:
+            check_weights(self.state_dict(), state_dict)
+        more = {"assign": True} if assign else {}
+        return super().load_state_dict(state_dict, strict=strict, model_args=model_args, **more)
+
+
+@register_model("moleblend_structure_aware")
+class StructureAwareModel(StructureAware, _FromFlags):
+    """MMSA-style (reconstructed) pretraining, built from flags."""
+
+
+@register_model("moleblend_pretrain_structure_aware")
+class BlendedStructureAwareModel(BlendedStructureAware, _FromFlags):
+    """Blend-then-predict with structure awareness as one more term, built from flags."""
+
+
+for _name, _configs in STRUCTURE_PRESETS.items():
+    for _model in ("moleblend_structure_aware", "moleblend_pretrain_structure_aware"):
+        register_model_architecture(_model, f"{_model}_{_name}")(preset(*_configs))
