@@ -21,10 +21,10 @@ step "2/5  build a store: codes, bonds and one 3D conformer per molecule, split 
 run moleblend build "$OUT/molecules.smi" --out "$OUT/store" --conformers 1 --split random --workers 2
 
 step "3/5  pretrain: every loss term should fall"
-run unicore-train "$OUT/store" --user-dir moleblend_plugin \
+run env OMP_NUM_THREADS=2 unicore-train "$OUT/store" --user-dir moleblend_plugin \
   --task moleblend_pretrain --arch moleblend_tiny --loss moleblend_pretrain \
-  --optimizer adam --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 40 --total-num-update 600 \
-  --max-update 600 --batch-size 32 --clip-norm 5 --seed 1 --num-workers 1 \
+  --optimizer adam --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 40 --total-num-update 500 \
+  --max-update 500 --batch-size 32 --clip-norm 5 --seed 1 --num-workers 1 \
   --log-interval 10 --validate-interval 2 --save-interval 2 --keep-last-epochs 1 \
   --save-dir "$OUT/run" --tmp-save-dir "$OUT/tmp"
 
