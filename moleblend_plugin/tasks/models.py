@@ -26,19 +26,8 @@ from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder, ch
 logger = logging.getLogger("moleblend_plugin")
 
 
-@register_model("moleblend")
-class MoleBlendModel(MoleBlend, BaseModel):
-    """The blend-then-predict network, built from flags."""
-
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`ModelConfig`; absent ones come from the preset."""
-        add_flags(parser, ModelConfig, defaults=False)
-
-    @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleBlendModel:  # noqa: ANN401
-        """The network of ``args``."""
-        return cls(read_flags(args, ModelConfig))
+class LoadsWeights(BaseModel):
+    """Loads weights as the trainers ask, and refuses those of which none fits."""
 
     def load_state_dict(
         self,
@@ -54,8 +43,23 @@ class MoleBlendModel(MoleBlend, BaseModel):
         return super().load_state_dict(state_dict, strict=strict, model_args=model_args, **more)
 
 
+@register_model("moleblend")
+class MoleBlendModel(MoleBlend, LoadsWeights):
+    """The blend-then-predict network, built from flags."""
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of :class:`ModelConfig`; absent ones come from the preset."""
+        add_flags(parser, ModelConfig, defaults=False)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleBlendModel:  # noqa: ANN401
+        """The network of ``args``."""
+        return cls(read_flags(args, ModelConfig))
+
+
 @register_model("moleblend_property")
-class MoleblendPropertyModel(PropertyNet, BaseModel):
+class MoleblendPropertyModel(PropertyNet, LoadsWeights):
     """The encoder under a property head, built from flags.
 
     Args:
@@ -100,9 +104,7 @@ class MoleblendPropertyModel(PropertyNet, BaseModel):
             if self.fresh_head:
                 state_dict = _without_head(state_dict)
             check_encoder(*encoder_mismatch(self.state_dict(), state_dict))
-            check_weights(self.state_dict(), state_dict)
-        more = {"assign": True} if assign else {}
-        return super().load_state_dict(state_dict, strict=strict, model_args=model_args, **more)
+        return super().load_state_dict(state_dict, strict, assign, model_args)
 
 
 def _without_head(given: Mapping[str, Any]) -> dict[str, Any]:

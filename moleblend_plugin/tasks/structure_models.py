@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
 from typing import Any
 
 from moleblend_plugin.data.views import ViewConfig
-from moleblend_plugin.host import BaseModel, register_model, register_model_architecture
+from moleblend_plugin.host import register_model, register_model_architecture
 from moleblend_plugin.models.config import ModelConfig
 from moleblend_plugin.models.structure_config import STRUCTURE_PRESETS, StructureConfig
 from moleblend_plugin.models.structure_views import BlendedStructureAware, StructureAware
 from moleblend_plugin.tasks.flags import add_flags, read_flags
-from moleblend_plugin.tasks.guards import check_weights
-from moleblend_plugin.tasks.models import preset
+from moleblend_plugin.tasks.models import LoadsWeights, preset
 
 
-class _FromFlags(BaseModel):
-    """What both models share: options, building, loading."""
+class _FromFlags(LoadsWeights):
+    """What both models share: options and building."""
 
     @classmethod
     def add_args(cls, parser: argparse.ArgumentParser) -> None:
@@ -31,19 +29,6 @@ class _FromFlags(BaseModel):
         config, structure = read_flags(args, ModelConfig), read_flags(args, StructureConfig)
         build: Any = cls
         return build(config, structure, read_flags(args, ViewConfig).names)
-
-    def load_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        strict: bool = True,
-        assign: bool = False,
-        model_args: argparse.Namespace | None = None,
-    ) -> Any:  # noqa: ANN401  torch's own return type is private
-        """Load weights; where names may differ, at least one must be the model's (any of our encoders')."""
-        if not strict:
-            check_weights(self.state_dict(), state_dict)
-        more = {"assign": True} if assign else {}
-        return super().load_state_dict(state_dict, strict=strict, model_args=model_args, **more)
 
 
 @register_model("moleblend_structure_aware")
