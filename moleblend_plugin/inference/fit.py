@@ -24,7 +24,13 @@ from moleblend_plugin.schema import MoleculeRecord
 _PREFIX: Final = "moleblend_"
 ARCHITECTURES: Final = tuple(name.removeprefix(_PREFIX) for name in PRESETS)
 
-_DROPOUTS: Final = ("dropout", "attention_dropout", "activation_dropout", "drop_path")
+_OF_TRAINING: Final = (
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "drop_path",
+    "checkpoint_activations",
+)
 """Fields of a network's config that training may choose; the others come with its weights."""
 
 
@@ -136,7 +142,7 @@ def command(data: Path, run: Path, config: FitConfig, validates: bool) -> list[s
 def _sizes(checkpoint: Path) -> list[object]:
     """Flags that build the network of a checkpoint."""
     args = read_checkpoint(checkpoint, ("model",)).get("args")
-    names = [item.name for item in fields(ModelConfig) if item.name not in _DROPOUTS]
+    names = [item.name for item in fields(ModelConfig) if item.name not in _OF_TRAINING]
     return [
         word
         for name in names

@@ -43,6 +43,8 @@ class ModelConfig:
         denoise_form: "equivariant" (one projection for the three axes) or "published" (one per axis).
         gaussian_init: "intended" (means and widths U(0, 3), scale 1, shift 0) or "published", where
             N(0, 0.02) overwrites them (method 6.6).
+        checkpoint_activations: keep the input of each layer only and compute the rest again for the
+            gradients: less memory, a longer step, the same numbers.
 
     Raises:
         MoleblendError: a size that cannot be built.
@@ -63,6 +65,7 @@ class ModelConfig:
     distance_max: float = 20.0
     denoise_form: DenoiseForm = "equivariant"
     gaussian_init: GaussianInit = "intended"
+    checkpoint_activations: bool = False
 
     def __post_init__(self) -> None:
         for name in SIZES:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
 from moleblend_plugin.models.attention import Attention
 from moleblend_plugin.models.config import ModelConfig
@@ -90,6 +91,7 @@ class Encoder(nn.Module):
         self.dropout = Dropout(config.dropout)
         rates = torch.linspace(0, config.drop_path, depth).tolist()
         self.layers = nn.ModuleList(EncoderLayer(config, rate) for rate in rates)
+        self.checkpoint_activations = config.checkpoint_activations
 
     def token_bias(self, pair_bias: Tensor) -> Tensor:
         """Bias [B, H, T, T] from pairs [B, H, N, N]: the graph token's row and column are put in front.
@@ -112,6 +114,7 @@ class Encoder(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """[B, T, D] -> [B, T, D]; one bias [B, H, T, T] serves every layer."""
+        again = self.checkpoint_activations and torch.is_grad_enabled()
         for layer in self.layers:
-            x = layer(x, bias)
+            x = checkpoint(layer, x, bias, use_reentrant=False) if again else layer(x, bias)
         return x

@@ -1,7 +1,8 @@
 """One training step (forward, four losses, backward): python tools/bench/step.py MOLECULES [--threads 2].
 
-Published size, with the published heads and with ours, in fp32 and bf16. Every case runs in a process of its
-own, for its peak memory. One thread is measured in CPU time, several in wall time: close other programs.
+Published size, with the published heads, with ours, and with ours under --checkpoint-activations, in fp32 and
+bf16. Every case runs in a process of its own, for its peak memory. One thread is measured in CPU time,
+several in wall time: close other programs.
 """
 
 from __future__ import annotations
@@ -18,9 +19,11 @@ from pathlib import Path
 from measure import Clock, Figure, Table, finish, molecules, settings, timed
 
 BATCHES = {"small": "PCQM4Mv2-like", "drug": "drug-like, 32"}
+OURS = {"pair_target": "distance", "denoise_form": "equivariant"}
 HEADS = {
     "published": {"pair_target": "direction", "denoise_form": "published"},
-    "ours": {"pair_target": "distance", "denoise_form": "equivariant"},
+    "ours": OURS,
+    "checkpointed": OURS | {"checkpoint_activations": True},
 }
 SECONDS = {("drug", 1): 7.83, ("drug", 2): 4.51, ("small", 1): 3.59, ("small", 2): 1.92}
 """Published code, fp32, by batch and threads."""
