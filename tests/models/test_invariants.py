@@ -10,8 +10,10 @@ import torch
 from torch import Tensor
 
 from moleblend_plugin.data.collate import collate
+from moleblend_plugin.models import moleblend
 from moleblend_plugin.models.config import PRESETS
 from moleblend_plugin.models.moleblend import MoleBlend
+from moleblend_plugin.schema import Shown
 from tests.invariants import (
     Run,
     assert_batch_equals_singles,
@@ -95,6 +97,30 @@ def test_without_3d_coordinates_change_nothing(run: Run) -> None:
     moved = net_input | {"coords": torch.randn_like(net_input["coords"])}
     for name in ("spd", "edge"):
         torch.testing.assert_close(run(net_input)[name], run(moved)[name])
+
+
+@pytest.mark.parametrize("shown", [Shown.ALL_2D, Shown.DISTANCE, Shown.SPD])
+def test_a_relation_that_nobody_shows_is_left_out_and_changes_nothing(
+    shown: Shown, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Outputs and every gradient, those of 0 included, as if it had been computed and masked."""
+    model = MoleBlend(PRESETS["moleblend_tiny"]).eval()
+    net_input = collate(samples((9, 6)))["net_input"]
+    real_pairs, real_atoms = net_input["pair_shown"].ne(0), net_input["atom_shown"].ne(0)
+    net_input |= {"pair_shown": real_pairs * int(shown), "atom_shown": real_atoms * int(shown)}
+    found = []
+    for _ in range(2):
+        model.zero_grad()
+        states = model.encode(**net_input).states
+        states.square().sum().backward()
+        found.append([states, *(weight.grad for weight in model.encoder.parameters())])
+        found[-1] += [
+            weight.grad for part in (model.bias, model.gaussians, model.atoms) for weight in part.parameters()
+        ]
+        monkeypatch.setattr(moleblend, "_unseen", lambda *_: False)
+    for quick, full in zip(*found, strict=True):
+        assert quick is not None
+        torch.testing.assert_close(quick, full, rtol=0, atol=0)
 
 
 def test_evaluation_is_deterministic_and_training_is_not() -> None:
