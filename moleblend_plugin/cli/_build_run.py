@@ -25,7 +25,7 @@ from moleblend_plugin.stopping import termination_as_exit
 class Watcher(Protocol):
     """Who is told how a build goes."""
 
-    def update(self, rows: int, rejected: int) -> None:
+    def advance(self, rows: int, rejected: int) -> None:
         """Rows done and rows rejected, now and then."""
 
     def resumed(self, rows: int) -> None:
@@ -81,7 +81,7 @@ def _finish_rows(
         if plan.strict and done.first is not None:
             raise _strict(done.first)
         spill.add(number, done)
-        watcher.update(spill.rows + tally.excluded, spill.rejected)
+        watcher.advance(spill.rows + tally.excluded, spill.rejected)
     spill.sync()
 
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+from moleblend_plugin.cli._progress import RowProgress
 
 if TYPE_CHECKING:
     from moleblend_plugin.chem.sources import Columns
@@ -17,9 +18,6 @@ if TYPE_CHECKING:
 
 _COUNT_BYTES: Final = 16 << 20
 """Inputs up to this size (16 MiB) are read through once to count rows for the progress bar."""
-
-_LINE_SECONDS: Final = 30.0
-"""Seconds between lines of progress where stderr is no terminal."""
 
 _SHOWN_NAMES: Final = 30
 """Columns that a line names."""
@@ -127,7 +125,8 @@ def build(
         geometry=geometry,
         excluded=_excluded(exclude or []),
     )
-    with _Bar(plan) as bar:
+    bar = _Bar(plan)
+    with bar:
         tally = run_build(plan, bar)
     _print_summary(plan, tally)
 
@@ -180,69 +179,21 @@ def _usable_cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-class _Bar:
-    """Progress on stderr: rows done, rate, time left. A line now and then where stderr is no terminal."""
+class _Bar(RowProgress):
+    """Progress of a build: its rows are counted where that is quick."""
 
     def __init__(self, plan: BuildPlan) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
-        self._plan = plan
         self._rows = _count_rows(plan)
-        self._before = 0
-        self._last_line = self._started = time.monotonic()
-        console = Console(stderr=True)
-        self._live = console.is_terminal
-        self._progress = Progress(
-            TextColumn("build"),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%"),
-            TextColumn("{task.fields[rows]:,} rows, {task.fields[rejected]:,} rejected"),
-            TextColumn("{task.fields[rate]:,.0f}/s"),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._progress.add_task("build", total=1.0, rows=0, rejected=0, rate=0.0)
-
-    def __enter__(self) -> _Bar:
-        if self._live:
-            self._progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._live:
-            self._progress.stop()
+        super().__init__("build", lambda rows: rows / self._rows if self._rows else _fraction_read(plan))
 
     def resumed(self, rows: int) -> None:
-        """Tell what is there; time left is reckoned from the rows done since."""
-        self._before = rows
+        """Tell what is there."""
+        self.start_from(rows)
         self.say(f"resuming: {rows:,}{f' of {self._rows:,}' if self._rows else ''} rows are there")
 
-    def say(self, line: str) -> None:
-        """A line on stderr."""
-        self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-    def update(self, rows: int, rejected: int) -> None:
+    def advance(self, rows: int, rejected: int) -> None:
         """Show the state after ``rows`` rows."""
-        now = time.monotonic()
-        if not (self._live or now - self._last_line > _LINE_SECONDS):
-            return
-        done = min(1.0, rows / self._rows if self._rows else _fraction_read(self._plan))
-        elapsed = max(now - self._started, 1e-9)
-        rate = (rows - self._before) / elapsed
-        if self._live:
-            self._progress.update(self._task, completed=done, rows=rows, rejected=rejected, rate=rate)
-        else:
-            self._last_line = now
-            left = elapsed / max(done, 1e-9) - elapsed
-            if self._rows:
-                left = (self._rows - rows) / max(rate, 1e-9)
-            self.say(
-                f"build: {done:.0%}, {rows:,} rows, {rejected:,} rejected, {rate:,.0f}/s, {left:,.0f} s left"
-            )
+        self.update(rows, f"{rejected:,} rejected")
 
 
 def _fraction_read(plan: BuildPlan) -> float:
@@ -286,7 +237,9 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
     table.add_row("reports", f"{plan.out / 'build_report.json'}, {plan.out / 'rejected.csv'}")
     table.add_row("time", f"{tally.seconds:.1f} s, {tally.rate:,.0f} rows/s, {plan.workers} workers")
     Console(soft_wrap=True, highlight=False).print(table)
-    wanted = ("train", "valid", "test") if plan.split != "none" else ("train",)
+    wanted = ["train", "valid", "test"] if plan.split != "none" else ["train"]
+    if plan.method.is_sized:
+        wanted = [split for split, size in zip(wanted, plan.sizes, strict=True) if size]
     for split in wanted:
         if split not in tally.splits:
             print(f"warning: no molecule fell into {split}: there is no {split}.lmdb", file=sys.stderr)

@@ -194,10 +194,11 @@ def test_scaffold_split_keeps_scaffolds_together(tmp_path):
     assert parts == {"train": {3, 2}, "valid": {1}, "test": {0}}
 
 
-def test_an_empty_part_is_told_and_has_no_file(tmp_path, capsys):
+@pytest.mark.parametrize(("sizes", "told"), [("0.9,0.09,0.01", True), ("0.7,0.3,0", False)])
+def test_an_empty_part_has_no_file_and_is_told_unless_it_was_asked_for(tmp_path, capsys, sizes, told):
     source = chains(tmp_path / "a.smi", 3)
-    assert build(source, tmp_path / "out", "--split", "random", "--split-sizes", "0.7,0.3,0") == 0
-    assert "no molecule fell into test" in capsys.readouterr().err
+    assert build(source, tmp_path / "out", "--split", "random", "--split-sizes", sizes) == 0
+    assert ("no molecule fell into test" in capsys.readouterr().err) == told
     assert not (tmp_path / "out" / "test.lmdb").exists()
 
 
