@@ -93,11 +93,16 @@ PROPERTY_FIELDS: Final[dict[str, Field]] = {
 }
 """``batch["target"]`` of a property run: L labels per molecule, in the order of ``args.target_names``."""
 
+IMAGE_CHANGES: Final = ("brightness", "contrast", "saturation", "hue", "turn", "blur")
+"""What is changed about a drawing: factors less one, a share of the colour circle, radians, and the
+standard deviation of a blur in pixels of 224."""
+
 VIEW_FIELDS: Final[dict[str, Field]] = {
     "modalities": Field("B", "uint8", 0, "bits", "views that the molecule has (Modality)"),
     "fused": Field("B", "uint8", 0, "bits", "those of them that enter the unified embedding (Modality)"),
     "cross_from": Field("B V", "uint8", 0, "view", "whose code rebuilds each view; itself where none can"),
     "image": Field("B 3 S S", "uint8", 255, "RGB", "drawing; white where there is none"),
+    "image_change": Field("B 6", "float32", 0.0, "mixed", "IMAGE_CHANGES of this epoch; 0 changes nothing"),
 }
 """``batch["views"]`` of MMSA-style (reconstructed) pretraining."""
 

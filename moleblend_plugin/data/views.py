@@ -12,7 +12,7 @@ from typing import Literal, Protocol
 
 import numpy as np
 
-from moleblend_plugin.data.augment import augment
+from moleblend_plugin.data.augment import draw_changes
 from moleblend_plugin.data.blend import Sample
 from moleblend_plugin.data.collate import Batch, pad_fields
 from moleblend_plugin.data.dataset import BlendedMolecules, Records, StoredMolecules
@@ -20,7 +20,15 @@ from moleblend_plugin.data.featurize import featurize
 from moleblend_plugin.data.property import show
 from moleblend_plugin.data.rng import Purpose, generator
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import VIEW_FIELDS, VIEWS, Modality, MoleculeRecord, UInt8Array
+from moleblend_plugin.schema import (
+    IMAGE_CHANGES,
+    VIEW_FIELDS,
+    VIEWS,
+    Float32Array,
+    Modality,
+    MoleculeRecord,
+    UInt8Array,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +104,7 @@ class ViewMaker:
 
     def __call__(self, record: MoleculeRecord, molecule: int, epoch: int) -> Sample:
         """The fields, without B."""
-        image = None if self.images is None else self._drawing(molecule, epoch)
+        image = None if self.images is None else self.images[molecule]
         has = {
             Modality.GRAPH: True,
             Modality.IMAGE: image is not None,
@@ -112,15 +120,14 @@ class ViewMaker:
             "fused": np.array(self._bits[keep(present, dropped)].sum(), np.uint8),
             "cross_from": derangement(present, float(uniform[-1])),
             "image": blank if image is None else image,
+            "image_change": self._changes(molecule, epoch, image is not None),
         }
 
-    def _drawing(self, molecule: int, epoch: int) -> UInt8Array | None:
-        assert self.images is not None
-        image = self.images[molecule]
-        if image is None or not self.training or self.config.image_augment == "off":
-            return image
+    def _changes(self, molecule: int, epoch: int, there: bool) -> Float32Array:
+        if not (there and self.training and self.config.image_augment == "on"):
+            return np.zeros(len(IMAGE_CHANGES), np.float32)
         draw = generator(self.seed, epoch, molecule, Purpose.IMAGE)
-        return augment(image, draw, math.radians(self.config.image_rotation))
+        return draw_changes(draw, math.radians(self.config.image_rotation))
 
 
 def keep(present: np.ndarray, dropped: np.ndarray) -> np.ndarray:

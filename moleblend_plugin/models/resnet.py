@@ -61,8 +61,8 @@ class ResNet18(nn.Module):
             inside, outside = widths[stage - 1], widths[stage]
             first = BasicBlock(inside, outside, 1 if stage == 1 else 2, exchange)
             setattr(self, f"layer{stage}", nn.Sequential(first, BasicBlock(outside, outside, 1, exchange)))
-        self.register_buffer("_mean", torch.tensor(_MEAN).view(3, 1, 1) * 255, persistent=False)
-        self.register_buffer("_std", torch.tensor(_STD).view(3, 1, 1) * 255, persistent=False)
+        self.register_buffer("_mean", torch.tensor(_MEAN).view(3, 1, 1), persistent=False)
+        self.register_buffer("_std", torch.tensor(_STD).view(3, 1, 1), persistent=False)
         self._mean: Tensor
         self._std: Tensor
         for module in self.modules():
@@ -70,8 +70,8 @@ class ResNet18(nn.Module):
                 nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
 
     def forward(self, image: Tensor) -> Tensor:
-        """[R, 8 W] from drawings uint8 [R, 3, S, S]."""
-        x = ((image.float() - self._mean.float()) / self._std.float()).to(self.conv1.weight.dtype)
+        """[R, 8 W] from colours 0 to 1, fp32 [R, 3, S, S]."""
+        x = ((image - self._mean.float()) / self._std.float()).to(self.conv1.weight.dtype)
         x = self.maxpool(F.relu(self.bn1(self.conv1(x))))
         for stage in range(1, 5):
             x = getattr(self, f"layer{stage}")(x)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.models.config import ModelConfig
+from moleblend_plugin.models.drawings import change_drawings, colours
 from moleblend_plugin.models.exchange import Exchange
 from moleblend_plugin.models.graph_networks import Gin, SchNet, mean_atoms
 from moleblend_plugin.models.moleblend import MoleBlend, MoleBlendEncoder, Predictions
@@ -66,7 +67,9 @@ class ImageView(nn.Module):
     def forward(self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor]) -> Tensor:
         """[B, width]."""
         there = (views["modalities"] & int(Modality.IMAGE)).ne(0)
-        rows = self.network(views["image"][there])
+        image = views["image"][there]
+        seen = change_drawings(image, views["image_change"][there]) if self.training else colours(image)
+        rows = self.network(seen)
         blank = rows.new_zeros(len(there), rows.shape[1])
         features: Tensor = blank.masked_scatter(there[:, None], rows)
         return features

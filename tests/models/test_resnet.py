@@ -56,7 +56,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, content, told):
 @pytest.mark.parametrize("size", [32, 33, 64])
 def test_any_number_of_drawings_of_any_size(rows, size):
     network = ResNet18(4, Exchange()).train()
-    features = network(torch.zeros(rows, 3, size, size, dtype=torch.uint8))
+    features = network(torch.zeros(rows, 3, size, size))
     assert features.shape == (rows, 32)
     features.sum().backward()
     assert all(torch.isfinite(weight.grad).all() for weight in network.parameters())
