@@ -45,7 +45,7 @@ def anchors(
     (out / "anchors.svg").write_bytes(draw_grid(smiles, labels, 1 + _NEAREST))
     _draw_hypergraph(seen, out / "hypergraph.png")
     names = ["anchors.svg", "hypergraph.png"]
-    history = retrieval_per_epoch(checkpoint.parent / "train.jsonl")
+    history = retrieval_by_update(checkpoint.parent / "train.jsonl")
     if history:
         _draw_retrieval(history, out / "retrieval.png")
         names.append("retrieval.png")
@@ -72,8 +72,8 @@ def nearest_anchors(seen: Seen, rows: int) -> tuple[list[str], list[str]]:
     return smiles, labels
 
 
-def retrieval_per_epoch(path: Path) -> dict[str, list[tuple[int, float]]]:
-    """(epoch, hit rate) by pair of views of every validation that a run logged; empty without a log."""
+def retrieval_by_update(path: Path) -> dict[str, list[tuple[int, float]]]:
+    """(update, hit rate) by pair of views of every validation that a run logged; empty without a log."""
     history: dict[str, list[tuple[int, float]]] = {}
     for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
         try:
@@ -83,7 +83,7 @@ def retrieval_per_epoch(path: Path) -> dict[str, list[tuple[int, float]]]:
         if event.get("event") == "valid":
             for name, value in event.items():
                 if name.startswith("retrieval_") and isinstance(value, int | float):
-                    history.setdefault(name, []).append((int(event["epoch"]), float(value)))
+                    history.setdefault(name, []).append((int(event["num_updates"]), float(value)))
     return history
 
 
@@ -121,7 +121,7 @@ def _draw_retrieval(history: dict[str, list[tuple[int, float]]], path: Path) -> 
     figure, axes = plt.subplots(figsize=(6, 4))
     for name, points in history.items():
         axes.plot(*zip(*points, strict=True), marker=".", label=name.removeprefix("retrieval_"))
-    axes.set_xlabel("epoch")
+    axes.set_xlabel("update")
     axes.set_ylabel("top-1 in a validation batch")
     axes.set_ylim(0, 1)
     axes.legend()

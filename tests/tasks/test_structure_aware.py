@@ -14,7 +14,7 @@ import torch
 from rdkit import RDConfig
 from typer.testing import CliRunner
 
-from moleblend_plugin.cli.anchors import nearest_anchors, retrieval_per_epoch
+from moleblend_plugin.cli.anchors import nearest_anchors, retrieval_by_update
 from moleblend_plugin.cli.main import app
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import detect, read_checkpoint
@@ -185,7 +185,7 @@ def test_pictures_of_what_was_learned(
     assert smiles[5] == seen.smiles[1]
     assert labels[6] == f"anchor {nearest}: {float(weights[1, nearest]):.0%}"
     assert smiles[6] == seen.smiles[int(weights[:, nearest].argmax())]
-    history = retrieval_per_epoch(trained[0] / "train.jsonl")
+    history = retrieval_by_update(trained[0] / "train.jsonl")
     assert [epoch for epoch, _ in history["retrieval_2d_3d"]] == [1, 2]
     done = CliRunner().invoke(app, ["anchors", *map(str, argv), "--rows", "0"])
     assert "--rows 0: give 1 or more" in str(done.exception)
