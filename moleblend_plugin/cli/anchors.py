@@ -27,7 +27,7 @@ def anchors(
     molecules: Annotated[int, typer.Option(help="Molecules of the batch: the first of the store.")] = 256,
     rows: Annotated[int, typer.Option(help="Molecules whose nearest anchors are drawn.")] = 6,
 ) -> None:
-    """Draw nearest anchors, the hypergraph of a batch and retrieval per epoch (MMSA-style, reconstructed).
+    """Draw nearest anchors, the hypergraph of a batch and retrieval over the run (MMSA-style, reconstructed).
 
     An anchor is no molecule: the one of the batch that attends to it most stands for it.
     """
