@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import csv
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -69,14 +70,32 @@ def _exact(value: float) -> str:
     return f"{value:.6g}"
 
 
-def shown(values: Sequence[float], metric: str) -> str:
-    """``mean (sd)``: areas under curves in per cent, errors in the labels' units."""
-    mean, spread = mean_sd(values)
-    if np.isnan(mean):
-        return "-"
-    scale, digits = (100, 1) if metric in ("roc_auc", "pr_auc") else (1, 3)
-    text = f"{mean * scale:.{digits}f}"
-    return text if np.isnan(spread) else f"{text} ({spread * scale:.{digits}f})"
+class Form(NamedTuple):
+    """How the scores of a set are written."""
+
+    scale: float
+    digits: int
+
+    def number(self, value: float, sign: str = "") -> str:
+        """``sign`` is "+" where both signs are shown."""
+        return f"{value * self.scale:{sign}.{self.digits}f}"
+
+    def mean(self, values: Sequence[float]) -> str:
+        """``mean (sd)``, or "-" of nothing."""
+        mean, spread = mean_sd(values)
+        if np.isnan(mean):
+            return "-"
+        return self.number(mean) + ("" if np.isnan(spread) else f" ({self.number(spread)})")
+
+
+def form_of(plan: Plan, groups: Groups, name: str) -> Form:
+    """Areas under curves in per cent; errors in the labels' units, the least with three digits or more."""
+    metric = plan.sets[name]
+    if metric in ("roc_auc", "pr_auc"):
+        return Form(100, 1)
+    means = [mean_sd(groups[name, model].scores("test", metric))[0] for model in plan.models]
+    least = min((mean for mean in means if 0 < mean < math.inf), default=1.0)
+    return Form(1, max(3, 2 - math.floor(math.log10(least))))
 
 
 def best_model(plan: Plan, groups: Groups, name: str) -> str:
@@ -108,7 +127,7 @@ def tables(
     """
     found = [_score_table(plan, groups)]
     if compared:
-        found.append(_difference_table(plan, compared))
+        found.append(_difference_table(plan, groups, compared))
     ours = [model for model, kind in plan.models.items() if kind == "ours"]
     if ours:
         found.append(_selection_table(plan, groups, ours))
@@ -122,11 +141,11 @@ def tables(
 def _score_table(plan: Plan, groups: Groups) -> Table:
     rows = []
     for name, metric in plan.sets.items():
-        best = best_model(plan, groups, name)
+        best, form = best_model(plan, groups, name), form_of(plan, groups, name)
         cells = []
         for model in plan.models:
             group = groups[name, model]
-            text = shown(group.scores("test", metric), metric)
+            text = form.mean(group.scores("test", metric))
             missing = len(plan.seeds) - len(group.results)
             text = f"**{text}**" if model == best else text
             told = f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
@@ -148,11 +167,11 @@ def _sizes(groups: Groups, plan: Plan, name: str) -> list[str]:
     return [str(results[0]["n"]["test"]), tasks]
 
 
-def _difference_table(plan: Plan, compared: Sequence[Comparison]) -> Table:
+def _difference_table(plan: Plan, groups: Groups, compared: Sequence[Comparison]) -> Table:
     rows = []
     for one in compared:
-        scale, digits = (100, 1) if plan.sets[one.set] in ("roc_auc", "pr_auc") else (1, 3)
-        low, middle, high = (f"{v * scale:+.{digits}f}" for v in (one.low, one.difference, one.high))
+        form = form_of(plan, groups, one.set)
+        low, middle, high = (form.number(value, "+") for value in (one.low, one.difference, one.high))
         rows.append([one.set, one.ours, one.other, middle, f"{low} to {high}", f"{one.p:.3f}", one.verdict])
     caption = "Differences of test scores: paired bootstrap over test molecules, 95 % intervals"
     return caption, ["set", "model", "against", "difference", "interval", "p", "verdict"], rows
@@ -161,15 +180,16 @@ def _difference_table(plan: Plan, compared: Sequence[Comparison]) -> Table:
 def _selection_table(plan: Plan, groups: Groups, ours: Sequence[str]) -> Table:
     rows = []
     for name, metric in plan.sets.items():
+        form = form_of(plan, groups, name)
         for model in ours:
             group = groups[name, model]
             rows.append(
                 [
                     name,
                     model,
-                    shown(group.scores("valid", metric), metric),
-                    shown(group.scores("test", metric), metric),
-                    shown(group.test_selected(), metric),
+                    form.mean(group.scores("valid", metric)),
+                    form.mean(group.scores("test", metric)),
+                    form.mean(group.test_selected()),
                 ]
             )
     caption = (

@@ -24,7 +24,8 @@ from moleblend_plugin.bench.curves import by_scaffold_size, mean_roc
 from moleblend_plugin.bench.ours import best_on_test, command, read_log
 from moleblend_plugin.bench.parts import Part
 from moleblend_plugin.bench.stores import last_line
-from moleblend_plugin.bench.summary import Group, compare, mean_sd
+from moleblend_plugin.bench.summary import Group, Plan, compare, mean_sd
+from moleblend_plugin.bench.table import form_of
 from moleblend_plugin.errors import MoleblendError
 
 
@@ -85,6 +86,23 @@ def test_spread_is_that_of_a_sample() -> None:
     assert mean_sd([1.0, 2.0, 3.0]) == (2.0, 1.0)
     mean, spread = mean_sd([5.0])
     assert (mean, np.isnan(spread)) == (5.0, True)
+
+
+@pytest.mark.parametrize(
+    ("metric", "scores", "told"),
+    [
+        ("roc_auc", [0.5, 0.75], "62.5 (17.7)"),
+        ("rmse", [1.0, 2.0], "1.500 (0.707)"),
+        ("mae", [0.0066, 0.0068], "0.00670 (0.00014)"),
+        ("mae", [np.inf], "inf"),
+        ("mae", [], "-"),
+    ],
+)
+def test_scores_are_written_with_the_digits_they_need(metric: str, scores: list[float], told: str) -> None:
+    results = {seed: {"test": {"scores": {metric: score}}} for seed, score in enumerate(scores)}
+    groups = {("s", "ours"): Group("s", "ours", results, {}, Path())}
+    plan = Plan(sets={"s": metric}, splits={}, models={"ours": "ours"}, seeds=(0, 1))
+    assert form_of(plan, groups, "s").mean(groups["s", "ours"].scores("test", metric)) == told
 
 
 def test_a_pair_is_the_mean_over_common_seeds(tmp_path: Path) -> None:
