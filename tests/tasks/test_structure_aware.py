@@ -186,7 +186,7 @@ def test_pictures_of_what_was_learned(
     assert labels[6] == f"anchor {nearest}: {float(weights[1, nearest]):.0%}"
     assert smiles[6] == seen.smiles[int(weights[:, nearest].argmax())]
     history = retrieval_by_update(trained[0] / "train.jsonl")
-    assert [epoch for epoch, _ in history["retrieval_2d_3d"]] == [1, 2]
+    assert [update for update, _ in history["retrieval_2d_3d"]] == [4, 6]
     done = CliRunner().invoke(app, ["anchors", *map(str, argv), "--rows", "0"])
     assert "--rows 0: give 1 or more" in str(done.exception)
 
