@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence, Sized
 from html import escape
 from typing import Final
 
@@ -59,7 +59,7 @@ def html_page(
         pictures: by set.
         notes: small print, a sentence each.
     """
-    title = f"{len(plan.models)} models on {len(plan.sets)} sets, {len(plan.seeds)} seeds"
+    title = f"{_count(plan.models, 'model')} on {_count(plan.sets, 'set')}, {_count(plan.seeds, 'seed')}"
     told = "".join(f"<li>{escape(line)}</li>" for line in headlines)
     sets = "".join(
         f"<h2>{escape(name)} <small>{escape(plan.sets[name])}, split {escape(plan.splits[name])}</small>"
@@ -88,6 +88,10 @@ def html_page(
 """
 
 
+def _count(things: Sized, word: str) -> str:
+    return f"{len(things)} {word}{'s' if len(things) != 1 else ''}"
+
+
 def headlines(plan: Plan, compared: Sequence[Comparison], best: Mapping[str, str]) -> list[str]:
     """For each of our models: on how many sets it stands above the others, and how often clearly.
 
@@ -114,9 +118,8 @@ def _counted(plan: Plan, pairs: Sequence[Comparison]) -> str:
     above = sum((one.difference > 0) == (plan.sets[one.set] in RISING) for one in pairs)
     clear = sum(one.verdict == "better" for one in pairs)
     worse = sum(one.verdict == "worse" for one in pairs)
-    return (
-        f"scores better on {above} of {len(pairs)} sets ({clear} clearly, and clearly worse on {worse}) than"
-    )
+    of_all = _count(pairs, "set")
+    return f"scores better on {above} of {of_all} ({clear} clearly, and clearly worse on {worse}) than"
 
 
 def _picture(picture: Picture) -> str:
