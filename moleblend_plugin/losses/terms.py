@@ -44,9 +44,11 @@ def _class_table(classes: SpdClasses | EdgeClasses, device: torch.device) -> Ten
 
 def _classification(logits: Tensor, target: Tensor, ignored: int) -> Term:
     """Cross entropy summed, correct predictions, targets: of logits [..., C] and classes [...]."""
-    flat, goal = logits.flatten(0, -2).float(), target.flatten()
-    loss = F.cross_entropy(flat, goal, ignore_index=ignored, reduction="sum")
-    return Term(loss, (flat.argmax(-1) == goal).sum(), (goal != ignored).sum())
+    flat, goal = logits.flatten(0, -2), target.flatten()
+    counts = goal != ignored
+    # Not torch's cross_entropy: on a GPU its sum is one block of threads that walks over all targets.
+    log_p = flat.float().log_softmax(-1).gather(-1, torch.where(counts, goal, 0)[:, None])[:, 0]
+    return Term(-torch.where(counts, log_p, 0.0).sum(), (flat.argmax(-1) == goal).sum(), counts.sum())
 
 
 def spd_term(logits: Tensor, spd: Tensor, keep: Tensor) -> Term:
@@ -88,7 +90,7 @@ def distance_term(logits: Tensor, coords: Tensor, keep: Tensor, largest: float) 
         largest: centre of the last bin in Angstrom.
     """
     bins = logits.shape[-1]
-    distance = torch.cdist(coords, coords, compute_mode="donot_use_mm_for_euclid_dist")
+    distance = (coords[:, None] - coords[:, :, None]).norm(dim=-1)
     keep = keep & ~torch.eye(keep.shape[-1], dtype=torch.bool, device=keep.device)
     position = (distance / largest * (bins - 1)).clamp(0, bins - 1)
     lower = position.floor().clamp(max=bins - 2)

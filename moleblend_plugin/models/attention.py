@@ -5,13 +5,20 @@ B molecules, T tokens, H heads, D width, d = D / H.
 
 from __future__ import annotations
 
-from typing import Any
+from importlib.util import find_spec
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moleblend_plugin.models.dropout import keep_mask
+
+HAS_TRITON: Final = find_spec("triton") is not None
+"""It comes with PyTorch for GPUs on Linux."""
+
+MOST_OF_A_TILE: Final = 64
+"""Tokens, and width of a head: beyond it a program needs more registers than there are."""
 
 
 class Attention(nn.Module):
@@ -27,9 +34,18 @@ class Attention(nn.Module):
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
         """[B, T, D]."""
         dropout = self.dropout if self.training else 0.0
-        attend = _attend_on_cpu if x.device.type == "cpu" and torch.is_grad_enabled() else _attend
-        out: Tensor = self.out(attend(self.qkv(x), bias, self.heads, dropout))
+        qkv = self.qkv(x)
+        if x.device.type == "cpu":
+            attend = _attend_on_cpu if torch.is_grad_enabled() else _attend
+        else:
+            attend = _attend_on_gpu if _fits_a_tile(x, self.heads) else _attend
+        out: Tensor = self.out(attend(qkv, bias, self.heads, dropout))
         return out
+
+
+def _fits_a_tile(x: Tensor, heads: int) -> bool:
+    most = max(x.shape[1], x.shape[2] // heads)
+    return HAS_TRITON and x.device.type == "cuda" and most <= MOST_OF_A_TILE
 
 
 def _attend(qkv: Tensor, bias: Tensor, heads: int, dropout: float) -> Tensor:
@@ -38,6 +54,13 @@ def _attend(qkv: Tensor, bias: Tensor, heads: int, dropout: float) -> Tensor:
     q, k, v = qkv.view(batch, tokens, 3, heads, -1).permute(2, 0, 3, 1, 4).unbind(0)  # each [B, H, T, d]
     mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=bias.to(q.dtype), dropout_p=dropout)
     return mixed.transpose(1, 2).reshape(batch, tokens, -1)
+
+
+def _attend_on_gpu(qkv: Tensor, bias: Tensor, heads: int, dropout: float) -> Tensor:
+    """The same for molecules: torch's kernels are made for long sequences."""
+    from moleblend_plugin.models.attention_triton import fused_attention
+
+    return fused_attention(qkv, bias.to(qkv.dtype), heads, dropout)
 
 
 def _attend_on_cpu(qkv: Tensor, bias: Tensor, heads: int, dropout: float) -> Tensor:

@@ -98,13 +98,12 @@ class Encoder(nn.Module):
 
         Columns of padded keys are -inf for atoms; for the graph token's row they are made so here.
         """
-        bias = F.pad(pair_bias, (1, 0, 0, 0))
-        padded = torch.isinf(bias[:, :, :1])  # [B, H, 1, T]: -inf columns are the same for every row
-        first = torch.zeros_like(bias[:, :, :1]).masked_fill(padded, -torch.inf)
-        bias = torch.cat((first, bias), dim=2)
+        padded = torch.isinf(pair_bias[:, :, :1])  # [B, H, 1, N]: -inf columns are the same for every row
+        bias = F.pad(pair_bias, (1, 0, 1, 0))
         edge = torch.zeros(bias.shape[-2:], dtype=bias.dtype, device=bias.device)
         edge[0, :] = edge[:, 0] = 1  # (0, 0) once
-        return bias + edge * self.graph_bias[:, None, None].to(bias.dtype)
+        bias = bias + edge * self.graph_bias[:, None, None].to(bias.dtype)
+        return bias.masked_fill(F.pad(padded, (1, 0)), -torch.inf)
 
     def embed(self, atoms: Tensor) -> Tensor:
         """Input of the first layer [B, T, D] from atom embeddings [B, N, D]."""

@@ -67,20 +67,35 @@ class EdgeRelation(Relation):
         nn.init.normal_(self.hops, std=0.02)
         codes = torch.tensor([BOND.decode(code) for code in range(1, BOND.size)])
         self.register_buffer("_rows", codes + torch.tensor([0, N_TYPE, N_TYPE + N_STEREO]), persistent=False)
-        first = torch.arange(PATH_HOPS, dtype=torch.int32) * BOND.size
-        self.register_buffer("_first", first, persistent=False)
         self._rows: Tensor
-        self._first: Tensor
 
     def forward(self, relations: Relations) -> Tensor:
         """Bias [B, N, N, H]."""
         bonds: Tensor = self.features(self._rows).mean(1)  # [bond codes, H]
         table = F.pad(bonds @ self.hops, (0, 0, 1, 0))  # [P, 1 + bond codes, H], row 0: no bond
-        index = relations.bond_path.int() + self._first  # [B, N, N, P]
-        total: Tensor = F.embedding_bag(index.view(-1, PATH_HOPS), table.flatten(0, 1), mode="sum")
+        codes = relations.bond_path.view(-1, PATH_HOPS)
+        total = looked_up(table, codes) if codes.device.type == "cpu" else multiplied(table, codes)
         length = (relations.spd.to(total.dtype) - 1).clamp(1, PATH_HOPS)  # code -> bonds; unreachable -> P
         bias: Tensor = total.view(*relations.spd.shape, -1) / length[..., None]
         return bias
+
+
+def looked_up(table: Tensor, codes: Tensor) -> Tensor:
+    """Rows of ``table`` [P, C, H] chosen by ``codes`` uint8 [pairs, P], summed over P: [pairs, H]."""
+    first = torch.arange(table.shape[0], dtype=torch.int32, device=codes.device) * table.shape[1]
+    total: Tensor = F.embedding_bag(codes.int() + first, table.flatten(0, 1), mode="sum")
+    return total
+
+
+def multiplied(table: Tensor, codes: Tensor) -> Tensor:
+    """The same as a matrix product, since a GPU adds up the gradients of so few rows one after the other."""
+    every = torch.arange(table.shape[1], dtype=codes.dtype, device=codes.device)
+    chosen = (codes[..., None] == every).to(table.dtype)  # [pairs, P, C]
+    return chosen.flatten(1) @ table.flatten(0, 1)
+
+
+_LARGEST = 8.0
+"""Bound of ``|u|``: beyond it a feature is under 1e-27, and denormal numbers would be slow on a CPU."""
 
 
 class _Gaussians(torch.autograd.Function):
@@ -89,9 +104,6 @@ class _Gaussians(torch.autograd.Function):
     The K features of every pair are the largest tensor below the heads. Written out, their gradients are five
     passes over it, where autograd makes fourteen of the plain formula: a quarter of the time.
     """
-
-    LIMIT = 8.0
-    """Bound of ``|u|``: beyond it a feature is under 1e-27, and denormal numbers would be slow on a CPU."""
 
     @staticmethod
     def forward(
@@ -102,7 +114,7 @@ class _Gaussians(torch.autograd.Function):
         log_height: Tensor,
     ) -> Tensor:
         """Features [..., K]."""
-        u = torch.addcmul(shift, x[..., None], slope).clamp_(-_Gaussians.LIMIT, _Gaussians.LIMIT)
+        u = torch.addcmul(shift, x[..., None], slope).clamp_(-_LARGEST, _LARGEST)
         features = torch.addcmul(log_height, u, u, value=-1).exp_()
         ctx.save_for_backward(x, slope, u, features)
         return features
@@ -209,4 +221,12 @@ class BlendedBias(nn.Module):
             bias = torch.where(shown, relation(relations), 0.0)
             total = bias if total is None else total + bias
         assert total is not None
-        return total.permute(0, 3, 1, 2)
+        return total.permute(0, 3, 1, 2).to(_product_dtype(total))
+
+
+def _product_dtype(like: Tensor) -> torch.dtype:
+    """In which a GPU multiplies: the bias is converted once, not in every layer. Fp32 on a CPU."""
+    device = like.device.type
+    if device == "cpu" or not torch.is_autocast_enabled(device):
+        return like.dtype
+    return torch.get_autocast_dtype(device)

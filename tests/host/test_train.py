@@ -107,3 +107,10 @@ def test_dropout_follows_the_seed_only(train):
     other = train(*options, "--seed", 2, into="c")
     assert_same(weights(first), weights(validated))
     assert losses(first) != losses(other)
+
+
+def test_a_compiled_network_learns_the_same_under_the_same_names(train):
+    plain = train("--max-update", 3, into="plain")
+    compiled = train("--max-update", 3, "--compile", into="compiled")
+    assert losses(compiled) == pytest.approx(losses(plain), rel=1e-5)
+    assert list(compiled.state()["model"]) == list(plain.state()["model"])

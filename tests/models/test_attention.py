@@ -2,45 +2,65 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
+
 import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.models.attention import _attend, _attend_on_cpu
+from moleblend_plugin.models.attention import HAS_TRITON, _attend, _attend_on_cpu, _attend_on_gpu
 from moleblend_plugin.models.dropout import Dropout, keep_mask
 
-BATCH, TOKENS, HEADS, WIDTH = 3, 7, 4, 24
+GPU = torch.cuda.is_available()
+RUNS_KERNELS = HAS_TRITON and (GPU or os.environ.get("TRITON_INTERPRET") == "1")
+NO_KERNELS = "needs a GPU, or Triton and TRITON_INTERPRET=1, under which a CPU runs its kernels"
+ON_GPU = pytest.param(_attend_on_gpu, marks=pytest.mark.skipif(not RUNS_KERNELS, reason=NO_KERNELS))
+Attend = Callable[[Tensor, Tensor, int, float], Tensor]
 
 
-def inputs(dtype: torch.dtype = torch.float32) -> tuple[Tensor, Tensor]:
+def inputs(
+    attend: Attend, tokens: int = 7, heads: int = 4, width: int = 6, dtype: torch.dtype = torch.float32
+) -> tuple[Tensor, Tensor]:
     """Queries, keys and values, and a bias whose last columns are padding in the second molecule."""
-    qkv = torch.randn(BATCH, TOKENS, 3 * WIDTH, generator=torch.Generator().manual_seed(1))
-    bias = torch.randn(BATCH, HEADS, TOKENS, TOKENS, generator=torch.Generator().manual_seed(2))
+    qkv = torch.randn(3, tokens, 3 * heads * width, generator=torch.Generator().manual_seed(1))
+    bias = torch.randn(3, heads, tokens, tokens, generator=torch.Generator().manual_seed(2))
     bias[1, :, :, -3:] = -torch.inf
-    return qkv.to(dtype).requires_grad_(), bias.requires_grad_()
+    device = "cuda" if GPU and attend is _attend_on_gpu else "cpu"
+    return qkv.to(device, dtype).requires_grad_(), bias.to(device).requires_grad_()
 
 
-@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.bfloat16, 2e-2)])
-def test_values_and_gradients_are_those_of_torch(dtype: torch.dtype, tolerance: float) -> None:
+@pytest.mark.parametrize("sizes", [(7, 4, 6), (21, 2, 24), (33, 1, 16)])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 5e-3), (torch.bfloat16, 2e-2)]
+)
+@pytest.mark.parametrize("attend", [_attend_on_cpu, ON_GPU])
+def test_values_and_gradients_are_those_of_torch(
+    attend: Attend, dtype: torch.dtype, tolerance: float, sizes: tuple[int, int, int]
+) -> None:
+    if attend is _attend_on_gpu and dtype == torch.bfloat16 and not GPU:
+        pytest.skip("Triton's interpreter has no bfloat16")
     ours, expected = [], []
-    for attend, results in ((_attend_on_cpu, ours), (_attend, expected)):
-        qkv, bias = inputs(dtype)
-        mixed = attend(qkv, bias, HEADS, 0.0)
+    for way, results in ((attend, ours), (_attend, expected)):
+        qkv, bias = inputs(way, *sizes, dtype)
+        mixed = way(qkv, bias, sizes[1], 0.0)
         assert mixed.dtype == dtype
-        mixed.float().square().sum().backward()
+        mixed.float().square().mean().backward()
         results += [mixed, qkv.grad, bias.grad]
     for mine, theirs in zip(ours, expected, strict=True):
-        torch.testing.assert_close(mine, theirs, rtol=tolerance, atol=tolerance)
+        scale = float(theirs.detach().abs().max())
+        torch.testing.assert_close(mine.cpu(), theirs, rtol=tolerance, atol=tolerance * scale)
 
 
-def test_gradients_with_dropout_are_those_of_the_values_it_gave() -> None:
+@pytest.mark.parametrize("attend", [_attend_on_cpu, ON_GPU])
+def test_gradients_with_dropout_are_those_of_the_values_it_gave(attend: Attend) -> None:
     """The same draws before and after a small step: the difference is the gradient along the step."""
 
     def loss(qkv: Tensor, bias: Tensor) -> Tensor:
         torch.manual_seed(5)
-        return _attend_on_cpu(qkv, bias, HEADS, 0.5).square().sum()
+        return attend(qkv, bias, 4, 0.5).square().sum()
 
-    qkv, bias = inputs()
+    qkv, bias = inputs(attend)
     loss(qkv, bias).backward()
     assert qkv.grad is not None
     assert bias.grad is not None

@@ -22,6 +22,8 @@ from moleblend_plugin.models.relations import (
     Relations,
     SpdRelation,
     _Gaussians,
+    looked_up,
+    multiplied,
 )
 from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import BOND, N_STEREO, N_TYPE, SPD
@@ -61,6 +63,19 @@ def test_edge_bias_of_an_unreachable_pair_is_zero() -> None:
     given = relations((6,))
     apart = given._replace(spd=torch.full_like(given.spd, SPD.encode(None)), bond_path=given.bond_path * 0)
     assert not EdgeRelation(HEADS)(apart).any()
+
+
+def test_rows_of_a_table_add_up_alike_looked_up_and_multiplied() -> None:
+    """A CPU takes the one, a GPU the other."""
+    codes = torch.randint(0, 9, (50, 5), generator=torch.Generator().manual_seed(1)).to(torch.uint8)
+    results = []
+    for way in (looked_up, multiplied):
+        table = torch.randn(5, 9, 4, generator=torch.Generator().manual_seed(2), requires_grad=True)
+        total = way(table, codes)
+        total.square().sum().backward()
+        results.append((total, table.grad))
+    for mine, theirs in zip(*results, strict=True):
+        torch.testing.assert_close(mine, theirs)
 
 
 def test_gaussians_are_normal_densities_of_the_scaled_distance() -> None:

@@ -160,6 +160,7 @@ class EpochBatches:
             collate_fn=CollateOrEmpty(self.dataset.collater),
             num_workers=self.num_workers,
             prefetch_factor=max(2, self.buffer_size // self.num_workers) if self.num_workers else None,
+            pin_memory=torch.cuda.is_initialized(),  # type: ignore[no-untyped-call]
             generator=torch.Generator().manual_seed(self.seed),
             worker_init_fn=partial(guard_worker, trainer=os.getpid()),
         )

@@ -19,6 +19,7 @@ class UpdateConfig:
         ema_decay: decay of the moving average of weights, 0 or less for none.
         find_unused_parameters: whether some parameters may get no gradient (several processes).
         min_loss_scale: loss scale at which a float16 run gives up.
+        compiled: whether torch.compile makes the network's step.
     """
 
     seed: int
@@ -26,12 +27,18 @@ class UpdateConfig:
     ema_decay: float
     find_unused_parameters: bool
     min_loss_scale: float
+    compiled: bool = False
 
     @classmethod
     def from_args(cls, args: Namespace) -> UpdateConfig:
         """Read the options."""
         return cls(
-            args.seed, args.clip_norm, args.ema_decay, args.find_unused_parameters, args.min_loss_scale
+            args.seed,
+            args.clip_norm,
+            args.ema_decay,
+            args.find_unused_parameters,
+            args.min_loss_scale,
+            args.compile,
         )
 
 

@@ -65,6 +65,8 @@ class Trainer:
             raise MoleblendError(
                 f"--ddp-backend fsdp: {type(loss).__name__} has weights of its own; use c10d"
             )
+        if self.config.compiled:
+            model.compile(dynamic=True)  # in place, so names of weights stay; sizes differ between batches
         self.model: Any = engine.fabric.setup_module(model)  # the wrapper forwards what tasks call
         self.loss = loss.to(engine.fabric.device)
         parameters = [*model.named_parameters(), *loss.named_parameters()]
