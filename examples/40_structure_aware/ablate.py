@@ -1,6 +1,6 @@
 """Pretrains the variants of ablations.toml one after the other, then compares them by ``moleblend bench``.
 
-python ablate.py STORE DATA OUT [--only NAME,...] [--config FILE] [--pretrain-only]
+python ablate.py STORE DATA OUT [--only NAME,...] [--config FILE] [--pretrain-only] [--flags="FLAG ..."]
 
 A variant that is done is not trained again; one that was cut short goes on.
 """
@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import csv
 import json
+import shlex
 import subprocess
 import sys
 import time
@@ -91,6 +92,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="variants, with commas between them")
     parser.add_argument("--config", type=Path, default=HERE / "ablations.toml")
     parser.add_argument("--pretrain-only", action="store_true")
+    parser.add_argument("--flags", default="", help="of every pretraining; they win over the file's")
     args = parser.parse_args()
     config = tomllib.loads(args.config.read_text(encoding="utf-8"))
     names = args.only.split(",") if args.only else list(config["variants"])
@@ -99,7 +101,10 @@ def main() -> None:
         sys.exit(f"error: --only {unknown[0]}: choose from {', '.join(config['variants'])}")
     checkpoints = {
         name: pretrain(
-            name, flags_of(config, config["variants"][name]), args.store, args.out / "pretrain" / name
+            name,
+            [*flags_of(config, config["variants"][name]), *shlex.split(args.flags)],
+            args.store,
+            args.out / "pretrain" / name,
         )
         for name in names
     }
