@@ -126,7 +126,7 @@ class Step:
         def note(tensor: torch.Tensor) -> torch.Tensor:
             storage = tensor.untyped_storage()
             blocks[storage.data_ptr()] = storage.nbytes()
-            return tensor
+            return tensor.detach()  # the tensor itself would hold the graph, and the graph it
 
         with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
             total = self.forward()
