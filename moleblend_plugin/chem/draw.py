@@ -17,6 +17,7 @@ def draw_png(smiles: str, size: int) -> bytes | None:
     canvas = rdMolDraw2D.MolDraw2DCairo(size, size)
     options: Any = canvas.drawOptions()
     options.bondLineWidth = max(1.0, size / 112)
+    options.includeMetadata = False  # the molecule as text, a third of a small file
     with rdBase.BlockLogs():
         rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol)
     canvas.FinishDrawing()
