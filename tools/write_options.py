@@ -12,6 +12,7 @@ from moleblend_plugin.losses.property import ClassificationConfig, RegressionCon
 from moleblend_plugin.losses.structure import StructureLossConfig
 from moleblend_plugin.models.config import PRESETS, ModelConfig
 from moleblend_plugin.models.property import HeadConfig
+from moleblend_plugin.models.property_gin import GinConfig
 from moleblend_plugin.models.structure_config import StructureConfig
 from moleblend_plugin.tasks.flags import Config, attribute_help
 from moleblend_plugin.tasks.property import PropertyTaskConfig
@@ -74,7 +75,8 @@ def page() -> str:
             table("Blending: `--task moleblend_pretrain`", BlendConfig),
             table("Objective: `--loss moleblend_pretrain`", PretrainLossConfig),
             table("Data: `--task moleblend_property`", PropertyTaskConfig),
-            table("Head and frozen layers: any `--arch moleblend_property_*`", HeadConfig),
+            table("Head and frozen layers: `--arch moleblend_property_tiny|small|base`", HeadConfig),
+            table("GIN over labels: `--arch moleblend_property_gin`", GinConfig),
             table("Objective: `--loss moleblend_classification`", ClassificationConfig),
             table("Objective: `--loss moleblend_regression`", RegressionConfig),
             table(f"Views: `--task moleblend_structure_aware`, {AWARE}", ViewConfig),

@@ -21,7 +21,7 @@ from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 if TYPE_CHECKING:
     from moleblend_plugin.data.store import MoleculeStore
-    from moleblend_plugin.models.property import PropertyNet
+    from moleblend_plugin.models.property import PropertyOutputs
 
 Kind = Literal["classification", "regression"]
 
@@ -45,7 +45,7 @@ class Predictor:
         device: where it computes.
     """
 
-    def __init__(self, model: PropertyNet, args: argparse.Namespace, device: str = "auto") -> None:
+    def __init__(self, model: PropertyOutputs, args: argparse.Namespace, device: str = "auto") -> None:
         self.args = args
         self.device = choose_device(device)
         self.target_names: tuple[str, ...] = tuple(args.target_names)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moleblend_plugin.models.batch_norm import SharedBatchNorm
+from moleblend_plugin.models.dropout import Dropout
 from moleblend_plugin.models.exchange import Exchange
 from moleblend_plugin.schema import Modality
 from moleblend_plugin.vocab import ATOM_OFFSETS, ATOM_ROWS, BOND, SPD
@@ -43,12 +44,13 @@ def mean_atoms(x: Tensor, real: Tensor) -> Tensor:
 class GinLayer(nn.Module):
     """``x_i <- BN(MLP(x_i + e_self + sum_j (x_j + e_ij)))`` (Hu et al., ICLR 2020); bonds enter as counts."""
 
-    def __init__(self, width: int, last: bool, exchange: Exchange) -> None:
+    def __init__(self, width: int, last: bool, exchange: Exchange, dropout: float) -> None:
         super().__init__()
         self.bonds = nn.Parameter(torch.empty(BOND.size, width).normal_(std=0.02))  # row 0 is the self loop
         self.grow = nn.Linear(width, 2 * width)
         self.shrink = nn.Linear(2 * width, width, bias=False)
         self.norm = SharedBatchNorm(width, exchange)
+        self.dropout = Dropout(dropout)
         self.last = last
 
     def forward(self, x: Tensor, bonded: Tensor, counts: Tensor, real: Tensor) -> Tensor:
@@ -62,7 +64,7 @@ class GinLayer(nn.Module):
         """
         message = x + bonded @ x + counts @ self.bonds
         rows = self.norm(self.shrink(F.relu(self.grow(message[real]))))  # [R, D]
-        rows = rows if self.last else F.relu(rows)
+        rows = self.dropout(rows if self.last else F.relu(rows))
         return torch.zeros_like(x).masked_scatter(real[..., None], rows.to(x.dtype))
 
 
@@ -73,13 +75,16 @@ class Gin(nn.Module):
         width: D.
         layers: how many.
         exchange: the network's, for batch statistics.
+        dropout: after every layer.
     """
 
-    def __init__(self, width: int, layers: int, exchange: Exchange) -> None:
+    def __init__(self, width: int, layers: int, exchange: Exchange, dropout: float = 0.0) -> None:
         super().__init__()
         self.outputs = width
         self.atoms = AtomTable(width)
-        self.layers = nn.ModuleList(GinLayer(width, n + 1 == layers, exchange) for n in range(layers))
+        self.layers = nn.ModuleList(
+            GinLayer(width, n + 1 == layers, exchange, dropout) for n in range(layers)
+        )
 
     def forward(self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor]) -> Tensor:
         """[B, D] from rows of ``schema.INPUT_FIELDS`` and ``VIEW_FIELDS``; zeros where the view is absent."""

@@ -6,7 +6,7 @@ import argparse
 import logging
 from collections.abc import Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -18,10 +18,15 @@ from moleblend_plugin.models.property import (
     HeadConfig,
     PropertyConfig,
     PropertyNet,
+    PropertyOutputs,
     encoder_mismatch,
 )
+from moleblend_plugin.models.property_gin import GinConfig, GinProperty
 from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder, check_weights
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 logger = logging.getLogger("moleblend_plugin")
 
@@ -58,35 +63,20 @@ class MoleBlendModel(MoleBlend, LoadsWeights):
         return cls(read_flags(args, ModelConfig))
 
 
-@register_model("moleblend_property")
-class MoleblendPropertyModel(PropertyNet, LoadsWeights):
-    """The encoder under a property head, built from flags.
+class _PropertyModel(PropertyOutputs, LoadsWeights):
+    """What the networks over labels share beside their outputs: how weights are taken over.
 
-    Args:
-        config: sizes and choices of the encoder.
-        property: what is predicted.
-        fresh_head: whether the weights to be loaded are another run's: then none of its head is taken.
+    ``fresh_head``: the weights to be loaded are another run's, so none of its head is taken.
     """
 
-    def __init__(self, config: ModelConfig, property: PropertyConfig, fresh_head: bool = False) -> None:
-        super().__init__(config, property)
-        self.fresh_head = fresh_head
+    fresh_head = False
 
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of the encoder's config and the head's; absent ones come from the preset."""
-        add_flags(parser, ModelConfig, defaults=False)
-        add_flags(parser, HeadConfig, defaults=False)
-
-    @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendPropertyModel:  # noqa: ANN401
-        """The network of ``args`` for the labels of ``task``, with their scale."""
-        head = read_flags(args, HeadConfig)
-        config = PropertyConfig(len(task.labels.names), task.kind, head)
-        model = cls(read_flags(args, ModelConfig), config, begins_from_weights(args))
+    def fit_to(self, args: argparse.Namespace, task: Any) -> Self:  # noqa: ANN401
+        """Take over what a run says of its labels."""
+        self.fresh_head = begins_from_weights(args)
         if task.kind == "regression":
-            model.set_target_scale(torch.from_numpy(task.labels.mean), torch.from_numpy(task.labels.std))
-        return model
+            self.set_target_scale(torch.from_numpy(task.labels.mean), torch.from_numpy(task.labels.std))
+        return self
 
     def load_state_dict(
         self,
@@ -103,8 +93,41 @@ class MoleblendPropertyModel(PropertyNet, LoadsWeights):
         if not strict:
             if self.fresh_head:
                 state_dict = _without_head(state_dict)
-            check_encoder(*encoder_mismatch(self.state_dict(), state_dict))
+            check_encoder(*encoder_mismatch(self.state_dict(), state_dict, self.ENCODER))
         return super().load_state_dict(state_dict, strict, assign, model_args)
+
+
+@register_model("moleblend_property")
+class MoleblendPropertyModel(PropertyNet, _PropertyModel):
+    """The encoder under a property head, built from flags."""
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of the encoder's config and the head's; absent ones come from the preset."""
+        add_flags(parser, ModelConfig, defaults=False)
+        add_flags(parser, HeadConfig, defaults=False)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendPropertyModel:  # noqa: ANN401
+        """The network of ``args`` for the labels of ``task``, with their scale."""
+        config = PropertyConfig(len(task.labels.names), task.kind, read_flags(args, HeadConfig))
+        return cls(read_flags(args, ModelConfig), config).fit_to(args, task)
+
+
+@register_model("moleblend_property_gin")
+class MoleblendGinModel(GinProperty, _PropertyModel):
+    """A graph isomorphism network under a property head, built from flags."""
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of :class:`GinConfig`; absent ones come from the preset."""
+        add_flags(parser, GinConfig, defaults=False)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendGinModel:  # noqa: ANN401
+        """The network of ``args`` for the labels of ``task``, with their scale."""
+        config = PropertyConfig(len(task.labels.names), task.kind)
+        return cls(read_flags(args, GinConfig), config).fit_to(args, task)
 
 
 def _without_head(given: Mapping[str, Any]) -> dict[str, Any]:
@@ -129,3 +152,4 @@ for _name, _config in PRESETS.items():
     register_model_architecture("moleblend", _name)(preset(_config))
     _property_name = _name.replace("moleblend", "moleblend_property")
     register_model_architecture("moleblend_property", _property_name)(preset(_config, HeadConfig()))
+register_model_architecture("moleblend_property_gin", "moleblend_property_gin")(preset(GinConfig()))

@@ -6,22 +6,29 @@ import argparse
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.models.config import ModelConfig
 from moleblend_plugin.models.moleblend import MoleBlendEncoder
 from moleblend_plugin.models.property import (
+    ENCODER,
     HeadConfig,
     PropertyConfig,
     PropertyNet,
+    PropertyOutputs,
     encoder_mismatch,
     encoder_part,
 )
+from moleblend_plugin.models.property_gin import GinConfig, GinProperty
 from moleblend_plugin.tasks.flags import read_flags
 from moleblend_plugin.tasks.property import kind_of
 
 
-def load_property_model(path: str | Path, use_ema: bool = False) -> tuple[PropertyNet, argparse.Namespace]:
+def load_property_model(
+    path: str | Path, use_ema: bool = False
+) -> tuple[PropertyOutputs, argparse.Namespace]:
     """The network of a property run, on the CPU and in evaluation mode.
 
     Args:
@@ -41,10 +48,17 @@ def load_property_model(path: str | Path, use_ema: bool = False) -> tuple[Proper
             f"{str(path)!r} predicts no property: it is a checkpoint of --task {task}; "
             f"fine-tune it first with --task moleblend_property --finetune-from-model {path}"
         )
-    config = PropertyConfig(len(args.target_names), kind_of(args.loss), read_flags(args, HeadConfig))
-    model = PropertyNet(read_flags(args, ModelConfig), config)
-    _load(model, _weights(state, path, use_ema), path)
+    model = _property_network(args)
+    _load(model, _weights(state, path, use_ema), path, model.ENCODER)
     return model, args
+
+
+def _property_network(args: argparse.Namespace) -> PropertyOutputs:
+    outputs, kind = len(args.target_names), kind_of(args.loss)
+    if hasattr(args, "graph_dim"):
+        return GinProperty(read_flags(args, GinConfig), PropertyConfig(outputs, kind))
+    config = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
+    return PropertyNet(read_flags(args, ModelConfig), config)
 
 
 def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEncoder, argparse.Namespace]:
@@ -58,8 +72,10 @@ def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEnco
         MoleblendError: no checkpoint, a damaged one, or one without our encoder.
     """
     state, args = _read(path)
+    if not hasattr(args, "encoder_embed_dim"):
+        raise MoleblendError(f"{str(path)!r} holds no Transformer (--arch {args.arch}): give another one's")
     model = MoleBlendEncoder(read_flags(args, ModelConfig))
-    _load(model, encoder_part(_weights(state, path, use_ema)), path)
+    _load(model, encoder_part(_weights(state, path, use_ema)), path, ENCODER)
     return model, args
 
 
@@ -80,8 +96,8 @@ def _weights(state: dict[str, Any], path: str | Path, use_ema: bool) -> dict[str
     return weights
 
 
-def _load(model: MoleBlendEncoder, weights: dict[str, Any], path: str | Path) -> None:
-    missing, unused = encoder_mismatch(model.state_dict(), weights)
+def _load(model: nn.Module, weights: dict[str, Any], path: str | Path, modules: tuple[str, ...]) -> None:
+    missing, unused = encoder_mismatch(model.state_dict(), weights, modules)
     if missing or unused:
         raise MoleblendError(
             f"{str(path)!r} does not hold the network that its options describe: "

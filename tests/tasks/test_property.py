@@ -39,7 +39,9 @@ def task_of(folder: Path, loss: str = "moleblend_regression", **more: object) ->
 def model_of(outputs: int = 2, fresh_head: bool = False, layers: int = 2) -> MoleblendPropertyModel:
     torch.manual_seed(layers)
     config = ModelConfig(layers, 16, 16, 4, 8, 4)
-    return MoleblendPropertyModel(config, PropertyConfig(outputs, "regression", HeadConfig()), fresh_head)
+    model = MoleblendPropertyModel(config, PropertyConfig(outputs, "regression", HeadConfig()))
+    model.fresh_head = fresh_head
+    return model
 
 
 # --- labels ---------------------------------------------------------------------------------------------

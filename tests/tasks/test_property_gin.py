@@ -1,0 +1,112 @@
+"""GIN over labels: from scratch, from its pretraining, and in prediction."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.host.in_process import train_in_process
+from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.models.property import PropertyConfig
+from moleblend_plugin.models.property_gin import GinConfig, GinProperty
+from moleblend_plugin.models.structure_views import StructureAware
+from moleblend_plugin.tasks.restore import load_encoder
+from tests.labelled import CLASSES, class_tables, options, regression_tables, validations, write_labelled
+from tests.viewed import SIZES, SMALL, VIEWS
+
+GIN = (
+    *("--task", "moleblend_property", "--arch", "moleblend_property_gin", "--optimizer", "adam"),
+    *("--graph-layers", 2, "--graph-dim", 12, "--graph-dropout", 0, "--batch-size", 8, "--num-workers", 0),
+    *("--loss", "moleblend_regression"),
+)
+
+
+def fit(data: Path, folder: Path, *more: object) -> list[dict[str, float]]:
+    train_in_process([str(word) for word in (data, *GIN, "--save-dir", folder, *more)])
+    return validations(folder)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    return write_labelled(tmp_path, regression_tables(), conformers=0)
+
+
+@pytest.fixture
+def pretrained(tmp_path: Path) -> Path:
+    """A structure-aware network whose 2d view is a GIN, as its run saves it."""
+    torch.manual_seed(3)
+    network = StructureAware(SMALL, replace(SIZES, graph_encoder="gin"), VIEWS)
+    args = options(tmp_path, task="moleblend_structure_aware", arch="moleblend_structure_aware_tiny")
+    torch.save({"model": network.state_dict(), "args": args}, tmp_path / "aware.pt")
+    return tmp_path / "aware.pt"
+
+
+def test_it_learns_and_predicts_in_the_units_of_the_labels(data: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    fit(data, run, "--max-epoch", 60, "--lr", 1e-2, "--disable-validation")
+    predictor = Predictor.from_checkpoint(run / "checkpoint_last.pt")
+    predicted = predictor.predict_store(MoleculeStore(data / "train.lmdb"))
+    truth = np.array(regression_tables()["train"])
+    assert predicted.shape == truth.shape
+    error, spread = np.nanmean(np.abs(predicted - truth), 0), np.nanstd(truth, 0)
+    assert (error < 0.6 * spread).all()
+
+
+def test_its_pretraining_is_taken_whole_or_not_at_all(data: Path, pretrained: Path, tmp_path: Path) -> None:
+    """Acceptance 8 of the structure-aware reconstruction, for its GIN."""
+    start = ("--finetune-from-model", pretrained, "--lr", 0, "--max-update", 1)
+    fit(data, tmp_path / "run", *start)
+    given = torch.load(pretrained, weights_only=False)["model"]
+    taken = read_checkpoint(tmp_path / "run" / "checkpoint_last.pt")["model"]
+    names = [name for name in taken if name.startswith("view_encoders.2d.")]
+    assert set(names) == {name for name in given if name.startswith("view_encoders.2d.")}
+    learned = [name for name in names if "running" not in name and "tracked" not in name]
+    assert all(torch.equal(taken[name], given[name]) for name in learned)
+    with pytest.raises(MoleblendError, match="the checkpoint's encoder is another one"):
+        fit(data, tmp_path / "deeper", *start, "--graph-layers", 3)
+
+
+def test_no_transformer_is_found_in_it(data: Path, tmp_path: Path) -> None:
+    fit(data, tmp_path / "run", "--max-update", 1)
+    with pytest.raises(MoleblendError, match="holds no Transformer"):
+        load_encoder(tmp_path / "run" / "checkpoint_last.pt")
+
+
+def test_layers_learn_at_rates_of_their_own(data: Path, tmp_path: Path) -> None:
+    network = GinProperty(GinConfig(2, 12), PropertyConfig(1, "regression"))
+    depths = dict(
+        zip(dict(network.named_parameters()), [depth for _, depth in network.layer_depths()], strict=True)
+    )
+    assert depths["head.weight"] == 0
+    assert depths["view_encoders.2d.layers.1.bonds"] == 1
+    assert depths["view_encoders.2d.layers.0.bonds"] == 2
+    assert depths["view_encoders.2d.atoms.features.weight"] == 3
+    fit(data, tmp_path / "run", "--max-update", 1, "--layer-lr-decay", 0.5)
+
+
+def test_classes_are_learned_too(tmp_path: Path) -> None:
+    data = write_labelled(tmp_path, class_tables(), conformers=0)
+    fit(data, tmp_path / "run", "--loss", CLASSES, "--max-update", 2)
+    predicted = Predictor.from_checkpoint(tmp_path / "run" / "checkpoint_last.pt").predict_store(
+        MoleculeStore(data / "valid.lmdb")
+    )
+    assert ((predicted >= 0) & (predicted <= 1)).all()
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({"graph_layers": 0}, "--graph-layers 0: give 1 or more"),
+        ({"graph_dropout": 1.0}, "--graph-dropout 1: give"),
+    ],
+)
+def test_impossible_sizes_are_named(given: dict[str, float], told: str) -> None:
+    with pytest.raises(MoleblendError, match=told):
+        GinConfig(**given)  # type: ignore[arg-type]
