@@ -21,6 +21,14 @@ def run(module: nn.Module, x: Tensor) -> Tensor:
         return out.float()
 
 
+def tanh_layer(inputs: int, outputs: int) -> list[nn.Module]:
+    """Linear and tanh, begun by Glorot's rule: after torch's own, codes are nearly alike at first."""
+    linear = nn.Linear(inputs, outputs)
+    nn.init.xavier_uniform_(linear.weight)
+    nn.init.zeros_(linear.bias)
+    return [linear, nn.Tanh()]
+
+
 class ViewHeads(nn.Module):
     """``x = tanh(W LN(h) + b)`` for each view.
 
@@ -32,7 +40,7 @@ class ViewHeads(nn.Module):
     def __init__(self, widths: Sequence[int], outputs: int) -> None:
         super().__init__()
         self.heads = nn.ModuleList(
-            nn.Sequential(nn.LayerNorm(width), nn.Linear(width, outputs), nn.Tanh()) for width in widths
+            nn.Sequential(nn.LayerNorm(width), *tanh_layer(width, outputs)) for width in widths
         )
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
@@ -46,8 +54,8 @@ class AutoEncoders(nn.Module):
     def __init__(self, views: int, width: int, code: int, shared: bool) -> None:
         super().__init__()
         count = 1 if shared else views
-        encoders = [nn.Sequential(nn.Linear(width, code), nn.Tanh()) for _ in range(count)]
-        decoders = [nn.Sequential(nn.Linear(code, width), nn.Tanh()) for _ in range(count)]
+        encoders = [nn.Sequential(*tanh_layer(width, code)) for _ in range(count)]
+        decoders = [nn.Sequential(*tanh_layer(code, width)) for _ in range(count)]
         self.encoders = nn.ModuleList(encoders * (views // count))
         self.decoders = nn.ModuleList(decoders * (views // count))
 
