@@ -1,6 +1,7 @@
 """Pretrains the variants of ablations.toml one after the other, then compares them by ``moleblend bench``.
 
-python ablate.py STORE DATA OUT [--only NAME,...] [--config FILE] [--pretrain-only] [--flags="FLAG ..."]
+python ablate.py STORE DATA OUT [--only NAME,...] [--config FILE] [--pretrain-only]
+          [--sets NAME,...] [--flags="FLAG ..."]
 
 A variant that is done is not trained again; one that was cut short goes on.
 """
@@ -92,6 +93,7 @@ def main() -> None:
     parser.add_argument("--only", default="", help="variants, with commas between them")
     parser.add_argument("--config", type=Path, default=HERE / "ablations.toml")
     parser.add_argument("--pretrain-only", action="store_true")
+    parser.add_argument("--sets", default="", help="sets of the comparison, with commas between them")
     parser.add_argument("--flags", default="", help="of every pretraining; they win over the file's")
     args = parser.parse_args()
     config = tomllib.loads(args.config.read_text(encoding="utf-8"))
@@ -114,6 +116,7 @@ def main() -> None:
     toml = args.out / "bench.toml"
     toml.write_text(bench_config(config, names, args.config.parent / config["bench"]), encoding="utf-8")
     given = [word for name, file in checkpoints.items() for word in ("--checkpoint", f"{name}={file}")]
+    given += ["--sets", args.sets] if args.sets else []
     subprocess.run(
         [*BENCH, str(toml), "--data", str(args.data), "--out", str(args.out / "bench"), *given], check=True
     )

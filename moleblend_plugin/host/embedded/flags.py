@@ -50,7 +50,7 @@ def _general(group: _ArgumentGroup) -> None:
     _switch(group, "--cpu", "use the CPU even where a GPU is there")
     _switch(group, "--fp16", "mixed precision with float16 (GPU)")
     _switch(group, "--bf16", "mixed precision with bfloat16")
-    _switch(group, "--compile", "torch.compile the network: a minute at first, then a quicker step (GPU)")
+    _switch(group, "--compile", "torch.compile the network: a minute at first, then quicker steps (GPU)")
     group.add_argument("--fp16-init-scale", type=float, default=128, help="first loss scale of --fp16")
     _whole(group, "--fp16-scale-window", None, "updates without overflow before the loss scale doubles")
     group.add_argument(
