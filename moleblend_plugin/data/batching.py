@@ -20,6 +20,14 @@ A small set has at least four windows, so that its batches differ from epoch to 
 """
 
 
+def mixed_order(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+    """A permutation of (seed, epoch): molecules of all sizes in a batch, where batches stand for the whole.
+
+    Batch statistics and negatives of molecules of one size would say little about those of others.
+    """
+    return generator(seed, epoch, 0, Purpose.ORDER).permutation(count).astype(np.int64)
+
+
 def epoch_order(
     n_atoms: npt.NDArray[np.integer], batch_size: int, seed: int, epoch: int, shuffle: bool
 ) -> npt.NDArray[np.int64]:
@@ -38,7 +46,7 @@ def epoch_order(
     """
     if not shuffle:
         return np.argsort(n_atoms, kind="stable").astype(np.int64)
-    order = generator(seed, epoch, 0, Purpose.ORDER).permutation(len(n_atoms)).astype(np.int64)
+    order = mixed_order(len(n_atoms), seed, epoch)
     batches = -(-len(order) // batch_size)
     window = min(WINDOW_BATCHES, max(1, batches // 4)) * batch_size
     for start in range(0, len(order), window):

@@ -9,7 +9,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.data.batching import epoch_order
+from moleblend_plugin.data.batching import epoch_order, mixed_order
 from moleblend_plugin.data.blend import BlendConfig, Sample, blend, choose_pairs
 from moleblend_plugin.data.collate import Batch, collate
 from moleblend_plugin.data.damage import DamagedRows
@@ -44,7 +44,10 @@ class StoredMolecules(ABC):
 
     Attributes:
         damaged: the rows left out so far.
+        by_size: whether batches hold molecules of like size, which costs least, or of all.
     """
+
+    by_size = True
 
     def __init__(self, records: Records, seed: int, shuffle: bool = False, strict: bool = False) -> None:
         self.records = records
@@ -105,6 +108,8 @@ class StoredMolecules(ABC):
 
     def order(self, batch_size: int) -> npt.NDArray[np.int64]:
         """Order of indices in this epoch, for consecutive batches of ``batch_size``."""
+        if not self.by_size:
+            return mixed_order(len(self), self.seed, self.epoch)
         return epoch_order(self.sizes(), batch_size, self.seed, self.epoch, self.shuffle)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:

@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +21,8 @@ from moleblend_plugin.host import HOST, BaseDataset, BaseTask, log_scalar
 from moleblend_plugin.host.run_record import write_record
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
 from moleblend_plugin.tasks.stores import store_fingerprint
+
+BatchOrder = Literal["size", "mixed"]
 
 
 class TrainerDataset(BaseDataset):
@@ -103,6 +105,9 @@ def open_split(folder: str, split: str) -> MoleculeStore:
 class StoreTask(BaseTask):
     """A task on a folder of stores (``train.lmdb``, ``valid.lmdb``, ...). Subclasses make their items."""
 
+    BATCH_ORDER: ClassVar[BatchOrder] = "size"
+    """Default of ``--batch-order``."""
+
     def __init__(self, args: argparse.Namespace) -> None:
         super().__init__(args)
         self.stores: dict[str, dict[str, str]] = {}
@@ -118,6 +123,12 @@ class StoreTask(BaseTask):
             metavar="N",
             help="most atoms of a batch, padding included (molecules x atoms of the largest): batches of "
             "small molecules hold more of them, up to --batch-size; a larger one is a batch of its own",
+        )
+        parser.add_argument(
+            "--batch-order",
+            choices=get_args(BatchOrder),
+            help="molecules of a batch: of like size, which pads least, or mixed, for what compares or "
+            "averages over a batch (default: mixed for structure awareness and GIN, else size)",
         )
         parser.add_argument(
             "--strict-data",
@@ -169,6 +180,7 @@ class StoreTask(BaseTask):
         training = split == self.args.train_subset
         molecules = self.molecules(store, split, training)
         args = self.args
+        molecules.by_size = (getattr(args, "batch_order", None) or self.BATCH_ORDER) == "size"
         batch_size = args.batch_size if training else (args.batch_size_valid or args.batch_size)
         max_atoms = getattr(args, "max_atoms_per_batch", None)
         self.datasets[split] = TrainerDataset(molecules, batch_size, max_atoms)

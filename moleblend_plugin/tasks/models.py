@@ -152,4 +152,9 @@ for _name, _config in PRESETS.items():
     register_model_architecture("moleblend", _name)(preset(_config))
     _property_name = _name.replace("moleblend", "moleblend_property")
     register_model_architecture("moleblend_property", _property_name)(preset(_config, HeadConfig()))
-register_model_architecture("moleblend_property_gin", "moleblend_property_gin")(preset(GinConfig()))
+
+
+@register_model_architecture("moleblend_property_gin", "moleblend_property_gin")
+def _gin(args: argparse.Namespace) -> None:
+    preset(GinConfig())(args)
+    args.batch_order = getattr(args, "batch_order", None) or "mixed"  # for its batch statistics

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 
@@ -15,7 +15,7 @@ from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.data.views import BlendedViews, ViewConfig, ViewedMolecules, ViewMaker
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, register_task
-from moleblend_plugin.tasks.base import StoreTask
+from moleblend_plugin.tasks.base import BatchOrder, StoreTask
 from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.layer_decay import LayerDecay
 from moleblend_plugin.tasks.pretrain import MoleblendPretrainTask
@@ -79,6 +79,7 @@ def read_steps(args: argparse.Namespace, host: str = HOST) -> StructureTaskConfi
 class _StructureSteps(StoreTask):
     """What both tasks share: views, and steps that all processes make together."""
 
+    BATCH_ORDER: ClassVar[BatchOrder] = "mixed"
     views: ViewConfig
     steps: StructureTaskConfig
     total_updates = 0

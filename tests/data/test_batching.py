@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.batching import cut_batches, epoch_order, padding_share
+from moleblend_plugin.data.batching import cut_batches, epoch_order, mixed_order, padding_share
 
 SIZES = np.random.default_rng(0).integers(3, 40, 5000).astype(np.uint16)
 
@@ -34,6 +34,19 @@ def test_padding_share_by_hand() -> None:
     """Batches (2, 4) and (3): 2 * 16 + 9 computed over 4 + 16 + 9 useful."""
     share = padding_share(np.array([2, 4, 3]), [np.array([0, 1]), np.array([2])])
     assert share == pytest.approx(41 / 29)
+
+
+def test_mixed_batches_are_like_the_whole() -> None:
+    """Every molecule once, another order in every epoch and for every seed, whatever the sizes."""
+    sizes = np.repeat(np.arange(5, 45), 32)
+    order = mixed_order(len(sizes), seed=1, epoch=1)
+    assert sorted(order) == list(range(len(sizes)))
+    np.testing.assert_array_equal(order, mixed_order(len(sizes), 1, 1))
+    assert not np.array_equal(order, mixed_order(len(sizes), 1, 2))
+    assert not np.array_equal(order, mixed_order(len(sizes), 2, 1))
+    mixed = [sizes[batch].mean() for batch in cut_batches(order, sizes, 128)]
+    sorted_ = [sizes[batch].mean() for batch in cut_batches(epoch_order(sizes, 128, 1, 1, True), sizes, 128)]
+    assert np.std(mixed) < 2 < np.std(sorted_)
 
 
 def test_evaluation_order_is_by_size_then_index() -> None:
