@@ -7,12 +7,16 @@ from pathlib import Path
 
 import pytest
 
+from moleblend_plugin.host import detect
 from moleblend_plugin.host.embedded.options import parse_options
 from moleblend_plugin.tasks.property import MoleblendPropertyTask
 from moleblend_plugin.tasks.structure_task import BlendedStructureAwareTask, StructureAwareTask
 from tests.labelled import options, regression_tables, write_labelled
 
-PROPERTY = ("--task", "moleblend_property", "--loss", "moleblend_regression", "--batch-size", "8")
+PROPERTY = (
+    *("--task", "moleblend_property", "--loss", "moleblend_regression"),
+    *("--batch-size", "8", "--max-epoch", "1"),
+)
 
 
 def by_size(folder: Path, split: str, args: Namespace) -> bool:
@@ -30,8 +34,12 @@ def test_labels_are_learned_from_batches_of_like_size_unless_told(tmp_path: Path
 
 def test_what_compares_or_averages_over_a_batch_mixes_sizes(tmp_path: Path) -> None:
     assert StructureAwareTask.BATCH_ORDER == BlendedStructureAwareTask.BATCH_ORDER == "mixed"
-    gin = ("--arch", "moleblend_property_gin")
-    assert parse_options([str(tmp_path), *PROPERTY, *gin]).batch_order == "mixed"
-    assert parse_options([str(tmp_path), *PROPERTY, *gin, "--batch-order", "size"]).batch_order == "size"
-    plain = parse_options([str(tmp_path), *PROPERTY, "--arch", "moleblend_property_tiny"])
-    assert plain.batch_order is None
+    detect.take_charge("embedded")
+    try:
+        gin = ("--arch", "moleblend_property_gin")
+        assert parse_options([str(tmp_path), *PROPERTY, *gin]).batch_order == "mixed"
+        assert parse_options([str(tmp_path), *PROPERTY, *gin, "--batch-order", "size"]).batch_order == "size"
+        plain = parse_options([str(tmp_path), *PROPERTY, "--arch", "moleblend_property_tiny"])
+        assert plain.batch_order is None
+    finally:
+        detect.take_charge(None)
