@@ -14,7 +14,7 @@ from moleblend_plugin.models.dropout import Dropout, keep_mask
 
 GPU = torch.cuda.is_available()
 RUNS_KERNELS = HAS_TRITON and (GPU or os.environ.get("TRITON_INTERPRET") == "1")
-NO_KERNELS = "needs a GPU (CUDA_VISIBLE_DEVICES=0), or Triton and TRITON_INTERPRET=1, under which a CPU runs its kernels"
+NO_KERNELS = "needs CUDA_VISIBLE_DEVICES=0, or Triton and TRITON_INTERPRET=1, under which a CPU runs kernels"
 ON_GPU = pytest.param(_attend_on_gpu, marks=pytest.mark.skipif(not RUNS_KERNELS, reason=NO_KERNELS))
 Attend = Callable[[Tensor, Tensor, int, float], Tensor]
 
