@@ -1,6 +1,7 @@
 """Checkpoint files: complete or absent, readable without running anything, pruned as asked."""
 
 import argparse
+import os
 import pickle
 import resource
 import subprocess
@@ -13,7 +14,9 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.embedded import checkpoint
 from moleblend_plugin.host.embedded.checkpoint import (
+    TEMPORARY,
     check_plain,
     prepare_folder,
     prune,
@@ -134,6 +137,20 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
     assert done.stdout.count("\n") == 1
     assert (tmp_path / "checkpoint_last.pt").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_last.pt"]
+
+
+def test_a_kill_between_two_names_costs_no_checkpoint(tmp_path, monkeypatch):
+    """It leaves the temporary file as one more name of the bytes that checkpoint_last.pt already has."""
+    write_checkpoint(STATE, tmp_path, ["checkpoint_last.pt"])
+    os.link(tmp_path / "checkpoint_last.pt", tmp_path / TEMPORARY)
+    prepare_folder(tmp_path)
+    assert read_checkpoint(tmp_path / "checkpoint_last.pt")["extra_state"] == {}
+
+    os.link(tmp_path / "checkpoint_last.pt", tmp_path / TEMPORARY)
+    monkeypatch.setattr(torch, "save", lambda state, stream: stream.write(b"half of it"))
+    monkeypatch.setattr(checkpoint, "put_in_place", lambda temporary, path: None)
+    write_checkpoint(STATE, tmp_path, ["checkpoint1.pt"])
+    assert read_checkpoint(tmp_path / "checkpoint_last.pt")["extra_state"] == {}
 
 
 def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path):

@@ -54,6 +54,7 @@ def prepare_folder(folder: Path) -> None:
     probe = folder / TEMPORARY
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        probe.unlink(missing_ok=True)  # emptying it could empty a checkpoint, see write_checkpoint
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
@@ -176,6 +177,8 @@ def write_checkpoint(state: State, folder: Path, names: Sequence[str]) -> None:
     """
     temporary = folder / TEMPORARY
     try:
+        # A process that was killed between names left it as one more name of a checkpoint's bytes.
+        temporary.unlink(missing_ok=True)
         with temporary.open("wb") as stream:
             torch.save(state, stream)
         sync_file(temporary)  # before any name of the run leads to its bytes
