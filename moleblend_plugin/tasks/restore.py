@@ -55,7 +55,7 @@ def load_property_model(
 
 def _property_network(args: argparse.Namespace) -> PropertyOutputs:
     outputs, kind = len(args.target_names), kind_of(args.loss)
-    if hasattr(args, "graph_dim"):
+    if hasattr(args, "graph_dim"):  # an option of GIN's alone among the networks over labels
         return GinProperty(read_flags(args, GinConfig), PropertyConfig(outputs, kind))
     config = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
     return PropertyNet(read_flags(args, ModelConfig), config)

@@ -154,6 +154,7 @@ class EpochBatches:
     def _loader(self, order: list[IndexBatch]) -> DataLoader[Any]:
         # Workers live for one epoch: they copy the data set after set_epoch, so they know the epoch.
         # The loader's own generator leaves torch's global one, and with it the run's numbers, alone.
+        # Pinned batches are copied to a GPU while it computes.
         return DataLoader(
             self.dataset,
             batch_sampler=[list(batch) for batch in order],
