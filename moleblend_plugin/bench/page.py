@@ -41,6 +41,10 @@ small { color: var(--soft); }
 """
 
 
+MOST_TOLD: Final = 10
+"""Sentences that stand above the table."""
+
+
 def html_page(
     plan: Plan,
     headlines: Sequence[str],
@@ -60,7 +64,7 @@ def html_page(
         notes: small print, a sentence each.
     """
     title = f"{_count(plan.models, 'model')} on {_count(plan.sets, 'set')}, {_count(plan.seeds, 'seed')}"
-    told = "".join(f"<li>{escape(line)}</li>" for line in headlines)
+    told = _told([escape(line) for line in headlines])
     sets = "".join(
         f"<h2>{escape(name)} <small>{escape(plan.sets[name])}, split {escape(plan.splits[name])}</small>"
         f"</h2>\n{_picture(picture)}\n"
@@ -77,7 +81,7 @@ def html_page(
 <body>
 <h1>{escape(title)}</h1>
 <p>Everything is selected on the validation part; the test part is scored once.</p>
-<ul class="told">{told}</ul>
+{told}
 {_table(tables[0])}
 {_picture(overview)}
 {"".join(_table(table) for table in tables[1:2])}
@@ -86,6 +90,14 @@ def html_page(
 </body>
 </html>
 """
+
+
+def _told(lines: Sequence[str]) -> str:
+    """The sentences as a list; of many models they would push the table off the screen, so it is folded."""
+    listed = f'<ul class="told">{"".join(f"<li>{line}</li>" for line in lines)}</ul>'
+    if len(lines) <= MOST_TOLD:
+        return listed
+    return f"<details><summary>{len(lines)} comparisons in words</summary>{listed}</details>"
 
 
 def _count(things: Sized, word: str) -> str:

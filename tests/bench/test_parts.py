@@ -22,6 +22,7 @@ from moleblend_plugin.bench.cells import (
 from moleblend_plugin.bench.chemprop import write_table
 from moleblend_plugin.bench.curves import by_scaffold_size, mean_roc
 from moleblend_plugin.bench.ours import best_on_test, command, read_log
+from moleblend_plugin.bench.page import MOST_TOLD, _told
 from moleblend_plugin.bench.parts import Part
 from moleblend_plugin.bench.stores import last_line
 from moleblend_plugin.bench.summary import Group, Plan, compare, mean_sd
@@ -221,3 +222,10 @@ def test_chemprop_gets_the_same_rows(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_text().split() == [
         "smiles,task0,task1,split", "CCO,1,,train", "CCO,1,,val", "CCO,1,,test"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("count", "folded"), [(MOST_TOLD, False), (MOST_TOLD + 1, True)])
+def test_many_comparisons_do_not_push_the_table_away(count: int, folded: bool) -> None:
+    listed = _told([f"line {number}" for number in range(count)])
+    assert listed.count("<li>") == count
+    assert listed.startswith("<details>") is folded
