@@ -37,6 +37,14 @@ def ablate() -> ModuleType:
     return module
 
 
+def lay_out(comparison: Path, data: Path) -> None:
+    """Empty files where a comparison's tables and splits should be."""
+    for part in tomllib.loads(comparison.read_text(encoding="utf-8"))["sets"]:
+        for name in (part["table"], part["split"].removeprefix("rows:")):
+            (data / name).parent.mkdir(exist_ok=True)
+            (data / name).touch()
+
+
 @pytest.mark.parametrize("name", CONFIG["variants"])
 def test_a_variants_flags_parse(ablate: ModuleType, name: str) -> None:
     from moleblend_plugin.host.embedded.options import parse_options
@@ -56,10 +64,7 @@ def test_the_comparison_has_a_model_for_every_variant(ablate: ModuleType, tmp_pa
     names = list(CONFIG["variants"])
     file = tmp_path / "bench.toml"
     file.write_text(ablate.bench_config(CONFIG, names, FOLDER / CONFIG["bench"]), encoding="utf-8")
-    for part in tomllib.loads(file.read_text(encoding="utf-8"))["sets"]:
-        for name in (part["table"], part["split"].removeprefix("rows:")):
-            (tmp_path / name).parent.mkdir(exist_ok=True)
-            (tmp_path / name).touch()
+    lay_out(file, tmp_path)
     config = load_config(file, tmp_path, dict.fromkeys(names, file))
     assert [model.name for model in config.models] == [*names, "scratch"]
     assert config.models[-1].checkpoint is None
@@ -85,3 +90,10 @@ def test_a_variant_is_trained_once(
     assert (row["variant"], row["seconds"]) == ("blend", "0")
     assert (row["loss"], row["spd_accuracy"], row["collapse_alarms"]) == ("2.5", "0.5", "")
     assert "blend: done before" in capsys.readouterr().out
+
+
+def test_the_untrained_gins_comparison_loads(tmp_path: Path) -> None:
+    lay_out(FOLDER / "gin.toml", tmp_path)
+    (model,) = load_config(FOLDER / "gin.toml", tmp_path).models
+    assert model.arch == "moleblend_property_gin"
+    assert model.checkpoint is None

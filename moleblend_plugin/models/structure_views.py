@@ -16,6 +16,7 @@ from moleblend_plugin.models.config import ModelConfig
 from moleblend_plugin.models.drawings import change_drawings, colours
 from moleblend_plugin.models.exchange import Exchange
 from moleblend_plugin.models.graph_networks import Gin, SchNet, mean_atoms
+from moleblend_plugin.models.like_sizes import like_sizes
 from moleblend_plugin.models.moleblend import MoleBlend, MoleBlendEncoder, Predictions
 from moleblend_plugin.models.resnet import ResNet18, load_image_weights
 from moleblend_plugin.models.structure_aware import StructureAwareness, StructureOutput
@@ -30,6 +31,13 @@ def read_view(
     encoder: MoleBlendEncoder, inputs: Mapping[str, Tensor], view: str, readout: ViewReadout
 ) -> Tensor:
     """[B, D] of an encoder to which every pair and atom shows the relations of ``view`` only."""
+    parts = like_sizes(inputs)
+    return parts.join([_read_part(encoder, part, view, readout) for part in parts.inputs])
+
+
+def _read_part(
+    encoder: MoleBlendEncoder, inputs: Mapping[str, Tensor], view: str, readout: ViewReadout
+) -> Tensor:
     pairs, atoms = _SHOWN[view]
     shown = {
         "pair_shown": torch.full_like(inputs["spd"], int(pairs)),
