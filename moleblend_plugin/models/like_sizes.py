@@ -5,7 +5,7 @@ B molecules, N atoms.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
 import torch
@@ -23,7 +23,7 @@ _AXES: Final = {name: field.shape.split().count("N") for name, field in INPUT_FI
 class Parts(NamedTuple):
     """Inputs of every part, and the row of each molecule in the parts, one after another."""
 
-    inputs: list[Mapping[str, Tensor]]
+    inputs: Sequence[Mapping[str, Tensor]]
     back: Tensor  # int64 [B]
 
     def join(self, rows: list[Tensor]) -> Tensor:
@@ -44,8 +44,8 @@ def like_sizes(inputs: Mapping[str, Tensor]) -> Parts:
     if codes.device.type != "cpu":
         return Parts([inputs], everyone)
     sizes, order = (codes[..., 0] > 0).sum(1).sort(stable=True)
-    rows = order.split(MOLECULES)
-    largest = [int(part[-1]) for part in sizes.split(MOLECULES)]
+    rows = torch.split(order, MOLECULES)
+    largest = [int(part[-1]) for part in torch.split(sizes, MOLECULES)]
     pairs = sum(len(part) * size**2 for part, size in zip(rows, largest, strict=True))
     if pairs > _WORTH * len(codes) * codes.shape[1] ** 2:
         return Parts([inputs], everyone)
