@@ -40,7 +40,8 @@ def ablate() -> ModuleType:
 def lay_out(comparison: Path, data: Path) -> None:
     """Empty files where a comparison's tables and splits should be."""
     for part in tomllib.loads(comparison.read_text(encoding="utf-8"))["sets"]:
-        for name in (part["table"], part["split"].removeprefix("rows:")):
+        split = part["split"].split(":")[1:]  # a file's name, if any
+        for name in (part["table"], *split):
             (data / name).parent.mkdir(exist_ok=True)
             (data / name).touch()
 

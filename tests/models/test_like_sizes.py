@@ -53,7 +53,7 @@ def test_features_and_gradients_are_those_of_the_whole_batch(view, readout, monk
         return features, list(torch.autograd.grad((features * weigh).sum(), used, allow_unused=True))
 
     parted, pulled = run()
-    monkeypatch.setattr("moleblend_plugin.models.like_sizes._WORTH", 0.0)
+    monkeypatch.setattr("moleblend_plugin.models.like_sizes.MOLECULES", len(MIXED))
     whole, expected = run()
     torch.testing.assert_close(parted, whole, rtol=1e-5, atol=1e-6)
     assert sum(grad is not None and bool(grad.any()) for grad in expected) > 5
