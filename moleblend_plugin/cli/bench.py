@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moleblend_plugin.cli._options import usable_cores
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.stopping import termination_as_exit
 
@@ -102,7 +102,7 @@ def _run(config: BenchConfig, out: Path, jobs: int | None) -> int:
     from moleblend_plugin.host.run_record import file_sha256
 
     gpus = _gpus() if any(model.kind == "ours" for model in config.models) else 0
-    count = jobs or config.jobs or gpus or max(1, _usable_cores() // config.threads)
+    count = jobs or config.jobs or gpus or max(1, usable_cores() // config.threads)
     skipped = _without_chemprop(config)
     config = replace(config, models=tuple(model for model in config.models if model.name not in skipped))
     stores, unbuilt = _stores(config, out, count * config.threads)
@@ -152,10 +152,6 @@ def _gpus() -> int:
     import torch
 
     return int(torch.cuda.device_count())
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _say(text: str) -> None:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from moleblend_plugin.cli._options import SmilesColumn, Workers, usable_cores
 from moleblend_plugin.cli._progress import RowProgress
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ def build(
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stores and reports.")],
-    smiles_column: Annotated[
-        str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")
-    ] = "",
+    smiles_column: SmilesColumn = "",
     target_columns: Annotated[
         list[str] | None,
         typer.Option(
@@ -57,9 +55,7 @@ def build(
     ] = "none",
     split_sizes: Annotated[str, typer.Option(help="Fractions of train, valid and test.")] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of conformers and of the random split.")] = 0,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that convert [default: one per core].")
-    ] = None,
+    workers: Workers = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first rejected row.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds per molecule for its conformers.")] = 20.0,
     limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N rows.")] = None,
@@ -117,7 +113,7 @@ def build(
         split=split,
         sizes=parse_sizes(split_sizes),
         seed=seed,
-        workers=workers or _usable_cores(),
+        workers=workers or usable_cores(),
         strict=strict,
         limit=limit,
         overwrite=overwrite,
@@ -173,10 +169,6 @@ def _few(names: list[str]) -> str:
     """The names, or the first of many."""
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     return ", ".join(names[:_SHOWN_NAMES]) + more
-
-
-def _usable_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class _Bar(RowProgress):

@@ -7,13 +7,23 @@ from typing import Annotated
 
 import typer
 
+from moleblend_plugin.cli._options import (
+    BatchSize,
+    Conformers,
+    Device,
+    MaxAtoms,
+    Molecules,
+    OverwriteFile,
+    SmilesColumn,
+    Workers,
+    usable_cores,
+)
+from moleblend_plugin.cli._rows import open_rows, print_counts, refuse_existing, tell_3d
+
 
 def embed(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of pretraining or of moleblend_property.")],
-    molecules: Annotated[
-        Path,
-        typer.Argument(metavar="INPUT", help="Any file that 'moleblend build' reads, or a store (.lmdb)."),
-    ],
+    molecules: Molecules,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .npz or .parquet.")],
     what: Annotated[
         str,
@@ -26,25 +36,16 @@ def embed(
         str | None,
         typer.Option(help="2d, 3d or both [default: the checkpoint's; both for a pretraining one]."),
     ] = None,
-    smiles_column: Annotated[
-        str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")
-    ] = "",
-    conformers: Annotated[
-        int | None, typer.Option(help="Conformers per molecule to average over [default: as in training].")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Molecules computed together.")] = 64,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-    max_atoms: Annotated[
-        int, typer.Option(min=1, help="Larger molecules get a reason; memory grows with the square.")
-    ] = 512,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that convert [default: one per core].")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file at --out.")] = False,
+    smiles_column: SmilesColumn = "",
+    conformers: Conformers = None,
+    batch_size: BatchSize = 64,
+    device: Device = "auto",
+    max_atoms: MaxAtoms = 512,
+    workers: Workers = None,
+    overwrite: OverwriteFile = False,
 ) -> None:
     """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
     from moleblend_plugin.cli._progress import RowProgress
-    from moleblend_plugin.cli.predict import open_rows, print_counts, refuse_existing, tell_3d, usable_cores
     from moleblend_plugin.inference.conversion import conversion_for
     from moleblend_plugin.inference.embedder import Embedder
     from moleblend_plugin.inference.outputs import embed_to_file

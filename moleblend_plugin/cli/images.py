@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moleblend_plugin.cli._options import usable_cores
 from moleblend_plugin.cli.inspect import store_files
 from moleblend_plugin.errors import MoleblendError
 
@@ -23,7 +24,9 @@ _CHUNK = 256
 def images(
     store: Annotated[Path, typer.Argument(help="A .lmdb store, or a folder that moleblend build made.")],
     image_size: Annotated[int, typer.Option("--image-size", help="Pixels along a side.")] = 224,
-    workers: Annotated[int, typer.Option(help="Processes that draw.")] = 1,
+    workers: Annotated[
+        int | None, typer.Option(min=1, help="Processes that draw [default: one per core].")
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Draw anew what is there.")] = False,
 ) -> None:
     """Draw molecules for MMSA-style (reconstructed) pretraining: train.lmdb gets train.images, and so on.
@@ -36,23 +39,22 @@ def images(
 
     if not 32 <= image_size <= 1024:
         raise MoleblendError(f"--image-size {image_size}: give 32 to 1024 pixels")
-    if workers < 1:
-        raise MoleblendError(f"--workers {workers}: give 1 or more")
     for path in store_files(store) if store.is_dir() else [store]:
         opened, target = MoleculeStore(path), images_path(path)
         if overwrite:
             target.unlink(missing_ok=True)
         with ImageWriter(target, store_fingerprint(path), image_size) as writer:
             there = len(writer)
-            blank = _draw_rest(opened, writer, image_size, workers)
+            blank = _draw_rest(opened, writer, image_size, workers or usable_cores())
         found = f", {there:,} of them before" if there else ""
         print(f"{target}: {len(opened):,} molecules{found}; {blank:,} could not be drawn")
 
 
 def _draw_rest(opened: MoleculeStore, writer: ImageWriter, size: int, workers: int) -> int:
     """Draw from the first missing molecule on; gives how many could not be drawn."""
-    blank = 0
-    for drawings in _drawn(_chunks(opened, len(writer)), size, workers):
+    blank, start = 0, len(writer)
+    workers = min(workers, -(-(len(opened) - start) // _CHUNK))  # a process without a chunk only starts
+    for drawings in _drawn(_chunks(opened, start), size, workers):
         writer.add(drawings)
         blank += sum(drawing is None for drawing in drawings)
     return blank
@@ -80,7 +82,7 @@ def _drawn(chunks: Iterator[list[str]], size: int, workers: int) -> Iterator[lis
 
     from moleblend_plugin.chem.draw import draw_all
 
-    if workers == 1:
+    if workers <= 1:
         yield from (draw_all(chunk, size) for chunk in chunks)
         return
     with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:

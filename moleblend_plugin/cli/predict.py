@@ -2,44 +2,39 @@
 
 from __future__ import annotations
 
-import os
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from moleblend_plugin.chem.convert import ConversionConfig
-    from moleblend_plugin.inference.inputs import Input
-    from moleblend_plugin.inference.outputs import Counts
+from moleblend_plugin.cli._options import (
+    BatchSize,
+    Conformers,
+    Device,
+    MaxAtoms,
+    Molecules,
+    OverwriteFile,
+    SmilesColumn,
+    Workers,
+    usable_cores,
+)
+from moleblend_plugin.cli._rows import open_rows, print_counts, refuse_existing, tell_3d
 
 
 def predict(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of task moleblend_property.")],
-    molecules: Annotated[
-        Path,
-        typer.Argument(metavar="INPUT", help="Any file that 'moleblend build' reads, or a store (.lmdb)."),
-    ],
+    molecules: Molecules,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .csv, .tsv or .parquet.")],
-    smiles_column: Annotated[
-        str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")
-    ] = "",
-    conformers: Annotated[
-        int | None, typer.Option(help="Conformers per molecule to average over [default: as in training].")
-    ] = None,
-    batch_size: Annotated[int, typer.Option(min=1, help="Molecules computed together.")] = 64,
-    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    smiles_column: SmilesColumn = "",
+    conformers: Conformers = None,
+    batch_size: BatchSize = 64,
+    device: Device = "auto",
     use_ema: Annotated[
         bool, typer.Option("--use-ema", help="Take the moving average of the weights.")
     ] = False,
-    max_atoms: Annotated[
-        int, typer.Option(min=1, help="Larger molecules get a reason; memory grows with the square.")
-    ] = 512,
-    workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that convert [default: one per core].")
-    ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a file at --out.")] = False,
+    max_atoms: MaxAtoms = 512,
+    workers: Workers = None,
+    overwrite: OverwriteFile = False,
 ) -> None:
     """Predict the targets of a checkpoint for every row of a file.
 
@@ -61,54 +56,3 @@ def predict(
     with RowProgress("predict", lambda _: rows.fraction_read) as progress:
         counts = predict_to_table(predictor, rows, out, batch_size, progress.update)
     print_counts(counts, "predicted", out, predictor.input_mode)
-
-
-def open_rows(
-    path: Path, conversion: ConversionConfig, workers: int, smiles_column: str, max_atoms: int
-) -> Input:
-    """Rows of a store, of a file of Uni-Mol, or of any other file of molecules.
-
-    Raises:
-        MoleblendError: no such file, format or column.
-    """
-    from moleblend_plugin.chem.sources import Columns
-    from moleblend_plugin.cli._inputs import open_inputs
-    from moleblend_plugin.data.store import NotAStore
-    from moleblend_plugin.errors import MoleblendError
-    from moleblend_plugin.inference.inputs import FileInput, open_input
-
-    if path.is_dir():
-        raise MoleblendError(f"{path} is a folder; name a file in it")
-    try:
-        return open_input(path, conversion, workers, smiles_column, max_atoms)
-    except NotAStore:
-        (source,), _ = open_inputs([path], Columns())
-        return FileInput(source, conversion, workers, max_atoms)
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def refuse_existing(out: Path, overwrite: bool) -> None:
-    """Raises a :class:`MoleblendError` where ``out`` would be replaced without being asked for."""
-    from moleblend_plugin.errors import MoleblendError
-
-    if out.exists() and not overwrite:
-        raise MoleblendError(f"--out {out} is there already; name another file or add --overwrite")
-
-
-def tell_3d(molecules: Path, told: str) -> None:
-    """Say how molecules get their 3D; those of a store have it."""
-    if molecules.suffix != ".lmdb":
-        print(f"molecules: {told}", file=sys.stderr)
-
-
-def print_counts(counts: Counts, done: str, out: Path, input_mode: str) -> None:
-    """The summary: rows, rows with numbers, and the others by reason."""
-    lines = [f"rows       {counts.rows:,}", f"{done:<10} {counts.done:,}"]
-    if counts.flat and input_mode != "2d":
-        lines.append(f"           {counts.flat:,}  of them without 3D: the network saw their 2D")
-    lines += [f"           {count:,}  {reason}" for reason, count in counts.reasons.most_common()]
-    print("\n".join([*lines, f"written    {out}"]))

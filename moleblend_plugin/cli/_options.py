@@ -1,0 +1,32 @@
+"""Options that several commands share, and what they mean when they are not given."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Molecules = Annotated[
+    Path,
+    typer.Argument(metavar="INPUT", help="Any file that 'moleblend build' reads, or a store (.lmdb)."),
+]
+SmilesColumn = Annotated[
+    str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")
+]
+Conformers = Annotated[
+    int | None, typer.Option(help="Conformers per molecule to average over [default: as in training].")
+]
+BatchSize = Annotated[int, typer.Option(min=1, help="Molecules computed together.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+MaxAtoms = Annotated[
+    int, typer.Option(min=1, help="Larger molecules get a reason; memory grows with the square.")
+]
+Workers = Annotated[int | None, typer.Option(min=1, help="Processes that convert [default: one per core].")]
+OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace a file at --out.")]
+
+
+def usable_cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
