@@ -95,6 +95,6 @@ def test_a_variant_is_trained_once(
 
 def test_the_untrained_gins_comparison_loads(tmp_path: Path) -> None:
     lay_out(FOLDER / "gin.toml", tmp_path)
-    (model,) = load_config(FOLDER / "gin.toml", tmp_path).models
-    assert model.arch == "moleblend_property_gin"
-    assert model.checkpoint is None
+    models = load_config(FOLDER / "gin.toml", tmp_path).models
+    assert {model.arch for model in models} == {"moleblend_property_gin"}
+    assert {model.checkpoint for model in models} == {None}

@@ -19,12 +19,14 @@ from moleblend_plugin.bench.config import BenchConfig
 from moleblend_plugin.bench.recipes import RISING
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
-from moleblend_plugin.metrics.bootstrap import paired_difference
+from moleblend_plugin.metrics.bootstrap import holm, paired_difference
 
 PLAN: Final = "plan.json"
 """What a comparison consists of, so that its report can be made again without its inputs."""
 
 RESAMPLES: Final = 1000
+FINE_RESAMPLES: Final = 5000
+_CANDIDATE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Comparison(NamedTuple):
         low: lower end of the 95 % interval over resampled test molecules.
         high: upper end.
         p: two-sided.
+        p_all: the same corrected for all comparisons that are made together (Holm).
         verdict: better, worse, or no clear difference, which is what an interval with 0 in it says.
     """
 
@@ -153,6 +156,7 @@ class Comparison(NamedTuple):
     low: float
     high: float
     p: float
+    p_all: float
     verdict: str
 
 
@@ -177,10 +181,12 @@ def compare(ours: Group, other: Group, metric: str) -> Comparison | None:
     targets = np.concatenate([one["test_targets"] for one in first], axis=1)  # [M, S T]
     a, b = (np.concatenate([one["test_predictions"] for one in group], axis=1) for group in (first, second))
     found = paired_difference(metric, targets, a, b, n=RESAMPLES, seed=0)
+    if found.p <= _CANDIDATE:  # a correction for many comparisons needs smaller p than few resamples give
+        found = paired_difference(metric, targets, a, b, n=FINE_RESAMPLES, seed=0)
     better = found.low > 0 if metric in RISING else found.high < 0
     worse = found.high < 0 if metric in RISING else found.low > 0
     verdict = "better" if better else "worse" if worse else "no clear difference"
-    return Comparison(ours.set, ours.model, other.model, *found[:4], verdict)
+    return Comparison(ours.set, ours.model, other.model, *found[:4], found.p, verdict)
 
 
 def comparisons(plan: Plan, groups: dict[tuple[str, str], Group]) -> list[Comparison]:
@@ -194,4 +200,6 @@ def comparisons(plan: Plan, groups: dict[tuple[str, str], Group]) -> list[Compar
             for where, other in enumerate(names):
                 if other != model and (plan.models[other] != "ours" or where > place):
                     found.append(compare(groups[name, model], groups[name, other], metric))
-    return [one for one in found if one is not None]
+    compared = [one for one in found if one is not None]
+    corrected = holm([one.p for one in compared])
+    return [one._replace(p_all=p) for one, p in zip(compared, corrected, strict=True)]

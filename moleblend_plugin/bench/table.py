@@ -172,9 +172,14 @@ def _difference_table(plan: Plan, groups: Groups, compared: Sequence[Comparison]
     for one in compared:
         form = form_of(plan, groups, one.set)
         low, middle, high = (form.number(value, "+") for value in (one.low, one.difference, one.high))
-        rows.append([one.set, one.ours, one.other, middle, f"{low} to {high}", f"{one.p:.3f}", one.verdict])
-    caption = "Differences of test scores: paired bootstrap over test molecules, 95 % intervals"
-    return caption, ["set", "model", "against", "difference", "interval", "p", "verdict"], rows
+        p = [f"{value:.3f}" for value in (one.p, one.p_all)]
+        rows.append([one.set, one.ours, one.other, middle, f"{low} to {high}", *p, one.verdict])
+    caption = (
+        "Differences of test scores: paired bootstrap over test molecules, 95 % intervals; the second p "
+        f"counts all {len(compared)} comparisons (Holm)"
+    )
+    header = ["set", "model", "against", "difference", "interval", "p", "p of all", "verdict"]
+    return caption, header, rows
 
 
 def _selection_table(plan: Plan, groups: Groups, ours: Sequence[str]) -> Table:

@@ -13,7 +13,8 @@ Legend: M molecules, T tasks, S resamples.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+import math
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -124,6 +125,21 @@ def paired_difference(
         return Difference(difference, low, high, float("nan"))
     side = min(int((found <= 0).sum()), int((found >= 0).sum()))
     return Difference(difference, low, high, min(1.0, 2 * (side + 1) / (len(found) + 1)))
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Holm's adjusted p (1979), valid however the tests depend on one another; NaN stays and counts for none.
+
+    Args:
+        p: of all tests that are read together.
+    """
+    adjusted = [float("nan")] * len(p)
+    tested = sorted((one, place) for place, one in enumerate(p) if not math.isnan(one))
+    highest = 0.0
+    for rank, (one, place) in enumerate(tested):
+        highest = max(highest, min(1.0, (len(tested) - rank) * one))
+        adjusted[place] = highest
+    return adjusted
 
 
 def resamples(

@@ -8,6 +8,7 @@ B molecules, N atoms (padded), R real atoms of the batch, D width, K Gaussian ke
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Final
 
 import torch
 from torch import Tensor, nn
@@ -16,8 +17,12 @@ from torch.nn import functional as F
 from moleblend_plugin.models.batch_norm import SharedBatchNorm
 from moleblend_plugin.models.dropout import Dropout
 from moleblend_plugin.models.exchange import Exchange
+from moleblend_plugin.models.structure_config import GraphFeatures
 from moleblend_plugin.schema import Modality
-from moleblend_plugin.vocab import ATOM_OFFSETS, ATOM_ROWS, BOND, SPD
+from moleblend_plugin.vocab import ATOM_FEATURES, ATOM_OFFSETS, ATOM_ROWS, BOND, SPD
+
+BASIC_ATOMS: Final = 2
+"""The first features of ``vocab.ATOM_FEATURES``: atomic number and chirality."""
 
 
 class AtomTable(nn.Module):
@@ -68,6 +73,11 @@ class GinLayer(nn.Module):
         return torch.zeros_like(x).masked_scatter(real[..., None], rows.to(x.dtype))
 
 
+def basic_bonds() -> list[int]:
+    """By batch code of a bond, the code of a plain bond of its type; padding stays."""
+    return [BOND.pad, *(BOND.encode(BOND.decode(code)[0], 0, 0) for code in range(1, BOND.size))]
+
+
 class Gin(nn.Module):
     """Graph isomorphism network with bond embeddings; mean over atoms.
 
@@ -76,11 +86,22 @@ class Gin(nn.Module):
         layers: how many.
         exchange: the network's, for batch statistics.
         dropout: after every layer.
+        features: what of the codes it sees: all, or the basic ones (:data:`GraphFeatures`).
     """
 
-    def __init__(self, width: int, layers: int, exchange: Exchange, dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        layers: int,
+        exchange: Exchange,
+        dropout: float = 0.0,
+        features: GraphFeatures = "all",
+    ) -> None:
         super().__init__()
         self.outputs = width
+        self.basic = features == "basic"
+        self.register_buffer("_plain", torch.tensor(basic_bonds(), dtype=torch.uint8), persistent=False)
+        self._plain: Tensor
         self.atoms = AtomTable(width)
         self.layers = nn.ModuleList(
             GinLayer(width, n + 1 == layers, exchange, dropout) for n in range(layers)
@@ -93,6 +114,9 @@ class Gin(nn.Module):
         real = (atom_codes[..., 0] > 0) & there[:, None]
         bonded = inputs["spd"].eq(SPD.encode(1)) & real[:, :, None] & real[:, None, :]
         code = torch.where(bonded, inputs["bond_path"][..., 0], 0).long()  # [B, N, N]
+        if self.basic:
+            atom_codes = F.pad(atom_codes[..., :BASIC_ATOMS], (0, len(ATOM_FEATURES) - BASIC_ATOMS))
+            code = self._plain[code].long()
         dtype = self.atoms.features.weight.dtype
         counts = F.one_hot(code, BOND.size).sum(2).to(dtype)
         counts[..., 0] = 1  # what was no bond counts as the self loop, once

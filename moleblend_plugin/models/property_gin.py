@@ -17,6 +17,7 @@ from moleblend_plugin.models.dropout import Dropout
 from moleblend_plugin.models.exchange import Exchange
 from moleblend_plugin.models.graph_networks import Gin
 from moleblend_plugin.models.property import PropertyConfig, PropertyOutputs
+from moleblend_plugin.models.structure_config import GraphFeatures
 from moleblend_plugin.schema import Modality
 
 
@@ -29,6 +30,8 @@ class GinConfig:
     Attributes:
         graph_layers: layers.
         graph_dim: D, width of atom states.
+        graph_features: what it sees: all (OGB's features of atoms and bonds), or basic (atomic number,
+            chirality and type of bond, as the published rows have).
         graph_dropout: after every layer.
         head_dropout: dropout of the head.
 
@@ -38,6 +41,7 @@ class GinConfig:
 
     graph_layers: int = 5
     graph_dim: int = 300
+    graph_features: GraphFeatures = "all"
     graph_dropout: float = 0.5
     head_dropout: float = 0.0
 
@@ -66,7 +70,9 @@ class GinProperty(PropertyOutputs):
         super().__init__()
         self.config = config
         self.add_outputs(property)
-        gin = Gin(config.graph_dim, config.graph_layers, Exchange(), config.graph_dropout)
+        gin = Gin(
+            config.graph_dim, config.graph_layers, Exchange(), config.graph_dropout, config.graph_features
+        )
         self.view_encoders = nn.ModuleDict({"2d": gin})
         self.head_dropout = Dropout(config.head_dropout)
         self.head = nn.Linear(config.graph_dim, property.outputs)

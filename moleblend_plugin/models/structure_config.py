@@ -11,6 +11,9 @@ from moleblend_plugin.models.config import PRESETS, ModelConfig
 Fusion = Literal["mean", "concat", "gated"]
 ViewReadout = Literal["mean", "cls"]
 HypergraphForm = Literal["symmetric", "random_walk"]
+GraphFeatures = Literal["all", "basic"]
+"""All of OGB's features of atoms and bonds; or atomic number, chirality and the type of bonds, which is what
+the published rows of GINs see (Hu et al., ICLR 2020, who have a bond's direction besides)."""
 
 _SIZES: Final = (
     "graph_layers",
@@ -39,6 +42,8 @@ class StructureConfig:
         share_encoder: one Transformer for the 2d and the 3d view.
         graph_layers: layers of gin.
         graph_dim: width of gin.
+        graph_features: what gin sees of atoms and bonds: all (OGB's), or basic (atomic number, chirality,
+            type of bond).
         geometry_layers: interactions of schnet.
         geometry_dim: width of schnet.
         image_width: width of ResNet-18's first stage; torchvision's weights need 64.
@@ -66,6 +71,7 @@ class StructureConfig:
     share_encoder: bool = False
     graph_layers: int = 5
     graph_dim: int = 300
+    graph_features: GraphFeatures = "all"
     geometry_layers: int = 6
     geometry_dim: int = 300
     image_width: int = 64

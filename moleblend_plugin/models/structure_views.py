@@ -89,7 +89,9 @@ def view_encoders(
     """Encoders ``(inputs, views) -> [B, outputs]`` of the views that the network's own Transformer leaves."""
     build: dict[str, Callable[[], nn.Module]] = {"image": lambda: ImageView(structure, exchange)}
     if structure.graph_encoder == "gin":
-        build["2d"] = lambda: Gin(structure.graph_dim, structure.graph_layers, exchange)
+        build["2d"] = lambda: Gin(
+            structure.graph_dim, structure.graph_layers, exchange, features=structure.graph_features
+        )
     if structure.geometry_encoder == "schnet":
         build["3d"] = lambda: SchNet(structure.geometry_dim, structure.geometry_layers)
     elif not structure.share_encoder:

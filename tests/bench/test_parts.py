@@ -25,7 +25,7 @@ from moleblend_plugin.bench.ours import best_on_test, command, read_log
 from moleblend_plugin.bench.page import MOST_TOLD, _told
 from moleblend_plugin.bench.parts import Part
 from moleblend_plugin.bench.stores import last_line
-from moleblend_plugin.bench.summary import Group, Plan, compare, mean_sd
+from moleblend_plugin.bench.summary import FINE_RESAMPLES, Group, Plan, compare, comparisons, mean_sd
 from moleblend_plugin.bench.table import form_of
 from moleblend_plugin.errors import MoleblendError
 
@@ -119,6 +119,22 @@ def test_a_pair_is_the_mean_over_common_seeds(tmp_path: Path) -> None:
     worse = compare(other, ours, "rmse")
     assert worse is not None
     assert (worse.verdict, worse.difference) == ("worse", pytest.approx(0.5))
+
+
+def test_many_pairs_are_corrected_for_together(tmp_path: Path) -> None:
+    """Errors 1, 2 and 2 on every molecule: two pairs as far apart as resamples can tell, and one alike."""
+    labels = [[0.0]] * 6
+    errors = {"near": 1.0, "far": 2.0, "as far": 2.0}
+    groups = {
+        ("s", name): make_group(tmp_path, name, {0: arrays(labels, np.full((6, 1), error))})
+        for name, error in errors.items()
+    }
+    plan = Plan(sets={"s": "rmse"}, splits={}, models=dict.fromkeys(errors, "ours"), seeds=(0,))
+    found = {(one.ours, one.other): one for one in comparisons(plan, groups)}
+    least = 2 / (FINE_RESAMPLES + 1)
+    assert found["near", "far"].p == found["near", "as far"].p == pytest.approx(least)
+    assert found["near", "far"].p_all == found["near", "as far"].p_all == pytest.approx(3 * least)
+    assert found["far", "as far"].p_all == 1.0
 
 
 def test_pairs_need_the_same_molecules(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics import bootstrap
-from moleblend_plugin.metrics.bootstrap import interval, paired_difference, resamples
+from moleblend_plugin.metrics.bootstrap import holm, interval, paired_difference, resamples
 from moleblend_plugin.metrics.scores import score_classification, score_regression
 from moleblend_plugin.metrics.weighted import WEIGHTED
 
@@ -134,6 +134,15 @@ def test_equal_models_are_seldom_told_apart():
         found.append(paired_difference("mae", targets, a, b, n=200, seed=seed).p)
     assert sum(p < 0.05 for p in found) <= 9  # 3 expected; more than 9 has a chance below 0.2 %
     assert sum(p < 0.5 for p in found) >= 15
+
+
+def test_holms_correction() -> None:
+    """0.01 x 4, 0.02 x 3 = 0.06, then 0.03 x 2 is no less than that, 0.9 x 1; NaN counts for none."""
+    assert holm([0.03, 0.01, math.nan, 0.9, 0.02]) == pytest.approx(
+        [0.06, 0.04, math.nan, 0.9, 0.06], nan_ok=True
+    )
+    assert holm([0.6, 0.7]) == [1.0, 1.0]
+    assert holm([]) == []
 
 
 @pytest.mark.parametrize(

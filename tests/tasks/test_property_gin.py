@@ -16,10 +16,12 @@ from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.models.property import PropertyConfig
 from moleblend_plugin.models.property_gin import GinConfig, GinProperty
+from moleblend_plugin.models.structure_config import GraphFeatures
 from moleblend_plugin.models.structure_views import StructureAware
 from moleblend_plugin.tasks.restore import load_encoder
+from moleblend_plugin.vocab import BOND, SPD
 from tests.labelled import CLASSES, class_tables, options, regression_tables, validations, write_labelled
-from tests.viewed import SIZES, SMALL, VIEWS
+from tests.viewed import SIZES, SMALL, VIEWS, batch_of, viewed
 
 GIN = (
     *("--task", "moleblend_property", "--arch", "moleblend_property_gin", "--optimizer", "adam"),
@@ -77,6 +79,32 @@ def test_no_transformer_is_found_in_it(data: Path, tmp_path: Path) -> None:
     fit(data, tmp_path / "run", "--max-update", 1)
     with pytest.raises(MoleblendError, match="holds no Transformer"):
         load_encoder(tmp_path / "run" / "checkpoint_last.pt")
+
+
+@pytest.mark.parametrize("features", ["all", "basic"])
+def test_basic_features_are_number_chirality_and_type_of_bond(features: GraphFeatures) -> None:
+    torch.manual_seed(0)
+    network = GinProperty(
+        GinConfig(2, 12, graph_features=features, graph_dropout=0), PropertyConfig(1, "regression")
+    ).eval()
+    batch = batch_of(viewed([6, 9]))["net_input"]
+
+    def changed(field: str, where: tuple[object, ...], value: int) -> bool:
+        """Whether the output changes with one code."""
+        other = {name: part.clone() for name, part in batch.items()}
+        assert (other[field][where] != value).any()
+        other[field][where] = value
+        with torch.no_grad():
+            return not torch.equal(network(**batch), network(**other))
+
+    bond = (batch["spd"] == SPD.encode(1)).nonzero()[0].tolist()
+    kind, stereo, conjugated = BOND.decode(int(batch["bond_path"][(*bond, 0)]))
+    assert changed("atom_codes", (0, 0, 0), 60)
+    assert changed("atom_codes", (0, 0, 1), 4)
+    assert changed("bond_path", (*bond, 0), BOND.encode((kind + 1) % 4, stereo, conjugated))
+    seen = [changed("atom_codes", (0, 0, feature), 1) for feature in range(2, 9)]
+    seen.append(changed("bond_path", (*bond, 0), BOND.encode(kind, stereo, 1 - conjugated)))
+    assert set(seen) == {features == "all"}
 
 
 def test_layers_learn_at_rates_of_their_own(data: Path, tmp_path: Path) -> None:
