@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from moleblend_plugin.models.autocast import without_autocast
 from moleblend_plugin.models.dropout import keep_mask
 
 HAS_TRITON: Final = find_spec("triton") is not None
@@ -99,6 +100,7 @@ class _Attention(torch.autograd.Function):
         return mixed.transpose(1, 2).reshape(batch, tokens, width // 3).to(qkv.dtype)
 
     @staticmethod
+    @without_autocast
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:  # noqa: ANN401  torch's
         """Gradients of ``qkv`` and ``bias``."""
         packed, probs, keep = ctx.saved_tensors

@@ -24,11 +24,11 @@ class Parts(NamedTuple):
     """Inputs of every part, and the row of each molecule in the parts, one after another."""
 
     inputs: Sequence[Mapping[str, Tensor]]
-    back: Tensor  # int64 [B]
+    back: Tensor | None  # int64 [B]; None: one part, the batch as it is
 
     def join(self, rows: list[Tensor]) -> Tensor:
         """[B, ...] in the batch's order of what was computed of every part."""
-        return rows[0] if len(rows) == 1 else torch.cat(rows)[self.back]
+        return rows[0] if self.back is None else torch.cat(rows)[self.back]
 
 
 def like_sizes(inputs: Mapping[str, Tensor]) -> Parts:
@@ -40,15 +40,14 @@ def like_sizes(inputs: Mapping[str, Tensor]) -> Parts:
         inputs: rows of ``schema.INPUT_FIELDS``.
     """
     codes = inputs["atom_codes"]
-    everyone = torch.arange(len(codes), device=codes.device)
     if codes.device.type != "cpu":
-        return Parts([inputs], everyone)
+        return Parts([inputs], None)
     sizes, order = (codes[..., 0] > 0).sum(1).sort(stable=True)
     rows = torch.split(order, MOLECULES)
     largest = [int(part[-1]) for part in torch.split(sizes, MOLECULES)]
     pairs = sum(len(part) * size**2 for part, size in zip(rows, largest, strict=True))
     if pairs > _WORTH * len(codes) * codes.shape[1] ** 2:
-        return Parts([inputs], everyone)
+        return Parts([inputs], None)
     cut = [_cut(inputs, part, size) for part, size in zip(rows, largest, strict=True)]
     return Parts(cut, order.argsort())
 

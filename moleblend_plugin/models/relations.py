@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from moleblend_plugin.models.autocast import without_autocast
 from moleblend_plugin.models.config import GaussianInit, ModelConfig
 from moleblend_plugin.schema import PATH_HOPS, Shown
 from moleblend_plugin.vocab import ATOM_SIZES, BOND, BOND_FEATURES, N_STEREO, N_TYPE, SPD
@@ -120,6 +121,7 @@ class _Gaussians(torch.autograd.Function):
         return features
 
     @staticmethod
+    @without_autocast
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ANN401  torch's
         """Gradients of the four inputs."""
         x, slope, u, features = ctx.saved_tensors

@@ -9,7 +9,7 @@ import torch
 from moleblend_plugin.models.like_sizes import MOLECULES, like_sizes
 from moleblend_plugin.models.moleblend import MoleBlendEncoder
 from moleblend_plugin.models.structure_views import read_view
-from tests.viewed import SMALL, batch_of, viewed
+from tests.viewed import SMALL, batch_of, part_of, viewed
 
 MIXED = np.random.default_rng(3).permutation(np.r_[np.full(60, 4), np.arange(2, 22), 30]).tolist()
 
@@ -37,6 +37,14 @@ def test_like_sizes_stay_one_part(sizes: list[int]) -> None:
     inputs = batch_of(viewed(sizes))["net_input"]
     (whole,) = like_sizes(inputs).inputs
     assert whole is inputs
+
+
+def test_one_part_cut_to_its_largest_is_put_back_in_order() -> None:
+    inputs = part_of(batch_of(viewed([5, 3, 4, 20])), [0, 1, 2])["net_input"]
+    parts = like_sizes(inputs)
+    (only,) = parts.inputs
+    assert only["spd"].shape == (3, 5, 5)
+    assert parts.join([(only["atom_codes"][..., 0] > 0).sum(1)]).tolist() == [5, 3, 4]
 
 
 @pytest.mark.parametrize("readout", ["mean", "cls"])
