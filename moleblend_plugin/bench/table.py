@@ -172,7 +172,7 @@ def _difference_table(plan: Plan, groups: Groups, compared: Sequence[Comparison]
     for one in compared:
         form = form_of(plan, groups, one.set)
         low, middle, high = (form.number(value, "+") for value in (one.low, one.difference, one.high))
-        p = [f"{value:.3f}" for value in (one.p, one.p_all)]
+        p = [f"{value:.3f}" if value >= 0.0005 else "< 0.001" for value in (one.p, one.p_all)]
         rows.append([one.set, one.ours, one.other, middle, f"{low} to {high}", *p, one.verdict])
     caption = (
         "Differences of test scores: paired bootstrap over test molecules, 95 % intervals; the second p "
