@@ -137,5 +137,7 @@ def test_two_processes_measure_what_one_does(trained: tuple[Path, Path], tmp_pat
         )
         assert done.returncode == 0, done.stderr
         logs.append(validations(folder)[-1])
-    for name in ("loss", "rmse", "mae", "r2", "spearman"):
+    for name in ("loss", "rmse", "mae", "r2"):
         assert logs[1][name] == pytest.approx(logs[0][name], rel=1e-4, abs=1e-4), name
+    # Batches of other sizes round otherwise, which may swap two predictions that nearly tie: 0.016 of nine.
+    assert logs[1]["spearman"] == pytest.approx(logs[0]["spearman"], abs=0.05)
