@@ -51,7 +51,7 @@ class GinLayer(nn.Module):
 
     def __init__(self, width: int, last: bool, exchange: Exchange, dropout: float) -> None:
         super().__init__()
-        self.bonds = nn.Parameter(torch.empty(BOND.size, width).normal_(std=0.02))  # row 0 is the self loop
+        self.bonds = nn.Parameter(nn.init.xavier_uniform_(torch.empty(BOND.size, width)))  # 0: self loop
         self.grow = nn.Linear(width, 2 * width)
         self.shrink = nn.Linear(2 * width, width, bias=False)
         self.norm = SharedBatchNorm(width, exchange)
@@ -103,6 +103,9 @@ class Gin(nn.Module):
         self.register_buffer("_plain", torch.tensor(basic_bonds(), dtype=torch.uint8), persistent=False)
         self._plain: Tensor
         self.atoms = AtomTable(width)
+        nn.init.xavier_uniform_(self.atoms.features.weight)  # as bonds: neither drowns the other
+        with torch.no_grad():
+            self.atoms.features.weight[0].zero_()  # padding
         self.layers = nn.ModuleList(
             GinLayer(width, n + 1 == layers, exchange, dropout) for n in range(layers)
         )
