@@ -173,7 +173,9 @@ def _difference_table(plan: Plan, groups: Groups, compared: Sequence[Comparison]
         form = form_of(plan, groups, one.set)
         low, middle, high = (form.number(value, "+") for value in (one.low, one.difference, one.high))
         p = [f"{value:.3f}" if value >= 0.0005 else "< 0.001" for value in (one.p, one.p_all)]
-        rows.append([one.set, one.ours, one.other, middle, f"{low} to {high}", *p, one.verdict])
+        by_chance = one.verdict in ("better", "worse") and one.p_all > 0.05  # one of many: no green, no red
+        verdict = f"{one.verdict}, taken alone" if by_chance else one.verdict
+        rows.append([one.set, one.ours, one.other, middle, f"{low} to {high}", *p, verdict])
     caption = (
         "Differences of test scores: paired bootstrap over test molecules, 95 % intervals; the second p "
         f"counts all {len(compared)} comparisons (Holm)"
