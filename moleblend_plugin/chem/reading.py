@@ -1,0 +1,108 @@
+"""SMILES, mol blocks and RDKit molecules as this package perceives them, whatever RDKit is told elsewhere.
+
+Two things that are no chemistry change what RDKit perceives. Its process-wide switches do (three, each also an
+environment variable such as ``RDK_USE_LEGACY_STEREO_PERCEPTION``): :func:`pinned` sets those that codes and
+canonical SMILES depend on and restores them. Atom map numbers do, as RDKit ranks neighbours by them: they are
+cleared before stereochemistry is perceived, so that a mapped molecule is the molecule.
+
+Every function here pins by itself; hold :func:`pinned` around whatever else is asked of RDKit about a molecule
+(removing hydrogens, sanitising, writing SMILES).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from rdkit import Chem
+
+# RDKit's own defaults. Ring finding has no such switch before 2025.
+_SWITCHES: Final = tuple(
+    (getattr(Chem, f"Get{name}"), getattr(Chem, f"Set{name}"), wanted)
+    for name, wanted in (
+        ("UseLegacyStereoPerception", True),
+        ("AllowNontetrahedralChirality", True),
+        ("UseLegacyRingFinding", False),
+    )
+    if hasattr(Chem, f"Set{name}")
+)
+
+# A bracket atom ends in its map number, and nothing else in a SMILES looks like this.
+_MAP: Final = re.compile(r":\d+(?=\])")
+
+
+@contextmanager
+def pinned() -> Iterator[None]:
+    """A block in which RDKit's switches stand as this package reads molecules; the caller's come back after."""
+    before = [(set_switch, get_switch()) for get_switch, set_switch, _ in _SWITCHES]
+    try:
+        for _, set_switch, wanted in _SWITCHES:
+            set_switch(wanted)
+        yield
+    finally:
+        for set_switch, value in before:
+            set_switch(value)
+
+
+def from_smiles(text: str) -> Chem.Mol | None:
+    """Sanitised molecule of ``text`` (a SMILES, perhaps with a CXSMILES extension and a name), without maps.
+
+    ``None`` where RDKit refuses it.
+    """
+    smiles, *rest = text.split(maxsplit=1) or [""]  # a name may say anything
+    with pinned():
+        mol: Chem.Mol | None = Chem.MolFromSmiles(" ".join((_MAP.sub("", smiles), *rest)))
+        # A CXSMILES extension may set maps too.
+        return mol if mol is None or not _mapped(mol) else _unmapped(mol)
+
+
+def from_block(block: str) -> Chem.Mol | None:
+    """Sanitised molecule of a mol block (V2000 or V3000) with its hydrogens, without maps.
+
+    Stereo comes from the geometry where it is 3D, from wedges where it is 2D. ``None`` where RDKit refuses it.
+    """
+    with pinned():
+        mol: Chem.Mol | None = Chem.MolFromMolBlock(block, sanitize=True, removeHs=False)
+        if mol is None:
+            return None
+        if mol.GetNumConformers() and mol.GetConformer().Is3D():
+            Chem.AssignStereochemistryFrom3D(mol)
+        return _unmapped(mol) if _mapped(mol) else mol
+
+
+def from_mol(mol: Chem.Mol) -> Chem.Mol:
+    """A copy of a user's molecule as :func:`from_smiles` would perceive it; ``mol`` stays as it is.
+
+    Maps are cleared, aromaticity and stereochemistry perceived anew, however ``mol`` came to be.
+    """
+    with pinned():
+        copy = Chem.Mol(mol)
+        # One that RDKit refuses was accepted by its owner: it is taken as it is, if it can be coded.
+        if Chem.SanitizeMol(copy, catchErrors=True):
+            copy = Chem.Mol(mol)
+        return _unmapped(copy)
+
+
+def clear_maps(mol: Chem.Mol) -> None:
+    """Clear atom map numbers in place. Before stereochemistry is perceived: RDKit ranks by them."""
+    for index in range(mol.GetNumAtoms()):
+        mol.GetAtomWithIdx(index).SetAtomMapNum(0)
+
+
+def to_smiles(mol: Chem.Mol) -> str:
+    """Canonical isomeric SMILES of ``mol``, which has no maps."""
+    with pinned():
+        return str(Chem.MolToSmiles(mol))
+
+
+def _mapped(mol: Chem.Mol) -> bool:
+    return any(mol.GetAtomWithIdx(index).GetAtomMapNum() for index in range(mol.GetNumAtoms()))
+
+
+def _unmapped(mol: Chem.Mol) -> Chem.Mol:
+    """``mol`` without maps, its stereochemistry perceived once more."""
+    clear_maps(mol)
+    Chem.AssignStereochemistry(mol, cleanIt=True, force=True)
+    return mol

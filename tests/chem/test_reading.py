@@ -1,0 +1,115 @@
+"""What RDKit is told elsewhere, and atom maps, change nothing of what is read."""
+
+import random
+
+import pytest
+from rdkit import Chem
+from rdkit.Chem import rdDepictor
+
+from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
+from moleblend_plugin.chem.reading import clear_maps, from_block, from_mol, from_smiles, pinned, to_smiles
+
+STEREO = [
+    "N[C@@H](C)C(=O)O",
+    "C/C=C/C",
+    "C/C=C\\C",
+    "C/C(F)=C(/Cl)C",
+    "C[C@H]1CC[C@@H](C)CC1",
+    "C[C@H]1C[C@@H](C)C1",
+    "C[S@](=O)c1ccccc1",
+    "C=C[C@H]1CN2CC[C@H]1C[C@H]2[C@H](O)c1ccnc2ccc(OC)cc12",
+    "OC[C@H]1OC(O)[C@H](O)[C@@H](O)[C@@H]1O",
+    "C/C=C/[C@@H](O)/C=C\\C",
+    "O[C@H](C)[C@@H](O)[C@@H](C)O",
+]
+SWITCHES = ["UseLegacyStereoPerception", "AllowNontetrahedralChirality", "UseLegacyRingFinding"]
+
+
+def seen(mol: Chem.Mol) -> tuple:
+    """Everything that is read of a molecule, in its own order."""
+    codes = encode_molecule(heavy_atoms(mol))
+    return to_smiles(mol), codes.atom_codes.tolist(), codes.bond_codes.tolist()
+
+
+def with_maps(smiles: str, start: int) -> str:
+    """The same atoms in the same order, all mapped."""
+    mol = Chem.MolFromSmiles(smiles)
+    numbers = list(range(1, mol.GetNumAtoms() + 1))
+    random.Random(start).shuffle(numbers)
+    for atom, number in zip(mol.GetAtoms(), numbers, strict=True):
+        atom.SetAtomMapNum(number)
+    return Chem.MolToSmiles(mol, canonical=False)
+
+
+@pytest.fixture(params=[(name, value) for name in SWITCHES for value in (True, False)], ids=str)
+def switched(request: pytest.FixtureRequest):
+    """RDKit with one of its switches set by the user; it must still stand so afterwards."""
+    name, value = request.param
+    if not hasattr(Chem, f"Set{name}"):
+        pytest.skip(f"this RDKit has no {name}")
+    before = getattr(Chem, f"Get{name}")()
+    getattr(Chem, f"Set{name}")(value)
+    yield
+    now = getattr(Chem, f"Get{name}")()
+    getattr(Chem, f"Set{name}")(before)
+    assert now == value
+
+
+@pytest.mark.parametrize("smiles", STEREO)
+def test_atom_maps_change_nothing(smiles):
+    plain = from_smiles(smiles)
+    for start in range(3):
+        mapped = with_maps(smiles, start)
+        assert seen(from_smiles(mapped))[0] == to_smiles(plain)
+        user = Chem.MolFromSmiles(mapped)
+        assert seen(from_mol(user))[0] == to_smiles(plain)
+        assert any(atom.GetAtomMapNum() for atom in user.GetAtoms())  # the user's own stays
+        rdDepictor.Compute2DCoords(user)
+        assert to_smiles(from_block(Chem.MolToMolBlock(user))) == to_smiles(plain)
+
+
+def test_maps_make_no_stereocentre():
+    for text in ("[CH3:1][C@H:9]([CH3:2])O", "CC(C)O |atomProp:0.molAtomMapNumber.5|"):
+        assert to_smiles(from_smiles(text)) == "CC(C)O"
+        assert to_smiles(from_mol(Chem.MolFromSmiles(text))) == "CC(C)O"
+
+
+def test_rest_points_and_names_survive():
+    assert to_smiles(from_smiles("[*:1]CC[*:2] a name:3]")) == "*CC*"
+    assert to_smiles(from_smiles("  [13CH3:7][OH:1]\tx")) == "[13CH3]O"
+    assert from_smiles("C(") is None and from_block("nothing") is None
+
+
+@pytest.mark.parametrize("smiles", STEREO)
+def test_switches_change_nothing(switched, smiles):
+    with pinned():
+        wanted = seen(Chem.MolFromSmiles(smiles))
+        block = Chem.MolToMolBlock(Chem.MolFromSmiles(smiles))
+        block_wanted = seen(Chem.MolFromMolBlock(block, removeHs=False))
+    assert seen(from_smiles(smiles)) == wanted
+    assert seen(from_mol(Chem.MolFromSmiles(smiles))) == wanted
+    assert seen(from_block(block)) == block_wanted
+
+
+def test_the_switches_come_back_after_an_error():
+    before = Chem.GetUseLegacyStereoPerception()
+    Chem.SetUseLegacyStereoPerception(False)
+    try:
+        with pytest.raises(RuntimeError), pinned():
+            assert Chem.GetUseLegacyStereoPerception()
+            raise RuntimeError("anything")
+        assert not Chem.GetUseLegacyStereoPerception()
+    finally:
+        Chem.SetUseLegacyStereoPerception(before)
+
+
+def test_aromaticity_of_a_users_molecule_is_perceived_anew():
+    mol = Chem.MolFromSmiles("c1ccccc1C(=O)O")
+    Chem.Kekulize(mol, clearAromaticFlags=True)
+    assert seen(from_mol(mol)) == seen(from_smiles("c1ccccc1C(=O)O"))
+
+
+def test_clear_maps_is_in_place():
+    mol = Chem.MolFromSmiles("[CH3:1][OH:2]", sanitize=False)
+    clear_maps(mol)
+    assert [atom.GetAtomMapNum() for atom in mol.GetAtoms()] == [0, 0]
