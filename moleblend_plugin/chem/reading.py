@@ -1,12 +1,12 @@
 """SMILES, mol blocks and RDKit molecules as this package perceives them, whatever RDKit is told elsewhere.
 
-Two things that are no chemistry change what RDKit perceives. Its process-wide switches do (three, each also an
-environment variable such as ``RDK_USE_LEGACY_STEREO_PERCEPTION``): :func:`pinned` sets those that codes and
-canonical SMILES depend on and restores them. Atom map numbers do, as RDKit ranks neighbours by them: they are
-cleared before stereochemistry is perceived, so that a mapped molecule is the molecule.
+Two things that are no chemistry change what RDKit perceives. Its process-wide switches do (three, each also
+an environment variable such as ``RDK_USE_LEGACY_STEREO_PERCEPTION``): :func:`pinned` sets those that codes
+and canonical SMILES depend on and restores them. Atom map numbers do, as RDKit ranks neighbours by them: they
+are cleared before stereochemistry is perceived, so that a mapped molecule is the molecule.
 
-Every function here pins by itself; hold :func:`pinned` around whatever else is asked of RDKit about a molecule
-(removing hydrogens, sanitising, writing SMILES).
+Every function here pins by itself; hold :func:`pinned` around whatever else is asked of RDKit about a
+molecule (removing hydrogens, sanitising, writing SMILES).
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _MAP: Final = re.compile(r":\d+(?=\])")
 
 @contextmanager
 def pinned() -> Iterator[None]:
-    """A block in which RDKit's switches stand as this package reads molecules; the caller's come back after."""
+    """A block in which RDKit's switches stand as this package reads molecules; then the caller's are back."""
     before = [(set_switch, get_switch()) for get_switch, set_switch, _ in _SWITCHES]
     try:
         for _, set_switch, wanted in _SWITCHES:
@@ -61,7 +61,8 @@ def from_smiles(text: str) -> Chem.Mol | None:
 def from_block(block: str) -> Chem.Mol | None:
     """Sanitised molecule of a mol block (V2000 or V3000) with its hydrogens, without maps.
 
-    Stereo comes from the geometry where it is 3D, from wedges where it is 2D. ``None`` where RDKit refuses it.
+    Stereo comes from the geometry where it is 3D, from wedges where it is 2D. ``None`` where RDKit refuses
+    the block.
     """
     with pinned():
         mol: Chem.Mol | None = Chem.MolFromMolBlock(block, sanitize=True, removeHs=False)

@@ -77,7 +77,8 @@ def test_maps_make_no_stereocentre():
 def test_rest_points_and_names_survive():
     assert to_smiles(from_smiles("[*:1]CC[*:2] a name:3]")) == "*CC*"
     assert to_smiles(from_smiles("  [13CH3:7][OH:1]\tx")) == "[13CH3]O"
-    assert from_smiles("C(") is None and from_block("nothing") is None
+    assert from_smiles("C(") is None
+    assert from_block("nothing") is None
 
 
 @pytest.mark.parametrize("smiles", STEREO)
@@ -91,13 +92,18 @@ def test_switches_change_nothing(switched, smiles):
     assert seen(from_block(block)) == block_wanted
 
 
+def fails_inside() -> None:
+    with pinned():
+        assert Chem.GetUseLegacyStereoPerception()
+        raise RuntimeError("anything")
+
+
 def test_the_switches_come_back_after_an_error():
     before = Chem.GetUseLegacyStereoPerception()
     Chem.SetUseLegacyStereoPerception(False)
     try:
-        with pytest.raises(RuntimeError), pinned():
-            assert Chem.GetUseLegacyStereoPerception()
-            raise RuntimeError("anything")
+        with pytest.raises(RuntimeError, match="anything"):
+            fails_inside()
         assert not Chem.GetUseLegacyStereoPerception()
     finally:
         Chem.SetUseLegacyStereoPerception(before)
