@@ -16,13 +16,19 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import IntFlag
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-SCHEMA_VERSION: Final = 2
-"""Version of :class:`MoleculeRecord` as stored; a reader refuses any other."""
+SCHEMA_VERSION: Final = 3
+"""Version of :class:`MoleculeRecord` as stored."""
+
+READ_VERSIONS: Final = (2, SCHEMA_VERSION)
+"""Versions that a reader takes. Version 2 holds OGB's chirality alone, which hangs on the order of atoms."""
+
+StereoCodes = Literal["cip", "ogb"]
+"""What the chirality column says: ``vocab.CIP_LABELS``, or OGB's clockwise and counter-clockwise."""
 
 PATH_HOPS: Final = 5
 """P: how many bonds of a shortest path are kept (method 2)."""
@@ -115,13 +121,17 @@ class MoleculeRecord:
         source: name of the file the molecule came from (no folder).
         row: 0-based number of the record in that file.
         smiles: canonical isomeric SMILES of the molecule.
-        atom_codes: uint8 [N, 9], OGB codes (0-based as in ``ogb``).
+        atom_codes: uint8 [N, 9], OGB codes (0-based as in ``ogb``), but for chirality, which is
+            ``vocab.CIP_LABELS``.
         bonds: uint16 [M, 2], each bond once, atom numbers within the molecule.
         bond_codes: uint8 [M, 3], OGB codes of each bond: type, stereo, conjugated.
         coords: float32 [C, N, 3] in Angstrom, or ``None`` where the molecule has no 3D.
         coords_from: where coords come from ("source", "ETKDGv3", "ETKDGv3+MMFF94"), or, without
             coords, why there are none.
         targets: float64 [T], NaN where a label is missing; names are in the store's metadata.
+        ogb_chirality: uint8 [N], OGB's chirality, which hangs on the order of atoms. ``None``: the column in
+            ``atom_codes`` is that one (a store of format 2), or nothing is known of it.
+        stereo_unknown: whether the source leaves open what stereochemistry there is; not stored.
     """
 
     source: str
@@ -133,6 +143,8 @@ class MoleculeRecord:
     coords: Float32Array | None
     coords_from: str
     targets: Float64Array = field(default_factory=lambda: np.empty(0, np.float64))
+    ogb_chirality: UInt8Array | None = None
+    stereo_unknown: bool = False
 
     @property
     def row_id(self) -> str:

@@ -58,6 +58,13 @@ ATOM_FEATURES: Final[tuple[Feature[int] | Feature[str] | Feature[bool], ...]] = 
     Feature("is_aromatic", (False, True)),
     Feature("is_in_ring", (False, True)),
 )
+CIP_LABELS: Final = Feature("chirality", ("none", "R", "S", "r", "s or other"))
+"""What the second of these columns says in a store of today: the label of Cahn, Ingold and Prelog, in the
+rows of OGB's feature. "other" is a stereocentre that has no label, and one that is not tetrahedral."""
+
+CHIRALITY: Final = 1
+"""Column of ``ATOM_FEATURES`` that holds one or the other (``schema.StereoCodes``)."""
+
 ATOM_SIZES: Final = tuple(feature.size for feature in ATOM_FEATURES)
 ATOM_OFFSETS: Final = tuple(accumulate(ATOM_SIZES, initial=0))[:-1]
 """Row of a batch atom code in one joint table: ``offset[f] + code`` (code >= 1, row 0 is padding)."""

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from moleblend_plugin.schema import MoleculeRecord
-from moleblend_plugin.vocab import ATOM_SIZES
+from moleblend_plugin.vocab import ATOM_SIZES, CHIRALITY
 
 
 def make_record(
@@ -45,6 +45,7 @@ def make_record(
         coords=coords,
         coords_from="source" if conformers else "made without 3D",
         targets=np.array(targets, np.float64),
+        ogb_chirality=codes[::-1, CHIRALITY].astype(np.uint8),
     )
 
 

@@ -1,7 +1,8 @@
-"""Atoms and bonds of an RDKit molecule as OGB codes, and back to words.
+"""Atoms and bonds of an RDKit molecule as codes.
 
 Legend: N heavy atoms, M bonds between them. Codes are OGB's own (0-based), the value lists are
-``vocab.ATOM_FEATURES`` and ``vocab.BOND_FEATURES``.
+``vocab.ATOM_FEATURES`` and ``vocab.BOND_FEATURES``; but chirality, whose codes hang on the order of atoms in
+OGB, is ``vocab.CIP_LABELS`` (``chem.stereo``), and OGB's stands beside it.
 """
 
 from __future__ import annotations
@@ -11,8 +12,9 @@ from typing import Final, NamedTuple
 import numpy as np
 from rdkit import Chem
 
+from moleblend_plugin.chem.stereo import cip_codes
 from moleblend_plugin.schema import UInt8Array, UInt16Array
-from moleblend_plugin.vocab import ATOM_FEATURES, BOND_FEATURES
+from moleblend_plugin.vocab import ATOM_FEATURES, BOND_FEATURES, CHIRALITY
 
 _NUMBER, _CHIRALITY, _DEGREE, _CHARGE, _HYDROGENS, _RADICALS, _HYBRIDISATION, _AROMATIC, _RING = ATOM_FEATURES
 _TYPE, _STEREO, _CONJUGATED = BOND_FEATURES
@@ -35,27 +37,37 @@ _STEREO_CODES: Final = {
 
 
 class Codes(NamedTuple):
-    """What a molecule's graph becomes: ``atom_codes`` [N, 9], ``bonds`` [M, 2], ``bond_codes`` [M, 3]."""
+    """What a molecule's graph becomes.
+
+    ``atom_codes`` [N, 9], ``bonds`` [M, 2], ``bond_codes`` [M, 3], ``ogb_chirality`` [N].
+    """
 
     atom_codes: UInt8Array
     bonds: UInt16Array
     bond_codes: UInt8Array
+    ogb_chirality: UInt8Array
 
 
-def encode_molecule(mol: Chem.Mol) -> Codes:
+def encode_molecule(mol: Chem.Mol, labelled: Chem.Mol | None = None) -> Codes:
     """Codes of every atom and bond of ``mol``, in RDKit's order.
 
-    Hydrogens that are atoms of ``mol`` get rows as any other; :func:`heavy_atoms` removes them before.
+    Args:
+        mol: heavy atoms only (:func:`heavy_atoms`), stereochemistry perceived.
+        labelled: the same with the hydrogens that tell stereocentres (isotopes), where it has any.
     """
     # By number: RDKit's own iterators ask the molecule for its size at every step.
     atoms = [encode_atom(mol.GetAtomWithIdx(index)) for index in range(mol.GetNumAtoms())]
     all_bonds = [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
     ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in all_bonds]
     bonds = [encode_bond(bond) for bond in all_bonds]
+    atom_codes = np.array(atoms, np.uint8).reshape(-1, len(ATOM_FEATURES))
+    ogb_chirality = atom_codes[:, CHIRALITY].copy()
+    atom_codes[:, CHIRALITY] = cip_codes(mol if labelled is None else labelled)
     return Codes(
-        atom_codes=np.array(atoms, np.uint8).reshape(-1, len(ATOM_FEATURES)),
+        atom_codes=atom_codes,
         bonds=np.array(ends, np.uint16).reshape(-1, 2),
         bond_codes=np.array(bonds, np.uint8).reshape(-1, len(BOND_FEATURES)),
+        ogb_chirality=ogb_chirality,
     )
 
 

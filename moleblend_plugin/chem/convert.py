@@ -14,6 +14,15 @@ from rdkit import Chem, rdBase
 from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
 from moleblend_plugin.chem.conformers import ConformerConfig, Conformers, make_conformers
 from moleblend_plugin.chem.listed import overlap, take_listed
+from moleblend_plugin.chem.reading import (
+    clear_maps,
+    from_block,
+    from_mol,
+    from_smiles,
+    lacks_geometry,
+    leaves_stereo_open,
+    pinned,
+)
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.scaffold import stereo_free
 from moleblend_plugin.schema import MoleculeRecord, Rejection
@@ -67,9 +76,10 @@ def convert_molecule(molecule: object, row: int, config: ConversionConfig) -> Mo
 
 
 def _converted(row: RawRow, config: ConversionConfig, parsed: Chem.Mol | None) -> MoleculeRecord | Rejection:
-    with rdBase.BlockLogs():  # RDKit's warnings go to stderr otherwise; the reason is kept here instead
+    # RDKit's warnings go to stderr otherwise; the reason is kept here instead.
+    with rdBase.BlockLogs(), pinned():
         try:
-            return _record(row, _parse(row) if parsed is None else parsed, config)
+            return _record(row, _parse(row) if parsed is None else from_mol(parsed), config)
         except Unusable as error:
             reason = str(error)
         except (ValueError, RuntimeError) as error:  # RDKit's own exceptions are one of the two
@@ -91,8 +101,9 @@ def _record(row: RawRow, parsed: Chem.Mol, config: ConversionConfig) -> Molecule
         raise Unusable(f"more than {MOST_ATOMS} heavy atoms")
     # RemoveHs keeps isotopes of hydrogen: the SMILES is the molecule's identity, the codes are its graph.
     same = mol.GetNumAtoms() == parsed.GetNumAtoms()
-    smiles: str = Chem.MolToSmiles(parsed if same else Chem.RemoveHs(parsed))
-    codes = encode_molecule(mol)
+    named = parsed if same else Chem.RemoveHs(parsed)
+    smiles: str = Chem.MolToSmiles(named)
+    codes = encode_molecule(mol, named)
     given = Conformers(None, _NO_COORDS)
     if config.source_coords:
         given = _given(row, mol, parsed)
@@ -107,7 +118,14 @@ def _record(row: RawRow, parsed: Chem.Mol, config: ConversionConfig) -> Molecule
         coords=coords,
         coords_from=coords_from,
         targets=np.array(row.targets, np.float64),
+        ogb_chirality=codes.ogb_chirality,
+        stereo_unknown=_is_stereo_unknown(row, parsed),
     )
+
+
+def _is_stereo_unknown(row: RawRow, parsed: Chem.Mol) -> bool:
+    """Whether a mol block leaves stereochemistry open that the molecule may have, for want of geometry."""
+    return row.kind == "molblock" and not parsed.GetNumConformers() and leaves_stereo_open(parsed)
 
 
 def _given(row: RawRow, mol: Chem.Mol, parsed: Chem.Mol) -> Conformers:
@@ -153,7 +171,7 @@ def _from_smiles(text: str) -> Chem.Mol:
         raise Unusable("empty SMILES")
     if not text.split()[0].isascii():  # RDKit stops reading there and takes what came before
         raise Unusable("SMILES syntax: characters beyond ASCII")
-    mol: Chem.Mol | None = Chem.MolFromSmiles(text)
+    mol = from_smiles(text)
     if mol is None:
         raise Unusable(_smiles_problem(text))
     return mol
@@ -180,24 +198,25 @@ def _graph_problem(graph: Chem.Mol) -> str:
 
 
 def _from_molblock(text: str) -> Chem.Mol:
-    """Molecule with its hydrogens; stereo from the geometry where it is 3D, from wedges where it is 2D."""
-    mol: Chem.Mol | None = Chem.MolFromMolBlock(text, sanitize=True, removeHs=False)
+    """Molecule with its hydrogens."""
+    mol = from_block(text)
     if mol is None:
         graph: Chem.Mol | None = Chem.MolFromMolBlock(text, sanitize=False, removeHs=False)
         raise Unusable("unreadable mol block" if graph is None else _graph_problem(graph))
-    if mol.GetNumConformers() and mol.GetConformer().Is3D():
-        Chem.AssignStereochemistryFrom3D(mol)
     return mol
 
 
 def _from_geometry(block: str, smiles: str) -> Chem.Mol:
     """Molecule of a mol block that lists every hydrogen, if it is that of ``smiles`` but for stereochemistry.
 
-    A valence that is left open then is a radical, as in PCQM4Mv2; RDKit would fill it up otherwise.
+    A valence that is left open then is a radical, as in PCQM4Mv2; RDKit would fill it up otherwise. A block
+    without any geometry tells nothing that the SMILES does not: the molecule is that of the SMILES.
     """
     mol: Chem.Mol | None = Chem.MolFromMolBlock(block, sanitize=False, removeHs=False)
     if mol is None:
         raise Unusable("unreadable mol block")
+    clear_maps(mol)
+    empty = lacks_geometry(mol)
     for index in range(mol.GetNumAtoms()):
         mol.GetAtomWithIdx(index).SetNoImplicit(True)
     if Chem.SanitizeMol(mol, catchErrors=True):
@@ -207,7 +226,7 @@ def _from_geometry(block: str, smiles: str) -> Chem.Mol:
     found, wanted = (stereo_free(heavy_atoms(each)) for each in (mol, _from_smiles(smiles)))
     if found != wanted:
         raise Unusable(f"geometry of another molecule: {found} instead of {wanted}")
-    return mol
+    return _from_smiles(smiles) if empty else mol
 
 
 def _one_line(problem: object) -> str:

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+import numpy as np
 from rdkit import Chem
 
 # RDKit's own defaults. Ring finding has no such switch before 2025.
@@ -28,6 +29,9 @@ _SWITCHES: Final = tuple(
     )
     if hasattr(Chem, f"Set{name}")
 )
+
+_EXTENT: Final = 1e-4
+"""Angstrom: atoms that lie nearer than this along every axis have no geometry."""
 
 # A bracket atom ends in its map number, and nothing else in a SMILES looks like this.
 _MAP: Final = re.compile(r":\d+(?=\])")
@@ -61,11 +65,16 @@ def from_smiles(text: str) -> Chem.Mol | None:
 def from_block(block: str) -> Chem.Mol | None:
     """Sanitised molecule of a mol block (V2000 or V3000) with its hydrogens, without maps.
 
-    Stereo comes from the geometry where it is 3D, from wedges where it is 2D. ``None`` where RDKit refuses
-    the block.
+    Stereo comes from the geometry where it is 3D, from wedges where it is 2D, and from the parities of atoms
+    where all coordinates are the same; these are left out then. ``None`` where RDKit refuses the block.
     """
     with pinned():
         mol: Chem.Mol | None = Chem.MolFromMolBlock(block, sanitize=True, removeHs=False)
+        if mol is None or lacks_geometry(mol):
+            # RDKit fails on a three-coordinate centre without extent that claims to be 3D.
+            flat: Chem.Mol | None = Chem.MolFromMolBlock(_as_drawing(block), sanitize=True, removeHs=False)
+            if flat is not None and lacks_geometry(flat):
+                return _from_parities(flat)
         if mol is None:
             return None
         if mol.GetNumConformers() and mol.GetConformer().Is3D():
@@ -86,6 +95,22 @@ def from_mol(mol: Chem.Mol) -> Chem.Mol:
         return _unmapped(copy)
 
 
+def lacks_geometry(mol: Chem.Mol) -> bool:
+    """Whether all atoms of ``mol`` lie in one place, as in files that were written without coordinates."""
+    if mol.GetNumAtoms() < 2 or not mol.GetNumConformers():
+        return False
+    return bool(np.ptp(mol.GetConformer().GetPositions(), axis=0).max() < _EXTENT)
+
+
+def leaves_stereo_open(mol: Chem.Mol) -> bool:
+    """Whether ``mol`` has a possible stereocentre or double bond of which nothing is said."""
+    with pinned():
+        return any(
+            info.specified == Chem.StereoSpecified.Unspecified
+            for info in Chem.FindPotentialStereo(Chem.Mol(mol), cleanIt=False, flagPossible=True)
+        )
+
+
 def clear_maps(mol: Chem.Mol) -> None:
     """Clear atom map numbers in place. Before stereochemistry is perceived: RDKit ranks by them."""
     for index in range(mol.GetNumAtoms()):
@@ -96,6 +121,26 @@ def to_smiles(mol: Chem.Mol) -> str:
     """Canonical isomeric SMILES of ``mol``, which has no maps."""
     with pinned():
         return str(Chem.MolToSmiles(mol))
+
+
+def _as_drawing(block: str) -> str:
+    """``block``, whose head says that it is 2D."""
+    lines = block.split("\n")
+    if len(lines) > 1:
+        lines[1] = f"{lines[1][:20]:<20}2D{lines[1][22:]}"
+    return "\n".join(lines)
+
+
+def _from_parities(mol: Chem.Mol) -> Chem.Mol:
+    """``mol`` without coordinates, its centres from the parity of every atom (CTfile formats, 2020).
+
+    Neighbours count by their numbers, an implicit hydrogen last; RDKit reads CFG of V3000 as parity too.
+    Double bonds have none: they are left open.
+    """
+    Chem.RemoveStereochemistry(mol)
+    mol.RemoveAllConformers()
+    Chem.AssignAtomChiralTagsFromMolParity(mol)
+    return _unmapped(mol)
 
 
 def _mapped(mol: Chem.Mol) -> bool:

@@ -9,12 +9,13 @@ import numpy as np
 from moleblend_plugin.chem.elements import SYMBOLS
 from moleblend_plugin.data.featurize import Features
 from moleblend_plugin.schema import MoleculeRecord, Shown
-from moleblend_plugin.vocab import ATOM_FEATURES, BOND, BOND_FEATURES, SPD
+from moleblend_plugin.vocab import ATOM_FEATURES, BOND, BOND_FEATURES, CHIRALITY, CIP_LABELS, SPD
 
 _CHIRALITY: Final = {
     "CHI_UNSPECIFIED": "",
     "CHI_TETRAHEDRAL_CW": "clockwise",
     "CHI_TETRAHEDRAL_CCW": "counter-clockwise",
+    "misc": "other",
 }
 _STEREO: Final = {
     "STEREONONE": "",
@@ -39,7 +40,7 @@ def symbol(record: MoleculeRecord, atom: int) -> str:
 def atom_row(record: MoleculeRecord, atom: int, conformer: int) -> tuple[str, ...]:
     """One line of the table of atoms (``ATOM_HEADER``). Neighbours count hydrogens, as OGB's degree does."""
     words = [str(f.decode(int(code))) for f, code in zip(ATOM_FEATURES, record.atom_codes[atom], strict=True)]
-    _, chirality, degree, charge, hydrogens, radicals, hybrid, aromatic, ring = words
+    _, _, degree, charge, hydrogens, radicals, hybrid, aromatic, ring = words
     places = ("", "", "")
     if record.coords is not None:
         x, y, z = (f"{value:.3f}" for value in record.coords[conformer, atom])
@@ -52,11 +53,22 @@ def atom_row(record: MoleculeRecord, atom: int, conformer: int) -> tuple[str, ..
         hydrogens,
         "" if radicals == "0" else radicals,
         hybrid,
-        _CHIRALITY.get(chirality, chirality),
+        chirality_word(record, atom),
         "yes" if aromatic == "True" else "",
         "yes" if ring == "True" else "",
         *places,
     )
+
+
+def chirality_word(record: MoleculeRecord, atom: int) -> str:
+    """CIP label and OGB's sense, such as ``R, clockwise``; of a store of format 2 the sense alone."""
+    column = int(record.atom_codes[atom, CHIRALITY])
+    sense = column if record.ogb_chirality is None else int(record.ogb_chirality[atom])
+    told = str(ATOM_FEATURES[CHIRALITY].decode(sense))
+    words = [_CHIRALITY.get(told, told)]
+    if record.ogb_chirality is not None:
+        words.insert(0, str(CIP_LABELS.decode(column)) if column else "")
+    return ", ".join(word for word in words if word)
 
 
 def bond_words(codes: tuple[int, int, int]) -> str:

@@ -111,7 +111,8 @@ def write(imported: Imported, out: Path) -> None:
 
     import torch
 
-    args = argparse.Namespace(arch="moleblend_base", **asdict(imported.config))
+    # Published models were trained on OGB's order-dependent codes of stereocentres.
+    args = argparse.Namespace(arch="moleblend_base", stereo_codes="ogb", **asdict(imported.config))
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as temporary:
         torch.save({"args": args, "model": imported.state}, temporary)

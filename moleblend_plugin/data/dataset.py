@@ -15,8 +15,9 @@ from moleblend_plugin.data.collate import Batch, collate
 from moleblend_plugin.data.damage import DamagedRows
 from moleblend_plugin.data.featurize import featurize
 from moleblend_plugin.data.rng import Purpose, generator
+from moleblend_plugin.data.stereo import seen_as
 from moleblend_plugin.data.store import DamagedValue
-from moleblend_plugin.schema import MoleculeRecord
+from moleblend_plugin.schema import MoleculeRecord, StereoCodes
 
 
 class Records(Protocol):
@@ -45,9 +46,11 @@ class StoredMolecules(ABC):
     Attributes:
         damaged: the rows left out so far.
         by_size: whether batches hold molecules of like size, which costs least, or of all.
+        stereo: what chirality the samples show; ``None`` for what is stored, unchecked.
     """
 
     by_size = True
+    stereo: StereoCodes | None = None
 
     def __init__(self, records: Records, seed: int, shuffle: bool = False, strict: bool = False) -> None:
         self.records = records
@@ -82,6 +85,8 @@ class StoredMolecules(ABC):
                 raise
             self.damaged.leave_out(molecule, damage)
             return {}
+        if self.stereo is not None:
+            record = seen_as(record, self.stereo)
         if conformer is None:
             conformer = self._draw_conformer(record, index)
         sample = self.sample(record, conformer, molecule)

@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from moleblend_plugin.data.compiled import all_within
 from moleblend_plugin.schema import MoleculeRecord
-from moleblend_plugin.vocab import ATOM_SIZES, BOND_FEATURES
+from moleblend_plugin.vocab import ATOM_SIZES, BOND_FEATURES, CHIRALITY
 
 _ATOM_SIZES: Final = np.array(ATOM_SIZES, np.uint8)
 _BOND_SIZES: Final = np.array([feature.size for feature in BOND_FEATURES], np.uint8)
@@ -34,6 +34,7 @@ def encode_record(record: MoleculeRecord) -> bytes:
         "coords": None if record.coords is None else _raw(record.coords, "<f4"),
         "coords_from": record.coords_from,
         "targets": _raw(record.targets, "<f8"),
+        "ogb_chirality": _encode_chirality(record),
     }
     packed: bytes = msgpack.packb(fields, use_bin_type=True)
     return packed
@@ -60,7 +61,7 @@ def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
     bonds = _array(fields["bonds"], "<u2").reshape(-1, 2)
     bond_codes = _array(fields["bond_codes"], "u1").reshape(-1, len(_BOND_SIZES))
     n_atoms = len(atom_codes)
-    coords = fields["coords"]
+    coords, chirality = fields["coords"], fields.get("ogb_chirality")  # version 2 has none
     if n_atoms == 0:
         raise ValueError("no atoms")
     if len(bonds) != len(bond_codes):
@@ -79,7 +80,25 @@ def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
         coords=None if coords is None else _array(coords, "<f4").reshape(-1, n_atoms, 3),
         coords_from=str(fields["coords_from"]),
         targets=_array(fields["targets"], "<f8"),
+        ogb_chirality=None if chirality is None else _decode_chirality(chirality, atom_codes),
     )
+
+
+def _encode_chirality(record: MoleculeRecord) -> bytes | None:
+    """OGB's column, empty where it is the one in ``atom_codes``: most molecules have no stereocentre."""
+    if record.ogb_chirality is None:
+        return None
+    same = np.array_equal(record.ogb_chirality, record.atom_codes[:, CHIRALITY])
+    return b"" if same else _raw(record.ogb_chirality, "u1")
+
+
+def _decode_chirality(raw: bytes, atom_codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+    if not raw:
+        return atom_codes[:, CHIRALITY].copy()
+    codes = _array(raw, "u1")
+    if len(codes) != len(atom_codes) or int(codes.max()) >= ATOM_SIZES[CHIRALITY]:
+        raise ValueError("OGB's chirality of other atoms, or beyond its table")
+    return codes
 
 
 def _raw(array: npt.NDArray[Any], dtype: str) -> bytes:

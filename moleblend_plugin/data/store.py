@@ -23,7 +23,7 @@ from moleblend_plugin.data.seal import unseal
 from moleblend_plugin.data.store_meta import META_KEY, N_ATOMS_KEY, StoreMeta, fingerprint, record_key
 from moleblend_plugin.data.store_writer import StoreWriter
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord, UInt16Array
+from moleblend_plugin.schema import READ_VERSIONS, MoleculeRecord, UInt16Array
 
 __all__ = ["DamagedValue", "MoleculeStore", "NotAStore", "StoreMeta", "StoreWriter", "fingerprint"]
 
@@ -128,10 +128,10 @@ class MoleculeStore:
             meta = StoreMeta.from_value(value)
         except (ValueError, TypeError, msgpack.exceptions.UnpackException) as error:
             raise MoleblendError(f"{self.path} has damaged metadata ({error}); {_REBUILD}") from error
-        if meta.schema_version != SCHEMA_VERSION:
+        if meta.schema_version not in READ_VERSIONS:
             raise MoleblendError(
                 f"{self.path} has schema version {meta.schema_version}, this package reads "
-                f"{SCHEMA_VERSION}; {_REBUILD} of this version"
+                f"{' and '.join(map(str, READ_VERSIONS))}; {_REBUILD} of this version"
             )
         return meta
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import msgpack
 
 from moleblend_plugin.data.seal import unseal
-from moleblend_plugin.schema import SCHEMA_VERSION
+from moleblend_plugin.schema import READ_VERSIONS
 
 META_KEY: Final = b"__meta__"
 N_ATOMS_KEY: Final = b"__n_atoms__"
@@ -22,7 +22,7 @@ class StoreMeta:
 
     Attributes:
         count: number of molecules.
-        schema_version: version of the records (``schema.SCHEMA_VERSION``).
+        schema_version: version of the records (one of ``schema.READ_VERSIONS``).
         fingerprint: :func:`fingerprint` of ``settings``.
         settings: everything that determined the content, plain values.
         sources: sha256 of every input file, by file name.
@@ -62,7 +62,7 @@ class StoreMeta:
             content = unseal(META_KEY, value)
         except ValueError:
             meta = cls.from_bytes(value)
-            if meta.schema_version == SCHEMA_VERSION:
+            if meta.schema_version in READ_VERSIONS:
                 raise
             return meta
         return cls.from_bytes(content)
@@ -74,7 +74,7 @@ class StoreMeta:
         if not isinstance(raw, dict) or not isinstance(raw.get("schema_version"), int):
             raise ValueError("no schema_version in it")
         known = {item.name for item in fields(cls)}
-        if raw["schema_version"] == SCHEMA_VERSION and set(raw) != known:
+        if raw["schema_version"] in READ_VERSIONS and set(raw) != known:
             raise ValueError(f"fields {sorted(known ^ set(raw))} missing or unknown")
         blank = dict.fromkeys(known) | {name: raw[name] for name in known & set(raw)}
         return cls(**(blank | {"target_names": tuple(blank["target_names"] or ())}))

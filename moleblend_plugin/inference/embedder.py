@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 import torch
 
 from moleblend_plugin.data.property import InputMode, show
+from moleblend_plugin.data.stereo import seen_as, stereo_codes_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.stream import Array, choose_device, run
 from moleblend_plugin.schema import MoleculeRecord
@@ -47,6 +48,7 @@ class Embedder:
         width: D.
         what: as given.
         input_mode: what the encoder sees.
+        stereo_codes: "cip" or "ogb": what it sees of stereocentres, as in training.
         args: as given.
         device: where it computes.
 
@@ -70,6 +72,7 @@ class Embedder:
         self.args = args
         self.what: What = what
         self.input_mode: InputMode = cast("InputMode", mode)
+        self.stereo_codes = stereo_codes_of(args)
         self.device = choose_device(device)
         self.width = encoder.config.encoder_embed_dim
         self._encoder = encoder.to(self.device).eval()
@@ -96,7 +99,8 @@ class Embedder:
         Records are taken as needed, ``window`` at a time.
         """
         to_sample = partial(show, input_mode=self.input_mode)
-        return run(records, to_sample, self._embed, self.device, batch_size, window)
+        seen = (seen_as(record, self.stereo_codes) for record in records)
+        return run(seen, to_sample, self._embed, self.device, batch_size, window)
 
     def _embed(self, net_input: dict[str, torch.Tensor]) -> Sequence[Array]:
         encoded = self._encoder.encode(**net_input)

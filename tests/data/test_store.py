@@ -237,7 +237,7 @@ def change_meta(**changes):
 def test_other_schema_is_refused(store_path, version):
     damage(store_path, change_meta(schema_version=version))
     with pytest.raises(
-        MoleblendError, match=f"schema version {version}, this package reads {SCHEMA_VERSION}"
+        MoleblendError, match=f"schema version {version}, this package reads 2 and {SCHEMA_VERSION}"
     ):
         MoleculeStore(store_path)
 
@@ -252,7 +252,7 @@ def test_other_schema_is_named_even_when_its_fields_differ(store_path):
 def test_a_store_from_before_checksums_is_named(store_path):
     plain = msgpack.packb({"schema_version": 1, "count": 4})
     damage(store_path, lambda txn: txn.put(META_KEY, plain))
-    with pytest.raises(MoleblendError, match=f"schema version 1, this package reads {SCHEMA_VERSION}"):
+    with pytest.raises(MoleblendError, match=f"schema version 1, this package reads 2 and {SCHEMA_VERSION}"):
         MoleculeStore(store_path)
 
 
