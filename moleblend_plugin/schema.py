@@ -27,8 +27,16 @@ SCHEMA_VERSION: Final = 3
 READ_VERSIONS: Final = (2, SCHEMA_VERSION)
 """Versions that a reader takes. Version 2 holds OGB's chirality alone, which hangs on the order of atoms."""
 
-StereoCodes = Literal["cip", "ogb"]
-"""What the chirality column says: ``vocab.CIP_LABELS``, or OGB's clockwise and counter-clockwise."""
+InputCodes = Literal["invariant", "published"]
+"""Whether what a model sees hangs on the order of atoms, that is on how a molecule happens to be written.
+
+========== ===================================== ============================================
+..         chirality                             of equally short paths between two atoms
+========== ===================================== ============================================
+invariant  ``vocab.CIP_LABELS``                  the one whose bonds have the lowest codes
+published  OGB's clockwise, counter-clockwise    the one over the atoms that come first
+========== ===================================== ============================================
+"""
 
 PATH_HOPS: Final = 5
 """P: how many bonds of a shortest path are kept (method 2)."""

@@ -63,7 +63,7 @@ CIP_LABELS: Final = Feature("chirality", ("none", "R", "S", "r", "s or other"))
 rows of OGB's feature. "other" is a stereocentre that has no label, and one that is not tetrahedral."""
 
 CHIRALITY: Final = 1
-"""Column of ``ATOM_FEATURES`` that holds one or the other (``schema.StereoCodes``)."""
+"""Column of ``ATOM_FEATURES`` that holds one or the other (``schema.InputCodes``)."""
 
 ATOM_SIZES: Final = tuple(feature.size for feature in ATOM_FEATURES)
 ATOM_OFFSETS: Final = tuple(accumulate(ATOM_SIZES, initial=0))[:-1]

@@ -182,6 +182,8 @@ def _report(
         "molecules": tally.molecules,
         "with_3d": tally.with_3d,
         "coords_from": dict(tally.coords_from.most_common()),
+        "stereo_unknown": tally.stereo_unknown,
+        "stereo_unknown_rows": tally.stereo_unknown_rows,
         "rejected": tally.rejected.total(),
         "rejected_by_reason": dict(tally.rejected.most_common()),
         "excluded": tally.excluded + tally.left_out,

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.data.spill import Finished
+
+NAMED_ROWS: Final = 1000
+"""Row ids that a report lists of one kind of doubt."""
 
 
 @dataclass
@@ -19,6 +23,8 @@ class Tally:
         excluded: rows in no part of a given split.
         left_out: rows whose molecule ``--exclude`` lists.
         resumed: rows that an interrupted build had finished.
+        stereo_unknown: molecules whose source leaves open what stereochemistry they have.
+        stereo_unknown_rows: the first of them, ``file:row``.
         seconds: this build's own.
     """
 
@@ -34,6 +40,8 @@ class Tally:
     resumed: int = 0
     split_sha256: str = ""
     first_reason: str = ""
+    stereo_unknown: int = 0
+    stereo_unknown_rows: list[str] = field(default_factory=list)
     seconds: float = 0.0
     _present: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
 
@@ -49,6 +57,10 @@ class Tally:
             return
         self.molecules += 1
         self.with_3d += done.with_3d
+        if done.stereo_unknown:
+            self.stereo_unknown += 1
+            if len(self.stereo_unknown_rows) < NAMED_ROWS:
+                self.stereo_unknown_rows.append(f"{done.source}:{done.row}")
         self.coords_from[done.coords_from.partition(":")[0]] += 1
         if part not in self._present:
             self._present[part] = np.zeros(len(self.targets), np.int64)

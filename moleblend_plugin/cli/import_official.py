@@ -111,8 +111,8 @@ def write(imported: Imported, out: Path) -> None:
 
     import torch
 
-    # Published models were trained on OGB's order-dependent codes of stereocentres.
-    args = argparse.Namespace(arch="moleblend_base", stereo_codes="ogb", **asdict(imported.config))
+    # Codes that hang on the order of atoms.
+    args = argparse.Namespace(arch="moleblend_base", input_codes="published", **asdict(imported.config))
     out.parent.mkdir(parents=True, exist_ok=True)
     with replacing(out) as temporary:
         torch.save({"args": args, "model": imported.state}, temporary)

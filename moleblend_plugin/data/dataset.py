@@ -15,9 +15,8 @@ from moleblend_plugin.data.collate import Batch, collate
 from moleblend_plugin.data.damage import DamagedRows
 from moleblend_plugin.data.featurize import featurize
 from moleblend_plugin.data.rng import Purpose, generator
-from moleblend_plugin.data.stereo import seen_as
 from moleblend_plugin.data.store import DamagedValue
-from moleblend_plugin.schema import MoleculeRecord, StereoCodes
+from moleblend_plugin.schema import InputCodes, MoleculeRecord
 
 
 class Records(Protocol):
@@ -46,11 +45,11 @@ class StoredMolecules(ABC):
     Attributes:
         damaged: the rows left out so far.
         by_size: whether batches hold molecules of like size, which costs least, or of all.
-        stereo: what chirality the samples show; ``None`` for what is stored, unchecked.
+        codes: which codes the samples show; ``None`` for those that are stored, whatever they are.
     """
 
     by_size = True
-    stereo: StereoCodes | None = None
+    codes: InputCodes | None = None
 
     def __init__(self, records: Records, seed: int, shuffle: bool = False, strict: bool = False) -> None:
         self.records = records
@@ -85,8 +84,6 @@ class StoredMolecules(ABC):
                 raise
             self.damaged.leave_out(molecule, damage)
             return {}
-        if self.stereo is not None:
-            record = seen_as(record, self.stereo)
         if conformer is None:
             conformer = self._draw_conformer(record, index)
         sample = self.sample(record, conformer, molecule)
@@ -149,7 +146,7 @@ class BlendedMolecules(StoredMolecules):
 
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """The blended sample of this epoch."""
-        return blend(featurize(record, conformer), self.config, self.seed, self.epoch, molecule)
+        return blend(featurize(record, conformer, self.codes), self.config, self.seed, self.epoch, molecule)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """The same; with blend scope "batch" all samples share one mask of pairs."""

@@ -6,8 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from moleblend_plugin.data.input_codes import atom_codes_as
 from moleblend_plugin.data.paths import relations_2d
-from moleblend_plugin.schema import PATH_HOPS, Float32Array, MoleculeRecord, UInt8Array
+from moleblend_plugin.schema import PATH_HOPS, Float32Array, InputCodes, MoleculeRecord, UInt8Array
 from moleblend_plugin.vocab import BOND, N_CONJUGATED, N_STEREO, N_TYPE
 
 _BOND_CODES = np.array(
@@ -46,15 +47,23 @@ class Features:
         return int(self.atom_codes.shape[0])
 
 
-def featurize(record: MoleculeRecord, conformer: int = 0) -> Features:
+def featurize(record: MoleculeRecord, conformer: int = 0, codes: InputCodes | None = None) -> Features:
     """Relations of ``record`` with its conformer number ``conformer``.
+
+    Args:
+        record: the molecule.
+        conformer: its number.
+        codes: which codes; ``None`` takes the chirality that is stored, and paths as "published".
 
     Raises:
         IndexError: the record has 3D, but no conformer of that number.
+        MoleblendError: the record lacks these codes.
     """
+    atom_codes = atom_codes_as(record, codes)
     n_atoms = record.n_atoms
     degree, spd = np.empty(n_atoms, np.uint8), np.empty((n_atoms, n_atoms), np.uint8)
     bond_path = np.empty((n_atoms, n_atoms, PATH_HOPS), np.uint8)
-    relations_2d(record.bonds, record.bond_codes, _BOND_CODES, degree, spd, bond_path)
+    by_codes = codes == "invariant"
+    relations_2d(record.bonds, record.bond_codes, _BOND_CODES, degree, spd, bond_path, by_codes)
     coords = None if record.coords is None else record.coords[conformer]
-    return Features(record.atom_codes + np.uint8(1), degree, spd, bond_path, coords)
+    return Features(atom_codes + np.uint8(1), degree, spd, bond_path, coords)

@@ -1,8 +1,8 @@
 """Degrees, shortest paths on the bond graph and the first bonds along them, compiled.
 
-Tie-break between equally short paths: intermediate atoms are tried in ascending order (Floyd-Warshall)
-and a path is replaced only by a strictly shorter one. This is the rule of the published code, so that
-bond paths agree with it; it depends on atom order, as any rule over canonical indices does.
+Between equally short paths there are two rules. That of the published code tries intermediate atoms in
+ascending order (Floyd-Warshall) and replaces a path only by a strictly shorter one, so it depends on the
+order of atoms. :func:`invariant_paths` takes the path whose codes come first when compared bond by bond.
 """
 
 from __future__ import annotations
@@ -75,6 +75,60 @@ def shortest_paths(
 
 
 @njit(cache=True, nogil=True)
+def invariant_paths(
+    bonds: UInt16Array, bond_codes: UInt8Array, spd: UInt8Array, bond_path: UInt8Array
+) -> None:
+    """Like :func:`shortest_paths`, but of equally short paths the one with the lowest codes from i on.
+
+    So a pair's path does not depend on the order of atoms; that from j to i may be another one.
+
+    Args:
+        bonds: [M, 2], each bond once.
+        bond_codes: [M], batch bond codes (``vocab.BOND``).
+        spd: receives lengths, [N, N] (``vocab.SPD``).
+        bond_path: receives the first P bonds walking from i to j, [N, N, P] (``vocab.BOND``).
+    """
+    n_atoms, n_bonds = len(spd), len(bonds)
+    first = np.zeros(n_atoms + 1, np.int64)  # of each atom's bonds in ``other`` and ``kind``
+    for bond in range(n_bonds):
+        for end in range(2):
+            first[bonds[bond, end] + 1] += 1
+    first = np.cumsum(first)
+    place = first.copy()
+    other, kind = np.empty(2 * n_bonds, np.int64), np.empty(2 * n_bonds, np.uint64)
+    for bond in range(n_bonds):
+        for end in range(2):
+            atom = bonds[bond, end]
+            other[place[atom]], kind[place[atom]] = bonds[bond, 1 - end], np.uint64(bond_codes[bond])
+            place[atom] += 1
+    queue, distance = np.empty(n_atoms, np.int64), np.empty(n_atoms, np.int64)
+    best = np.empty(n_atoms, np.uint64)  # codes from an atom to j, the first in the highest of P bytes
+    for j in range(n_atoms):
+        distance[:] = -1
+        best[:] = _FIRST_HOPS
+        distance[j], best[j], queue[0], known = 0, 0, j, 1
+        for done in range(n_atoms):
+            if done == known:
+                break
+            atom = queue[done]  # all that are nearer to j were here before: its best is final
+            for bond in range(first[atom], first[atom + 1]):
+                i = other[bond]
+                if distance[i] < 0:
+                    distance[i] = distance[atom] + 1
+                    queue[known] = i
+                    known += 1
+                if distance[i] == distance[atom] + 1:
+                    walk = kind[bond] << np.uint64(8 * (_HOPS - 1)) | best[atom] >> np.uint64(8)
+                    best[i] = min(best[i], walk)
+        for i in range(n_atoms):
+            far = distance[i] < 0
+            spd[i, j] = _UNREACHABLE if far else min(distance[i], _LARGEST) + 1
+            for hop in range(_HOPS):
+                shift = np.uint64(8 * (_HOPS - 1 - hop))
+                bond_path[i, j, hop] = 0 if far else best[i] >> shift & np.uint64(255)
+
+
+@njit(cache=True, nogil=True)
 def relations_2d(
     bonds: UInt16Array,
     parts: UInt8Array,
@@ -82,8 +136,9 @@ def relations_2d(
     degree: UInt8Array,
     spd: UInt8Array,
     bond_path: UInt8Array,
+    by_codes: bool,
 ) -> None:
-    """Write the batch codes of degrees, and what :func:`shortest_paths` writes.
+    """Write the batch codes of degrees, lengths and bonds of paths.
 
     Args:
         bonds: [M, 2], each bond once.
@@ -92,6 +147,7 @@ def relations_2d(
         degree: receives codes, [N] (``vocab.DEGREE``).
         spd: receives [N, N].
         bond_path: receives [N, N, P].
+        by_codes: whether ties are broken by :func:`invariant_paths`, else by :func:`shortest_paths`.
     """
     codes = np.empty(len(bonds), np.uint8)
     neighbours = np.zeros(len(degree), np.int64)
@@ -101,4 +157,7 @@ def relations_2d(
         neighbours[bonds[bond, 1]] += 1
     for atom in range(len(degree)):
         degree[atom] = min(neighbours[atom], _LARGEST_DEGREE) + 1
-    shortest_paths(bonds, codes, spd, bond_path)
+    if by_codes:
+        invariant_paths(bonds, codes, spd, bond_path)
+    else:
+        shortest_paths(bonds, codes, spd, bond_path)

@@ -101,7 +101,7 @@ class PropertyMolecules(StoredMolecules):
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """Input and labels of one conformer."""
         targets = record.targets[self.columns].astype(np.float32)
-        return show(featurize(record, conformer), self.input_mode) | {"targets": targets}
+        return show(featurize(record, conformer, self.codes), self.input_mode) | {"targets": targets}
 
 
 def count_conformers(records: Records) -> npt.NDArray[np.int64]:

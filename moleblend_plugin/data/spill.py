@@ -54,6 +54,7 @@ class Finished(NamedTuple):
         value: the encoded record.
         text: of a rejected row, what stood there.
         reason: why it is rejected; "" for a row that is left out because the user wants so.
+        stereo_unknown: whether the source leaves open what stereochemistry the molecule has.
     """
 
     source: str
@@ -66,6 +67,7 @@ class Finished(NamedTuple):
     value: bytes = b""
     text: str = ""
     reason: str = ""
+    stereo_unknown: bool = False
 
     @property
     def labels(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -95,6 +97,7 @@ def finished(result: MoleculeRecord | Rejection, split: str) -> Finished:
         result.coords_from,
         np.ascontiguousarray(result.targets, "<f8").tobytes(),
         encode_record(result),
+        stereo_unknown=result.stereo_unknown,
     )
 
 

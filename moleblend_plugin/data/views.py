@@ -171,7 +171,9 @@ class ViewedMolecules(StoredMolecules):
 
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """Relations and clean coordinates, and the views of this epoch."""
-        return show(featurize(record, conformer), "both") | self.make(record, molecule, self.epoch)
+        return show(featurize(record, conformer, self.codes), "both") | self.make(
+            record, molecule, self.epoch
+        )
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """The padded batch with ``views`` in it."""

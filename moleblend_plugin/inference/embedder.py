@@ -17,8 +17,8 @@ from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import torch
 
+from moleblend_plugin.data.input_codes import input_codes_of
 from moleblend_plugin.data.property import InputMode, show
-from moleblend_plugin.data.stereo import seen_as, stereo_codes_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.stream import Array, choose_device, run
 from moleblend_plugin.schema import MoleculeRecord
@@ -48,7 +48,7 @@ class Embedder:
         width: D.
         what: as given.
         input_mode: what the encoder sees.
-        stereo_codes: "cip" or "ogb": what it sees of stereocentres, as in training.
+        input_codes: "invariant" or "published", as in training (``schema.InputCodes``).
         args: as given.
         device: where it computes.
 
@@ -72,7 +72,7 @@ class Embedder:
         self.args = args
         self.what: What = what
         self.input_mode: InputMode = cast("InputMode", mode)
-        self.stereo_codes = stereo_codes_of(args)
+        self.input_codes = input_codes_of(args)
         self.device = choose_device(device)
         self.width = encoder.config.encoder_embed_dim
         self._encoder = encoder.to(self.device).eval()
@@ -99,8 +99,7 @@ class Embedder:
         Records are taken as needed, ``window`` at a time.
         """
         to_sample = partial(show, input_mode=self.input_mode)
-        seen = (seen_as(record, self.stereo_codes) for record in records)
-        return run(seen, to_sample, self._embed, self.device, batch_size, window)
+        return run(records, to_sample, self._embed, self.device, batch_size, window, self.input_codes)
 
     def _embed(self, net_input: dict[str, torch.Tensor]) -> Sequence[Array]:
         encoded = self._encoder.encode(**net_input)

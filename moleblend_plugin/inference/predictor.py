@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
+from moleblend_plugin.data.input_codes import input_codes_of
 from moleblend_plugin.data.property import InputMode, show
-from moleblend_plugin.data.stereo import seen_as, stereo_codes_of
 from moleblend_plugin.inference.stream import WINDOW, Array, choose_device, run
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
@@ -42,7 +42,7 @@ class Predictor:
         target_names: names of the T columns of a prediction.
         kind: "classification" (probabilities) or "regression" (values in original units).
         input_mode: what the network sees: "2d", "3d" or "both"; a molecule without 3D shows 2D in any mode.
-        stereo_codes: "cip" or "ogb": what it sees of stereocentres, as in training.
+        input_codes: "invariant" or "published", as in training (``schema.InputCodes``).
         args: as given.
         device: where it computes.
     """
@@ -53,7 +53,7 @@ class Predictor:
         self.target_names: tuple[str, ...] = tuple(args.target_names)
         self.kind: Kind = model.property.kind
         self.input_mode: InputMode = args.input_mode
-        self.stereo_codes = stereo_codes_of(args)
+        self.input_codes = input_codes_of(args)
         self._model = model.to(self.device).eval()
 
     @classmethod
@@ -92,8 +92,9 @@ class Predictor:
             window: molecules sorted by size together.
         """
         to_sample = partial(show, input_mode=self.input_mode)
-        seen = (seen_as(record, self.stereo_codes) for record in records)
-        predictions = run(seen, to_sample, self._predict, self.device, batch_size, window)
+        predictions = run(
+            records, to_sample, self._predict, self.device, batch_size, window, self.input_codes
+        )
         return (np.asarray(value, np.float64) for value in predictions)
 
     def predict_store(self, store: MoleculeStore, batch_size: int = 64) -> Float64Array:

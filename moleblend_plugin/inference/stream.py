@@ -20,7 +20,7 @@ from moleblend_plugin.data.blend import Sample
 from moleblend_plugin.data.collate import collate
 from moleblend_plugin.data.featurize import Features, featurize
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import MoleculeRecord
+from moleblend_plugin.schema import InputCodes, MoleculeRecord
 
 WINDOW: Final = 4096
 """Molecules sorted together: enough to cut padding, few enough to hold with their results."""
@@ -76,6 +76,7 @@ def run(
     device: torch.device,
     batch_size: int,
     window: int = WINDOW,
+    codes: InputCodes | None = None,
 ) -> Iterator[Array]:
     """What ``net`` gives for every record, averaged over its conformers, in the order of ``records``.
 
@@ -86,6 +87,7 @@ def run(
         device: where it computes.
         batch_size: items (conformers) per batch at most.
         window: molecules sorted together.
+        codes: which codes of the records the network was trained on (``data.featurize``).
 
     Raises:
         MoleblendError: ``batch_size`` is below 1.
@@ -94,18 +96,23 @@ def run(
         raise MoleblendError(f"a batch size of {batch_size}: give 1 or more")
     source = iter(records)
     while part := list(islice(source, window)):
-        yield from _run_window(part, to_sample, net, device, batch_size)
+        yield from _run_window(part, to_sample, net, device, batch_size, codes)
 
 
 def _run_window(
-    records: list[MoleculeRecord], to_sample: ToSample, net: Net, device: torch.device, batch_size: int
+    records: list[MoleculeRecord],
+    to_sample: ToSample,
+    net: Net,
+    device: torch.device,
+    batch_size: int,
+    codes: InputCodes | None,
 ) -> list[Array]:
     """Results of some records, in their order."""
     conformers = [1 if record.coords is None else len(record.coords) for record in records]
     order = np.argsort([record.n_atoms for record in records], kind="stable").tolist()
     items = [(index, conformer) for index in order for conformer in range(conformers[index])]
     totals: list[Array] = [np.zeros(0)] * len(records)
-    samples = _samples(records, items, to_sample)
+    samples = _samples(records, items, to_sample, codes)
     for batch in cut([records[index].n_atoms for index, _ in items], batch_size):
         padded = collate(list(islice(samples, batch.stop - batch.start)))
         with torch.inference_mode():
@@ -116,14 +123,17 @@ def _run_window(
 
 
 def _samples(
-    records: list[MoleculeRecord], items: list[tuple[int, int]], to_sample: ToSample
+    records: list[MoleculeRecord],
+    items: list[tuple[int, int]],
+    to_sample: ToSample,
+    codes: InputCodes | None,
 ) -> Iterator[Sample]:
     """Sample of every (record, conformer); the conformers of a record share its paths."""
     features: Features | None = None
     for index, conformer in items:
         record = records[index]
         if features is None or conformer == 0:
-            features = featurize(record)
+            features = featurize(record, 0, codes)
         elif record.coords is not None:
             features = replace(features, coords=record.coords[conformer])
         yield to_sample(features) | {"index": np.array(index)}

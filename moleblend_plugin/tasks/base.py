@@ -20,7 +20,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseDataset, BaseTask, log_scalar
 from moleblend_plugin.host.run_record import write_record
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
-from moleblend_plugin.tasks.stereo import add_stereo_flag, check_store, choose_stereo_codes
+from moleblend_plugin.tasks.input_codes import add_codes_flag, check_store, choose_input_codes
 from moleblend_plugin.tasks.stores import store_fingerprint
 
 BatchOrder = Literal["size", "mixed"]
@@ -136,11 +136,11 @@ class StoreTask(BaseTask):
             action="store_true",
             help="end the run at a damaged row of a store, which is otherwise left out and counted",
         )
-        add_stereo_flag(parser)
+        add_codes_flag(parser)
 
     @staticmethod
     def check(args: argparse.Namespace) -> None:
-        """Check the flags before anything is built, and choose the stereo codes; call it in ``setup_task``.
+        """Check the flags before anything is built, and choose the input codes; call it in ``setup_task``.
 
         Raises:
             MoleblendError: names flag and remedy.
@@ -155,7 +155,7 @@ class StoreTask(BaseTask):
         if most is not None and most < 1:
             raise MoleblendError(f"--max-atoms-per-batch {most}: give 1 or more, such as 32 x the usual size")
         check_run(args)
-        choose_stereo_codes(args, open_split(args.data, args.train_subset))
+        choose_input_codes(args, open_split(args.data, args.train_subset))
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> StoredMolecules:
         """The items of a split."""
@@ -183,8 +183,8 @@ class StoreTask(BaseTask):
         training = split == self.args.train_subset
         molecules = self.molecules(store, split, training)
         args = self.args
-        check_store(store, args.stereo_codes)
-        molecules.stereo = args.stereo_codes
+        check_store(store, args.input_codes)
+        molecules.codes = args.input_codes
         molecules.by_size = (getattr(args, "batch_order", None) or self.BATCH_ORDER) == "size"
         batch_size = args.batch_size if training else (args.batch_size_valid or args.batch_size)
         max_atoms = getattr(args, "max_atoms_per_batch", None)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from moleblend_plugin.data.images import ImageFile, images_path
-from moleblend_plugin.data.stereo import stereo_codes_of
+from moleblend_plugin.data.input_codes import input_codes_of
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.data.views import ViewConfig, ViewedMolecules, ViewMaker
 from moleblend_plugin.errors import MoleblendError
@@ -75,7 +75,7 @@ def look_at(model: Network, args: argparse.Namespace, store_path: Path, count: i
     if "image" in views.names:
         images = ImageFile(images_path(store_path), store_fingerprint(store_path), len(store))
     molecules = ViewedMolecules(store, ViewMaker(views, images, args.seed, training=False), args.seed)
-    molecules.stereo = stereo_codes_of(args)
+    molecules.codes = input_codes_of(args)
     batch = molecules.collate([molecules[index] for index in range(min(count, len(store)))])
     if not batch:
         raise MoleblendError(f"{store_path}: none of the first {count} molecules can be read; build it again")

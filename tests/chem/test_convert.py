@@ -138,7 +138,10 @@ def test_flat_records_flagged_3d_are_believed_only_where_flat_is_possible():
 def test_placeholders_are_no_geometry(places):
     record = from_block(block("CCO", places))
     assert record.coords is None
-    assert record.coords_from in ("source is 2D, none wanted", "source coordinates overlap, none wanted")
+    assert record.coords_from in (
+        "no coordinates in the source, none wanted",
+        "source coordinates overlap, none wanted",
+    )
 
 
 def test_stereo_of_a_3d_record_comes_from_its_geometry():
