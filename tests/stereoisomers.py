@@ -97,7 +97,7 @@ def writings(smiles: str, count: int, seed: int) -> Iterator[tuple[object, list[
     With the number of each of its heavy atoms among the heavy atoms of ``smiles``.
     """
     mol = Chem.MolFromSmiles(smiles)
-    heavy = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() > 1]
+    heavy = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomicNum() != 1]
     draw = random.Random(seed)
     rdBase.SeedRandomNumberGenerator(seed)
     for number in range(count):

@@ -229,6 +229,13 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
     table.add_row("reports", f"{plan.out / 'build_report.json'}, {plan.out / 'rejected.csv'}")
     table.add_row("time", f"{tally.seconds:.1f} s, {tally.rate:,.0f} rows/s, {plan.workers} workers")
     Console(soft_wrap=True, highlight=False).print(table)
+    if tally.stereo_unknown:
+        print(
+            f"warning: {tally.stereo_unknown:,} molecules have no coordinates that would tell all of their "
+            f"stereochemistry, it is unknown (first: {tally.stereo_unknown_rows[0]}; stereo_unknown_rows in "
+            "build_report.json names them)",
+            file=sys.stderr,
+        )
     wanted = ["train", "valid", "test"] if plan.split != "none" else ["train"]
     if plan.method.is_sized:
         wanted = [split for split, size in zip(wanted, plan.sizes, strict=True) if size]

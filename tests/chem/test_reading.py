@@ -2,12 +2,16 @@
 
 import random
 
+import numpy as np
 import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDepictor
 
 from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
+from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
 from moleblend_plugin.chem.reading import clear_maps, from_block, from_mol, from_smiles, pinned, to_smiles
+from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.schema import MoleculeRecord
 
 STEREO = [
     "N[C@@H](C)C(=O)O",
@@ -119,3 +123,40 @@ def test_clear_maps_is_in_place():
     mol = Chem.MolFromSmiles("[CH3:1][OH:2]", sanitize=False)
     clear_maps(mol)
     assert [atom.GetAtomMapNum() for atom in mol.GetAtoms()] == [0, 0]
+
+
+def record_of(molecule: object) -> MoleculeRecord:
+    record = convert_molecule(molecule, 0, ConversionConfig())
+    assert isinstance(record, MoleculeRecord), record
+    return record
+
+
+def same(left: MoleculeRecord, right: MoleculeRecord) -> bool:
+    return left.smiles == right.smiles and all(
+        np.array_equal(getattr(left, name), getattr(right, name))
+        for name in ("atom_codes", "bonds", "bond_codes", "ogb_chirality")
+    )
+
+
+@pytest.mark.parametrize("smiles", STEREO)
+def test_records_of_mapped_molecules_are_those_of_the_plain_ones(smiles):
+    plain = record_of(smiles)
+    numbered = Chem.MolFromSmiles(smiles)
+    for atom in numbered.GetAtoms():
+        atom.SetAtomMapNum(7 * atom.GetIdx() % 5)
+    assert same(record_of(numbered), plain)
+    assert any(atom.GetAtomMapNum() for atom in numbered.GetAtoms())
+    text = record_of(with_maps(smiles, 1))
+    assert text.smiles == plain.smiles
+    assert ":" not in text.smiles
+    block = convert(RawRow("a.sdf", 0, Chem.MolToMolBlock(numbered), "molblock"), ConversionConfig())
+    assert ":" not in block.smiles
+
+
+@pytest.mark.parametrize("smiles", STEREO)
+def test_records_do_not_hang_on_the_switches(switched, smiles):
+    users = Chem.MolFromSmiles(smiles)  # as the user's switches perceive it
+    with pinned():
+        wanted = record_of(smiles)
+    assert same(record_of(smiles), wanted)
+    assert same(record_of(users), wanted)

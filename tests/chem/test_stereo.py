@@ -93,7 +93,7 @@ def test_every_writing_gives_the_same_codes(smiles):
         assert other.smiles == record.smiles
         assert without_order(other) == without_order(record), written
         if isinstance(written, str) and smiles in FRAMEWORK_ISOMERS:
-            continue  # of molecules that are their own mirror image RDKit writes either, with the atoms of one
+            continue  # of a molecule that is its own mirror image RDKit writes either, with atoms of one
         again = featurize(other, 0, "invariant")
         np.testing.assert_array_equal(again.atom_codes, seen.atom_codes[order], err_msg=str(written))
         np.testing.assert_array_equal(again.degree, seen.degree[order])
