@@ -65,8 +65,8 @@ class ConformerConfig:
             raise MoleblendError(f"conformers must be 1 or more (or none), got {self.count}")
         if not (self.timeout_s > 0 and math.isfinite(self.timeout_s)):
             raise MoleblendError(f"the time limit must be a positive number of seconds, got {self.timeout_s}")
-        if self.relax_steps < 1:
-            raise MoleblendError(f"--relax-steps must be 1 or more (0: do not relax), got {self.relax_steps}")
+        if self.relax_steps < int(self.relax):
+            raise MoleblendError(f"relax_steps must be 1 or more to relax, got {self.relax_steps}")
 
 
 class Conformers(NamedTuple):

@@ -1,23 +1,22 @@
 """Whether coordinates are those of a molecule: its distances against covalent and van der Waals radii.
 
-Legend: N heavy atoms, M bonds, P pairs of atoms that close a ring of four.
+Legend: N heavy atoms, M bonds.
 
 ======================================  ==================================================================
 pair of atoms                           distance, in sums of radii
 ======================================  ==================================================================
 bonded                                  0.65 to 1.4 covalent; with a metal or metalloid 0.55 to 1.5
 bonded by a hydrogen or zero-order bond at most 1.3 van der Waals
-across a ring of four                   from 0.95 covalent
 any other, with a metal or metalloid    from 0.7 covalent
-any other                               from 0.55 van der Waals
+any other                               from 0.5 van der Waals
 fragments                               each within 20 Angstrom of the others
 ======================================  ==================================================================
 
-In the 128,741 B3LYP geometries of QM9 bonds measure 0.78 to 1.29 covalent sums, pairs across a ring of four
-1.15 and more, and others 0.64 van der Waals sums and more. Bonds with metals reach farther both ways (Cr-Cr
-0.66, elongated Cu-O 1.4), and what coordinates a metal is often written without a bond. A dummy atom (``*``)
-has no radii: it counts as the carbon that most often stands there. Hydrogens are not stored, so they are not
-looked at.
+In the 128,741 B3LYP geometries of QM9 bonds measure 0.78 to 1.29 covalent sums, and the closest pair without
+a bond, across a ring of four, 0.517 van der Waals sums; atoms three bonds apart 0.69. Bonds with metals reach
+farther both ways (Cr-Cr 0.66, elongated Cu-O 1.4), and what coordinates a metal is often written without a
+bond. A dummy atom (``*``) has no radii: it counts as the carbon that most often stands there. Hydrogens are
+not stored, so they are not looked at.
 
 Radii: covalent of Cordero et al. 2008 (doi:10.1039/b801115j), van der Waals as RDKit lists them.
 """
@@ -25,7 +24,6 @@ Radii: covalent of Cordero et al. 2008 (doi:10.1039/b801115j), van der Waals as 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
@@ -46,9 +44,8 @@ _LONGEST_BOND: Final = 1.4
 _SHORTEST_METAL_BOND: Final = 0.55
 _LONGEST_METAL_BOND: Final = 1.5
 _LONGEST_WEAK_BOND: Final = 1.3
-_CLOSEST_IN_FOUR_RING: Final = 0.95
 _CLOSEST_TO_METAL: Final = 0.7
-_CLOSEST: Final = 0.55
+_CLOSEST: Final = 0.5
 _FRAGMENTS_APART: Final = 20.0
 
 _ROWS: Final = 256
@@ -78,7 +75,6 @@ class Plausibility:
         bonds = [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
         self._bonds = _as_pairs([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds])
         self._weak = np.array([bond.GetBondType() in _WEAK_BONDS for bond in bonds], bool)
-        self._in_four_ring = _four_rings(self._bonds)
         self._fragment = np.zeros(len(atoms), np.int64)
         for number, fragment in enumerate(Chem.GetMolFrags(mol)):
             self._fragment[list(fragment)] = number
@@ -87,7 +83,8 @@ class Plausibility:
         """Why ``places`` [N, 3], in Angstrom, are no geometry; "" where they are.
 
         The reason is ``kind`` or ``kind: detail``: "coordinates are no numbers", "coordinates overlap",
-        "bonds too short", "bonds too long", "atoms too close" or "fragments too far apart".
+        "bonds too short", "bonds too long" (these with the unit that they may be given in), "atoms too close"
+        or "fragments too far apart".
         """
         if not np.isfinite(places).all():
             return NO_NUMBERS
@@ -109,7 +106,7 @@ class Plausibility:
             if bad.any():
                 worst = int(np.argmax(np.where(bad, np.abs(np.log(lengths / sums)), -1)))
                 told = self._words(int(i[worst]), int(j[worst]), float(lengths[worst]))
-                return f"bonds too {kind}: {told}{_unit(float(np.median(lengths / sums)))}"
+                return f"bonds too {kind}{_unit(float(np.median(lengths / sums)))}: {told}"
         return ""
 
     def _pair_problem(self, places: Floats) -> str:
@@ -132,15 +129,11 @@ class Plausibility:
         """The least distance [rows, N] of pairs without a bond; 0 for bonded ones."""
         covalent = self._covalent[rows, None] + self._covalent
         metal = self._metal[rows, None] | self._metal
-        least = np.where(
-            metal, _CLOSEST_TO_METAL * covalent, _CLOSEST * (self._contact[rows, None] + self._contact)
-        )
-        for pairs, share in ((self._in_four_ring, _CLOSEST_IN_FOUR_RING), (self._bonds, 0.0)):
-            both = np.concatenate([pairs, pairs[:, ::-1]])
-            i, j = both[(both[:, 0] >= rows.start) & (both[:, 0] < rows.stop)].T
-            least[i - rows.start, j] = np.minimum(
-                share * covalent[i - rows.start, j], least[i - rows.start, j]
-            )
+        contact = self._contact[rows, None] + self._contact
+        least = np.where(metal, _CLOSEST_TO_METAL * covalent, _CLOSEST * contact)
+        both = np.concatenate([self._bonds, self._bonds[:, ::-1]])
+        i, j = both[(both[:, 0] >= rows.start) & (both[:, 0] < rows.stop)].T
+        least[i - rows.start, j] = 0
         return np.asarray(least, np.float64)
 
     def _words(self, i: int, j: int, distance: float) -> str:
@@ -182,20 +175,6 @@ def _in_blocks(places: Floats) -> Iterator[tuple[slice, Floats]]:
 
 def _as_pairs(pairs: list[tuple[int, int]]) -> Pairs:
     return np.array(pairs, np.int64).reshape(-1, 2)
-
-
-def _four_rings(bonds: Pairs) -> Pairs:
-    """Pairs [P, 2] with two or more neighbours in common."""
-    neighbours: dict[int, list[int]] = {}
-    for i, j in bonds.tolist():
-        neighbours.setdefault(i, []).append(j)
-        neighbours.setdefault(j, []).append(i)
-    seen: set[tuple[int, int]] = set()
-    found: set[tuple[int, int]] = set()
-    for around in neighbours.values():
-        for pair in combinations(sorted(around), 2):
-            (found if pair in seen else seen).add(pair)
-    return _as_pairs(sorted(found))
 
 
 def _unit(scale: float) -> str:
