@@ -2,9 +2,11 @@
 
 Legend: N heavy atoms, C conformers, A all atoms, hydrogens included.
 
-The time limit is kept without signals, threads or helper processes. RDKit stops embedding by itself
-(``EmbedParameters.timeout``), relaxation runs in short stretches with a look at the clock between them,
-and steps that cannot be interrupted are not begun on molecules whose size would carry them past the limit.
+The time limit counts this thread's work, so that a busy machine gives the same conformers as an idle one (but
+for RDKit's own clock while it embeds, which runs on). It is kept without signals, threads or helper
+processes. RDKit stops embedding by itself (``EmbedParameters.timeout``), relaxation runs in short stretches
+with a look at the clock between them, and steps that cannot be interrupted are not begun on molecules whose
+size would carry them past the limit.
 """
 
 from __future__ import annotations
@@ -98,7 +100,7 @@ def make_conformers(mol: Chem.Mol, config: ConformerConfig) -> Conformers:
         ValueError: RDKit finds no bounds for its distances.
         RuntimeError: the same.
     """
-    deadline = time.monotonic() + config.timeout_s
+    deadline = time.thread_time() + config.timeout_s
     one = canonical(mol)
     full, check = Chem.AddHs(without_dummies(one.mol)), Plausibility(one.mol)
     size, implausible = full.GetNumAtoms(), ""
@@ -115,7 +117,7 @@ def make_conformers(mol: Chem.Mol, config: ConformerConfig) -> Conformers:
         if made.coords is not None:
             return Conformers(np.ascontiguousarray(made.coords[:, one.rows]), made.made_by)
         implausible = implausible or made.made_by
-    late = f"embedding took longer than {config.timeout_s:g} s" if time.monotonic() >= deadline else ""
+    late = f"embedding took longer than {config.timeout_s:g} s" if time.thread_time() >= deadline else ""
     return Conformers(None, implausible or late or "embedding fails")
 
 
@@ -155,7 +157,7 @@ def _embed_from(full: Chem.Mol, seed: int, random_start: bool, count: int, deadl
     # RDKit drops every conformer of a call that runs out of time: large molecules get one call for each.
     each = count if full.GetNumAtoms() <= _AT_ONCE_ATOMS else 1
     for done in range(0, count, each):
-        remaining = deadline - time.monotonic()
+        remaining = deadline - time.thread_time()
         if remaining <= 0:
             break
         parameters: Any = rdDistGeom.ETKDGv3()

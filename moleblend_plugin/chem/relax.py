@@ -42,7 +42,7 @@ def relax(full: Chem.Mol, ids: list[int], steps: int, timeout_s: float, deadline
         ids: its conformers.
         steps: for each at most; less where they would take more than half of ``timeout_s`` together.
         timeout_s: the whole time limit. It and the size decide about steps, the clock does not.
-        deadline: when relaxing is given up, on ``time.monotonic``'s clock.
+        deadline: when relaxing is given up, on ``time.thread_time``'s clock.
     """
     properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(full)
     if properties is None:
@@ -57,7 +57,7 @@ def relax(full: Chem.Mol, ids: list[int], steps: int, timeout_s: float, deadline
         field.Initialize()
         left, converged = steps, False
         while left > 0 and not converged:
-            if time.monotonic() > deadline:
+            if time.thread_time() > deadline:
                 return Relaxed("relaxing takes too long", 0)
             stretch = min(left, max(1, int(_STRETCH_SECONDS / cost)))
             converged = field.Minimize(maxIts=stretch) == 0

@@ -13,7 +13,6 @@ from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 
-
 _STEPS_BEFORE: Final = 200
 """``relax_steps`` of stores and checkpoints that do not name it: they were made when it was no option."""
 
@@ -61,7 +60,8 @@ def write_conversion(config: ConversionConfig) -> dict[str, Any]:
 def read_conversion(settings: Mapping[str, Any]) -> ConversionConfig:
     """The conversion that ``settings`` (of a store or a checkpoint) name; what they lack is the default.
 
-    Conformers are made and checked as this version does (``ConversionConfig.geometry_version``), whatever theirs.
+    Conformers are made and checked as this version does (``ConversionConfig.geometry_version``), whatever
+    theirs.
     """
     given = settings.get("conformers")
     known = {item.name for item in fields(ConformerConfig)}
