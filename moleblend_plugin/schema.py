@@ -134,8 +134,9 @@ class MoleculeRecord:
         bonds: uint16 [M, 2], each bond once, atom numbers within the molecule.
         bond_codes: uint8 [M, 3], OGB codes of each bond: type, stereo, conjugated.
         coords: float32 [C, N, 3] in Angstrom, or ``None`` where the molecule has no 3D.
-        coords_from: where coords come from ("source", "ETKDGv3", "ETKDGv3+MMFF94"), or, without
-            coords, why there are none.
+        coords_from: where coords come from ("source", "ETKDGv3+MMFF94", "ETKDGv3", each with what there is to
+            say of it: "..., not converged"), or, without coords, why there are none. What is the same for
+            many molecules comes first, details of one after ": " (docs/store.md).
         targets: float64 [T], NaN where a label is missing; names are in the store's metadata.
         ogb_chirality: uint8 [N], OGB's chirality, which hangs on the order of atoms. ``None``: the column in
             ``atom_codes`` is that one (a store of format 2), or nothing is known of it.

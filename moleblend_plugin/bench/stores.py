@@ -87,6 +87,8 @@ def shared_with_test(out: Path, name: str) -> dict[str, dict[str, int]]:
 
 
 def _settings(spec: SetSpec) -> dict[str, Any]:
+    from moleblend_plugin.chem.conformers import GEOMETRY_VERSION
+
     rows = spec.split.removeprefix("rows:")
     return {
         "version": __version__,
@@ -96,6 +98,7 @@ def _settings(spec: SetSpec) -> dict[str, Any]:
         "conformers": spec.conformers,
         "split": f"rows:{file_sha256(Path(rows))}" if rows != spec.split else spec.split,
         "seed": spec.split_seed,
+        "geometry_version": GEOMETRY_VERSION,
     }
 
 

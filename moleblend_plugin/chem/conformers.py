@@ -2,9 +2,11 @@
 
 Legend: N heavy atoms, C conformers, A all atoms, hydrogens included.
 
-The time limit is kept without signals, threads or helper processes. RDKit stops embedding by itself
-(``EmbedParameters.timeout``), relaxation runs in short stretches with a look at the clock between them,
-and steps that cannot be interrupted are not begun on molecules whose size would carry them past the limit.
+The time limit counts this thread's work, so that a busy machine gives the same conformers as an idle one (but
+for RDKit's own clock while it embeds, which runs on). It is kept without signals, threads or helper
+processes. RDKit stops embedding by itself (``EmbedParameters.timeout``), relaxation runs in short stretches
+with a look at the clock between them, and steps that cannot be interrupted are not begun on molecules whose
+size would carry them past the limit.
 """
 
 from __future__ import annotations
@@ -17,19 +19,25 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
+from rdkit.Chem import rdDistGeom
 
+from moleblend_plugin.chem.canonical import canonical
+from moleblend_plugin.chem.dummies import without_dummies
+from moleblend_plugin.chem.plausible import Plausibility, most_common
+from moleblend_plugin.chem.relax import DEFAULT_STEPS, relax
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Float32Array
+
+GEOMETRY_VERSION: Final = 2
+"""Of how 3D is made and checked; stores and builds keep it, so that two ways are not mixed. 1: in the order
+of the input, 200 steps, unchecked; 2: in canonical order, distances checked."""
 
 # Seconds per A^3 of what RDKit's clock does not cover, measured on one core of a 2020s server:
 # smoothing of the bounds matrix, and one minimisation from random coordinates.
 _SMOOTHING_COST: Final = 8e-9
 _RANDOM_START_COST: Final = 1e-7
-_RELAX_STEPS: Final = 200
-"""MMFF94 iterations at most: RDKit's own default."""
-_STRETCH_ATOMS: Final = 120
-"""Up to this size all steps are one stretch (milliseconds); larger molecules get shorter ones."""
+_AT_ONCE_ATOMS: Final = 120
+"""Up to this size all conformers are embedded in one call."""
 _FRAGMENT_GAP: Final = 3.0
 """Angstrom between the extents of neighbouring fragments: about a contact of ions or molecules."""
 _TRIES: Final = 30
@@ -45,18 +53,22 @@ class ConformerConfig:
         seed: the build's seed; a molecule's own seed comes from it and the canonical SMILES.
         timeout_s: seconds per molecule for all its conformers together.
         relax: whether to relax with MMFF94 where it has parameters.
+        relax_steps: MMFF94 steps at most; a conformer whose energy still falls then is told as not converged.
     """
 
     count: int = 1
     seed: int = 0
     timeout_s: float = 20.0
     relax: bool = True
+    relax_steps: int = DEFAULT_STEPS
 
     def __post_init__(self) -> None:
         if self.count < 1:
             raise MoleblendError(f"conformers must be 1 or more (or none), got {self.count}")
         if not (self.timeout_s > 0 and math.isfinite(self.timeout_s)):
             raise MoleblendError(f"the time limit must be a positive number of seconds, got {self.timeout_s}")
+        if self.relax_steps < int(self.relax):
+            raise MoleblendError(f"relax_steps must be 1 or more to relax, got {self.relax_steps}")
 
 
 class Conformers(NamedTuple):
@@ -72,57 +84,80 @@ def molecule_seed(seed: int, smiles: str) -> int:
     return int.from_bytes(digest[:4], "little") & 0x7FFFFFFF
 
 
-def make_conformers(mol: Chem.Mol, smiles: str, config: ConformerConfig) -> Conformers:
+def make_conformers(mol: Chem.Mol, config: ConformerConfig) -> Conformers:
     """Conformers of ``mol`` (heavy atoms only): made with its hydrogens, given back without.
 
-    With fewer than ``config.count`` conformers embedded, those there are. Fragments (the ions of a salt)
-    are embedded one by one and set side by side: embedded together, RDKit puts them hundreds of Angstrom
-    apart.
+    They are made of its canonical writing (:mod:`.canonical`), so that they do not depend on how it was
+    written, with a carbon for each dummy atom (:mod:`.dummies`). With fewer than ``config.count`` plausible
+    conformers, those there are. Fragments (the ions of a salt) are embedded one by one and set side by side:
+    embedded together, RDKit puts them hundreds of Angstrom apart.
 
     Args:
-        mol: sanitised molecule without hydrogen atoms.
-        smiles: its canonical SMILES, for the seed.
+        mol: sanitised molecule without hydrogen atoms; it stays as it is.
         config: how.
+
+    Raises:
+        ValueError: RDKit finds no bounds for its distances.
+        RuntimeError: the same.
     """
-    deadline = time.monotonic() + config.timeout_s
-    full = Chem.AddHs(mol)
-    ids, why = _embed(full, molecule_seed(config.seed, smiles), config, deadline)
-    if not ids:
-        return Conformers(None, why)
-    _set_side_by_side(full, ids)
-    coords = _coords(full, ids, mol.GetNumAtoms())
-    made_by = "ETKDGv3"
-    if config.relax and _relax(full, ids, deadline):
-        relaxed = _coords(full, ids, mol.GetNumAtoms())
-        if np.isfinite(relaxed).all():
-            coords, made_by = relaxed, "ETKDGv3+MMFF94"
-    if not np.isfinite(coords).all():
-        return Conformers(None, "embedding gave coordinates that are no numbers")
-    return Conformers(coords, made_by)
-
-
-def _embed(full: Chem.Mol, seed: int, config: ConformerConfig, deadline: float) -> tuple[list[int], str]:
-    """Conformer ids and, without any, the reason. From distance geometry first, then from random places."""
-    size = full.GetNumAtoms()
+    deadline = time.thread_time() + config.timeout_s
+    one = canonical(mol)
+    full, check = Chem.AddHs(without_dummies(one.mol)), Plausibility(one.mol)
+    size, implausible = full.GetNumAtoms(), ""
     if size**3 * _SMOOTHING_COST > config.timeout_s:
-        return [], f"too large to embed within {config.timeout_s:g} s"
+        return Conformers(None, f"too large to embed within {config.timeout_s:g} s")
     for random_start in (False, True):
         if random_start and size**3 * _RANDOM_START_COST > config.timeout_s:
             break
-        ids = _embed_from(full, seed, random_start, config.count, deadline)
-        if ids:
-            return ids, ""
-    if time.monotonic() >= deadline:
-        return [], f"embedding took longer than {config.timeout_s:g} s"
-    return [], "embedding fails"
+        ids = _embed_from(full, molecule_seed(config.seed, one.smiles), random_start, config.count, deadline)
+        if not ids:
+            continue
+        _set_side_by_side(full, ids)
+        made = _checked(full, ids, check, config, deadline)
+        if made.coords is not None:
+            return Conformers(np.ascontiguousarray(made.coords[:, one.rows]), made.made_by)
+        implausible = implausible or made.made_by
+    late = f"embedding took longer than {config.timeout_s:g} s" if time.thread_time() >= deadline else ""
+    return Conformers(None, implausible or late or "embedding fails")
+
+
+def _checked(
+    full: Chem.Mol, ids: list[int], check: Plausibility, config: ConformerConfig, deadline: float
+) -> Conformers:
+    """Those of the embedded conformers that are plausible, relaxed where that can be done."""
+    kinds, details = ["ETKDGv3"], []
+    if len(ids) < config.count:
+        kinds.append("fewer than asked for")
+        details.append(f"{len(ids)} of {config.count} made")
+    coords = _coords(full, ids, check.n_atoms)
+    if config.relax:
+        relaxed = relax(full, ids, config.relax_steps, config.timeout_s, deadline)
+        after = _coords(full, ids, check.n_atoms)
+        if relaxed.problem:
+            kinds.append(relaxed.problem)
+        elif any(check.why_not(places) for places in after) and not any(map(check.why_not, coords)):
+            kinds.append("relaxing gives implausible distances")
+        else:
+            coords, kinds[0] = after, "ETKDGv3+MMFF94"
+            if relaxed.unfinished:
+                kinds.append("not converged")
+                details += [f"{relaxed.unfinished} of {len(ids)} not converged"] if len(ids) > 1 else []
+    problems = [check.why_not(places) for places in coords]
+    kept = [number for number, problem in enumerate(problems) if not problem]
+    if not kept:
+        return Conformers(None, f"implausible conformer, {most_common(problems)}")
+    if len(kept) < len(ids):
+        kinds.append("implausible ones left out")
+        details.append(f"{len(kept)} of {len(ids)} kept")
+    return Conformers(coords[kept], ", ".join(kinds) + (f": {', '.join(details)}" if details else ""))
 
 
 def _embed_from(full: Chem.Mol, seed: int, random_start: bool, count: int, deadline: float) -> list[int]:
     """Ids of the conformers embedded from one kind of start before ``deadline``."""
     # RDKit drops every conformer of a call that runs out of time: large molecules get one call for each.
-    each = count if full.GetNumAtoms() <= _STRETCH_ATOMS else 1
+    each = count if full.GetNumAtoms() <= _AT_ONCE_ATOMS else 1
     for done in range(0, count, each):
-        remaining = deadline - time.monotonic()
+        remaining = deadline - time.thread_time()
         if remaining <= 0:
             break
         parameters: Any = rdDistGeom.ETKDGv3()
@@ -157,27 +192,6 @@ def _set_side_by_side(full: Chem.Mol, ids: list[int]) -> None:
             edge = own[:, 0].max() + _FRAGMENT_GAP
             places[atoms] = own
         conformer.SetPositions(places)
-
-
-def _relax(full: Chem.Mol, ids: list[int], deadline: float) -> bool:
-    """Relax every conformer in place. False: no parameters for the molecule, or out of time."""
-    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(full)
-    if properties is None:
-        return False
-    # A step costs about A^2. The stretch depends on the size alone, so that results do not hang on the clock.
-    share = min(1.0, (_STRETCH_ATOMS / full.GetNumAtoms()) ** 2)
-    stretch = max(1, int(_RELAX_STEPS * share))
-    for conformer in ids:
-        field = rdForceFieldHelpers.MMFFGetMoleculeForceField(full, properties, confId=conformer)
-        if field is None:
-            return False
-        field.Initialize()
-        for _ in range(0, _RELAX_STEPS, stretch):
-            if time.monotonic() > deadline:
-                return False
-            if field.Minimize(maxIts=stretch) == 0:  # converged
-                break
-    return True
 
 
 def _coords(full: Chem.Mol, ids: list[int], n_atoms: int) -> Float32Array:

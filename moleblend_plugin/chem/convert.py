@@ -5,15 +5,17 @@ Legend: N heavy atoms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 from rdkit import Chem, rdBase
 
 from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
-from moleblend_plugin.chem.conformers import ConformerConfig, Conformers, make_conformers
-from moleblend_plugin.chem.listed import overlap, take_listed
+from moleblend_plugin.chem.conformers import GEOMETRY_VERSION, ConformerConfig, Conformers, make_conformers
+from moleblend_plugin.chem.listed import take_listed
+from moleblend_plugin.chem.plausible import Plausibility
 from moleblend_plugin.chem.reading import (
     clear_maps,
     from_block,
@@ -38,13 +40,18 @@ class ConversionConfig:
     Attributes:
         conformers: how conformers are made for rows without 3D; ``None`` leaves those rows 2D.
         source_coords: whether 3D coordinates of the source are kept; if not, its rows count as 2D.
+        geometry_version: of how 3D is made and checked. Not a choice: it tells what other versions made.
     """
 
     conformers: ConformerConfig | None = None
     source_coords: bool = True
+    geometry_version: int = field(default=GEOMETRY_VERSION, init=False)
 
 
 _NO_COORDS: Final = "no coordinates in the source"
+_FLAT: Final = "source is 2D"
+_FLAT_ANGSTROM: Final = 0.001
+"""Root mean square distance of atoms from a plane, up to which they lie in it: more than rounding leaves."""
 
 TOOLKIT: Final = f"RDKit {rdBase.rdkitVersion}"
 """What perceives molecules here; another version may code or embed some of them otherwise."""
@@ -107,7 +114,7 @@ def _record(row: RawRow, parsed: Chem.Mol, config: ConversionConfig) -> Molecule
     given = Conformers(None, _NO_COORDS)
     if config.source_coords:
         given = _given(row, mol, parsed)
-    coords, coords_from = given if given.coords is not None else _made(mol, smiles, given.made_by, config)
+    coords, coords_from = given if given.coords is not None else _made(mol, given.made_by, config)
     return MoleculeRecord(
         source=row.source,
         row=row.row,
@@ -135,21 +142,32 @@ def _given(row: RawRow, mol: Chem.Mol, parsed: Chem.Mol) -> Conformers:
     if not parsed.GetNumConformers():
         return Conformers(None, _NO_COORDS)
     why_not = _no_geometry(parsed)
+    if why_not:
+        return Conformers(None, why_not)
     places = np.asarray(mol.GetConformer().GetPositions(), np.float32)
-    if not why_not and overlap(places):
-        why_not = "source coordinates overlap"
-    return Conformers(None, why_not) if why_not else Conformers(places[None], "source")
+    why_not = Plausibility(mol).why_not(places)
+    return Conformers(None, f"source {why_not}") if why_not else Conformers(places[None], "source")
 
 
-def _made(mol: Chem.Mol, smiles: str, why_not: str, config: ConversionConfig) -> Conformers:
-    """Conformers by RDKit, where wanted."""
+def _made(mol: Chem.Mol, why_not: str, config: ConversionConfig) -> Conformers:
+    """Conformers by RDKit, where wanted; they tell what was wrong with the coordinates that they replace."""
     if config.conformers is None:
-        return Conformers(None, f"{why_not}, none wanted")
-    mol.RemoveAllConformers()
+        return Conformers(None, _with_kind(why_not, "none wanted"))
     try:
-        return make_conformers(mol, smiles, config.conformers)
+        made = make_conformers(mol, config.conformers)
     except (ValueError, RuntimeError) as error:  # RDKit's own; the 2D side of the molecule is sound
-        return Conformers(None, f"embedding fails: {_one_line(error)}")
+        made = Conformers(None, f"embedding fails: {_one_line(error)}")
+    return (
+        made if why_not in (_NO_COORDS, _FLAT) else Conformers(made.coords, _with_kind(made.made_by, why_not))
+    )
+
+
+def _with_kind(reason: str, other: str) -> str:
+    """Two reasons of the form ``kind: detail`` as one of that form."""
+    kind, _, detail = reason.partition(": ")
+    other_kind, _, other_detail = other.partition(": ")
+    details = "; ".join(filter(None, (detail, other_detail)))
+    return f"{kind}, {other_kind}" + (f": {details}" if details else "")
 
 
 def _no_geometry(parsed: Chem.Mol) -> str:
@@ -159,11 +177,19 @@ def _no_geometry(parsed: Chem.Mol) -> str:
     if not np.isfinite(places).all():
         return "source coordinates are no numbers"
     if not conformer.Is3D():
-        return "source is 2D"
+        return _FLAT
     # A flat "3D" record may be benzene or a drawing with a wrong flag. Four neighbours are never flat.
-    if not places[:, 2].any() and any(atom.GetDegree() > 3 for atom in parsed.GetAtoms()):
-        return "source is 2D"
+    if _in_a_plane(places) and any(atom.GetDegree() > 3 for atom in parsed.GetAtoms()):
+        return _FLAT
     return ""
+
+
+def _in_a_plane(places: npt.NDArray[np.float64]) -> bool:
+    """Whether ``places`` [A, 3] lie in one plane, whatever its direction."""
+    if not places[:, 2].any():
+        return True
+    centred = places - places.mean(0)
+    return float(np.linalg.eigvalsh(centred.T @ centred / len(places))[0]) < _FLAT_ANGSTROM**2
 
 
 def _from_smiles(text: str) -> Chem.Mol:

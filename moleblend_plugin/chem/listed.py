@@ -15,22 +15,14 @@ import numpy.typing as npt
 from rdkit import Chem
 
 from moleblend_plugin.chem.conformers import Conformers
+from moleblend_plugin.chem.plausible import NO_NUMBERS, Plausibility, most_common
 from moleblend_plugin.chem.rows import ListedAtoms
 from moleblend_plugin.schema import Float32Array
-
-_CLOSEST_ANGSTROM: Final = 0.1
-"""Heavy atoms nearer than this are no geometry but a writer's placeholder (all zeros, copies)."""
-
-_LONGEST_BOND: Final = 1.5
-"""Longest bond of a geometry, in sums of covalent radii; second neighbours are farther but in small rings."""
-
-_ROWS: Final = 256
-"""Atoms whose distances to all others are looked at together."""
 
 _DRAWN_ANGSTROM: Final = 1.5
 """Length of every bond in RDKit's drawings."""
 
-_DRAWING: Final = "source is 2D"
+_DRAWING: Final = "is 2D"
 _HYDROGENS: Final = frozenset(("H", "D", "T"))
 
 
@@ -47,40 +39,25 @@ def take_listed(mol: Chem.Mol, listed: ListedAtoms) -> Conformers:
     problems = _problems(mol, listed.coords[:, rows], drawn)
     kept = [number for number, problem in enumerate(problems) if not problem]
     if not kept:
-        return Conformers(None, max(problems, key=problems.count, default="no coordinates in the source"))
+        return Conformers(None, most_common(problems) or "no coordinates in the source")
     coords = np.ascontiguousarray(listed.coords[kept][:, rows], np.float32)  # [C, N, 3]
     if len(kept) == len(problems):
         return Conformers(coords, "source")
-    left = "drawings" if set(problems) <= {_DRAWING, ""} else "unfit ones"
+    left = "drawings" if set(problems) <= {f"source {_DRAWING}", ""} else "unfit ones"
     return Conformers(coords, f"source, {left} left out: {len(kept)} of {len(problems)} kept")
-
-
-def overlap(places: Float32Array) -> bool:
-    """Whether two of the atoms at ``places`` [N, 3] share a place. In blocks of rows: N may be large."""
-    for start in range(0, len(places), _ROWS):
-        gaps = ((places[start : start + _ROWS, None] - places) ** 2).sum(2)  # [rows, N]
-        np.fill_diagonal(gaps[:, start:], np.inf)
-        if bool((gaps < _CLOSEST_ANGSTROM**2).any()):
-            return True
-    return False
 
 
 def _problems(mol: Chem.Mol, conformers: Float32Array, drawn: list[bool]) -> list[str]:
     """Why each of ``conformers`` [C, N, 3] is no geometry of ``mol``; "" where it is."""
-    ends, longest = _bond_ends(mol), _longest_bonds(mol)
+    check = Plausibility(mol)
     problems = []
     for places, is_drawn in zip(conformers, drawn, strict=True):
-        if not np.isfinite(places).all():
-            problem = "source coordinates are no numbers"
-        elif is_drawn and places.any():
-            problem = _DRAWING
-        elif overlap(places):
-            problem = "source coordinates overlap"
-        elif bool((_lengths(places, ends) > longest).any()):
-            problem = "source coordinates do not fit the SMILES' bonds"
-        else:
-            problem = ""
-        problems.append(problem)
+        why_not = check.why_not(places)
+        if why_not != NO_NUMBERS and is_drawn and places.any():
+            why_not = _DRAWING
+        if why_not.startswith("bonds"):
+            why_not = f"coordinates do not fit the SMILES' bonds: {why_not.replace(': ', ', ')}"
+        problems.append(f"source {why_not}" if why_not else "")
     return problems
 
 
@@ -107,11 +84,3 @@ def _lengths(places: Float32Array, ends: npt.NDArray[np.int64]) -> Float32Array:
     """Length of every bond [M] in Angstrom."""
     steps = places[ends[:, 0]] - places[ends[:, 1]]
     return np.asarray(np.sqrt((steps**2).sum(1)), np.float32)
-
-
-def _longest_bonds(mol: Chem.Mol) -> npt.NDArray[np.float64]:
-    """The most that every bond [M] of a geometry measures, in Angstrom."""
-    radius = Chem.GetPeriodicTable().GetRcovalent
-    radii = np.array([radius(atom.GetAtomicNum()) for atom in mol.GetAtoms()])
-    ends = _bond_ends(mol)
-    return np.asarray(_LONGEST_BOND * (radii[ends[:, 0]] + radii[ends[:, 1]]), np.float64)

@@ -53,6 +53,7 @@ def print_counts(counts: Counts, done: str, out: Path, input_mode: str) -> None:
     """The summary: rows, rows with numbers, and the others by reason."""
     lines = [f"rows       {counts.rows:,}", f"{done:<10} {counts.done:,}"]
     if counts.flat and input_mode != "2d":
-        lines.append(f"           {counts.flat:,}  of them without 3D: the network saw their 2D")
+        lines.append(f"           {counts.flat.total():,}  of them without 3D: the network saw their 2D")
+        lines += [f"           {count:,}  {reason}" for reason, count in counts.flat.most_common()]
     lines += [f"           {count:,}  {reason}" for reason, count in counts.reasons.most_common()]
     print("\n".join([*lines, f"written    {out}"]))

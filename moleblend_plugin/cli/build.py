@@ -58,6 +58,14 @@ def build(
     workers: Workers = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first rejected row.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds per molecule for its conformers.")] = 20.0,
+    relax_steps: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="MMFF94 steps for each conformer at most; those not at a minimum by then are counted. 0: do "
+            "not relax.",
+        ),
+    ] = 1000,
     limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N rows.")] = None,
     source_coords: Annotated[
         bool, typer.Option(help="Keep 3D coordinates that an input brings, or treat it as 2D.")
@@ -108,7 +116,10 @@ def build(
         out=out,
         columns=columns,
         conversion=ConversionConfig(
-            None if count is None else ConformerConfig(count, seed, timeout), source_coords
+            None
+            if count is None
+            else ConformerConfig(count, seed, timeout, relax=relax_steps > 0, relax_steps=relax_steps),
+            source_coords,
         ),
         split=split,
         sizes=parse_sizes(split_sizes),

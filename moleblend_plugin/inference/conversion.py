@@ -6,12 +6,15 @@ import argparse
 from collections.abc import Mapping
 from dataclasses import asdict, fields, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from moleblend_plugin.chem.conformers import ConformerConfig
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
+
+_STEPS_BEFORE: Final = 200
+"""``relax_steps`` of stores and checkpoints that do not name it: they were made when it was no option."""
 
 
 class Conversion(NamedTuple):
@@ -55,10 +58,16 @@ def write_conversion(config: ConversionConfig) -> dict[str, Any]:
 
 
 def read_conversion(settings: Mapping[str, Any]) -> ConversionConfig:
-    """The conversion that ``settings`` (of a store or a checkpoint) name; what they lack is the default."""
+    """The conversion that ``settings`` (of a store or a checkpoint) name; what they lack is the default.
+
+    Conformers are made and checked as this version does (``ConversionConfig.geometry_version``), whatever
+    theirs.
+    """
     given = settings.get("conformers")
     known = {item.name for item in fields(ConformerConfig)}
     conformers = None if given is None else {key: value for key, value in given.items() if key in known}
+    if conformers is not None:
+        conformers.setdefault("relax_steps", _STEPS_BEFORE)
     return ConversionConfig(
         None if conformers is None else ConformerConfig(**conformers), settings.get("source_coords", True)
     )

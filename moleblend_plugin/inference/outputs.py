@@ -28,13 +28,13 @@ class Counts:
     Attributes:
         rows: rows read.
         done: rows with numbers.
-        flat: molecules without 3D among those done.
+        flat: molecules without 3D among those done, by kind of reason.
         reasons: rows without, by kind of reason.
     """
 
     rows: int = 0
     done: int = 0
-    flat: int = 0
+    flat: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
     def add(self, row: InputRow) -> None:
@@ -44,7 +44,8 @@ class Counts:
             self.reasons[row.reason.partition(":")[0]] += 1
         else:
             self.done += 1
-            self.flat += row.record.coords is None
+            if row.record.coords is None:
+                self.flat[row.record.coords_from.partition(":")[0]] += 1
 
 
 Results = Callable[[Iterable[MoleculeRecord]], Iterator[Array]]

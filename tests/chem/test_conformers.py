@@ -16,7 +16,7 @@ ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"
 
 def made(smiles, **config):
     mol = Chem.MolFromSmiles(smiles)
-    return make_conformers(mol, Chem.MolToSmiles(mol), ConformerConfig(**config))
+    return make_conformers(mol, ConformerConfig(**config))
 
 
 def test_seed_is_a_stable_function_of_build_seed_and_smiles():
@@ -52,13 +52,13 @@ def test_relaxing_is_rdkits_own_minimum():
     parameters.randomSeed = molecule_seed(0, "CC(=O)Oc1ccccc1C(=O)O")
     rdDistGeom.EmbedMolecule(mol, parameters)
     start = mol.GetConformer().GetPositions()[:13].copy()
-    rdForceFieldHelpers.MMFFOptimizeMolecule(mol)
+    assert rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=1000) == 0  # converged
     np.testing.assert_allclose(made(ASPIRIN, relax=False).coords[0], start, atol=1e-4)
     np.testing.assert_allclose(made(ASPIRIN).coords[0], mol.GetConformer().GetPositions()[:13], atol=1e-3)
 
 
 def test_without_parameters_for_mmff_the_embedded_ones_stay():
-    assert made("[Fe]").made_by == "ETKDGv3"
+    assert made("[Fe]").made_by == "ETKDGv3, no MMFF94 parameters"
     assert made("CCO", relax=False).made_by == "ETKDGv3"
 
 
@@ -98,15 +98,15 @@ def test_too_large_for_the_limit_is_not_begun():
 def test_out_of_time_while_relaxing_keeps_the_embedded_coordinates(monkeypatch):
     unrelaxed = made(ASPIRIN, relax=False).coords
     clock = iter([0.0, 0.0] + [1e9] * 100)
-    monkeypatch.setattr(conformers.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(conformers.time, "thread_time", lambda: next(clock))
     coords, made_by = made(ASPIRIN)
-    assert made_by == "ETKDGv3"
+    assert made_by == "ETKDGv3, relaxing takes too long"
     np.testing.assert_array_equal(coords, unrelaxed)
 
 
 def test_out_of_time_before_embedding_is_a_reason(monkeypatch):
     clock = iter([0.0] + [1e9] * 100)
-    monkeypatch.setattr(conformers.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(conformers.time, "thread_time", lambda: next(clock))
     assert made(ASPIRIN, timeout_s=2.0) == (None, "embedding took longer than 2 s")
 
 
@@ -124,10 +124,11 @@ def test_impossible_settings_are_refused(field, value):
 def test_fragments_lie_side_by_side(smiles: str) -> None:
     """No overlap, and no gap much beyond a contact between each fragment and the next."""
     mol = Chem.MolFromSmiles(smiles)
-    coords, _ = make_conformers(mol, smiles, ConformerConfig(count=2))
+    coords, _ = make_conformers(mol, ConformerConfig(count=2))
     assert coords is not None
     fragments = [list(atoms) for atoms in Chem.GetMolFrags(mol)]
     for places in coords:
         distance = np.linalg.norm(places[:, None] - places[None], axis=-1)
-        for left, right in zip(fragments, fragments[1:], strict=False):
-            assert 2.0 < distance[np.ix_(left, right)].min() < 10.0
+        for own in fragments:
+            others = [atom for atom in range(len(places)) if atom not in own]
+            assert 2.0 < distance[np.ix_(own, others)].min() < 10.0

@@ -47,7 +47,7 @@ def record_of(value, config=PLAIN):
 
 
 @pytest.mark.parametrize("hydrogens", [True, False])
-@pytest.mark.parametrize("smiles", ["OC(=O)[C@H](N)CS", "c1ccccc1", "CC#N", "[NH4+].[O-]C(C)=O", "N1CC1F"])
+@pytest.mark.parametrize("smiles", ["OC(=O)[C@H](N)CS", "c1ccccc1", "CC#N", "NCC(O)C(C)=O", "N1CC1F"])
 def test_heavy_atoms_keep_their_places_and_drawings_go(smiles, hydrogens):
     value = entry(smiles, hydrogens=hydrogens)
     record = record_of(value)
@@ -56,6 +56,15 @@ def test_heavy_atoms_keep_their_places_and_drawings_go(smiles, hydrogens):
     np.testing.assert_array_equal(record.coords, expected)
     assert record.coords_from == "source, drawings left out: 2 of 3 kept"
     assert (record.source, record.row) == ("train.lmdb", 3)
+
+
+def test_ions_that_rdkit_embedded_on_top_of_each_other_are_no_geometry():
+    """As Uni-Mol's notebook embeds a salt: the nitrogen lies a bond's length from the acetate's carbon."""
+    value = entry("[NH4+].[O-]C(C)=O")
+    assert record_of(value).coords_from.startswith("source atoms too close, none wanted: N0-C2 ")
+    made = record_of(value, ConversionConfig(ConformerConfig()))
+    assert made.coords_from.startswith("ETKDGv3+MMFF94, source atoms too close: N0-C2 ")
+    assert np.linalg.norm(made.coords[0, 0] - made.coords[0, 1:], axis=1).min() > 2.0
 
 
 @pytest.mark.parametrize(

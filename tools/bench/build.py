@@ -52,6 +52,8 @@ def rdkit_seconds(source: Path) -> float:
     from rdkit import Chem, RDLogger
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
+    from moleblend_plugin.chem.relax import DEFAULT_STEPS
+
     RDLogger.DisableLog("rdApp.*")  # it reports molecules without MMFF94 parameters
     start = time.process_time()
     for line in source.read_text(encoding="utf-8").splitlines()[1:]:
@@ -59,7 +61,7 @@ def rdkit_seconds(source: Path) -> float:
         parameters = rdDistGeom.ETKDGv3()
         parameters.randomSeed = 1
         if rdDistGeom.EmbedMolecule(mol, parameters) == 0:
-            rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=200)
+            rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=DEFAULT_STEPS)
     return time.process_time() - start
 
 

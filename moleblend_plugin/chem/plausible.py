@@ -1,0 +1,183 @@
+"""Whether coordinates are those of a molecule: its distances against covalent and van der Waals radii.
+
+Legend: N heavy atoms, M bonds.
+
+======================================  ==================================================================
+pair of atoms                           distance, in sums of radii
+======================================  ==================================================================
+bonded                                  0.65 to 1.4 covalent; with a metal or metalloid 0.55 to 1.5
+bonded by a hydrogen or zero-order bond at most 1.3 van der Waals
+any other, with a metal or metalloid    from 0.7 covalent
+any other                               from 0.5 van der Waals
+fragments                               each within 20 Angstrom of the others
+======================================  ==================================================================
+
+In the 128,741 B3LYP geometries of QM9 bonds measure 0.78 to 1.29 covalent sums, and the closest pair without
+a bond, across a ring of four, 0.517 van der Waals sums; atoms three bonds apart 0.69. Bonds with metals reach
+farther both ways (Cr-Cr 0.66, elongated Cu-O 1.4), and what coordinates a metal is often written without a
+bond. A dummy atom (``*``) has no radii: it counts as the carbon that most often stands there. Hydrogens are
+not stored, so they are not looked at.
+
+Radii: covalent of Cordero et al. 2008 (doi:10.1039/b801115j), van der Waals as RDKit lists them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from rdkit import Chem
+
+from moleblend_plugin.schema import Float32Array
+
+NO_NUMBERS: Final = "coordinates are no numbers"
+
+Pairs = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+
+_CLOSEST_ANGSTROM: Final = 0.1
+"""Heavy atoms nearer than this are no geometry but a writer's placeholder (all zeros, copies)."""
+_SHORTEST_BOND: Final = 0.65
+_LONGEST_BOND: Final = 1.4
+_SHORTEST_METAL_BOND: Final = 0.55
+_LONGEST_METAL_BOND: Final = 1.5
+_LONGEST_WEAK_BOND: Final = 1.3
+_CLOSEST_TO_METAL: Final = 0.7
+_CLOSEST: Final = 0.5
+_FRAGMENTS_APART: Final = 20.0
+
+_ROWS: Final = 256
+"""Atoms whose distances to all others are looked at together: N may be large."""
+_STANDS_FOR_DUMMY: Final = 6
+_NONMETALS: Final = frozenset(
+    (1, 2, 6, 7, 8, 9, 10, 15, 16, 17, 18, 34, 35, 36, 53, 54, 85, 86)
+)  # others coordinate: boron, silicon, the metals
+_WEAK_BONDS: Final = frozenset((Chem.BondType.HYDROGEN, Chem.BondType.ZERO, Chem.BondType.IONIC))
+_UNITS: Final = ((0.1, "nm"), (1.8897, "Bohr"), (100.0, "pm"))
+"""What a length of one Angstrom reads as in other units."""
+
+
+class Plausibility:
+    """What the distances of one molecule may be; made once, asked for each conformer."""
+
+    def __init__(self, mol: Chem.Mol) -> None:
+        """Rules for ``mol``, whose atoms are those of the coordinates (heavy atoms only)."""
+        self.n_atoms = mol.GetNumAtoms()
+        atoms = [mol.GetAtomWithIdx(index) for index in range(self.n_atoms)]
+        self._symbols = [atom.GetSymbol() for atom in atoms]
+        numbers = [atom.GetAtomicNum() or _STANDS_FOR_DUMMY for atom in atoms]
+        table = Chem.GetPeriodicTable()
+        self._covalent: Floats = np.array([table.GetRcovalent(number) for number in numbers])
+        self._contact: Floats = np.array([table.GetRvdw(number) for number in numbers])
+        self._metal = np.array([number not in _NONMETALS for number in numbers], bool)
+        bonds = [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
+        self._bonds = _as_pairs([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds])
+        self._weak = np.array([bond.GetBondType() in _WEAK_BONDS for bond in bonds], bool)
+        self._fragment = np.zeros(len(atoms), np.int64)
+        for number, fragment in enumerate(Chem.GetMolFrags(mol)):
+            self._fragment[list(fragment)] = number
+
+    def why_not(self, places: Float32Array) -> str:
+        """Why ``places`` [N, 3], in Angstrom, are no geometry; "" where they are.
+
+        The reason is ``kind`` or ``kind: detail``: "coordinates are no numbers", "coordinates overlap",
+        "bonds too short", "bonds too long" (these with the unit that they may be given in), "atoms too close"
+        or "fragments too far apart".
+        """
+        if not np.isfinite(places).all():
+            return NO_NUMBERS
+        exact = places.astype(np.float64)
+        if any((gaps < _CLOSEST_ANGSTROM).any() for _, gaps in _in_blocks(exact)):
+            return "coordinates overlap"
+        return self._bond_problem(exact) or self._pair_problem(exact)
+
+    def _bond_problem(self, places: Floats) -> str:
+        if not len(self._bonds):
+            return ""
+        i, j = self._bonds.T
+        lengths = np.linalg.norm(places[i] - places[j], axis=1)  # [M]
+        sums, metal = self._covalent[i] + self._covalent[j], self._metal[i] | self._metal[j]
+        longest = np.where(metal, _LONGEST_METAL_BOND, _LONGEST_BOND) * sums
+        longest = np.where(self._weak, _LONGEST_WEAK_BOND * (self._contact[i] + self._contact[j]), longest)
+        shortest = np.where(metal, _SHORTEST_METAL_BOND, _SHORTEST_BOND) * sums
+        for kind, bad in (("short", lengths < shortest), ("long", lengths > longest)):
+            if bad.any():
+                worst = int(np.argmax(np.where(bad, np.abs(np.log(lengths / sums)), -1)))
+                told = self._words(int(i[worst]), int(j[worst]), float(lengths[worst]))
+                return f"bonds too {kind}{_unit(float(np.median(lengths / sums)))}: {told}"
+        return ""
+
+    def _pair_problem(self, places: Floats) -> str:
+        """Pairs without a bond, and fragments."""
+        together = _Groups(int(self._fragment.max(initial=0)) + 1)
+        for rows, gaps in _in_blocks(places):
+            short = gaps < self._closest(rows)
+            if short.any():
+                i, j = np.unravel_index(int(np.argmin(np.where(short, gaps, np.inf))), gaps.shape)
+                return f"atoms too close: {self._words(rows.start + int(i), int(j), float(gaps[i, j]))}"
+            if together.count > 1:
+                near = (gaps < _FRAGMENTS_APART) & (self._fragment[rows, None] != self._fragment)
+                left, right = np.nonzero(near)
+                together.join(self._fragment[rows.start + left], self._fragment[right])
+        if together.count > 1:
+            return f"fragments too far apart: more than {_FRAGMENTS_APART:g} A"
+        return ""
+
+    def _closest(self, rows: slice) -> Floats:
+        """The least distance [rows, N] of pairs without a bond; 0 for bonded ones."""
+        covalent = self._covalent[rows, None] + self._covalent
+        metal = self._metal[rows, None] | self._metal
+        contact = self._contact[rows, None] + self._contact
+        least = np.where(metal, _CLOSEST_TO_METAL * covalent, _CLOSEST * contact)
+        both = np.concatenate([self._bonds, self._bonds[:, ::-1]])
+        i, j = both[(both[:, 0] >= rows.start) & (both[:, 0] < rows.stop)].T
+        least[i - rows.start, j] = 0
+        return np.asarray(least, np.float64)
+
+    def _words(self, i: int, j: int, distance: float) -> str:
+        """Two atoms (numbers from 0) and their distance."""
+        return f"{self._symbols[i]}{i}-{self._symbols[j]}{j} {distance:.3g} A"
+
+
+def most_common(problems: Sequence[str]) -> str:
+    """The first problem of the kind that most conformers have; "" for none."""
+    kinds = [problem.partition(":")[0] for problem in problems]
+    return max(problems, key=lambda problem: kinds.count(problem.partition(":")[0]), default="")
+
+
+class _Groups:
+    """Fragments that are near each other, directly or by others between them."""
+
+    def __init__(self, count: int) -> None:
+        self._group = np.arange(count)
+
+    @property
+    def count(self) -> int:
+        """Groups that are left."""
+        return len(np.unique(self._group))
+
+    def join(self, first: npt.NDArray[Any], second: npt.NDArray[Any]) -> None:
+        """Fragments ``first`` [K] are near fragments ``second`` [K]."""
+        for left, right in np.unique(np.stack([first, second], 1), axis=0).tolist():
+            self._group[self._group == self._group[left]] = self._group[right]
+
+
+def _in_blocks(places: Floats) -> Iterator[tuple[slice, Floats]]:
+    """Distances [rows, N] of some atoms after others to all, infinite to themselves."""
+    for start in range(0, len(places), _ROWS):
+        rows = slice(start, min(start + _ROWS, len(places)))
+        gaps = np.linalg.norm(places[rows, None] - places, axis=2)
+        np.fill_diagonal(gaps[:, start:], np.inf)
+        yield rows, gaps
+
+
+def _as_pairs(pairs: list[tuple[int, int]]) -> Pairs:
+    return np.array(pairs, np.int64).reshape(-1, 2)
+
+
+def _unit(scale: float) -> str:
+    """The unit that the length of most bonds points to, in words; "" where it is Angstrom."""
+    near = [name for factor, name in _UNITS if 0.8 < scale / factor < 1.15]
+    return f" (given in {near[0]}?)" if near else ""
