@@ -19,13 +19,14 @@ none is kept in a file and read back for comparison.
 from __future__ import annotations
 
 import re
+from functools import cached_property
 from typing import Final, NamedTuple
 
 from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolHash
 
 from moleblend_plugin.chem.parents import flat_text, parent_of
-from moleblend_plugin.chem.writings import one_writing
+from moleblend_plugin.chem.writings import one_writing, without_isotopes
 
 LEVELS: Final = ("exact", "connectivity", "parent")
 """What ``--exclude-level`` offers."""
@@ -98,27 +99,21 @@ class _Texts:
             self._mol = one_writing(mol)
             self.exact = str(Chem.MolToSmiles(self._mol))
 
-    @property
+    @cached_property
     def unlabelled(self) -> str:
-        bare = self._unlabelled()
-        return self.exact if bare is self._mol else str(Chem.MolToSmiles(bare))
+        return self.exact if self._bare is self._mol else str(Chem.MolToSmiles(self._bare))
 
-    @property
+    @cached_property
     def connectivity(self) -> str:
         if not self._careful and not _STEREO.search(self.exact):
             return self.exact
-        return flat_text(self._unlabelled())
+        return flat_text(self._bare)
 
-    @property
+    @cached_property
     def parent(self) -> str:
         text = self.connectivity
-        return parent_of(self._unlabelled(), text) if self._careful else text
+        return parent_of(self._bare, text) if self._careful else text
 
-    def _unlabelled(self) -> Chem.Mol:
-        """Without isotopes; atoms of deuterium become hydrogens like any other, and centres may vanish."""
-        if not self._careful or not any(atom.GetIsotope() for atom in self._mol.GetAtoms()):
-            return self._mol
-        bare = Chem.Mol(self._mol)
-        for atom in bare.GetAtoms():
-            atom.SetIsotope(0)
-        return Chem.MolFromSmiles(Chem.MolToSmiles(bare)) or bare
+    @cached_property
+    def _bare(self) -> Chem.Mol:
+        return without_isotopes(self._mol) if self._careful else self._mol

@@ -1,13 +1,13 @@
-"""The parent of a molecule: its largest organic fragment, neutralised, whatever salt or solvate it comes as.
+"""The parent of a molecule: its largest organic fragment, neutralised, whatever salt or solvate it is.
 
-1. Fragments with carbon are organic. Where none is, nothing is taken apart (sodium chloride and potassium chloride
-   differ, so do cisplatin and transplatin's salts), but water beside others is left out.
-2. Usual counter-ions and solvents (``COMPANIONS``) are left out unless nothing else is organic. Of what remains, the
-   fragment of most heavy atoms is the parent; its mixture with a smaller one has the same parent.
-3. Charges go where a proton can come or go: ammonium, carboxylate. Quaternary nitrogen, nitro groups, N-oxides,
-   borates and metals keep theirs; a zwitterion becomes the neutral form.
-4. A carbanion beside a metal (ferrocene as ions, butyl lithium) is not taken apart: neither half is a compound.
-   Another complex written as ions is its largest ligand, and is another one than the same complex written with bonds.
+1. Fragments with carbon are organic. Where none is, nothing is taken apart (sodium chloride, cisplatin), but
+   water beside others is left out.
+2. Usual counter-ions and solvents (``COMPANIONS``) are left out unless nothing else is organic. Of what
+   remains, the fragment of most heavy atoms is the parent; its mixture with a smaller one has the same parent.
+3. Charges go where a proton can come or go: ammonium, carboxylate. Quaternary nitrogen, nitro groups,
+   N-oxides, borates and metals keep theirs; a zwitterion becomes the neutral form.
+4. A carbanion beside a metal (ferrocene as ions, butyl lithium) is not taken apart: neither half is a
+   compound. Another complex written as ions is its largest ligand; the same one written with bonds differs.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ COMPANIONS: Final = (
     "O=[N+]([O-])c1cc([N+](=O)[O-])c(O)c([N+](=O)[O-])c1 "
     # bases
     "CN CNC CN(C)C CCN CCNCC CCN(CC)CC CC(C)(C)N CC(C)N C1CCC(CC1)NC1CCCCC1 NCCO OCCNCCO OCCN(CCO)CCO NCCN "
-    "NC(CO)(CO)CO CNCC(O)C(O)C(O)C(O)CO C[N+](C)(C)CCO C1CNCCN1 C1COCCN1 c1ccncc1 C[N+](C)(C)C CC[N+](CC)(CC)CC "
-    "CCCC[N+](CCCC)(CCCC)CCCC NCCCCC(N)C(=O)O NC(=N)NCCCC(N)C(=O)O C(CNCc1ccccc1)NCc1ccccc1 "
+    "NC(CO)(CO)CO CNCC(O)C(O)C(O)C(O)CO C[N+](C)(C)CCO C1CNCCN1 C1COCCN1 c1ccncc1 C[N+](C)(C)C "
+    "CC[N+](CC)(CC)CC CCCC[N+](CCCC)(CCCC)CCCC NCCCCC(N)C(=O)O NC(=N)NCCCC(N)C(=O)O C(CNCc1ccccc1)NCc1ccccc1 "
     # solvents
     "CO CCO CCCO CC(C)O CCCCO OCCO CC(O)CO CC(C)=O CCC(C)=O CC#N CS(C)=O CN(C)C=O CC(=O)N(C)C CN1CCCC1=O "
     "C1CCOC1 C1COCCO1 CCOCC COC(C)(C)C COCCOC CCOC(C)=O ClCCl ClC(Cl)Cl c1ccccc1 Cc1ccccc1 CCCCCC C1CCCCC1 "
@@ -120,7 +120,7 @@ def _neutral(fragment: Chem.Mol) -> Chem.Mol:
 
 
 def _takes_proton(atom: Chem.Atom) -> bool:
-    """Whether an anion is short of just the bonds that protons make; not where a positive neighbour holds it."""
+    """Whether an anion lacks just what protons make up for, and no positive neighbour holds its charge."""
     if _beside(atom, 1) or (atom.GetAtomicNum() == 6 and atom.GetIsAromatic()):
         return False
     return atom.GetTotalValence() - atom.GetFormalCharge() == _VALENCE.get(atom.GetAtomicNum())

@@ -1,9 +1,9 @@
 """One writing of a molecule for the several that chemists and programs use, so that texts can be compared.
 
-Same molecule, one writing here: with and without atom-map numbers; sulfoxides, phosphine oxides and ylides with
-charges or a double bond; bonds of a donor to a metal as dative, zero-order or between opposite charges; alkali
-and alkaline-earth metals bound to oxygen, halogens and the like, or beside them as ions; diazo groups and azides
-from either end; charges along conjugated systems (by RDKit's ``Normalizer``).
+Same molecule, one writing here: with and without atom-map numbers; sulfoxides, phosphine oxides and ylides
+with charges or a double bond; bonds of a donor to a metal as dative, zero-order or between opposite charges;
+alkali and alkaline-earth metals bound to oxygen, halogens and the like, or beside them as ions; diazo groups
+and azides from either end; charges along conjugated systems (by RDKit's ``Normalizer``).
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ def is_metal(atom: Chem.Atom) -> bool:
 
 
 def without_maps(mol: Chem.Mol) -> Chem.Mol:
-    """``mol`` without atom-map numbers, and without the centres that only numbers make; ``mol`` if it has none."""
+    """``mol`` without atom-map numbers and the centres that only they make; ``mol`` itself if it has none."""
     mapped = [atom.GetIdx() for atom in mol.GetAtoms() if atom.GetAtomMapNum()]
     if not mapped:
         return mol
@@ -47,13 +47,29 @@ def without_maps(mol: Chem.Mol) -> Chem.Mol:
     return Chem.MolFromSmiles(Chem.MolToSmiles(bare)) or bare
 
 
+def without_isotopes(mol: Chem.Mol) -> Chem.Mol:
+    """``mol`` without isotopes; ``mol`` itself if it has none.
+
+    Atoms of deuterium become hydrogens like any other, and centres that only isotopes make are none.
+    """
+    if not any(atom.GetIsotope() for atom in mol.GetAtoms()):
+        return mol
+    bare = Chem.Mol(mol)
+    for atom in bare.GetAtoms():
+        atom.SetIsotope(0)
+    return Chem.MolFromSmiles(Chem.MolToSmiles(bare)) or bare
+
+
 def one_writing(mol: Chem.Mol) -> Chem.Mol:
-    """``mol`` in the writing that is compared; but for maps as it is, where RDKit takes that for no molecule."""
+    """``mol`` in the writing that is compared; only without maps where RDKit refuses that writing."""
     bare = without_maps(mol)
+    # Read again from canonical text: what is chosen among equals below must not hang on the order of atoms.
+    bare = Chem.MolFromSmiles(Chem.MolToSmiles(bare)) or bare
     try:
         edited = Chem.RWMol(_normalizer().normalize(bare))
-        for donor, metal in list(_donors(edited)):
-            _make_dative(edited, donor, metal)
+        for metal, donors in list(_donors(edited)):
+            for donor in donors:
+                _make_dative(edited, donor, metal)
         for bond in edited.GetBonds():
             _join_charges(bond)
         for metal, other in list(_ionic(edited)):
@@ -81,21 +97,29 @@ def _both_ways(bond: Chem.Bond) -> tuple[tuple[Chem.Atom, Chem.Atom], tuple[Chem
     return (begin, end), (end, begin)
 
 
-def _donors(mol: Chem.Mol) -> Iterator[tuple[int, int]]:
-    """(donor, metal) of bonds that are dative bonds in another writing."""
-    for bond in mol.GetBonds():
-        for donor, metal in _both_ways(bond):
-            if is_metal(metal) and donor.GetAtomicNum() in _NONMETALS:
-                opposite = donor.GetFormalCharge() > 0 > metal.GetFormalCharge()
-                if bond.GetBondType() in _UNSURE or (opposite and bond.GetBondType() == Chem.BondType.SINGLE):
-                    yield donor.GetIdx(), metal.GetIdx()
+def _donors(mol: Chem.Mol) -> Iterator[tuple[int, list[int]]]:
+    """(metal, donors) of bonds that are dative bonds in another writing."""
+    for metal in filter(is_metal, mol.GetAtoms()):
+        bonds = [bond for bond in metal.GetBonds() if bond.GetOtherAtom(metal).GetAtomicNum() in _NONMETALS]
+        donors = [
+            bond.GetOtherAtomIdx(metal.GetIdx())
+            for bond in bonds
+            if bond.GetBondType() in _UNSURE
+            or (bond.GetBondType() == Chem.BondType.SINGLE and _opposite(bond.GetOtherAtom(metal), metal))
+        ]
+        yield metal.GetIdx(), donors
+
+
+def _opposite(plus: Chem.Atom, minus: Chem.Atom) -> bool:
+    return bool(plus.GetFormalCharge() > 0 > minus.GetFormalCharge())
 
 
 def _make_dative(mol: Chem.RWMol, donor: int, metal: int) -> None:
-    given, taken = mol.GetAtomWithIdx(donor), mol.GetAtomWithIdx(metal)
-    if given.GetFormalCharge() > 0 > taken.GetFormalCharge():
+    """The donor's charge goes to the metal, which may become positive: it gave no electron."""
+    given = mol.GetAtomWithIdx(donor)
+    if given.GetFormalCharge() > 0 and mol.GetBondBetweenAtoms(donor, metal).GetBondType() not in _UNSURE:
         _charge(given, -1)
-        _charge(taken, 1)
+        _charge(mol.GetAtomWithIdx(metal), 1)
     mol.RemoveBond(donor, metal)
     mol.AddBond(donor, metal, Chem.BondType.DATIVE)
 
@@ -105,7 +129,7 @@ def _join_charges(bond: Chem.Bond) -> None:
     if bond.GetBondType() != Chem.BondType.SINGLE:
         return
     for plus, minus in _both_ways(bond):
-        if not plus.GetFormalCharge() > 0 > minus.GetFormalCharge():
+        if not _opposite(plus, minus):
             continue
         if plus.GetAtomicNum() in _HYPERVALENT:
             _charge(plus, -1)
