@@ -3,7 +3,7 @@
 1. Fragments with carbon are organic. Where none is, nothing is taken apart (sodium chloride, cisplatin), but
    water beside others is left out.
 2. Usual counter-ions and solvents (``COMPANIONS``) are left out unless nothing else is organic. Of what
-   remains, the fragment of most heavy atoms is the parent; its mixture with a smaller one has the same parent.
+   remains, the fragment of most heavy atoms is the parent, also of its mixtures with smaller ones.
 3. Charges go where a proton can come or go: ammonium, carboxylate. Quaternary nitrogen, nitro groups,
    N-oxides, borates and metals keep theirs; a zwitterion becomes the neutral form.
 4. A carbanion beside a metal (ferrocene as ions, butyl lithium) is not taken apart: neither half is a
