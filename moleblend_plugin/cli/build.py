@@ -28,7 +28,7 @@ def build(
         list[Path],
         typer.Argument(
             help=".smi, .csv, .tsv, .sdf (each also .gz) or .npz files; .lmdb files of Uni-Mol; or a folder "
-            "of train.lmdb, valid.lmdb and test.lmdb, or of train.csv, valid.csv ..., which keeps these parts."
+            "of train.lmdb, valid.lmdb and test.lmdb, or of train.csv, valid.csv ...; it keeps these parts."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stores and reports.")],
