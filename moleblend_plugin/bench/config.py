@@ -185,12 +185,18 @@ def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -
         grid=item.lists("grid", TUNABLE["ours"]),
     )
     item.done()
-    if not spec.table.is_file():
-        raise MoleblendError(f"{item.where}: {spec.table} does not exist; mend table, or give --data FOLDER")
-    rows = spec.split.removeprefix("rows:")
-    if rows != spec.split and not Path(rows).is_file():
-        raise MoleblendError(f"{item.where}: {rows} does not exist; mend split, or give --data FOLDER")
+    _check_files(item.where, spec)
     return spec
+
+
+def _check_files(where: str, spec: SetSpec) -> None:
+    from moleblend_plugin.chem.split_rows import rows_file_path
+
+    if not spec.table.is_file():
+        raise MoleblendError(f"{where}: {spec.table} does not exist; mend table, or give --data FOLDER")
+    kind, _, rows = spec.split.partition(":")
+    if kind == "rows" and not rows_file_path(rows)[0].is_file():
+        raise MoleblendError(f"{where}: {rows} does not exist; mend split, or give --data FOLDER")
 
 
 def _split(text: str, root: Path) -> str:

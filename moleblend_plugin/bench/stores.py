@@ -88,15 +88,22 @@ def shared_with_test(out: Path, name: str) -> dict[str, dict[str, int]]:
 
 def _settings(spec: SetSpec) -> dict[str, Any]:
     from moleblend_plugin.chem.conformers import GEOMETRY_VERSION
+    from moleblend_plugin.chem.convert import TOOLKIT
+    from moleblend_plugin.chem.split_rows import rows_file_path
 
-    rows = spec.split.removeprefix("rows:")
+    kind, _, name = spec.split.partition(":")
+    split = spec.split
+    if kind == "rows":
+        path, replicate = rows_file_path(name)
+        split = f"rows:{file_sha256(path)}" + ("" if replicate is None else f":{replicate}")
     return {
         "version": __version__,
+        "toolkit": TOOLKIT,
         "table": file_sha256(spec.table),
         "smiles": spec.smiles,
         "targets": list(spec.targets),
         "conformers": spec.conformers,
-        "split": f"rows:{file_sha256(Path(rows))}" if rows != spec.split else spec.split,
+        "split": split,
         "seed": spec.split_seed,
         "geometry_version": GEOMETRY_VERSION,
     }

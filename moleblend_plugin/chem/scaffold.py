@@ -8,9 +8,13 @@ from typing import Any
 from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from moleblend_plugin.chem.writings import without_isotopes, without_maps
+
 
 def scaffold_of(smiles: str, chiral: bool = True) -> str:
     """Bemis-Murcko scaffold of ``smiles`` as SMILES; "" for a molecule without rings.
+
+    Atom-map numbers and isotopes are no part of a scaffold.
 
     Args:
         smiles: a molecule that RDKit reads.
@@ -23,12 +27,13 @@ def scaffold_of(smiles: str, chiral: bool = True) -> str:
 def scaffold_of_mol(mol: Chem.Mol, chiral: bool = True) -> str:
     """The same of a molecule at hand. RDKit may write warnings."""
     murcko: Any = MurckoScaffold  # its functions are untyped
-    return str(Chem.MolToSmiles(murcko.GetScaffoldForMol(mol), isomericSmiles=chiral))
+    bare = without_isotopes(without_maps(mol))
+    return str(Chem.MolToSmiles(murcko.GetScaffoldForMol(bare), isomericSmiles=chiral))
 
 
 def stereo_free(mol: Chem.Mol) -> str:
-    """Canonical SMILES without stereochemistry and isotopes: what "the same molecule" means in splits."""
-    smiles = str(Chem.MolToSmiles(mol, isomericSmiles=False))
+    """Canonical SMILES without stereochemistry, isotopes and atom-map numbers."""
+    smiles = str(Chem.MolToSmiles(without_maps(mol), isomericSmiles=False))
     if "[H]" not in smiles:
         return smiles
     # Atoms of deuterium have become plain hydrogens: reading takes those in, as in any other molecule.

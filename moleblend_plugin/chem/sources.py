@@ -86,13 +86,22 @@ class Source:
 
     def again(self) -> Source:
         """A fresh reader of the same file, for a second pass beside or after the first."""
-        return Source(self.path, self.columns, self._read, expects_columns=True)
+        return self._like(self._read)
 
     def changed(self, change: Callable[[Rows], Rows]) -> Source:
         """The same file, whose rows go through ``change`` each time they are read."""
-        return Source(
-            self.path, self.columns, lambda source: change(self._read(source)), expects_columns=True
-        )
+        return self._like(lambda source: change(self._read(source)))
+
+    def named(self, name: str) -> Source:
+        """The same file under another name in row ids."""
+        copy = self._like(self._read)
+        copy.name = name
+        return copy
+
+    def _like(self, read: Callable[[Source], Rows]) -> Source:
+        copy = Source(self.path, self.columns, read, expects_columns=True)
+        copy.name = self.name
+        return copy
 
     def __repr__(self) -> str:
         return f"Source({str(self.path)!r})"

@@ -1,7 +1,10 @@
 """What a split lets through: scaffolds and molecules that are in two parts, labels that contradict.
 
-"The same molecule" means equal canonical SMILES without stereochemistry and isotopes. A scaffold is
-Bemis-Murcko's; molecules without rings have none and share none (they are counted as ``without_rings``).
+``duplicates`` are molecules equal without stereochemistry and isotopes; ``likeness`` tells apart the same
+molecule, isotopes, stereoisomers, salts and tautomers (``split_likeness``). All texts are made anew from the
+stored SMILES, so stores of other RDKit versions, and those that kept atom-map numbers, compare well. A
+scaffold is Bemis-Murcko's; molecules without rings have none and share none (they are counted as
+``without_rings``).
 
 Legend: M molecules of a part, T tasks, K molecules of one group of duplicates.
 """
@@ -17,7 +20,9 @@ import numpy as np
 import numpy.typing as npt
 from rdkit import Chem, rdBase
 
-from moleblend_plugin.chem.scaffold import scaffold_of_mol, stereo_free
+from moleblend_plugin.chem.likeness import Likeness, likeness
+from moleblend_plugin.chem.scaffold import scaffold_of_mol
+from moleblend_plugin.chem.split_likeness import Molecules, likeness_report
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 Report = dict[str, Any]
@@ -32,18 +37,25 @@ VALUES: Final = "values"
 
 
 class Identity(NamedTuple):
-    """What is compared of a molecule: SMILES without stereo, scaffold with and without chirality."""
+    """What is compared of a molecule: texts at every level, scaffold with and without chirality."""
 
-    molecule: str
+    likeness: Likeness
     chiral: str
     achiral: str
 
+    @property
+    def molecule(self) -> str:
+        """Without stereochemistry and isotopes."""
+        return self.likeness.connectivity
+
 
 def identify(smiles: str) -> Identity:
-    """Identity of a molecule that RDKit reads."""
+    """Identity of a molecule; one that this RDKit does not read is like its own text only."""
     with rdBase.BlockLogs():
-        mol = Chem.MolFromSmiles(smiles)
-        return Identity(stereo_free(mol), scaffold_of_mol(mol), scaffold_of_mol(mol, chiral=False))
+        mol: Chem.Mol | None = Chem.MolFromSmiles(smiles)
+        if mol is None:
+            return Identity(Likeness(smiles, smiles, smiles, smiles, (smiles, smiles)), "", "")
+        return Identity(likeness(mol), scaffold_of_mol(mol), scaffold_of_mol(mol, chiral=False))
 
 
 @dataclass
@@ -79,17 +91,26 @@ def split_report(parts: Mapping[str, Part], tasks: tuple[str, ...]) -> Report:
 
     Returns:
         ``kinds`` of the tasks ("classes" where all labels are 0 or 1, else "values"); ``parts``: counts,
-        duplicates, conflicts and ``tasks`` of each; ``pairs``: what two parts share; ``one_class``: per
-        part the tasks of classes with fewer than two classes labelled.
+        duplicates, conflicts, ``likeness`` and ``tasks`` of each; ``pairs``: what two parts share;
+        ``one_class``: per part the tasks of classes with fewer than two classes labelled.
     """
     labels = {name: part.labels(len(tasks)) for name, part in parts.items()}
     kinds = _kinds(labels, tasks)
     groups = _groups(parts)
+    alike = likeness_report(
+        {
+            name: Molecules([each.likeness for each in part.identities], part.row_ids, labels[name])
+            for name, part in parts.items()
+        },
+        tasks,
+    )
     report: Report = {"kinds": kinds, "parts": {}, "pairs": {}, "one_class": {}}
     for name, part in parts.items():
         facts = _task_facts(labels[name], kinds)
         report["parts"][name] = (
-            _part_counts(part) | _within(name, parts, groups, labels, tasks) | {"tasks": facts}
+            _part_counts(part)
+            | _within(name, parts, groups, labels, tasks)
+            | {"likeness": alike[name], "tasks": facts}
         )
         report["one_class"][name] = [
             task for task, fact in facts.items() if kinds[task] == CLASSES and fact["one_class"]
@@ -98,6 +119,7 @@ def split_report(parts: Mapping[str, Part], tasks: tuple[str, ...]) -> Report:
         report["pairs"]["-".join(pair)] = {
             "scaffolds": _shared_scaffolds(pair, parts),
             **_across(pair, parts, groups, labels, tasks),
+            "likeness": alike["-".join(pair)],
         }
     return report
 

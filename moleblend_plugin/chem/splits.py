@@ -13,8 +13,20 @@ from moleblend_plugin.errors import MoleblendError
 
 PARTS: Final = ("train", "valid", "test")
 
-FORMS: Final = "none, random, scaffold, scaffold-achiral, rows:FILE, kfold:K:I or column:NAME"
+FORMS: Final = "none, random, scaffold, scaffold-achiral, rows:FILE, kfold:K:I, column:NAME or files"
 """What ``--split`` takes."""
+
+PART_WORDS: Final = {
+    "train": "train",
+    "training": "train",
+    "valid": "valid",
+    "val": "valid",
+    "validation": "valid",
+    "dev": "valid",
+    "test": "test",
+    "testing": "test",
+}
+"""What a split column, a split file's list or a file's name may call a part (case does not matter)."""
 
 _SIZED: Final = ("random", "scaffold", "scaffold-achiral")
 
@@ -86,7 +98,7 @@ def parse_split(text: str) -> SplitMethod:
         MoleblendError: an unknown form, or folds that do not exist.
     """
     kind, colon, rest = text.partition(":")
-    if not colon and kind in ("none", *_SIZED):
+    if not colon and kind in ("none", "files", *_SIZED):
         return SplitMethod(kind)
     if kind in ("rows", "column") and rest:
         return SplitMethod(kind, rest)

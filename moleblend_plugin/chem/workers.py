@@ -19,7 +19,8 @@ from itertools import islice
 from typing import Any, Final, TypeVar, cast
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
-from moleblend_plugin.chem.exclusion import identity_of
+from moleblend_plugin.chem.exclusion import DEFAULT_LEVEL, identity_of
+from moleblend_plugin.chem.likeness import written_identity
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.scaffold import scaffold_of
 from moleblend_plugin.errors import MoleblendError
@@ -41,12 +42,16 @@ class Task:
         scaffolds: whether its scaffold is wanted.
         chiral: whether scaffolds keep their chirality.
         excluded: ``identity_of`` molecules that are left out.
+        exclude_level: at which they are compared.
+        identities: whether the molecule's own identity is wanted.
     """
 
     conversion: ConversionConfig
     scaffolds: bool = False
     chiral: bool = True
     excluded: frozenset[str] = frozenset()
+    exclude_level: str = DEFAULT_LEVEL
+    identities: bool = False
 
     @property
     def chunk(self) -> int:
@@ -58,11 +63,13 @@ class Task:
 class Outcome:
     """What became of a row; ``split`` is its split column's text, or its scaffold.
 
-    A rejection without a reason is a row that ``Task.excluded`` leaves out.
+    ``identity`` is the molecule's text at level ``exact``, where it was wanted. A rejection without a reason
+    is a row that ``Task.excluded`` leaves out.
     """
 
     result: MoleculeRecord | Rejection
     split: str = ""
+    identity: str = ""
 
 
 def convert_in_order(rows: Iterable[Row], task: Task, workers: int) -> Iterator[Outcome]:
@@ -127,12 +134,15 @@ def convert_chunk(chunk: list[RawRow | Rejection], task: Task) -> list[Outcome]:
 def _outcome(row: Row, task: Task) -> Outcome:
     if isinstance(row, Rejection):
         return Outcome(row)
-    if task.excluded and identity_of(row) in task.excluded:  # before the work on conformers
+    if (
+        task.excluded and identity_of(row, task.exclude_level) in task.excluded
+    ):  # before the work on conformers
         return Outcome(Rejection(row.source, row.row, row.shown, ""))
     result = convert(row, task.conversion)
-    if task.scaffolds and isinstance(result, MoleculeRecord):
-        return Outcome(result, scaffold_of(result.smiles, task.chiral))
-    return Outcome(result, row.split)
+    if isinstance(result, Rejection):
+        return Outcome(result, row.split)
+    split = scaffold_of(result.smiles, task.chiral) if task.scaffolds else row.split
+    return Outcome(result, split, written_identity(result.smiles) if task.identities else "")
 
 
 def cut(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:

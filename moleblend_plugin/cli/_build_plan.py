@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from moleblend_plugin import __version__
+from moleblend_plugin.cli._exclude import Exclusion
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import SCHEMA_VERSION
 
@@ -39,7 +40,8 @@ class BuildPlan:
         overwrite: whether a store in ``out`` may be replaced.
         rows_file: the given split of ``rows:FILE``.
         geometry: the SDF that the input is joined with, or ``None``.
-        excluded: molecules that are left out (``chem.exclusion``).
+        exclusion: molecules that are left out.
+        parts: part of each source, for ``--split files``.
     """
 
     sources: tuple[Source, ...]
@@ -55,7 +57,8 @@ class BuildPlan:
     overwrite: bool = False
     rows_file: RowsFile | None = None
     geometry: Path | None = None
-    excluded: frozenset[str] = frozenset()
+    exclusion: Exclusion = Exclusion()
+    parts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.method.kind == "rows" and len(self.sources) != 1:
@@ -77,6 +80,8 @@ class BuildPlan:
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise MoleblendError(f"two inputs are named {twice}; row ids need different names: rename one")
+        if self.method.kind == "files" and len(self.parts) != len(self.sources):
+            raise MoleblendError("--split files needs the part of every input")
 
     @property
     def method(self) -> SplitMethod:
@@ -86,9 +91,17 @@ class BuildPlan:
         return parse_split(self.split)
 
     @property
+    def parts_of_files(self) -> dict[str, str] | None:
+        """Part by name of the input, for ``--split files``."""
+        if not self.parts:
+            return None
+        return {source.name: part for source, part in zip(self.sources, self.parts, strict=True)}
+
+    @property
     def excluded_sha256(self) -> str:
         """Checksum of the molecules left out, whatever files list them; "" for none."""
-        return sha256("\n".join(sorted(self.excluded)).encode()).hexdigest() if self.excluded else ""
+        held = self.exclusion.identities
+        return sha256("\n".join(sorted(held)).encode()).hexdigest() if held else ""
 
     def checksums(self) -> dict[str, str]:
         """sha256 of every input file by name; reads them through."""
@@ -103,6 +116,9 @@ class BuildPlan:
         if self.rows_file is not None:
             settings |= {"file": self.rows_file.path.name, "sha256": self.rows_file.sha256}
             settings |= {"key": self.rows_file.key} if self.rows_file.key else {}
+            settings |= {} if self.rows_file.replicate is None else {"replicate": self.rows_file.replicate}
+        if self.parts:
+            settings |= {"files": self.parts_of_files}
         return settings
 
     def settings(self) -> dict[str, Any]:
@@ -112,7 +128,9 @@ class BuildPlan:
         # A given split is its content, wherever its file lies.
         given: dict[str, Any] = {} if self.rows_file is None else {"split_file": self.split_settings()}
         given |= {"geometry": self.geometry.name} if self.geometry else {}
-        given |= {"excluded_sha256": self.excluded_sha256} if self.excluded else {}
+        given |= {"parts_of_files": self.parts_of_files} if self.parts else {}
+        if self.exclusion.identities:
+            given |= {"excluded_sha256": self.excluded_sha256, "exclude_level": self.exclusion.level}
         return given | {
             "columns": asdict(self.columns) | {"targets": list(self.columns.targets)},
             "conversion": asdict(self.conversion),

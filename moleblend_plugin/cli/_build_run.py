@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.workers import cut, work_in_any_order
+from moleblend_plugin.cli._build_duplicates import duplicates
 from moleblend_plugin.cli._build_output import REJECTED, REPORT, RejectedList, SplitWriters, write_report
 from moleblend_plugin.cli._build_plan import SPLITS, BuildPlan
 from moleblend_plugin.cli._build_split import EXCLUDED, SplitList, is_excluded, with_part
@@ -42,6 +43,7 @@ def run_build(plan: BuildPlan, watcher: Watcher) -> Tally:
         MoleblendError: anything that the user can mend; the stores in ``plan.out`` then are as before.
     """
     refuse_existing(plan)
+    _check_inputs(plan)
     _check_given_split(plan)
     started = time.monotonic()
     checksums = plan.checksums()
@@ -111,6 +113,7 @@ def _divide(
         for writer in writers.writers.values():
             writer.rejected.update(tally.rejected)
         tally.splits = writers.counts()
+    tally.duplicates = duplicates(lambda: with_part(plan, stage.rows), tally.molecules, plan.columns.targets)
     listed.write(plan)
     tally.split_sha256 = listed.sha256
 
@@ -120,6 +123,13 @@ def _strict(bad: Rejection) -> MoleblendError:
         f"{bad.source}:{bad.row} is rejected ({bad.reason}): {bad.text[:200]!r}; "
         "mend the row or leave out --strict"
     )
+
+
+def _check_inputs(plan: BuildPlan) -> None:
+    """Refuse an input that lacks a column before the work on those before it. Reads a row of each."""
+    if len(plan.sources) > 1:
+        for source in plan.sources:
+            next(iter(source.again()), None)
 
 
 def _check_given_split(plan: BuildPlan) -> None:
@@ -163,6 +173,7 @@ def _nothing(plan: BuildPlan, tally: Tally) -> NothingToBuild:
             reasons = "; ".join(filter(None, (reasons, f"excluded by {by}: {count}")))
     _, colon, detail = tally.first_reason.partition(": ")
     first = f"; the first one: {detail}" if colon else ""
+    first += f"; {plan.method.name} holds {tally.unknown_words}" if len(tally.unknown_parts) > 1 else ""
     return NothingToBuild(
         f"no row of {names} is a molecule ({reasons or 'no rows'}{first}); check the column and file"
     )
@@ -188,6 +199,11 @@ def _report(
         "rejected_by_reason": dict(tally.rejected.most_common()),
         "excluded": tally.excluded + tally.left_out,
         "excluded_by_list": tally.left_out,
+        "exclude": {"level": plan.exclusion.level, "files": list(plan.exclusion.files)}
+        if plan.exclusion.files
+        else None,
+        "unknown_split": dict(tally.unknown_parts.most_common()),
+        "duplicates": tally.duplicates,
         "splits": {split: tally.splits.get(split, 0) for split in SPLITS},
         "split_sha256": tally.split_sha256,
         "target_names": list(plan.columns.targets),

@@ -12,26 +12,17 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Final
 
+from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.chem.splits import PART_WORDS
 from moleblend_plugin.chem.workers import Outcome
 from moleblend_plugin.cli._build_plan import SPLITS, BuildPlan
+from moleblend_plugin.cli._build_tally import UNKNOWN_SPLIT
 from moleblend_plugin.data.spill import Finished, Spill
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 SPLIT_LIST: Final = "split.json"
 EXCLUDED: Final = "excluded"
-
-_SPLIT_WORDS: Final = {
-    "train": "train",
-    "training": "train",
-    "valid": "valid",
-    "val": "valid",
-    "validation": "valid",
-    "dev": "valid",
-    "test": "test",
-    "testing": "test",
-}
-"""What a split column may hold (case does not matter)."""
 
 
 def is_excluded(row: RawRow | Rejection, plan: BuildPlan) -> bool:
@@ -79,11 +70,11 @@ def check_split(outcome: Outcome, check: SplitCheck) -> MoleculeRecord | Rejecti
     held = f"column {check.column!r} holds {outcome.split[:40]!r}"
     if check.kind == "column":
         held += ", not train, valid or test"
-        good = outcome.split.lower() in _SPLIT_WORDS
+        good = outcome.split.strip().lower() in PART_WORDS
     else:
         held += ", not a whole number"
         good = outcome.split.strip().lstrip("-").isdecimal()
-    return result if good else Rejection(result.source, result.row, result.smiles, f"unknown split: {held}")
+    return result if good else Rejection(result.source, result.row, result.smiles, f"{UNKNOWN_SPLIT}: {held}")
 
 
 def with_part(plan: BuildPlan, spill: Spill) -> Iterator[tuple[str, Finished]]:
@@ -98,8 +89,8 @@ def with_part(plan: BuildPlan, spill: Spill) -> Iterator[tuple[str, Finished]]:
             yield "", done
         elif plan.method.needs_all:
             yield SPLITS[next(parts)], done
-        elif kind == "column":
-            yield _SPLIT_WORDS[done.split.lower()], done
+        elif kind in ("column", "files"):
+            yield PART_WORDS[done.split.strip().lower()], done
         elif kind == "rows":
             yield _given_part(done.row, done.split, plan), done
         else:
@@ -153,6 +144,7 @@ class SplitList:
             "method": plan.method.kind,
             "settings": plan.split_settings(),
             "sha256": self.sha256,
+            "toolkit": TOOLKIT,
         }
         with (self._stage / SPLIT_LIST).open("w", encoding="utf-8") as out:
             out.write(json.dumps(head, indent=2)[:-2] + ",\n  " + '"parts": {\n')

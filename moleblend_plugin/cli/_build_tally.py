@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -13,6 +13,11 @@ from moleblend_plugin.data.spill import Finished
 
 NAMED_ROWS: Final = 1000
 """Row ids that a report lists of one kind of doubt."""
+UNKNOWN_SPLIT: Final = "unknown split"
+"""Kind of the rejection of a row whose split column names no part."""
+_SHOWN_WORD: Final = 40
+"""Characters of such a word that are told."""
+_SHOWN_WORDS: Final = 10
 
 
 @dataclass
@@ -22,6 +27,8 @@ class Tally:
     Attributes:
         excluded: rows in no part of a given split.
         left_out: rows whose molecule ``--exclude`` lists.
+        unknown_parts: rows by what their split column holds, where that is no part.
+        duplicates: molecules in several rows (``_build_duplicates``).
         resumed: rows that an interrupted build had finished.
         stereo_unknown: molecules whose source leaves open what stereochemistry they have.
         stereo_unknown_rows: the first of them, ``file:row``.
@@ -38,6 +45,8 @@ class Tally:
     excluded: int = 0
     left_out: int = 0
     resumed: int = 0
+    unknown_parts: Counter[str] = field(default_factory=Counter)
+    duplicates: dict[str, Any] = field(default_factory=dict)
     split_sha256: str = ""
     first_reason: str = ""
     stereo_unknown: int = 0
@@ -54,6 +63,8 @@ class Tally:
         if not part:
             self.first_reason = self.first_reason or done.reason
             self.rejected[done.reason.partition(":")[0]] += 1
+            if done.reason.startswith(UNKNOWN_SPLIT):
+                self.unknown_parts[done.split.strip()[:_SHOWN_WORD]] += 1
             return
         self.molecules += 1
         self.with_3d += done.with_3d
@@ -65,6 +76,13 @@ class Tally:
         if part not in self._present:
             self._present[part] = np.zeros(len(self.targets), np.int64)
         self._present[part] += ~np.isnan(done.labels)
+
+    @property
+    def unknown_words(self) -> str:
+        """Words of a split column that name no part, with their rows; "" where there are none."""
+        words = [f"{word!r} ({rows:,} rows)" for word, rows in self.unknown_parts.most_common(_SHOWN_WORDS)]
+        more = len(self.unknown_parts) - len(words)
+        return ", ".join(words) + (f" and {more:,} more" if more else "")
 
     @property
     def labels(self) -> dict[str, dict[str, int]]:

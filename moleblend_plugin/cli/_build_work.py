@@ -14,7 +14,7 @@ from moleblend_plugin.cli._build_split import SplitCheck, check_split
 from moleblend_plugin.data.spill import Chunk, Finished, finished, pack
 from moleblend_plugin.schema import SCHEMA_VERSION
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Of the folder that a build works in; a change makes older folders another plan's."""
 
 
@@ -40,13 +40,16 @@ class BuildWork:
         return pack([self._finished(outcome) for outcome in convert_chunk(rows, self.task)])
 
     def _finished(self, outcome: Outcome) -> Finished:
-        return finished(check_split(outcome, self.check), outcome.split)
+        return finished(check_split(outcome, self.check), outcome.split, outcome.identity)
 
 
 def work_of(plan: BuildPlan) -> BuildWork:
     """What the workers of ``plan`` do."""
     method = plan.method
-    task = Task(plan.conversion, method.by_scaffold, method.kind == "scaffold", plan.excluded)
+    excluded, level = plan.exclusion.identities, plan.exclusion.level
+    task = Task(
+        plan.conversion, method.by_scaffold, method.kind == "scaffold", excluded, level, identities=True
+    )
     return BuildWork(task, SplitCheck.of(plan))
 
 
@@ -64,7 +67,8 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
         "scaffolds": plan.method.kind if work.task.scaffolds else None,
         "split_text": asdict(work.check),
         "geometry": plan.geometry.name if plan.geometry else None,
-        "excluded": plan.excluded_sha256,
+        "excluded": [plan.exclusion.level, plan.excluded_sha256] if plan.exclusion.identities else None,
+        "parts_of_files": plan.parts_of_files,
         "split_rows": plan.rows_file.sha256 if plan.rows_file else None,
         "limit": plan.limit,
         "schema_version": SCHEMA_VERSION,

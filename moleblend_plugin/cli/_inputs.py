@@ -1,4 +1,4 @@
-"""Inputs of a build: files of any format, and folders of Uni-Mol's ``train.lmdb``, ``valid.lmdb`` ...
+"""Inputs of a build: files of any format, and folders of ``train.lmdb`` ... or ``train.csv`` ...
 
 Wires the reader of Uni-Mol's files (``data/unimol``) to the sources of molecules (``chem``).
 """
@@ -27,20 +27,24 @@ _LOOK_AHEAD: Final = 100
 
 
 def expand_folders(paths: Sequence[Path]) -> list[Path]:
-    """``paths`` with the files of its parts in place of a folder.
+    """``paths`` with the files of its parts in place of a folder: LMDB files, else tables and the like.
 
     Raises:
-        MoleblendError: a folder without any of them.
+        MoleblendError: a folder without any of them, or with two for one part.
     """
+    from moleblend_plugin.chem.split_files import files_in
+
     files: list[Path] = []
     for path in paths:
         if not path.is_dir():
             files.append(path)
             continue
         found = [path / f"{part}.lmdb" for part in _PARTS if (path / f"{part}.lmdb").is_file()]
+        found = found or files_in(path)
         if not found:
             raise MoleblendError(
-                f"{path} is a folder without train.lmdb, valid.lmdb or test.lmdb; name the files inside it"
+                f"{path} is a folder without train.lmdb, valid.lmdb or test.lmdb, and without tables of "
+                "these names; name the files inside it"
             )
         files += found
     return files
@@ -48,7 +52,9 @@ def expand_folders(paths: Sequence[Path]) -> list[Path]:
 
 def split_of(paths: Sequence[Path], split: str) -> str:
     """What ``--split`` means for these inputs: folders keep their own parts unless told otherwise."""
-    return f"column:{FILE_COLUMN}" if split == "none" and any(path.is_dir() for path in paths) else split
+    if split != "none" or not any(path.is_dir() for path in paths):
+        return split
+    return f"column:{FILE_COLUMN}" if all(map(is_unimol, expand_folders(paths))) else "files"
 
 
 def open_inputs(paths: Sequence[Path], columns: Columns) -> tuple[tuple[Source, ...], Columns]:

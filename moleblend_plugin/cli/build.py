@@ -27,8 +27,8 @@ def build(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help=".smi, .csv, .tsv, .sdf (each also .gz) or .npz files; .lmdb files of Uni-Mol, or a folder "
-            "of its train.lmdb, valid.lmdb and test.lmdb, which keeps these parts."
+            help=".smi, .csv, .tsv, .sdf (each also .gz) or .npz files; .lmdb files of Uni-Mol; or a folder "
+            "of train.lmdb, valid.lmdb and test.lmdb, or of train.csv, valid.csv ...; it keeps these parts."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stores and reports.")],
@@ -50,9 +50,18 @@ def build(
         str,
         typer.Option(
             help="none, random, scaffold, scaffold-achiral, rows:FILE (JSON lists of row numbers), "
-            "kfold:K:I (fold I from 0 tests, the next validates) or column:NAME."
+            "kfold:K:I (fold I from 0 tests, the next validates), column:NAME or files (train.csv, valid.csv "
+            "and test.csv are these parts)."
         ),
     ] = "none",
+    valid: Annotated[
+        list[Path] | None,
+        typer.Option("--valid", help="File that validates; the inputs then train. May be given again."),
+    ] = None,
+    test: Annotated[
+        list[Path] | None,
+        typer.Option("--test", help="File that tests; the inputs then train. May be given again."),
+    ] = None,
     split_sizes: Annotated[str, typer.Option(help="Fractions of train, valid and test.")] = "0.8,0.1,0.1",
     seed: Annotated[int, typer.Option(help="Seed of conformers and of the random split.")] = 0,
     workers: Workers = None,
@@ -80,10 +89,17 @@ def build(
     exclude: Annotated[
         list[Path] | None,
         typer.Option(
-            help="File of molecules to leave out, such as those of a test set; any input format, or a store. "
-            "Stereochemistry does not matter. May be given again."
+            help="File of molecules to leave out, such as those of a test set; any input format, a store, or "
+            "a built folder. May be given again."
         ),
     ] = None,
+    exclude_level: Annotated[
+        str,
+        typer.Option(
+            help="When two molecules are the same: exact, connectivity (stereochemistry and isotopes do not "
+            "matter) or parent (nor do salts, solvents and charges)."
+        ),
+    ] = "connectivity",
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store in --out.")] = False,
 ) -> None:
     """Turn files of molecules into stores for training.
@@ -96,21 +112,26 @@ def build(
     from moleblend_plugin.chem.conformers import ConformerConfig
     from moleblend_plugin.chem.convert import ConversionConfig
     from moleblend_plugin.chem.source_joined import join_geometry
+    from moleblend_plugin.chem.split_files import in_part, with_own_names
     from moleblend_plugin.chem.split_rows import read_rows_file
     from moleblend_plugin.chem.splits import parse_split
     from moleblend_plugin.cli._build_plan import BuildPlan, parse_conformers, parse_sizes
     from moleblend_plugin.cli._build_run import run_build
-    from moleblend_plugin.cli._inputs import open_inputs, split_of
+    from moleblend_plugin.cli._exclude import read_exclusions
+    from moleblend_plugin.cli._inputs import open_inputs
 
     count = parse_conformers(conformers)
-    split = split_of(inputs, split)
+    inputs, split, parts = _given_parts(inputs, valid or [], test or [], split)
     method = parse_split(split)
     rows_file = read_rows_file(method.name) if method.kind == "rows" else None
     split_column = rows_file.key if rows_file else method.name
     columns = _columns(inputs[0], smiles_column, target_columns or [], split_column)
     sources, columns = open_inputs(inputs, replace(columns, missing_label=missing_label))
+    sources = with_own_names(sources)
     if geometry is not None:
         sources = tuple(join_geometry(source, geometry) for source in sources)
+    if parts:
+        sources = tuple(in_part(source, part) for source, part in zip(sources, parts, strict=True))
     plan = BuildPlan(
         sources=sources,
         out=out,
@@ -130,7 +151,8 @@ def build(
         overwrite=overwrite,
         rows_file=rows_file,
         geometry=geometry,
-        excluded=_excluded(exclude or []),
+        exclusion=read_exclusions(exclude or [], exclude_level, smiles_column),
+        parts=parts,
     )
     bar = _Bar(plan)
     with bar:
@@ -138,22 +160,24 @@ def build(
     _print_summary(plan, tally)
 
 
-def _excluded(paths: list[Path]) -> frozenset[str]:
-    """Molecules of the files of ``--exclude``."""
-    from moleblend_plugin.chem.exclusion import Excluded, excluded_from, identity_of_smiles
-    from moleblend_plugin.chem.sources import open_source
-    from moleblend_plugin.data.store import MoleculeStore
+def _given_parts(
+    inputs: list[Path], valid: list[Path], test: list[Path], split: str
+) -> tuple[list[Path], str, tuple[str, ...]]:
+    """All files, what ``--split`` means for them, and the part of every file where files are parts."""
+    from moleblend_plugin.chem.split_files import parts_of
+    from moleblend_plugin.cli._inputs import expand_folders, split_of
+    from moleblend_plugin.errors import MoleblendError
 
-    found: frozenset[str] = frozenset()
-    for path in paths:
-        if path.suffix == ".lmdb":
-            listed = Excluded(frozenset(identity_of_smiles(record.smiles) for record in MoleculeStore(path)))
-        else:
-            listed = excluded_from(open_source(path))
-        bad = f"; {listed.unreadable:,} rows are no molecules" if listed.unreadable else ""
-        print(f"exclude: {len(listed.identities):,} molecules of {path}{bad}")
-        found |= listed.identities
-    return found
+    if not valid and not test:
+        split = split_of(inputs, split)
+        files = expand_folders(inputs)
+        return files, split, parts_of(files) if split == "files" else ()
+    folder = next((path for path in (*inputs, *valid, *test) if path.is_dir()), None)
+    if split not in ("none", "files") or folder is not None:
+        told = f"{folder} is a folder" if folder is not None else f"got --split {split} too"
+        raise MoleblendError(f"--valid and --test name files beside those that train; {told}: leave one out")
+    parts = ("train",) * len(inputs) + ("valid",) * len(valid) + ("test",) * len(test)
+    return [*inputs, *valid, *test], "files", parts
 
 
 def _columns(first: Path, smiles: str, targets: list[str], split: str) -> Columns:
@@ -233,13 +257,29 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
     if tally.excluded:
         table.add_row("excluded", f"{tally.excluded:,}  in no part of the given split")
     if tally.left_out:
-        table.add_row("excluded", f"{tally.left_out:,}  molecules of --exclude")
+        table.add_row("excluded", f"{tally.left_out:,}  molecules of --exclude ({plan.exclusion.level})")
+    if tally.duplicates["molecules"]:
+        table.add_row(
+            "duplicates", f"{tally.duplicates['molecules']:,}  molecules stand in more than one row"
+        )
     for split, count in tally.splits.items():
         table.add_row(f"{split}", f"{count:,}  {plan.out / split}.lmdb")
     table.add_row("split", f"{plan.method.kind}, sha256 {tally.split_sha256[:16]}  {plan.out / 'split.json'}")
     table.add_row("reports", f"{plan.out / 'build_report.json'}, {plan.out / 'rejected.csv'}")
     table.add_row("time", f"{tally.seconds:.1f} s, {tally.rate:,.0f} rows/s, {plan.workers} workers")
     Console(soft_wrap=True, highlight=False).print(table)
+    _warn(plan, tally)
+
+
+def _warn(plan: BuildPlan, tally: Tally) -> None:
+    """What a user must not overlook, a line each."""
+    from moleblend_plugin.cli._build_duplicates import duplicates_line
+
+    if tally.unknown_parts:
+        told = f"{plan.split.partition(':')[2]!r} holds {tally.unknown_words}"
+        print(f"warning: column {told}, which name no part: such rows are rejected", file=sys.stderr)
+    if told := duplicates_line(tally.duplicates):
+        print(f"warning: {told}", file=sys.stderr)
     if tally.stereo_unknown:
         print(
             f"warning: {tally.stereo_unknown:,} molecules have no coordinates that would tell all of their "

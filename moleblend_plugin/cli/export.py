@@ -1,4 +1,4 @@
-"""``moleblend export``: stores -> files of Uni-Mol."""
+"""``moleblend export``: stores -> files of Uni-Mol or chemprop."""
 
 from __future__ import annotations
 
@@ -20,8 +20,16 @@ if TYPE_CHECKING:
 
 def export(
     store: Annotated[Path, typer.Argument(help="A .lmdb store, or a folder that moleblend build made.")],
-    out: Annotated[Path, typer.Option("--out", "-o", help="File to write; a folder for a folder.")],
-    format: Annotated[str, typer.Option(help="unimol: LMDB of pickled dicts, as Uni-Mol reads.")] = "unimol",
+    out: Annotated[
+        Path, typer.Option("--out", "-o", help="File to write; for Uni-Mol's files a folder for a folder.")
+    ],
+    format: Annotated[
+        str,
+        typer.Option(
+            help="unimol: LMDB of pickled dicts, as Uni-Mol reads. chemprop: a CSV with labels and a column "
+            "of the split. chemprop-splits: row numbers of the parts, for chemprop's --splits-file."
+        ),
+    ] = "unimol",
     hydrogens: Annotated[
         bool, typer.Option("--hydrogens", help="Add hydrogens, placed by RDKit; stores keep none.")
     ] = False,
@@ -30,12 +38,15 @@ def export(
     ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
-    """Write stores as files that Uni-Mol reads: atoms, coordinates, smi and target of every molecule."""
+    """Write stores as files that Uni-Mol reads (atoms, coordinates, smi and target), or chemprop."""
     from moleblend_plugin.data.store import MoleculeStore
     from moleblend_plugin.data.unimol.writer import write_unimol
 
+    if format in ("chemprop", "chemprop-splits"):
+        _for_chemprop(store, out, format == "chemprop", overwrite)
+        return
     if format != "unimol":
-        raise MoleblendError(f"--format {format!r} is unknown; use unimol")
+        raise MoleblendError(f"--format {format!r} is unknown; use unimol, chemprop or chemprop-splits")
     plan = [(MoleculeStore(path), target) for path, target in _targets(store, out)]
     for opened, target in plan:
         if target.exists() and (target.resolve() == opened.path.resolve() or not overwrite):
@@ -47,6 +58,22 @@ def export(
         print(f"{count:,} molecules written to {target}")
         for reason, number in tally.items():
             print(f"  {number:,}  {reason}")
+
+
+def _for_chemprop(store: Path, out: Path, as_table: bool, overwrite: bool) -> None:
+    from moleblend_plugin.cli._export_chemprop import write_splits, write_table
+    from moleblend_plugin.data.store import MoleculeStore
+
+    if out.is_dir():
+        raise MoleblendError(f"--out {out} is a folder; name a file")
+    if out.exists() and not overwrite:
+        raise MoleblendError(f"{out} is there already; name another --out or add --overwrite")
+    stores = [MoleculeStore(path) for path in store_files(store)]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    told = f"--splits-column {write_table(stores, out)}" if as_table else "--splits-file"
+    if not as_table:
+        write_splits(stores, out)
+    print(f"{sum(map(len, stores)):,} molecules written to {out}, for chemprop train {told}")
 
 
 def _targets(store: Path, out: Path) -> list[tuple[Path, Path]]:

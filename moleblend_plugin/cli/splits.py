@@ -29,7 +29,8 @@ def splits(
 ) -> None:
     """Report what train, valid and test share (scaffolds, molecules, conflicting labels) and their labels.
 
-    "The same molecule" leaves stereochemistry and isotopes aside.
+    Duplicates in the tables leave stereochemistry and isotopes aside; the lines below tell the same molecule,
+    isotopes, stereoisomers, salt or charge forms and tautomers apart.
     """
     from rich.console import Console
 
@@ -187,6 +188,8 @@ def _remarks(report: dict[str, Any], tasks: tuple[str, ...]) -> list[str]:
         if found:
             names = ", ".join(found[:5]) + (f" and {len(found) - 5} more" if len(found) > 5 else "")
             lines.append(f"{part}: {len(found)} of {len(tasks)} tasks have one class or no label: {names}")
+    for scope, facts in (report["parts"] | report["pairs"]).items():
+        lines += [_alike(scope, kind, found) for kind, found in facts["likeness"].items() if found["groups"]]
     for pair, facts in report["pairs"].items():
         if facts["conflicts"]["groups"]:
             worst = max(facts["conflicts"]["tasks"].items(), key=lambda item: item[1]["largest_gap"])
@@ -195,6 +198,23 @@ def _remarks(report: dict[str, Any], tasks: tuple[str, ...]) -> list[str]:
                 f"(largest difference {worst[1]['largest_gap']:.3g}, {worst[0]})"
             )
     return lines
+
+
+def _alike(scope: str, kind: str, found: dict[str, Any]) -> str:
+    """One kind of likeness in a part or between two, in a line."""
+    from moleblend_plugin.chem.split_likeness import KINDS
+
+    counts = " and ".join(f"{count:,} of {name}" for name, count in found["molecules"].items())
+    groups = f"{found['groups']:,} group{'s' if found['groups'] > 1 else ''}"
+    line = f"{scope}: {KINDS[kind]}: {groups}, molecules {counts}"
+    if found["conflicts"]["groups"]:
+        task, worst = max(found["conflicts"]["tasks"].items(), key=lambda item: item[1]["largest_gap"])
+        line += (
+            f"; labels contradict in {found['conflicts']['groups']:,} "
+            f"(largest difference {worst['largest_gap']:.3g}, {task})"
+        )
+    first = [row_id for row_ids in found["examples"][0]["row_ids"].values() for row_id in row_ids[:2]]
+    return f"{line}; such as {', '.join(first)}"
 
 
 def _table(title: str, header: tuple[str, ...], rows: list[tuple[Any, ...]]) -> Table:

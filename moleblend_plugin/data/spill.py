@@ -18,6 +18,7 @@ import time
 import zlib
 from array import array
 from collections.abc import Iterator, Sequence
+from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Final, NamedTuple
@@ -46,7 +47,7 @@ class Finished(NamedTuple):
     Attributes:
         source: name of its file.
         row: its number there.
-        split: text of the split column, or the scaffold.
+        split: text of the split column (of a rejected row too), or the scaffold.
         n_atoms: heavy atoms; 0 where it is no molecule.
         with_3d: whether there are coordinates.
         coords_from: where they come from.
@@ -55,6 +56,7 @@ class Finished(NamedTuple):
         text: of a rejected row, what stood there.
         reason: why it is rejected; "" for a row that is left out because the user wants so.
         stereo_unknown: whether the source leaves open what stereochemistry the molecule has.
+        identity: 64-bit hash of the molecule, equal for equal molecules; 0 where it is none.
     """
 
     source: str
@@ -68,6 +70,7 @@ class Finished(NamedTuple):
     text: str = ""
     reason: str = ""
     stereo_unknown: bool = False
+    identity: int = 0
 
     @property
     def labels(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
@@ -84,10 +87,10 @@ class Chunk(NamedTuple):
     first: Rejection | None
 
 
-def finished(result: MoleculeRecord | Rejection, split: str) -> Finished:
-    """What is kept of ``result``."""
+def finished(result: MoleculeRecord | Rejection, split: str, identity: str = "") -> Finished:
+    """What is kept of ``result``, its split text and the text that its molecule is known by."""
     if isinstance(result, Rejection):
-        return Finished(result.source, result.row, text=result.text, reason=result.reason)
+        return Finished(result.source, result.row, split, text=result.text, reason=result.reason)
     return Finished(
         result.source,
         result.row,
@@ -98,6 +101,7 @@ def finished(result: MoleculeRecord | Rejection, split: str) -> Finished:
         np.ascontiguousarray(result.targets, "<f8").tobytes(),
         encode_record(result),
         stereo_unknown=result.stereo_unknown,
+        identity=int.from_bytes(blake2b(identity.encode(), digest_size=8).digest(), "little"),
     )
 
 

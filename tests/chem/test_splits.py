@@ -141,7 +141,8 @@ def test_a_key_is_taken_as_it_is(tmp_path):
     ("content", "words"),
     [
         ({"valid": [], "test": []}, "has no list 'train'; add it, or train_is_complement: true"),
-        ({"train": [], "val": [], "test": []}, "has no list 'valid'; add it (it may be empty)"),
+        ({"train": [], "test": []}, "has no list 'valid'; add it (it may be empty)"),
+        ({"train": [], "val": [], "valid": [], "test": []}, "lists valid twice, once as 'valid'"),
         ({"train": [1], "valid": [1], "test": []}, "row 1 is listed in train and again in valid"),
         ({"train": [2, 2], "valid": [], "test": []}, "row 2 is listed in train and again in train"),
         ({"train": [-1], "valid": [], "test": []}, "train lists row -1; rows begin at 0"),

@@ -274,13 +274,19 @@ def test_an_input_without_molecules_is_one_line(tmp_path, capsys, name, content,
     assert os.listdir(tmp_path) == before
 
 
-def test_inputs_of_one_name_are_refused(tmp_path, capsys):
+def test_inputs_of_one_name_are_told_apart_by_their_folders(tmp_path, capsys):
     paths = [tmp_path / folder / "a.smi" for folder in "xy"]
     for path in paths:
         path.parent.mkdir()
         path.write_text("C\n")
-    assert build(paths, tmp_path / "out") == 2
-    assert "two inputs are named a.smi" in one_error(capsys)
+    assert build(paths, tmp_path / "out") == 0
+    rows = [record.row_id for record in MoleculeStore(tmp_path / "out" / "train.lmdb")]
+    assert rows == ["x/a.smi:0", "y/a.smi:0"]
+    report = json.loads((tmp_path / "out" / "build_report.json").read_text())
+    assert {name: facts["rows"] for name, facts in report["sources"].items()} == {"x/a.smi": 1, "y/a.smi": 1}
+    capsys.readouterr()
+    assert build([paths[0], paths[0]], tmp_path / "twice") == 2
+    assert "two inputs are named" in one_error(capsys)
 
 
 def test_an_output_that_cannot_be_written_is_one_line(table, tmp_path, capsys):
