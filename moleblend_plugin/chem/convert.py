@@ -16,6 +16,7 @@ from moleblend_plugin.chem.conformers import ConformerConfig, Conformers, make_c
 from moleblend_plugin.chem.listed import overlap, take_listed
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.scaffold import stereo_free
+from moleblend_plugin.chem.smiles_text import problem_with
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MOST_ATOMS: Final = 65535
@@ -153,6 +154,9 @@ def _from_smiles(text: str) -> Chem.Mol:
         raise Unusable("empty SMILES")
     if not text.split()[0].isascii():  # RDKit stops reading there and takes what came before
         raise Unusable("SMILES syntax: characters beyond ASCII")
+    problem = problem_with(text)  # RDKit reads the first SMILES and takes the rest for a name
+    if problem:
+        raise Unusable(problem)
     mol: Chem.Mol | None = Chem.MolFromSmiles(text)
     if mol is None:
         raise Unusable(_smiles_problem(text))
@@ -163,6 +167,9 @@ def _smiles_problem(text: str) -> str:
     """What is wrong with a SMILES that RDKit refuses."""
     graph: Chem.Mol | None = Chem.MolFromSmiles(text, sanitize=False)
     if graph is None:
+        first, *rest = text.split(maxsplit=1)
+        if rest and Chem.MolFromSmiles(first, sanitize=False) is not None:
+            return f"CXSMILES extension that RDKit does not read: {rest[0][:60]!r}"
         return "SMILES syntax"
     return _graph_problem(graph)
 

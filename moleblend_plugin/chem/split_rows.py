@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from moleblend_plugin.chem.splits import PARTS
+from moleblend_plugin.chem.text_files import GZIP
 from moleblend_plugin.errors import MoleblendError
 
 _EXCLUDED: Final = "excluded_rows"
@@ -114,7 +115,7 @@ def _bytes(file: Path) -> bytes:
 
 def _object(file: Path, raw: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(gzip.decompress(raw) if file.suffix == ".gz" else raw)
+        content = json.loads(gzip.decompress(raw) if raw.startswith(GZIP) else raw)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise MoleblendError(
             f"{file} is no JSON ({error}); a split file lists rows as {{'train': [0, 2], 'valid': [1], ...}}"

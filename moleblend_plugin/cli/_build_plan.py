@@ -114,7 +114,7 @@ class BuildPlan:
         given |= {"geometry": self.geometry.name} if self.geometry else {}
         given |= {"excluded_sha256": self.excluded_sha256} if self.excluded else {}
         return given | {
-            "columns": asdict(self.columns) | {"targets": list(self.columns.targets)},
+            "columns": self.columns.settings(),
             "conversion": asdict(self.conversion),
             "split": self.split if self.rows_file is None else self.method.kind,
             "split_sizes": list(self.sizes) if self.method.is_sized else None,

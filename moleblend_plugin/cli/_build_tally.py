@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
+from moleblend_plugin.data.label_range import LabelRange
 from moleblend_plugin.data.spill import Finished
 
 
@@ -20,6 +21,7 @@ class Tally:
         left_out: rows whose molecule ``--exclude`` lists.
         resumed: rows that an interrupted build had finished.
         seconds: this build's own.
+        range: what is odd about the labels.
     """
 
     targets: tuple[str, ...] = ()
@@ -35,7 +37,11 @@ class Tally:
     split_sha256: str = ""
     first_reason: str = ""
     seconds: float = 0.0
+    range: LabelRange = field(init=False)
     _present: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.range = LabelRange(self.targets)
 
     def count(self, part: str, done: Finished) -> None:
         """Add an outcome; ``part`` is "" for one that is no molecule."""
@@ -53,6 +59,7 @@ class Tally:
         if part not in self._present:
             self._present[part] = np.zeros(len(self.targets), np.int64)
         self._present[part] += ~np.isnan(done.labels)
+        self.range.add(f"{done.source}:{done.row}", done.labels)
 
     @property
     def labels(self) -> dict[str, dict[str, int]]:
