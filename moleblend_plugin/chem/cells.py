@@ -22,7 +22,7 @@ def split_line(line: str, separator: str, literal: bool = False) -> tuple[list[s
     """Cells of a line, and whether a quote is open at its end.
 
     A cell is quoted where it begins with a double quote; a double quote inside it is written twice.
-    Anywhere else a quote is a letter, and a cell with something behind its closing quote is taken as it stands.
+    Anywhere else a quote is a letter; a cell with more behind its closing quote is taken as it stands.
 
     Args:
         line: without its end; with line ends inside where a quoted cell has them.

@@ -1,8 +1,8 @@
 """The one reader of tables: text -> header and rows of cells, or why a row cannot be taken apart.
 
 ``docs/tables.md`` states the rules. Cells follow RFC 4180 but where that would lose rows: of a quote that
-is not closed in its line, the lines up to the closing quote are one row only where none of them is a sound row
-by itself; else every line is its own row and the quote a letter.
+is not closed in its line, the lines up to the closing quote are one row only where none of them is a sound
+row by itself; else every line is its own row and the quote a letter.
 """
 
 from __future__ import annotations
@@ -62,12 +62,12 @@ class Oddities:
     def told(self) -> None:
         """Tell all of them."""
         for (count, first), what in (
-            (self.comments, "lines that begin with # are passed over"),
-            (self.short, "rows have fewer cells than the header; those they lack count as empty"),
-            (self.quotes, "lines open a quote that does not close there; they are read as rows of their own"),
+            (self.comments, "begin with # and are passed over"),
+            (self.short, "have fewer cells than the header: those that they lack count as empty"),
+            (self.quotes, "open a quote that does not close there: each is read as a row of its own"),
         ):
             if count:
-                self.tell(f"{count:,} {what} (first: line {first})")
+                self.tell(f"has {count:,} line{'s' if count > 1 else ''} that {what} (first: line {first})")
 
 
 def _more(counted: tuple[int, int], line: int) -> tuple[int, int]:
@@ -165,7 +165,7 @@ class Table:
             raise MoleblendError(
                 f"{self.path}: the header opens a quote in line {number} that does not close; mend the line"
             )
-        header = [" ".join(cell.split()) for cell in cells]
+        header = [column_name(cell) for cell in cells]
         if LOST in "".join(header):
             raise MoleblendError(
                 f"{self.path}: the header (line {number}) is in an encoding that is not known: save the file "
@@ -181,10 +181,14 @@ class Table:
             return None
         if len(text) > _LONGEST_ROW:
             return TableRow(
-                number, [], 0, f"line {number} is longer than {_LONGEST_ROW:,} letters", text[:500]
+                number,
+                [],
+                0,
+                f"line too long: line {number} has more than {_LONGEST_ROW:,} letters",
+                text[:500],
             )
         if "\0" in text:
-            return TableRow(number, [], 0, f"zero byte in line {number}", text.replace("\0", "")[:500])
+            return TableRow(number, [], 0, f"zero byte: line {number}", text.replace("\0", "")[:500])
         if text.startswith("#") and not self._fits(text):
             self._met.comments = _more(self._met.comments, number)
             return None
@@ -197,7 +201,7 @@ class Table:
         return len(split_line(text, self.separator, literal=True)[0]) == len(self.header)
 
     def _joined(self, number: int, text: str, is_sound: Callable[[list[str]], bool]) -> TableRow | None:
-        """The row of several lines that begins with ``text``; ``None``, and nothing read, where it is none."""
+        """The row of the lines that begin with ``text``; ``None``, and nothing read, where it is none."""
         taken: list[tuple[int, str]] = []
         found: TableRow | None = None
         whole = text
@@ -230,7 +234,7 @@ class Table:
         cells = trimmed(split_line(text, self.separator, literal=True)[0], len(self.header))
         if len(cells) == len(self.header):
             return TableRow(number, cells, len(cells))
-        return TableRow(number, [], 0, f"quote that is not closed in line {number}", text[:500])
+        return TableRow(number, [], 0, f"unclosed quote: line {number}", text[:500])
 
     def _fitted(self, number: int, cells: list[str]) -> TableRow:
         """The row of cells that may be more or fewer than the header's."""
@@ -264,14 +268,19 @@ def smiles_column(header: list[str], wanted: str, path: Path) -> int | None:
 
 def _places(header: list[str], wanted: str) -> list[int]:
     """Places of the columns that may hold the SMILES."""
-    names = [" ".join(cell.split()) for cell in header]
+    names = [column_name(cell) for cell in header]
     if wanted:
-        return [place for place, name in enumerate(names) if name == wanted]
+        return [place for place, name in enumerate(names) if name == column_name(wanted)]
     lower = [name.lower() for name in names]
     for usual in USUAL_NAMES:
         if usual in lower:
             return [place for place, name in enumerate(lower) if name == usual]
     return []
+
+
+def column_name(cell: str) -> str:
+    """Name of a column: its cell of the header without blanks around it, and with a blank for a line end."""
+    return " ".join(line.strip() for line in cell.splitlines()).strip()
 
 
 def without_header(header: list[str]) -> str:

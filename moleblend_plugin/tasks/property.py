@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
@@ -35,7 +36,8 @@ class PropertyTaskConfig:
     """What a property run reads, and how fast its layers learn.
 
     Attributes:
-        target_columns: columns of the store with commas between them (a name that has one in double quotes), or all.
+        target_columns: columns of the store with commas between them, or all; a name with a comma in double
+            quotes.
         input_mode: what the network sees: 2d, 3d or both; a molecule without 3D shows 2D in any case.
         layer_lr_decay: learning rate of every layer over that of the layer above it (1: the same for all).
 
@@ -153,11 +155,15 @@ def choose_columns(store: MoleculeStore, wanted: str) -> list[str]:
             close = get_close_matches(name.lower(), lower, 1)
             hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
             raise MoleblendError(
-                f"--target-columns: {store.path} has no column {name!r}{hint}; it holds {write_names(there, ', ')}"
+                f"--target-columns: {store.path} has no column {name!r}{hint}; it holds {_listed(there)}"
             )
     if len(set(names)) < len(names) or not names:
         raise MoleblendError(f"--target-columns {wanted!r}: name every column once")
     return names
+
+
+def _listed(names: Iterable[str]) -> str:
+    return write_names(names, ", ")
 
 
 def columns_of(store: MoleculeStore, names: list[str]) -> list[int]:
@@ -184,23 +190,21 @@ def check_training_labels(labels: Labels, kind: Kind, split: str) -> None:
     """
     if not labels.present.any():
         raise MoleblendError(
-            f"every label of {write_names(labels.names, ', ')} is missing in {split}: check the column and the split"
+            f"every label of {_listed(labels.names)} is missing in {split}: check the column and the split"
         )
     empty = [name for name, count in zip(labels.names, labels.present, strict=True) if not count]
     if kind == "regression":
         if empty:
-            logger.warning(
-                f"{split}: no label at all in {write_names(empty, ', ')}; nothing is learned about them"
-            )
+            logger.warning(f"{split}: no label at all in {_listed(empty)}; nothing is learned about them")
         return
     if len(labels.one_class) == len(labels.names):
         raise MoleblendError(
-            f"{split}: {write_names(labels.names, ', ')} has one class only, so there is nothing to learn; check "
+            f"{split}: {_listed(labels.names)} has one class only, so there is nothing to learn; check "
             "the column and the split"
         )
     if labels.one_class:
         logger.warning(
-            f"{split}: one class only (or no label) in {write_names(labels.one_class, ', ')}; little is learned "
+            f"{split}: one class only (or no label) in {_listed(labels.one_class)}; little is learned "
             "about them"
         )
 
@@ -213,7 +217,7 @@ def check_valid_labels(labels: Labels, kind: Kind, split: str, metric: str | Non
     """
     if not labels.present.any():
         raise MoleblendError(
-            f"every label of {write_names(labels.names, ', ')} is missing in {split}, so nothing can be measured; "
+            f"every label of {_listed(labels.names)} is missing in {split}, so nothing can be measured; "
             "build with another split, or give --disable-validation"
         )
     if kind == "regression" or not labels.one_class:
@@ -224,7 +228,7 @@ def check_valid_labels(labels: Labels, kind: Kind, split: str, metric: str | Non
             "or give --best-checkpoint-metric loss"
         )
     logger.warning(
-        f"{split}: {write_names(labels.one_class, ', ')} lack a class; {' and '.join(CLASSIFICATION)} leave them out"
+        f"{split}: {_listed(labels.one_class)} lack a class; {' and '.join(CLASSIFICATION)} leave them out"
     )
 
 
