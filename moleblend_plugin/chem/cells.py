@@ -12,7 +12,7 @@ BLANKS: Final = " "
 SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "vertical bars", BLANKS: "blanks"}
 """Separators that tables use, with their names for messages."""
 
-_CLOSED: Final = re.compile(r'"([^"]*(?:""[^"]*)*)"')
+_CLOSED: Final = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")')
 _WORD: Final = re.compile(r'"[^"]*(?:""[^"]*)*"(?=\s|$)|\S+')
 _LIKE_HEADER: Final = 0.8
 """Share of rows that must have the header's number of cells before another separator is believed."""

@@ -13,7 +13,9 @@ from moleblend_plugin.chem.sources import Rows, Source, missing_column
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Rejection
 
-_TAG: Final = re.compile(r"^>[^<]*<(.*)>")
+_TAG: Final = re.compile(r"^>[^<]*<(.*?)>\s*(?:\([^()]*\))?[^<>]*$")
+"""Head of a data item; the name may hold any letter, and a registry number in brackets may follow."""
+
 _COUNTS: Final = re.compile(r"^[ 0-9]{6}.*V[23]000\s*$")
 """The fourth line of a mol block."""
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -13,6 +14,7 @@ from moleblend_plugin.chem.smiles_text import looks_like_smiles
 from moleblend_plugin.chem.sources import Rows, Source, missing_column
 from moleblend_plugin.chem.table_text import Table, TableRow, smiles_column, without_header
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import write_names
 from moleblend_plugin.schema import Rejection
 
 
@@ -24,6 +26,7 @@ def read_table(source: Source) -> Rows:
         targets = [_column(source, table.header, name) for name in source.columns.targets]
         split = _column(source, table.header, source.columns.split) if source.columns.split else None
         labels = _labels(source, table, targets)
+        _tell_doubles(source, table.header)
         first_label = min(targets, default=0)
         for taken in table.rows(_soundness(source, smiles, targets)):
             row += 1
@@ -97,6 +100,9 @@ def _soundness(source: Source, smiles: int, targets: list[int]) -> Callable[[lis
 
 def _labels(source: Source, table: Table, targets: list[int]) -> LabelReader:
     """The reader of labels; whether they have decimal commas is seen in the first rows."""
+    mark = '"' if table.separator == "," else ","
+    if not any(mark in line for line in table.first_lines):
+        return source.label_reader()
     rows = [split_line(line, table.separator, literal=True)[0] for line in table.first_lines]
     commas = [
         name
@@ -104,6 +110,13 @@ def _labels(source: Source, table: Table, targets: list[int]) -> LabelReader:
         if has_decimal_commas(row[place] for row in rows if place < len(row))
     ]
     return source.label_reader(frozenset(commas))
+
+
+def _tell_doubles(source: Source, header: list[str]) -> None:
+    """Note names that columns share: none of these columns is used, or it would be refused."""
+    doubles = [name for name, count in Counter(filter(None, header)).items() if count > 1]
+    if doubles:
+        source.tell(f"has several columns named {write_names(doubles, ', ')}; none of them is used")
 
 
 def _too_short(source: Source, row: int, taken: TableRow, text: str) -> Rejection:

@@ -22,8 +22,8 @@ from moleblend_plugin.errors import MoleblendError
 USUAL_NAMES: Final = ("smiles", "canonical_smiles", "isomeric_smiles", "isosmiles", "smi", "mol")
 """Names of SMILES columns tried in this order (case does not matter) when none is given."""
 
-_LOOK_AHEAD: Final = 100
-"""Lines that decide the separator."""
+_LOOK_AHEAD: Final = 1000
+"""Lines that decide the separator, and whether numbers have decimal commas."""
 
 _MOST_LINES: Final = 500
 """Lines of one row, and of a header."""
@@ -37,7 +37,7 @@ class TableRow(NamedTuple):
 
     Attributes:
         line: number of its first line in the file, from 1.
-        cells: as many as the header has, those that the row lacks empty; [] where there is a problem.
+        cells: as many as the header has, those that the row lacks empty; any number where there is a problem.
         given: how many the row has.
         problem: why it cannot be taken apart, or "".
         text: of such a row, its start.
@@ -188,7 +188,9 @@ class Table:
                 text[:500],
             )
         if "\0" in text:
-            return TableRow(number, [], 0, f"zero byte: line {number}", text.replace("\0", "")[:500])
+            bare = text.replace("\0", "")
+            cells, _ = split_line(bare, self.separator, literal=True)
+            return TableRow(number, cells, 0, f"zero byte: line {number}", bare[:500])
         if text.startswith("#") and not self._fits(text):
             self._met.comments = _more(self._met.comments, number)
             return None
@@ -234,7 +236,7 @@ class Table:
         cells = trimmed(split_line(text, self.separator, literal=True)[0], len(self.header))
         if len(cells) == len(self.header):
             return TableRow(number, cells, len(cells))
-        return TableRow(number, [], 0, f"unclosed quote: line {number}", text[:500])
+        return TableRow(number, cells, 0, f"unclosed quote: line {number}", text[:500])
 
     def _fitted(self, number: int, cells: list[str]) -> TableRow:
         """The row of cells that may be more or fewer than the header's."""
@@ -242,7 +244,7 @@ class Table:
         cells = trimmed(cells, width)
         if len(cells) > width:
             problem = f"wrong number of cells: {len(cells)} instead of {width} (line {number})"
-            return TableRow(number, [], 0, problem, self.separator.join(cells)[:500])
+            return TableRow(number, cells, 0, problem, self.separator.join(cells)[:500])
         if len(cells) < width:
             self._met.short = _more(self._met.short, number)
         return TableRow(number, cells + [""] * (width - len(cells)), len(cells))

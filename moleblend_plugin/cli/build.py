@@ -168,10 +168,14 @@ def _with_targets(first: Path, columns: Columns, targets: list[str]) -> Columns:
     from moleblend_plugin.chem.source_columns import numeric_columns
     from moleblend_plugin.chem.sources import open_source
     from moleblend_plugin.cli._inputs import is_unimol
+    from moleblend_plugin.errors import MoleblendError
     from moleblend_plugin.names import parse_names, write_names
 
     if [text.strip() for text in targets] != ["all"] or is_unimol(first):
         names = tuple(name for text in targets for name in parse_names(text))
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise MoleblendError(f"--target-columns names {twice!r} twice; name every column once")
         return replace(columns, targets=names)
     found = numeric_columns(open_source(first, columns))
     shown = _few([write_names([name]) for name in found.taken])
