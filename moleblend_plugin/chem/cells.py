@@ -15,7 +15,7 @@ SEPARATORS: Final = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "verti
 _CLOSED: Final = re.compile(r'"([^"]*(?:""[^"]*)*)"(?!")')
 _WORD: Final = re.compile(r'"[^"]*(?:""[^"]*)*"(?=\s|$)|\S+')
 _LIKE_HEADER: Final = 0.8
-"""Share of rows that must have the header's number of cells before another separator is believed."""
+"""Share of rows that must have the header's number of words before blanks are taken for separators."""
 
 
 def split_line(line: str, separator: str, literal: bool = False) -> tuple[list[str], bool]:
@@ -72,8 +72,8 @@ def trimmed(cells: Sequence[str], width: int) -> list[str]:
 def choose_separator(lines: Sequence[str], usual: str, is_found: Callable[[list[str]], bool]) -> str:
     """The separator of a table.
 
-    That of the file's name wherever the header then has what it must have; else the first that gives it and
-    fits the rows.
+    That of the file's name wherever the header then has what it must have; else the first that gives it.
+    Blanks must fit the rows, too: names have blanks.
 
     Args:
         lines: the header line and some rows, without their ends.
@@ -82,12 +82,12 @@ def choose_separator(lines: Sequence[str], usual: str, is_found: Callable[[list[
     """
     for separator in (usual, *SEPARATORS):
         header, _ = split_line(lines[0], separator, literal=True)
-        if is_found(header) and (separator == usual or _fits(lines[1:], separator, len(trimmed(header, 0)))):
+        if is_found(header) and (separator != BLANKS or _fits(lines[1:], len(header))):
             return separator
     return usual
 
 
-def _fits(lines: Iterable[str], separator: str, width: int) -> bool:
-    """Whether most rows have as many cells as the header."""
-    counts = [len(trimmed(split_line(line, separator, literal=True)[0], width)) for line in lines]
+def _fits(lines: Iterable[str], width: int) -> bool:
+    """Whether most rows have as many words as the header."""
+    counts = [len(split_line(line, BLANKS)[0]) for line in lines]
     return sum(count == width for count in counts) >= _LIKE_HEADER * len(counts)

@@ -111,28 +111,33 @@ class LabelRange:
                 continue
             values = sample[:, place]
             values = values[~np.isnan(values)]
-            ends = ((self._low[place], self._low_row[place]), (self._high[place], self._high_row[place]))
-            for end, row_id in ends:
-                far = _farness(end, np.append(values, (self._low[place], self._high[place])))
-                if far:
+            middle = float(np.median(values))
+            usual, limit = _usual(values, middle, (self._low[place], self._high[place]))
+            for end, row_id in (
+                (self._low[place], self._low_row[place]),
+                (self._high[place], self._high_row[place]),
+            ):
+                distance = abs(end - middle)
+                if distance >= limit:
                     told.append(
-                        f"column {name!r} holds {end:g} in {row_id}, {far:.0e} times as far from the median "
-                        f"({np.median(values):g}) as half of the values are: check its unit, or name it by "
+                        f"column {name!r} holds {end:g} in {row_id}, {distance / usual:.0e} times as far from "
+                        f"the median ({middle:g}) as half of the values are: check its unit, or name it by "
                         "--missing-label"
                     )
         return told
 
 
-def _farness(end: float, values: Float64Array) -> float:
-    """How far ``end`` is out, in widths of the middle half of ``values``; 0 where it is not far."""
-    with np.errstate(over="ignore"):
-        away = np.abs(values - np.median(values))
-        distance = abs(end - np.median(values))
+def _usual(values: Float64Array, middle: float, ends: tuple[float, float]) -> tuple[float, float]:
+    """Half of ``values`` lie in an interval this wide; and from which distance to ``middle`` on one is far.
+
+    The distance is infinite where none is.
+    """
+    away = np.sort(np.abs(np.append(values, [end for end in ends if end not in values]) - middle))
     width = float(np.subtract(*np.percentile(values, (75, 25))))
     if not width:  # most values are the same: the others tell what is usual
-        others = away[(away > 0) & (away < distance)]
-        width = float(np.median(others)) if len(others) else abs(float(np.median(values))) or 1.0
-    near = away[away < distance / _APART]
-    if not width or distance <= _FAR * width or len(near) < (1 - _MOST) * len(values) - 2:
-        return 0.0
-    return distance / width
+        others = away[(away > 0) & (away < away[-1])]
+        width = float(np.median(others)) if len(others) else abs(middle) or 1.0
+    gaps = (away[1:] > _FAR * width) & (away[1:] > _APART * np.maximum(away[:-1], width))
+    first = int(gaps.argmax()) + 1 if gaps.any() else len(away)
+    few = len(away) - first <= max(1, _MOST * len(away))
+    return width, float(away[first]) if few and first < len(away) else np.inf

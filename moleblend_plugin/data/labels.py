@@ -133,8 +133,8 @@ def _check(row: Float64Array, row_id: str, names: Sequence[str], kind: Kind) -> 
     what = f"{row_id}: column {names[place]!r} holds {row[place]:g}"
     if abs(row[place]) > LARGEST:
         raise MoleblendError(
-            f"{what}, beyond float32 ({LARGEST:.2g}), which is no label: correct the "
-            "row, or leave its cell empty, and build again"
+            f"{what}, which is no label: networks compute in float32, up to {LARGEST:.2g}; correct the row, "
+            "or leave its cell empty, and build again"
         )
     raise MoleblendError(
         f"{what}, but classes are 0 and 1 (an empty cell is missing): correct the column, or train with "
