@@ -12,13 +12,22 @@ PACKAGE = "moleblend_plugin"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 FILES = sorted(ROOT.rglob("*.py"))
 
-COMMON = {"schema", "vocab", "errors", "files", "stopping", ""}  # "" is the package itself: its version
+COMMON = {
+    "schema",
+    "vocab",
+    "errors",
+    "files",
+    "names",
+    "stopping",
+    "",
+}  # "" is the package itself: its version
 ROOMS = {"chem", "data", "models", "losses", "metrics", "host"}  # these know only COMMON and themselves
 MAY_IMPORT = {room: COMMON | {room} for room in ROOMS} | {
     "schema": {"vocab"},
     "vocab": set(),
     "errors": set(),
     "files": {"errors"},
+    "names": set(),
     "stopping": set(),
     "tasks": COMMON | ROOMS | {"tasks"},
     "inference": COMMON | ROOMS | {"tasks", "inference"},

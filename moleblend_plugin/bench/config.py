@@ -10,6 +10,7 @@ from typing import Any, Final, TypeVar
 from moleblend_plugin.bench.fields import Reader
 from moleblend_plugin.bench.recipes import METRICS, RECIPES, Kind, Training
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import parse_names
 
 Spec = TypeVar("Spec", "SetSpec", "ModelSpec")
 
@@ -35,7 +36,7 @@ class SetSpec:
         table: file for ``moleblend build``.
         split: ``--split`` of the build, with the path of a ``rows:`` file resolved.
         smiles: column of SMILES, empty for a usual name.
-        targets: label columns, ("all",) for every numeric one.
+        targets: names of label columns, ("all",) for every numeric one.
         metric: what selects and is compared.
         conformers: ``--conformers`` of the build.
         loss: ``--regression-loss``.
@@ -176,7 +177,7 @@ def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -
         table=root / item.text("table", None),
         split=_split(item.text("split", recipe.split if recipe else None), root),
         smiles=item.text("smiles", recipe.smiles if recipe else ""),
-        targets=item.texts("targets", recipe.targets if recipe else None),
+        targets=_targets(item, recipe.targets if recipe else None),
         metric=metric,
         conformers=item.text("conformers", conformers or (recipe.conformers if recipe else "1")),
         loss=item.text("loss", (recipe.loss if recipe else "") or "mse"),
@@ -197,6 +198,12 @@ def _check_files(where: str, spec: SetSpec) -> None:
     kind, _, rows = spec.split.partition(":")
     if kind == "rows" and not rows_file_path(rows)[0].is_file():
         raise MoleblendError(f"{where}: {rows} does not exist; mend split, or give --data FOLDER")
+
+
+def _targets(item: Reader, default: tuple[str, ...] | None) -> tuple[str, ...]:
+    """Label columns: a list of names as they are, or one text with commas between them."""
+    names = item.texts("targets", default)
+    return parse_names(names[0]) if isinstance(item.values.get("targets"), str) else names
 
 
 def _split(text: str, root: Path) -> str:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import write_targets
 
 Kind = Literal["classification", "regression"]
 
@@ -215,7 +216,7 @@ def train_flags(
     """
     flags = ["--task", "moleblend_property", "--loss", f"moleblend_{kind}"]
     if targets != ("all",):
-        flags += ["--target-columns", ",".join(targets)]
+        flags += ["--target-columns", write_targets(targets)]
     flags += ["--input-mode", input_mode]
     if kind == "regression":
         flags += ["--regression-loss", loss or "mse"]

@@ -18,6 +18,7 @@ from moleblend_plugin.bench.parts import PARTS
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 from moleblend_plugin.host.run_record import file_sha256
+from moleblend_plugin.names import write_targets
 
 _ERROR: Final = re.compile(r"(\S+: )?error: (?P<text>.*)")
 """A line of a command that gives up, with the program's name before it where argparse wrote it."""
@@ -45,7 +46,7 @@ def build_command(spec: SetSpec, folder: Path, workers: int) -> list[str]:
     return [
         *(sys.executable, "-m", "moleblend_plugin.cli.main", "build", str(spec.table), "--out", str(folder)),
         *smiles,
-        *("--target-columns", ",".join(spec.targets), "--conformers", spec.conformers),
+        *("--target-columns", write_targets(spec.targets), "--conformers", spec.conformers),
         *("--split", spec.split, "--seed", str(spec.split_seed), "--workers", str(workers), "--overwrite"),
     ]
 

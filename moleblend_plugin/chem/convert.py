@@ -27,6 +27,7 @@ from moleblend_plugin.chem.reading import (
 )
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.scaffold import stereo_free
+from moleblend_plugin.chem.smiles_text import problem_with
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MOST_ATOMS: Final = 65535
@@ -197,6 +198,9 @@ def _from_smiles(text: str) -> Chem.Mol:
         raise Unusable("empty SMILES")
     if not text.split()[0].isascii():  # RDKit stops reading there and takes what came before
         raise Unusable("SMILES syntax: characters beyond ASCII")
+    problem = problem_with(text)  # RDKit reads the first SMILES and takes the rest for a name
+    if problem:
+        raise Unusable(problem)
     mol = from_smiles(text)
     if mol is None:
         raise Unusable(_smiles_problem(text))
@@ -207,6 +211,9 @@ def _smiles_problem(text: str) -> str:
     """What is wrong with a SMILES that RDKit refuses."""
     graph: Chem.Mol | None = Chem.MolFromSmiles(text, sanitize=False)
     if graph is None:
+        first, *rest = text.split(maxsplit=1)
+        if rest and Chem.MolFromSmiles(first, sanitize=False) is not None:
+            return f"CXSMILES extension that RDKit does not read: {rest[0][:60]!r}"
         return "SMILES syntax"
     return _graph_problem(graph)
 

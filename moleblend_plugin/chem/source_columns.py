@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Final, NamedTuple
 
 from moleblend_plugin.chem import source_npz, source_sdf, source_tables
-from moleblend_plugin.chem.sources import Source, parse_targets
+from moleblend_plugin.chem.label_text import LabelReader, LabelRules, has_decimal_commas
+from moleblend_plugin.chem.sources import Source
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import write_name
 
 LOOK_AHEAD: Final = 1000
 """Rows that decide."""
@@ -25,9 +28,10 @@ class NumericColumns(NamedTuple):
 
 
 def numeric_columns(source: Source) -> NumericColumns:
-    """Columns whose cells in the first ``LOOK_AHEAD`` rows are numbers or missing, at least one a number.
+    """Columns whose cells in the first ``LOOK_AHEAD`` rows are labels or missing, one at least a label.
 
-    The columns of SMILES and of the split are not looked at.
+    Labels are numbers, or the words of one pair of classes (``chem.label_text``). The columns of SMILES and
+    of the split are not looked at; one without a name, or with that which pandas gives to an index, is none.
 
     Raises:
         MoleblendError: the format has no columns, none is numeric, or the file cannot be read.
@@ -40,13 +44,16 @@ def numeric_columns(source: Source) -> NumericColumns:
     for place, name in enumerate(names):
         if name == source.columns.split:
             continue
-        reason = _not_numeric(name, [row[place] for row in rows])
+        reason = _not_numeric(name, [row[place] for row in rows], source.columns.rules)
         if reason:
             left_out[name] = reason
         else:
             taken.append(name)
     if not taken:
-        told = "; ".join(f"{name}: {reason}" for name, reason in list(left_out.items())[:5]) or "no columns"
+        told = (
+            "; ".join(f"{write_name(name)}: {reason}" for name, reason in list(left_out.items())[:5])
+            or "no columns"
+        )
         raise MoleblendError(f"{source.path} has no column of numbers for --target-columns all ({told})")
     return NumericColumns(tuple(taken), left_out)
 
@@ -66,13 +73,18 @@ def _peek(source: Source) -> tuple[list[str], list[list[str]]]:
     )
 
 
-def _not_numeric(name: str, cells: list[str]) -> str:
-    """Why a column is not one of numbers; "" where it is."""
+def _not_numeric(name: str, cells: list[str], rules: LabelRules) -> str:
+    """Why a column is not one of labels; "" where it is."""
+    if not name or name.startswith("Unnamed: "):
+        return "a column without a name, such as an index"
+    comma = frozenset((name,) if has_decimal_commas(cells) else ())
+    labels = LabelReader((name,), replace(rules, decimal_comma=comma))
     found = False
     for cell in cells:
         try:
-            (value,) = parse_targets((name,), [cell])
-        except ValueError:
-            return f"holds {cell.strip()[:20]!r}"
+            (value,) = labels.read([cell])
+        except ValueError as error:
+            too_large = str(error).startswith("target too large")
+            return f"holds {cell.strip()[:20]!r}" + (", beyond float32" if too_large else "")
         found = found or value == value  # not NaN: not missing
     return "" if found else f"no value in the first {LOOK_AHEAD:,} rows"

@@ -17,8 +17,9 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.chem.elements import SYMBOLS
+from moleblend_plugin.chem.label_text import LabelReader
 from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.sources import Rows, Source, missing_column, parse_targets
+from moleblend_plugin.chem.sources import Rows, Source, missing_column
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Rejection
 
@@ -39,11 +40,12 @@ def read_npz(source: Source) -> Rows:
     ends_of_atoms = np.cumsum(arrays["n_atoms"])
     ends_of_bonds = np.cumsum(arrays["n_bonds"])
     count = len(arrays["n_atoms"])
+    labels = source.label_reader()
     for row in range(count):
         source.rows_done = (row + 1) / count
         atoms = slice(int(ends_of_atoms[row] - arrays["n_atoms"][row]), int(ends_of_atoms[row]))
         bonds = slice(int(ends_of_bonds[row] - arrays["n_bonds"][row]), int(ends_of_bonds[row]))
-        yield _row(source, row, arrays, atoms, bonds)
+        yield _row(source, row, arrays, atoms, bonds, labels)
 
 
 def peek_npz(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
@@ -54,7 +56,9 @@ def peek_npz(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
     return names, [[str(arrays[name][row]) for name in names] for row in rows]
 
 
-def _row(source: Source, row: int, arrays: Arrays, atoms: slice, bonds: slice) -> RawRow | Rejection:
+def _row(
+    source: Source, row: int, arrays: Arrays, atoms: slice, bonds: slice, labels: LabelReader
+) -> RawRow | Rejection:
     title = f"{source.name}:{row}"
     try:
         block = mol_block(
@@ -65,11 +69,11 @@ def _row(source: Source, row: int, arrays: Arrays, atoms: slice, bonds: slice) -
             arrays["bonds_i_j_order"][bonds],
         )
         names = source.columns.targets
-        labels = parse_targets(names, [str(arrays[name][row]) for name in names])
+        numbers = labels.read([str(arrays[name][row]) for name in names])
     except ValueError as error:
         return Rejection(source.name, row, title, str(error))
     split = str(arrays[source.columns.split][row]) if source.columns.split else ""
-    return RawRow(source.name, row, block, "molblock", labels, split)
+    return RawRow(source.name, row, block, "molblock", numbers, split)
 
 
 def mol_block(

@@ -1,66 +1,50 @@
-"""Readers of `.smi` lists and of CSV / TSV tables."""
+"""Readers of `.smi` lists and of CSV / TSV tables (``docs/tables.md`` states the rules)."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
-from typing import Final, TextIO
 
+from moleblend_plugin.chem.cells import split_line
+from moleblend_plugin.chem.label_text import LabelReader, has_decimal_commas
 from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.sources import Rows, Source, missing_column, parse_targets
+from moleblend_plugin.chem.smiles_text import looks_like_smiles
+from moleblend_plugin.chem.sources import Rows, Source, missing_column
+from moleblend_plugin.chem.table_text import Table, TableRow, smiles_column, without_header
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import write_names
 from moleblend_plugin.schema import Rejection
-
-_USUAL_NAMES: Final = ("smiles", "canonical_smiles", "isomeric_smiles", "isosmiles", "smi", "mol")
-"""Names of SMILES columns tried in this order (case does not matter) when none is given."""
-
-
-def read_smi(source: Source) -> Rows:
-    """`SMILES [name]` per line, separated by blanks; a header and lines that start with # are skipped."""
-    row = -1
-    with source.text() as lines:
-        for number, line in enumerate(lines):
-            words = line.split()
-            if not words or words[0].startswith("#"):
-                continue
-            if number == 0 and words[0].lower().strip('"') in _USUAL_NAMES:
-                continue
-            row += 1
-            yield RawRow(source.name, row, words[0], "smiles")
-    if row < 0:
-        raise MoleblendError(f"{source.path} holds no molecules; expected one SMILES per line")
 
 
 def read_table(source: Source) -> Rows:
-    """Rows of a CSV (commas) or TSV (tabs) with a header line."""
+    """Rows of a table with a header line."""
     row = -1
-    with source.text() as lines:
-        reader = _reader(source, lines)
-        header = _header(source, reader)
-        smiles = _column(source, header, source.columns.smiles or _usual_column(source, header))
-        targets = [_column(source, header, name) for name in source.columns.targets]
-        split = _column(source, header, source.columns.split) if source.columns.split else None
-        for cells in _lines(reader):
-            if cells == []:
-                continue
+    with _table(source) as table:
+        smiles = _smiles(source, table)
+        targets = [_column(source, table.header, name) for name in source.columns.targets]
+        split = _column(source, table.header, source.columns.split) if source.columns.split else None
+        labels = _labels(source, table, targets)
+        _tell_doubles(source, table.header)
+        first_label = min(targets, default=0)
+        for taken in table.rows(_soundness(source, smiles, targets)):
             row += 1
-            if isinstance(cells, str):
-                yield Rejection(source.name, row, "", f"unreadable line: {cells}")
+            if taken.problem:
+                yield Rejection(source.name, row, taken.text, taken.problem)
                 continue
-            if len(cells) != len(header):
-                reason = f"wrong number of cells: {len(cells)} instead of {len(header)}"
-                yield Rejection(source.name, row, ",".join(cells)[:500], reason)
-                continue
+            cells = taken.cells
             text = cells[smiles].strip()
+            if taken.given <= smiles or taken.given <= first_label:
+                yield _too_short(source, row, taken, text)
+                continue
             try:
-                labels = parse_targets(source.columns.targets, [cells[index] for index in targets])
+                numbers = labels.read([cells[index] for index in targets])
             except ValueError as error:
                 yield Rejection(source.name, row, text, str(error))
                 continue
-            yield RawRow(
-                source.name, row, text, "smiles", labels, "" if split is None else cells[split].strip()
-            )
+            part = "" if split is None else cells[split].strip()
+            yield RawRow(source.name, row, text, "smiles", numbers, part)
     if row < 0:
         raise MoleblendError(f"{source.path} has a header but no rows; nothing to build")
 
@@ -73,59 +57,79 @@ def is_table(source: Source) -> bool:
 def read_cells(source: Source) -> Iterator[list[str]]:
     """The header of a table, then the cells of every row as :func:`read_table` counts them.
 
-    A line that cannot be taken apart has no cells. Take another ``Source`` than the one whose rows are read.
+    A row that cannot be taken apart has no cells. Take another ``Source`` than the one whose rows are read.
     """
-    with source.text() as lines:
-        reader = _reader(source, lines)
-        yield _header(source, reader)
-        yield from ([] if isinstance(cells, str) else cells for cells in _lines(reader) if cells != [])
+    with _table(source) as table:
+        smiles = smiles_column(table.header, source.columns.smiles, source.path)
+        yield table.header
+        places = [table.header.index(name) for name in source.columns.targets if name in table.header]
+        for row in table.rows(_soundness(source, smiles or 0, places)):
+            yield row.cells
 
 
 def peek_table(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
     """Names of the columns but that of SMILES, and their cells in the first ``count`` sound rows."""
-    lines = read_cells(source)
-    header = next(lines)
-    smiles = _column(source, header, source.columns.smiles or _usual_column(source, header))
-    sound = (cells for cells in lines if len(cells) == len(header))
-    rows = [[*cells[:smiles], *cells[smiles + 1 :]] for cells in islice(sound, count)]
-    return [*header[:smiles], *header[smiles + 1 :]], rows
+    with _table(source) as table:
+        smiles = _smiles(source, table)
+        rows = (row.cells for row in table.rows(_soundness(source, smiles, [])) if not row.problem)
+        kept = [[*cells[:smiles], *cells[smiles + 1 :]] for cells in islice(rows, count)]
+        return [*table.header[:smiles], *table.header[smiles + 1 :]], kept
 
 
-def _reader(source: Source, lines: TextIO) -> Iterator[list[str]]:
-    tabs = source.name.lower().removesuffix(".gz").endswith(".tsv")
-    csv.field_size_limit(1 << 24)
-    return csv.reader(lines, delimiter="\t" if tabs else ",")
+@contextmanager
+def _table(source: Source) -> Iterator[Table]:
+    usual = "\t" if source.name.lower().removesuffix(".gz").endswith(".tsv") else ","
+    with source.text() as lines:
+        yield Table(lines, source.path, usual, source.columns.smiles, source.tell)
 
 
-def _header(source: Source, reader: Iterator[list[str]]) -> list[str]:
-    try:
-        header = next((cells for cells in reader if any(cell.strip() for cell in cells)), None)
-    except csv.Error as error:
-        raise MoleblendError(f"{source.path} is no CSV ({error}); check the file") from error
-    if header is None:
-        raise MoleblendError(f"{source.path} is empty; expected a header line and rows")
-    return [cell.strip() for cell in header]
+def _soundness(source: Source, smiles: int, targets: list[int]) -> Callable[[list[str]], bool]:
+    """Whether cells make a row by themselves: asked of lines that an open quote may have swallowed."""
 
-
-def _lines(reader: Iterator[list[str]]) -> Iterator[list[str] | str]:
-    """Lines of a table; for one that the CSV reader cannot take apart, its complaint."""
-    while True:
+    def is_sound(cells: list[str]) -> bool:
         try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            yield str(error)
-            continue
-        yield cells if any(cell.strip() for cell in cells) else []
+            LabelReader(source.columns.targets, source.columns.rules).read(
+                [cells[place] for place in targets]
+            )
+        except ValueError:
+            return False
+        return looks_like_smiles(cells[smiles].strip())
+
+    return is_sound
 
 
-def _usual_column(source: Source, header: list[str]) -> str:
-    present = {name.lower(): name for name in header}
-    for name in _USUAL_NAMES:
-        if name in present:
-            return present[name]
-    raise missing_column(source, "smiles", header, "column")
+def _labels(source: Source, table: Table, targets: list[int]) -> LabelReader:
+    """The reader of labels; whether they have decimal commas is seen in the first rows."""
+    mark = '"' if table.separator == "," else ","
+    if not any(mark in line for line in table.first_lines):
+        return source.label_reader()
+    rows = [split_line(line, table.separator, literal=True)[0] for line in table.first_lines]
+    commas = [
+        name
+        for name, place in zip(source.columns.targets, targets, strict=True)
+        if has_decimal_commas(row[place] for row in rows if place < len(row))
+    ]
+    return source.label_reader(frozenset(commas))
+
+
+def _tell_doubles(source: Source, header: list[str]) -> None:
+    """Note names that columns share: none of these columns is used, or it would be refused."""
+    doubles = [name for name, count in Counter(filter(None, header)).items() if count > 1]
+    if doubles:
+        source.tell(f"has several columns named {write_names(doubles, ', ')}; none of them is used")
+
+
+def _too_short(source: Source, row: int, taken: TableRow, text: str) -> Rejection:
+    problem = f"wrong number of cells: {taken.given} instead of {len(taken.cells)} (line {taken.line})"
+    return Rejection(source.name, row, text or ",".join(taken.cells[: taken.given])[:500], problem)
+
+
+def _smiles(source: Source, table: Table) -> int:
+    place = smiles_column(table.header, source.columns.smiles, source.path)
+    if place is None:
+        error = missing_column(source, source.columns.smiles or "smiles", table.header, "column")
+        raise MoleblendError(f"{error}{without_header(table.header)}")
+    return place
 
 
 def _column(source: Source, header: list[str], name: str) -> int:

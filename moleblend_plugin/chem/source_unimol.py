@@ -16,6 +16,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from moleblend_plugin.chem.label_text import LARGEST
 from moleblend_plugin.chem.rows import ListedAtoms, RawRow
 from moleblend_plugin.schema import Float32Array, Rejection
 
@@ -68,8 +69,8 @@ def _numbers(label: object, depth: int) -> Iterator[float]:
         yield float("nan")
     elif isinstance(label, bool | int | float | np.bool_ | np.integer | np.floating):
         number = float(label)
-        if number in (float("inf"), float("-inf")):
-            raise ValueError(f"target is no number: {number}")
+        if abs(number) > LARGEST:
+            raise ValueError(f"target too large: {number:g}; float32 ends at {LARGEST:.2g}")
         yield number
     elif isinstance(label, list | tuple | np.ndarray) and depth >= 0:
         for item in label.ravel().tolist() if isinstance(label, np.ndarray) else label:

@@ -16,15 +16,17 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final, TextIO
+from typing import Any, Final
 
+from moleblend_plugin.chem.label_text import LabelReader, LabelRules, missing_numbers
 from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.chem.text_files import open_lines
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import write_name, write_names
 from moleblend_plugin.schema import Rejection
 
 Rows = Iterator[RawRow | Rejection]
 
-_MISSING: Final = frozenset({"", "nan", "na", "n/a", "none", "null"})
 _SHOWN_COLUMNS: Final = 30
 """Column names that an error lists; files with hundreds would drown it."""
 
@@ -38,12 +40,31 @@ class Columns:
         targets: columns of labels, numbers.
         split: column that names each row's split, or "".
         missing_label: the number that stands for a missing label in targets, where there is one.
+        missing_words: more words, or numbers, that do (``chem.label_text`` knows the usual words).
+        positive: words for class 1 in targets, besides the usual ones.
+        negative: words for class 0.
     """
 
     smiles: str = ""
     targets: tuple[str, ...] = ()
     split: str = ""
     missing_label: float | None = None
+    missing_words: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> LabelRules:
+        """What cells of labels mean."""
+        missing = () if self.missing_label is None else (repr(self.missing_label),)
+        return LabelRules((*missing, *self.missing_words), self.positive, self.negative)
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values for reports and fingerprints."""
+        told: dict[str, Any] = {"smiles": self.smiles, "targets": list(self.targets), "split": self.split}
+        told["missing_label"] = self.missing_label
+        words = {name: list(getattr(self, name)) for name in ("missing_words", "positive", "negative")}
+        return told | {name: given for name, given in words.items() if given}
 
 
 class Source:
@@ -57,6 +78,8 @@ class Source:
     Attributes:
         n_bytes: size on disk.
         rows_done: fraction of rows read, from readers that know the number of rows.
+        notes: what a user should know about how the file is read, as far as it was read.
+        classes: by label column, the words for classes that were met and their numbers.
     """
 
     def __init__(
@@ -77,12 +100,29 @@ class Source:
         self._read = read
         self._raw: io.BufferedReader | None = None
         self.rows_done: float | None = None
+        self.notes: list[str] = []
+        self.classes: dict[str, dict[str, float]] = {}
 
     def __iter__(self) -> Rows:
         rows = self._read(self)
-        if self.columns.missing_label is None:
+        missing = frozenset(missing_numbers(self.columns.rules.missing))
+        if not missing:
             return rows
-        return (_with_missing(row, self.columns.missing_label) for row in rows)
+        return (_with_missing(row, missing) for row in rows)
+
+    def tell(self, what: str) -> None:
+        """Note ``what`` a user should know, once."""
+        note = f"{self.name} {what}"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def label_reader(self, decimal_comma: frozenset[str] = frozenset()) -> LabelReader:
+        """A reader of this file's labels, whose words for classes are noted in ``classes``."""
+        for name in sorted(decimal_comma):
+            self.tell(f"has decimal commas in column {write_name(name)}: 1,5 is read as 1.5")
+        reader = LabelReader(self.columns.targets, replace(self.columns.rules, decimal_comma=decimal_comma))
+        self.classes = reader.classes
+        return reader
 
     def again(self) -> Source:
         """A fresh reader of the same file, for a second pass beside or after the first."""
@@ -122,18 +162,11 @@ class Source:
         return digest.hexdigest()
 
     @contextmanager
-    def text(self) -> Iterator[TextIO]:
-        """The file as text, decompressed where its name ends in .gz; read once at a time."""
+    def text(self) -> Iterator[Iterator[str]]:
+        """Lines of the file with their ends, decompressed and decoded; read once at a time."""
         with self._clear_errors(), self.path.open("rb") as raw:
             self._raw = raw
-            plain: Any = gzip.GzipFile(fileobj=raw) if self.path.suffix == ".gz" else raw
-            # A stray byte in a name must not stop a build; in a SMILES it makes the row unreadable.
-            with io.TextIOWrapper(
-                io.BufferedReader(plain, 1 << 16),
-                encoding="utf-8-sig",
-                errors="replace",
-                newline="",
-            ) as lines:
+            with open_lines(raw, self.path, self.tell) as lines:
                 yield lines
 
     @contextmanager
@@ -153,12 +186,12 @@ def open_source(path: str | Path, columns: Columns | None = None) -> Source:
         MoleblendError: no such file, or a name that tells no format.
     """
     # Here, not at the top: the readers need Source.
-    from moleblend_plugin.chem import source_npz, source_sdf, source_tables
+    from moleblend_plugin.chem import source_npz, source_sdf, source_smi, source_tables
 
     file, wanted = Path(path), columns or Columns()
     name = file.name.lower().removesuffix(".gz")
     for endings, read, has_columns in (
-        ((".smi", ".smiles"), source_tables.read_smi, False),
+        ((".smi", ".smiles"), source_smi.read_smi, False),
         ((".csv", ".tsv"), source_tables.read_table, True),
         ((".sdf", ".sd", ".mol"), source_sdf.read_sdf, True),
         ((".npz",), source_npz.read_npz, True),
@@ -170,40 +203,25 @@ def open_source(path: str | Path, columns: Columns | None = None) -> Source:
     )
 
 
-def _with_missing(row: RawRow | Rejection, missing: float) -> RawRow | Rejection:
-    """``row`` with NaN for every label that says ``missing``."""
-    if isinstance(row, Rejection) or missing not in row.targets:
+def _with_missing(row: RawRow | Rejection, missing: frozenset[float]) -> RawRow | Rejection:
+    """``row`` with NaN for every label that is one of ``missing``, also where the source holds numbers."""
+    if isinstance(row, Rejection) or missing.isdisjoint(row.targets):
         return row
-    return replace(row, targets=tuple(float("nan") if label == missing else label for label in row.targets))
+    return replace(row, targets=tuple(float("nan") if label in missing else label for label in row.targets))
 
 
 def missing_column(source: Source, wanted: str, present: list[str], what: str) -> MoleblendError:
     """The error for a name that the file lacks: lists those there are, and the closest."""
     by_case = {name.lower(): name for name in present}
     close = get_close_matches(wanted.lower(), by_case, n=1)
-    hint = f"; did you mean {by_case[close[0]]!r}?" if close else ""
+    parted = [
+        name for name in present if "," in name and wanted in (part.strip() for part in name.split(","))
+    ]
+    hint = ""
+    if parted:
+        hint = f"; a name with a comma is written in double quotes: '{write_name(parted[0])}'"
+    elif close:
+        hint = f"; did you mean {by_case[close[0]]!r}?"
     more = f" and {len(present) - _SHOWN_COLUMNS} more" if len(present) > _SHOWN_COLUMNS else ""
-    shown = ", ".join(present[:_SHOWN_COLUMNS]) or "none"
+    shown = write_names(present[:_SHOWN_COLUMNS], ", ") or "none"
     return MoleblendError(f"{source.path} has no {what} {wanted!r}{hint} ({what}s: {shown}{more})")
-
-
-def parse_targets(names: tuple[str, ...], cells: list[str]) -> tuple[float, ...]:
-    """Labels from their text; NaN for an empty cell or a usual word for "missing".
-
-    Raises:
-        ValueError: a cell holds text, or infinity (the text of the error names the column).
-    """
-    return tuple(_number(name, cell) for name, cell in zip(names, cells, strict=True))
-
-
-def _number(name: str, cell: str) -> float:
-    text = cell.strip()
-    if text.lower() in _MISSING:
-        return float("nan")
-    try:
-        value = float(text) if "_" not in text else float("inf")
-    except ValueError:
-        value = float("inf")
-    if value in (float("inf"), float("-inf")):
-        raise ValueError(f"target is no number: column {name!r} holds {text[:40]!r}")
-    return value

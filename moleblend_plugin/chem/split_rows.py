@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from moleblend_plugin.chem.splits import PART_WORDS, PARTS
+from moleblend_plugin.chem.text_files import GZIP
 from moleblend_plugin.errors import MoleblendError
 
 _EXCLUDED: Final = "excluded_rows"
@@ -134,7 +135,7 @@ def _bytes(file: Path) -> bytes:
 def _object(file: Path, raw: bytes, replicate: int | None) -> tuple[dict[str, Any], bool]:
     """The object wanted, and whether it comes from a list of chemprop."""
     try:
-        content = json.loads(gzip.decompress(raw) if file.suffix == ".gz" else raw)
+        content = json.loads(gzip.decompress(raw) if raw.startswith(GZIP) else raw)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise MoleblendError(
             f"{file} is no JSON ({error}); a split file lists rows as {{'train': [0, 2], 'valid': [1], ...}}"

@@ -10,6 +10,7 @@ import numpy as np
 
 from moleblend_plugin.chem.scaffold import scaffold_split
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import parse_names
 
 PARTS: Final = ("train", "valid", "test")
 
@@ -100,7 +101,9 @@ def parse_split(text: str) -> SplitMethod:
     kind, colon, rest = text.partition(":")
     if not colon and kind in ("none", "files", *_SIZED):
         return SplitMethod(kind)
-    if kind in ("rows", "column") and rest:
+    if kind == "column" and rest.strip():  # the writing of --target-columns does too
+        return SplitMethod(kind, parse_names(rest)[0] if rest.startswith('"') else rest.strip())
+    if kind == "rows" and rest:
         return SplitMethod(kind, rest)
     if kind == "kfold":
         return _kfold(text, rest)

@@ -132,7 +132,7 @@ class BuildPlan:
         if self.exclusion.identities:
             given |= {"excluded_sha256": self.excluded_sha256, "exclude_level": self.exclusion.level}
         return given | {
-            "columns": asdict(self.columns) | {"targets": list(self.columns.targets)},
+            "columns": self.columns.settings(),
             "conversion": asdict(self.conversion),
             "split": self.split if self.rows_file is None else self.method.kind,
             "split_sizes": list(self.sizes) if self.method.is_sized else None,

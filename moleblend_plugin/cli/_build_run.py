@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.workers import cut, work_in_any_order
 from moleblend_plugin.cli._build_duplicates import duplicates
+from moleblend_plugin.cli._build_labels import classes_of, notes_of
 from moleblend_plugin.cli._build_output import REJECTED, REPORT, RejectedList, SplitWriters, write_report
 from moleblend_plugin.cli._build_plan import SPLITS, BuildPlan
 from moleblend_plugin.cli._build_split import EXCLUDED, SplitList, is_excluded, with_part
@@ -207,6 +208,9 @@ def _report(
         "splits": {split: tally.splits.get(split, 0) for split in SPLITS},
         "split_sha256": tally.split_sha256,
         "target_names": list(plan.columns.targets),
+        "classes": classes_of(plan),
+        "notes": notes_of(plan),
+        "label_warnings": tally.range.warnings(),
         "labels": tally.labels,
         "workers": plan.workers,
         "resumed_rows": tally.resumed,

@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
+from moleblend_plugin.data.label_range import LabelRange
 from moleblend_plugin.data.spill import Finished
 
 NAMED_ROWS: Final = 1000
@@ -33,6 +34,7 @@ class Tally:
         stereo_unknown: molecules whose source leaves open what stereochemistry they have.
         stereo_unknown_rows: the first of them, ``file:row``.
         seconds: this build's own.
+        range: what is odd about the labels.
     """
 
     targets: tuple[str, ...] = ()
@@ -52,7 +54,11 @@ class Tally:
     stereo_unknown: int = 0
     stereo_unknown_rows: list[str] = field(default_factory=list)
     seconds: float = 0.0
+    range: LabelRange = field(init=False)
     _present: dict[str, npt.NDArray[np.int64]] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.range = LabelRange(self.targets)
 
     def count(self, part: str, done: Finished) -> None:
         """Add an outcome; ``part`` is "" for one that is no molecule."""
@@ -76,6 +82,7 @@ class Tally:
         if part not in self._present:
             self._present[part] = np.zeros(len(self.targets), np.int64)
         self._present[part] += ~np.isnan(done.labels)
+        self.range.add(f"{done.source}:{done.row}", done.labels)
 
     @property
     def unknown_words(self) -> str:

@@ -62,7 +62,7 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
         "format": _FORMAT,
         "chunk": work.chunk,
         "inputs": checksums,
-        "columns": asdict(plan.columns) | {"targets": list(plan.columns.targets)},
+        "columns": plan.columns.settings(),
         "conversion": asdict(plan.conversion),
         "scaffolds": plan.method.kind if work.task.scaffolds else None,
         "split_text": asdict(work.check),

@@ -36,12 +36,24 @@ def build(
     target_columns: Annotated[
         list[str] | None,
         typer.Option(
-            help="Columns (SDF: tags) of labels, separated by commas; empty cells are missing. "
-            "all: every column of numbers."
+            help="Columns (SDF: tags) of labels, separated by commas; a name with a comma in double quotes: "
+            "'y,\"IC50, nM\"'. May be given again. Empty cells are missing. all: every column of numbers."
         ),
     ] = None,
     missing_label: Annotated[
-        float | None, typer.Option(help="A number that stands for a missing label, such as -1 in some sets.")
+        list[str] | None,
+        typer.Option(
+            help="A number or word that stands for a missing label, such as -1. May be given again."
+        ),
+    ] = None,
+    positive: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A word that means class 1; true, yes, active, positive and toxic do. May be given again."
+        ),
+    ] = None,
+    negative: Annotated[
+        list[str] | None, typer.Option(help="A word that means class 0, as --positive. May be given again.")
     ] = None,
     conformers: Annotated[
         str, typer.Option(help="Conformers for each molecule without 3D coordinates, or none.")
@@ -107,14 +119,14 @@ def build(
     A row that is no molecule is listed with its reason in rejected.csv; it never stops the build
     (--strict makes it). Coordinates in an SDF are kept, others come from RDKit.
     """
-    from dataclasses import replace
-
     from moleblend_plugin.chem.conformers import ConformerConfig
     from moleblend_plugin.chem.convert import ConversionConfig
     from moleblend_plugin.chem.source_joined import join_geometry
+    from moleblend_plugin.chem.sources import Columns
     from moleblend_plugin.chem.split_files import in_part, with_own_names
     from moleblend_plugin.chem.split_rows import read_rows_file
     from moleblend_plugin.chem.splits import parse_split
+    from moleblend_plugin.cli._build_labels import told_of_labels, with_words
     from moleblend_plugin.cli._build_plan import BuildPlan, parse_conformers, parse_sizes
     from moleblend_plugin.cli._build_run import run_build
     from moleblend_plugin.cli._exclude import read_exclusions
@@ -125,8 +137,10 @@ def build(
     method = parse_split(split)
     rows_file = read_rows_file(method.name) if method.kind == "rows" else None
     split_column = rows_file.key if rows_file else method.name
-    columns = _columns(inputs[0], smiles_column, target_columns or [], split_column)
-    sources, columns = open_inputs(inputs, replace(columns, missing_label=missing_label))
+    columns = with_words(
+        Columns(smiles_column, (), split_column), missing_label or (), positive or (), negative or ()
+    )
+    sources, columns = open_inputs(inputs, _with_targets(inputs[0], columns, target_columns or []))
     sources = with_own_names(sources)
     if geometry is not None:
         sources = tuple(join_geometry(source, geometry) for source in sources)
@@ -158,6 +172,8 @@ def build(
     with bar:
         tally = run_build(plan, bar)
     _print_summary(plan, tally)
+    for line in told_of_labels(plan, tally):
+        print(line, file=sys.stderr)
 
 
 def _given_parts(
@@ -180,22 +196,27 @@ def _given_parts(
     return [*inputs, *valid, *test], "files", parts
 
 
-def _columns(first: Path, smiles: str, targets: list[str], split: str) -> Columns:
-    """What is read from the inputs; of ``all``, the columns of numbers of the first one."""
+def _with_targets(first: Path, columns: Columns, targets: list[str]) -> Columns:
+    """``columns`` with the labels asked for; of ``all``, the columns of labels of the first input."""
     from dataclasses import replace
 
     from moleblend_plugin.chem.source_columns import numeric_columns
-    from moleblend_plugin.chem.sources import Columns, open_source
+    from moleblend_plugin.chem.sources import open_source
     from moleblend_plugin.cli._inputs import is_unimol
+    from moleblend_plugin.errors import MoleblendError
+    from moleblend_plugin.names import parse_names, write_names
 
-    names = tuple(name.strip() for part in targets for name in part.split(",") if name.strip())
-    if names != ("all",) or is_unimol(first):
-        return Columns(smiles, names, split)
-    columns = Columns(smiles, (), split)
+    if [text.strip() for text in targets] != ["all"] or is_unimol(first):
+        names = tuple(name for text in targets for name in parse_names(text))
+        twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None:
+            raise MoleblendError(f"--target-columns names {twice!r} twice; name every column once")
+        return replace(columns, targets=names)
     found = numeric_columns(open_source(first, columns))
-    print(f"targets: {len(found.taken)} columns of numbers: {_few(list(found.taken))}")
+    shown = _few([write_names([name]) for name in found.taken])
+    print(f"targets: {len(found.taken)} columns of numbers: {shown}")
     if found.left_out:
-        reasons = [f"{name} ({reason})" for name, reason in found.left_out.items()]
+        reasons = [f"{write_names([name])} ({reason})" for name, reason in found.left_out.items()]
         print(f"not taken: {_few(reasons)}")
     return replace(columns, targets=found.taken)
 

@@ -45,6 +45,7 @@ def embed(
     overwrite: OverwriteFile = False,
 ) -> None:
     """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
+    from moleblend_plugin.cli._build_labels import tell_notes
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.inference.conversion import conversion_for
     from moleblend_plugin.inference.embedder import Embedder
@@ -59,4 +60,5 @@ def embed(
     tell_3d(molecules, conversion.told)
     with RowProgress("embed", lambda _: rows.fraction_read) as progress:
         counts = embed_to_file(embedder, rows, out, batch_size, progress.update)
+    tell_notes(rows.notes)
     print_counts(counts, "embedded", out, embedder.input_mode)

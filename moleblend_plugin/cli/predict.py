@@ -41,6 +41,7 @@ def predict(
     The table has the input's rows in their order, with row_id, the input's columns, predicted_NAME for each
     target (a probability, or a value in the target's own unit) and the reason where there is no number.
     """
+    from moleblend_plugin.cli._build_labels import tell_notes
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.inference.conversion import conversion_for
     from moleblend_plugin.inference.outputs import predict_to_table
@@ -55,4 +56,5 @@ def predict(
     tell_3d(molecules, conversion.told)
     with RowProgress("predict", lambda _: rows.fraction_read) as progress:
         counts = predict_to_table(predictor, rows, out, batch_size, progress.update)
+    tell_notes(rows.notes)
     print_counts(counts, "predicted", out, predictor.input_mode)

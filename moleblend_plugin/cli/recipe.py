@@ -46,11 +46,12 @@ def recipe(
 def build_words(name: str, table: Path, stores: Path, split: str = "") -> list[str]:
     """The words of ``moleblend build`` for a preset."""
     from moleblend_plugin.bench.recipes import recipe_of
+    from moleblend_plugin.names import write_targets
 
     found = recipe_of(name)
     return [
         *("moleblend", "build", str(table), "--out", str(stores)),
-        *("--smiles-column", found.smiles, "--target-columns", ",".join(found.targets)),
+        *("--smiles-column", found.smiles, "--target-columns", write_targets(found.targets)),
         *("--conformers", found.conformers, "--split", split or found.split),
     ]
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +20,9 @@ from moleblend_plugin.schema import Float64Array
 Kind = Literal["classification", "regression"]
 
 _CHUNK = 4096
+
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""Networks compute in float32: beyond it is infinity."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -92,7 +95,7 @@ def read_labels(records: Records, columns: Sequence[int], names: Sequence[str], 
         kind: "classification" takes labels 0 and 1 only.
 
     Raises:
-        MoleblendError: a label of another class, or an infinite one; row and column are named.
+        MoleblendError: a label of another class, or one beyond float32; row and column are named.
     """
     moments, chosen = _Moments(len(columns)), np.array(columns, np.int64)
     conformers = np.ones(len(records), np.int64)
@@ -121,15 +124,18 @@ def read_labels(records: Records, columns: Sequence[int], names: Sequence[str], 
 
 
 def _check(row: Float64Array, row_id: str, names: Sequence[str], kind: Kind) -> None:
-    odd = np.isinf(row)
+    odd = np.abs(row) > LARGEST  # infinity too
     if kind == "classification":
         odd |= ~(np.isnan(row) | (row == 0) | (row == 1))
     if not odd.any():
         return
     place = int(np.flatnonzero(odd)[0])
     what = f"{row_id}: column {names[place]!r} holds {row[place]:g}"
-    if np.isinf(row[place]):
-        raise MoleblendError(f"{what}, which is no label: correct the row, or leave its cell empty")
+    if abs(row[place]) > LARGEST:
+        raise MoleblendError(
+            f"{what}, which is no label: networks compute in float32, up to {LARGEST:.2g}; correct the row, "
+            "or leave its cell empty, and build again"
+        )
     raise MoleblendError(
         f"{what}, but classes are 0 and 1 (an empty cell is missing): correct the column, or train with "
         "--loss moleblend_regression"

@@ -17,6 +17,7 @@ from sklearn.utils.validation import check_consistent_length, check_is_fitted
 
 from moleblend_plugin.chem.conformers import ConformerConfig
 from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.data.labels import LARGEST
 from moleblend_plugin.files import replacing
 from moleblend_plugin.inference.molecules import as_list, convert_all, refuse_rejections
 from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
@@ -211,8 +212,13 @@ def label_numbers(y: Any, n: int) -> tuple[Float64Array, tuple[str, ...], bool]:
         ValueError: text, infinity, or a target without any label.
     """
     values, names, two = label_table(y, n, np.float64)
-    if np.isinf(values).any():
-        raise ValueError("y contains infinity: give numbers, or NaN where a label is missing")
+    far = np.argwhere(np.abs(values) > LARGEST)  # infinity too
+    if len(far):
+        row, column = far[0]
+        raise ValueError(
+            f"y contains infinity or a value beyond float32: y[{row}] is {values[row, column]:g} "
+            f"in {names[column]!r}: give numbers up to {LARGEST:.2g}, or NaN where a label is missing"
+        )
     empty = [name for name, column in zip(names, values.T, strict=True) if np.isnan(column).all()]
     if empty:
         raise ValueError(f"y has no label at all for {', '.join(empty)}: leave the column out")

@@ -50,6 +50,10 @@ class Input(Protocol):
         """Every row, in order."""
 
     @property
+    def notes(self) -> list[str]:
+        """What a user should know about how the file was read, once it is."""
+
+    @property
     def fraction_read(self) -> float:
         """How far reading has come, 0 to 1; it runs ahead of the rows given out."""
 
@@ -63,6 +67,11 @@ class StoreInput:
         self._store = store
         self._max_atoms = max_atoms
         self._read = 0
+
+    @property
+    def notes(self) -> list[str]:
+        """Nothing: a store is as it is."""
+        return []
 
     @property
     def fraction_read(self) -> float:
@@ -98,12 +107,17 @@ class FileInput:
         self._max_atoms = max_atoms
         self._cells: Iterator[list[str]] | None = None
         if is_table(self._source):
-            self._cells = read_cells(open_source(source.path))
+            self._cells = read_cells(open_source(source.path, source.columns))
             self.header = tuple(next(self._cells))
         else:
             self._first, self._rows = _peek(iter(self._source))
             smiles = isinstance(self._first, RawRow) and self._first.kind == "smiles"
             self.header = ("smiles",) if smiles else ("title",)
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know about how the file was read."""
+        return self._source.notes
 
     @property
     def fraction_read(self) -> float:

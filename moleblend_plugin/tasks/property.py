@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any, Final
@@ -15,6 +16,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, register_task
 from moleblend_plugin.metrics.scores import CLASSIFICATION, HIGHER_IS_BETTER, REGRESSION
 from moleblend_plugin.models.property import Kind
+from moleblend_plugin.names import parse_names, write_names
 from moleblend_plugin.tasks.base import StoreTask, open_split
 from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import check_direction
@@ -34,7 +36,8 @@ class PropertyTaskConfig:
     """What a property run reads, and how fast its layers learn.
 
     Attributes:
-        target_columns: columns of the store with commas between them, or all.
+        target_columns: columns of the store with commas between them, or all; a name with a comma in double
+            quotes.
         input_mode: what the network sees: 2d, 3d or both; a molecule without 3D shows 2D in any case.
         layer_lr_decay: learning rate of every layer over that of the layer above it (1: the same for all).
 
@@ -145,18 +148,22 @@ def choose_columns(store: MoleculeStore, wanted: str) -> list[str]:
         raise MoleblendError(f"{store.path} holds no labels; build it again with --target-columns NAME,...")
     if wanted == "all":
         return there
-    names = [name.strip() for name in wanted.split(",") if name.strip()]
+    names = [wanted.strip()] if wanted.strip() in there else list(parse_names(wanted))
     for name in names:
         if name not in there:
             lower = {other.lower(): other for other in there}
             close = get_close_matches(name.lower(), lower, 1)
             hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
             raise MoleblendError(
-                f"--target-columns: {store.path} has no column {name!r}{hint}; it holds {', '.join(there)}"
+                f"--target-columns: {store.path} has no column {name!r}{hint}; it holds {_listed(there)}"
             )
     if len(set(names)) < len(names) or not names:
         raise MoleblendError(f"--target-columns {wanted!r}: name every column once")
     return names
+
+
+def _listed(names: Iterable[str]) -> str:
+    return write_names(names, ", ")
 
 
 def columns_of(store: MoleculeStore, names: list[str]) -> list[int]:
@@ -183,21 +190,21 @@ def check_training_labels(labels: Labels, kind: Kind, split: str) -> None:
     """
     if not labels.present.any():
         raise MoleblendError(
-            f"every label of {', '.join(labels.names)} is missing in {split}: check the column and the split"
+            f"every label of {_listed(labels.names)} is missing in {split}: check the column and the split"
         )
     empty = [name for name, count in zip(labels.names, labels.present, strict=True) if not count]
     if kind == "regression":
         if empty:
-            logger.warning(f"{split}: no label at all in {', '.join(empty)}; nothing is learned about them")
+            logger.warning(f"{split}: no label at all in {_listed(empty)}; nothing is learned about them")
         return
     if len(labels.one_class) == len(labels.names):
         raise MoleblendError(
-            f"{split}: {', '.join(labels.names)} has one class only, so there is nothing to learn; check "
+            f"{split}: {_listed(labels.names)} has one class only, so there is nothing to learn; check "
             "the column and the split"
         )
     if labels.one_class:
         logger.warning(
-            f"{split}: one class only (or no label) in {', '.join(labels.one_class)}; little is learned "
+            f"{split}: one class only (or no label) in {_listed(labels.one_class)}; little is learned "
             "about them"
         )
 
@@ -210,7 +217,7 @@ def check_valid_labels(labels: Labels, kind: Kind, split: str, metric: str | Non
     """
     if not labels.present.any():
         raise MoleblendError(
-            f"every label of {', '.join(labels.names)} is missing in {split}, so nothing can be measured; "
+            f"every label of {_listed(labels.names)} is missing in {split}, so nothing can be measured; "
             "build with another split, or give --disable-validation"
         )
     if kind == "regression" or not labels.one_class:
@@ -221,7 +228,7 @@ def check_valid_labels(labels: Labels, kind: Kind, split: str, metric: str | Non
             "or give --best-checkpoint-metric loss"
         )
     logger.warning(
-        f"{split}: {', '.join(labels.one_class)} lack a class; {' and '.join(CLASSIFICATION)} leave them out"
+        f"{split}: {_listed(labels.one_class)} lack a class; {' and '.join(CLASSIFICATION)} leave them out"
     )
 
 

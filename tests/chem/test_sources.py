@@ -109,11 +109,13 @@ def test_bad_rows_of_a_table_are_rejections_with_their_numbers(tmp_path):
     assert [row.row for row in rows] == list(range(7))
     assert [row.row for row in rows if isinstance(row, RawRow)] == [0, 6]
     assert [row.reason for row in rows if isinstance(row, Rejection)] == [
-        "wrong number of cells: 1 instead of 2",
-        "target is no number: column 'y' holds 'abc'",
-        "target is no number: column 'y' holds 'inf'",
-        "target is no number: column 'y' holds '1_000'",
-        "wrong number of cells: 3 instead of 2",
+        "wrong number of cells: 1 instead of 2 (line 3)",
+        "target is no number: column 'y' holds 'abc', a word; classes are 0 and 1: give --positive and "
+        "--negative WORD, or --missing-label 'abc' where it means missing",
+        "target is no number: column 'y' holds 'inf', infinity; correct it or leave it empty",
+        "target is no number: column 'y' holds '1_000', signs or blanks between digits; write plain digits "
+        "with a decimal point",
+        "wrong number of cells: 3 instead of 2 (line 7)",
     ]
     assert rows[2].text == "O"
 
@@ -177,9 +179,22 @@ def test_files_without_molecules_are_one_clear_line(tmp_path, name, content, wor
     assert name in str(caught.value)
 
 
-def test_plain_text_named_gz_is_refused(tmp_path):
+def test_what_a_file_holds_decides_whether_it_is_compressed(tmp_path):
+    plain, packed = tmp_path / "a.smi.gz", tmp_path / "a.smi"
+    plain.write_text("CCO\n")
+    packed.write_bytes(gzip.compress(b"CCN\n"))
+    for path, text, note in (
+        (plain, "CCO", "a.smi.gz is not compressed, although its name ends in .gz"),
+        (packed, "CCN", "a.smi is compressed by gzip, although its name does not say so"),
+    ):
+        source = open_source(path)
+        assert texts(source) == [(0, text)]
+        assert source.notes == [note]
+
+
+def test_a_damaged_gzip_file_is_refused(tmp_path):
     path = tmp_path / "a.smi.gz"
-    path.write_text("CCO\n")
+    path.write_bytes(gzip.compress(b"CCO\n")[:10] + b"nonsense")
     with pytest.raises(MoleblendError, match="damaged or cut off"):
         read(path)
 
@@ -205,7 +220,7 @@ def test_sdf_records_one_by_one(tmp_path, name, ends):
     assert [row.row for row in rows] == [0, 1, 2, 3]
     assert rows[0].targets == (1.5,)
     assert rows[0].split == "test"
-    assert rows[2].reason == "target is no number: column 'gap' holds 'abc'"
+    assert rows[2].reason.startswith("target is no number: column 'gap' holds 'abc', a word")
     assert math.isnan(rows[3].targets[0])
     assert [row.shown if isinstance(row, RawRow) else row.text for row in rows] == [
         "first", "broken", "third", "fourth",
@@ -337,6 +352,4 @@ def test_checksum_and_progress(tmp_path):
 
 def test_a_long_cell_and_a_broken_quote_do_not_stop_the_stream(tmp_path):
     path = write(tmp_path, "a.csv", "smiles,note\nC," + "x" * 300_000 + '\nN,"open quote\nO,1\n')
-    rows = read(path)
-    assert texts(rows)[0] == (0, "C")
-    assert len(rows) == 2  # the open quote swallows the rest of the file, as CSV says
+    assert texts(read(path)) == [(0, "C"), (1, "N"), (2, "O")]

@@ -89,7 +89,12 @@ def test_a_table_becomes_a_store_with_reports(table, tmp_path, capsys):
             "CN(C)(C)C",
             "impossible valence: Explicit valence for atom # 1 N, 4, is greater than permitted",
         ],
-        ["mols.csv:6", "c1ccccc1C", "target is no number: column 'y' holds 'abc'"],
+        [
+            "mols.csv:6",
+            "c1ccccc1C",
+            "target is no number: column 'y' holds 'abc', a word; classes are 0 and 1: give --positive and "
+            "--negative WORD, or --missing-label 'abc' where it means missing",
+        ],
     ]
     facts = report(out)
     assert (facts["rows"], facts["molecules"], facts["with_3d"], facts["rejected"]) == (8, 5, 0, 3)

@@ -87,7 +87,7 @@ def test_a_word_far_down_costs_its_row_only(tmp_path):
         ("a.csv", "smiles,y\nC,\nN,nan\n", "y", "none of the 2 molecules of a.csv has a label in 'y'; check"),
         (
             "a.csv", "smiles,y\nC,CI\nN,CM\n", "y",
-            "(target is no number: 2; the first one: column 'y' holds 'CI')",
+            "(target is no number: 2; the first one: column 'y' holds 'CI', a word; classes are 0 and 1",
         ),
         ("a.csv", "smiles,y,y\nC,1,2\n", "all", "a.csv has 2 columns named 'y'; rename all but one"),
     ],

@@ -1,0 +1,205 @@
+"""Cells of label columns -> numbers: what is a number, a word for "missing" or for a class, or neither.
+
+Nothing is guessed: a number is written with ASCII digits and a point, and what is neither that nor one of
+the words below is refused with the reason and the remedy. The rules are the same for tables, SDF and npz.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+MISSING_WORDS: Final = frozenset(
+    {
+        "", "nan", "-nan", "na", "n/a", "n.a.", "none", "null", "<na>", "#na", "missing", "?", ".",
+        "-", "--", "\N{EN DASH}", "\N{EM DASH}", "-1.#ind", "1.#ind", "-1.#qnan", "1.#qnan",
+        "#n/a", "#n/a n/a", "#null!", "#div/0!", "#value!", "#ref!", "#name?", "#num!",
+        "#getting_data", "#spill!", "#calc!",
+    }
+)  # fmt: skip
+"""Words for a missing label; case does not matter: those of pandas, of Excel's errors, and a few signs."""
+
+CLASS_WORDS: Final = (
+    ("true", "false"), ("t", "f"), ("yes", "no"), ("y", "n"), ("active", "inactive"),
+    ("positive", "negative"), ("pos", "neg"), ("toxic", "nontoxic"), ("toxic", "non-toxic"),
+    ("toxic", "non toxic"),
+)  # fmt: skip
+"""Pairs of words for the classes 1 and 0; case does not matter."""
+
+LARGEST: Final = float(np.finfo(np.float32).max)
+"""Networks compute in float32: beyond it is infinity."""
+
+_KNOWN: Final = 10_000
+"""Different numbers that are kept by their text."""
+
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?", re.ASCII)
+_COMMA: Final = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_THOUSANDS: Final = re.compile(r"[+-]?[1-9]\d{0,2}(?:,\d{3})+(?:\.\d+)?", re.ASCII)
+_QUALIFIED: Final = re.compile(r"(?:[<>~=\u2264\u2265\u2248]|\+/-|\u00b1|ca\.?\s)", re.ASCII)
+_UNIT: Final = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*[^\W\d_%\u00b0].*|.*[%\u00b0]")
+_BROKEN: Final = re.compile(r"[+-]?\d[\d\s.,'\u2019]*", re.ASCII)
+_PAIR_OF: Final = {
+    word: (pair[0], value) for pair in CLASS_WORDS for word, value in ((pair[0], 1.0), (pair[1], 0.0))
+}
+
+
+@dataclass(frozen=True, slots=True)
+class LabelRules:
+    """What a user says about the words of labels.
+
+    Attributes:
+        missing: words or numbers that stand for a missing label, besides ``MISSING_WORDS``.
+        positive: words for class 1, besides those of ``CLASS_WORDS``; case does not matter.
+        negative: words for class 0.
+        decimal_comma: columns whose numbers are written as 1,5.
+    """
+
+    missing: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+    decimal_comma: frozenset[str] = frozenset()
+
+
+class LabelReader:
+    """Labels of rows, one after the other. A column holds numbers or the two words of one pair, never both.
+
+    Args:
+        names: of the columns.
+        rules: what the user says.
+
+    Attributes:
+        classes: by column, the words that were met and their number.
+    """
+
+    def __init__(self, names: Sequence[str], rules: LabelRules | None = None) -> None:
+        self.names = tuple(names)
+        self.classes: dict[str, dict[str, float]] = {}
+        self._rules = rules or LabelRules()
+        self._missing = MISSING_WORDS | {word.strip().lower() for word in self._rules.missing}
+        self._missing_numbers = frozenset(missing_numbers(self._rules.missing))
+        self._given = {word.strip().lower(): 1.0 for word in self._rules.positive}
+        self._given |= {word.strip().lower(): 0.0 for word in self._rules.negative}
+        self._known: dict[str, float] = {}  # numbers that were met: labels of classes come again and again
+        self._kinds: list[str] = [""] * len(self.names)  # "number", a pair's first word, or "given"
+
+    def read(self, cells: Sequence[str]) -> tuple[float, ...]:
+        """Labels from their text, NaN where one is missing.
+
+        Raises:
+            ValueError: a cell is no label; the text names the column, the cell and the remedy.
+        """
+        kinds, known = self._kinds, self._known
+        return tuple(
+            [
+                math.nan
+                if not cell
+                else known[cell]
+                if cell in known and kinds[place] == "number"
+                else self._label(place, cell)
+                for place, cell in enumerate(cells)
+            ]
+        )
+
+    def _label(self, place: int, cell: str) -> float:
+        text = cell.strip()
+        if not text:
+            return math.nan
+        word = text.lower()
+        if word in self._given:
+            return self._class(place, word, "given", self._given[word])
+        if word in self._missing:
+            return math.nan
+        comma = self.names[place] in self._rules.decimal_comma
+        if _NUMBER.fullmatch(text) or comma and _COMMA.fullmatch(text):
+            return self._number(place, text, comma)
+        if word in _PAIR_OF:
+            pair, value = _PAIR_OF[word]
+            return self._class(place, word, pair, value)
+        raise self._refused(place, text, _why_not(text))
+
+    def _number(self, place: int, text: str, comma: bool) -> float:
+        if comma and "." in text:
+            raise self._refused(place, text, "a point, where other rows have decimal commas")
+        value = float(text.replace(",", "."))
+        if value in self._missing_numbers:
+            return math.nan
+        if abs(value) > LARGEST:
+            raise ValueError(
+                f"target too large: column {self.names[place]!r} holds {text[:40]!r}; float32 ends at "
+                f"{LARGEST:.2g}: give the column another unit, or name it by --missing-label"
+            )
+        if self._kinds[place] != "number":
+            if self._kinds[place]:
+                raise self._refused(place, text, "a number among words for classes")
+            self._kinds[place] = "number"
+        if not comma and len(self._known) < _KNOWN:
+            self._known[text] = value
+        return value
+
+    def _class(self, place: int, word: str, kind: str, value: float) -> float:
+        if self._kinds[place] != kind:
+            if self._kinds[place] == "number":
+                raise self._refused(place, word, "a word among numbers")
+            if self._kinds[place]:
+                raise self._refused(place, word, "a word of another pair than the rows before")
+            self._kinds[place] = kind
+        self.classes.setdefault(self.names[place], {})[word] = value
+        return value
+
+    def _refused(self, place: int, text: str, why: str) -> ValueError:
+        return ValueError(f"target is no number: column {self.names[place]!r} holds {text[:40]!r}, {why}")
+
+
+def missing_numbers(words: Iterable[str]) -> list[float]:
+    """Those of ``words`` that are numbers."""
+    return [float(word) for word in words if _NUMBER.fullmatch(word.strip())]
+
+
+def _why_not(text: str) -> str:
+    """What is wrong with a cell that is neither number nor known word, and the remedy."""
+    if text.lower().lstrip("+-") in ("inf", "infinity"):
+        return "infinity; correct it or leave it empty"
+    if _THOUSANDS.fullmatch(text) or _COMMA.fullmatch(text):
+        return "a comma; write 1000 and 1.5, without thousands separators and with a decimal point"
+    if _BROKEN.fullmatch(text.replace("_", " ")):
+        return "signs or blanks between digits; write plain digits with a decimal point"
+    if _QUALIFIED.match(text):
+        return (
+            "a qualifier; give the number alone or leave the cell empty (--missing-label for all such words)"
+        )
+    if not text.isascii() and _is_number_in_disguise(text):
+        return "digits or signs beyond ASCII; write 0-9 and -"
+    if _UNIT.fullmatch(text):
+        return "a unit or remark behind the number; give the number alone"
+    shown = text[:40]
+    return (
+        f"a word; classes are 0 and 1: give --positive and --negative WORD, or --missing-label {shown!r} "
+        "where it means missing"
+    )
+
+
+def _is_number_in_disguise(text: str) -> bool:
+    plain = text.translate({0x2212: "-", 0x2013: "-", 0xFF0D: "-", 0xFF0E: ".", 0x066B: "."})
+    try:
+        float(plain)
+    except ValueError:
+        return False
+    return True
+
+
+def has_decimal_commas(cells: Iterable[str]) -> bool:
+    """Whether numbers among ``cells`` are written as 1,5: some can be nothing else, and none has a point."""
+    sure = False
+    for cell in cells:
+        text = cell.strip()
+        if _NUMBER.fullmatch(text):
+            if "." in text:
+                return False
+        elif _COMMA.fullmatch(text):
+            sure = sure or not _THOUSANDS.fullmatch(text)
+    return sure

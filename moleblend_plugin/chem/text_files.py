@@ -1,0 +1,191 @@
+"""Files of bytes -> lines of text: compression, encoding and line ends are found by what a file holds.
+
+A name that ends in ``.gz`` is not believed, nor is its absence. Text is UTF-8, or UTF-16 and UTF-32 with a
+byte order mark (UTF-16 also without). Single bytes that are no UTF-8 are read as Windows-1252, which has
+Latin-1's letters, and the first line of them is told. Lines end in LF, CR LF or CR.
+"""
+
+from __future__ import annotations
+
+import codecs
+import gzip
+import io
+import re
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any, Final, TextIO
+
+from moleblend_plugin.errors import MoleblendError
+
+_HEAD: Final = 1 << 16
+"""Bytes that decide the encoding."""
+
+_LONGEST_LINE: Final = 1 << 24
+"""Characters of one line; a file without line ends must not fill the memory."""
+
+GZIP: Final = b"\x1f\x8b"
+
+_NO_TEXT: Final = (
+    (b"PAR1", "a Parquet file", "write it as CSV: pandas.read_parquet(...).to_csv(...)"),
+    (b"BZh", "compressed by bzip2", "unpack it with bunzip2, or compress it with gzip"),
+    (b"\xfd7zXZ\x00", "compressed by xz", "unpack it with unxz, or compress it with gzip"),
+    (b"\x28\xb5\x2f\xfd", "compressed by zstd", "unpack it with unzstd, or compress it with gzip"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it"),
+    (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)", "save the sheet as CSV (UTF-8)"),
+    (b"\x89HDF", "an HDF5 file", "write it as CSV"),
+    (b"%PDF", "a PDF", "give a table"),
+    (b"{\\rtf", "a document (RTF)", "save it as plain text"),
+)
+"""(first bytes, what the file is, what to do): formats that pass under the name of a table."""
+
+LOST: Final = "\N{REPLACEMENT CHARACTER}"
+"""What stands for a byte that could not be read."""
+
+_BAD: Final = re.compile("[\udc80-\udcff]+")
+"""Bytes that were no UTF-8, as ``surrogateescape`` shows them."""
+
+_WESTERN: Final = frozenset(
+    letter
+    for letter in bytes(range(0x80, 0x100)).decode("cp1252", "replace")
+    if letter not in "ƒˆ˜‰†‡‹›¬¤¦¨¯´¸¿¡" + LOST
+)
+"""Letters and signs of Windows-1252 that headers and names hold."""
+
+_MARKS: Final = (
+    (codecs.BOM_UTF8, "utf-8"),
+    (codecs.BOM_UTF32_LE, "utf-32-le"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32-be"),
+    (codecs.BOM_UTF16_LE, "utf-16-le"),
+    (codecs.BOM_UTF16_BE, "utf-16-be"),
+)
+
+
+@contextmanager
+def open_lines(raw: IO[bytes], path: Path, tell: Callable[[str], None]) -> Iterator[Iterator[str]]:
+    """Lines of a text file with their ends, read as they are needed.
+
+    Args:
+        raw: the open file.
+        path: its name, for messages.
+        tell: called with what a user should know about how it is read.
+
+    Raises:
+        MoleblendError: it is no text.
+    """
+    plain: Any = raw
+    if _peek(raw)[:2] == GZIP:
+        plain = gzip.GzipFile(fileobj=raw)
+        if path.suffix.lower() != ".gz":
+            tell("is compressed by gzip, although its name does not say so")
+    elif path.suffix.lower() == ".gz":
+        tell("is not compressed, although its name ends in .gz")
+    buffer = io.BufferedReader(plain, _HEAD)
+    head = buffer.peek(_HEAD)
+    _refuse_other_formats(head, buffer, path)
+    mark, encoding = _encoding(head)
+    buffer.read(mark)
+    if encoding != "utf-8":
+        tell(f"is read as {encoding.upper()}")
+    # What is no UTF-8 comes as lone surrogates to `_mended`.
+    errors = "surrogateescape" if encoding == "utf-8" else "replace"
+    with io.TextIOWrapper(buffer, encoding=encoding, errors=errors, newline="") as text:
+        yield _mended(text, tell)
+
+
+def _peek(raw: IO[bytes]) -> bytes:
+    head = raw.read(16)
+    raw.seek(0)
+    return head
+
+
+def _refuse_other_formats(head: bytes, buffer: io.BufferedReader, path: Path) -> None:
+    for start, what, remedy in _NO_TEXT:
+        if head.startswith(start):
+            raise MoleblendError(f"{path} is {what}, not a text file: {remedy}")
+    if head.startswith(b"PK\x03\x04"):
+        raise MoleblendError(f"{path} is {_kind_of_zip(path)}")
+    if head.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html")):
+        raise MoleblendError(f"{path} is a web page, not a text file: download the file itself")
+    if head.startswith(GZIP):
+        raise MoleblendError(f"{path} is compressed twice: unpack it once with gunzip")
+    if len(head) >= 1024 and not any(mark in head for mark in (b"\n", b"\r")):
+        _refuse_endless_line(buffer, path)
+
+
+def _refuse_endless_line(buffer: io.BufferedReader, path: Path) -> None:
+    """Refuse a file that shows no line end for long. Reads nothing away from ``buffer``'s seekable file."""
+    start, seen = buffer.tell(), 0
+    while block := buffer.read(_HEAD):
+        seen += len(block)
+        if b"\n" in block or b"\r" in block:
+            break
+        if seen > _LONGEST_LINE:
+            raise MoleblendError(
+                f"{path} has no line end in its first {seen:,} bytes: it is no list or table of molecules"
+            )
+    buffer.seek(start)
+
+
+def _kind_of_zip(path: Path) -> str:
+    try:
+        names = zipfile.ZipFile(path).namelist()
+    except (zipfile.BadZipFile, OSError):
+        names = []
+    if any(name.startswith("xl/") for name in names):
+        return "an Excel workbook (.xlsx), not a text file: save the sheet as CSV (UTF-8)"
+    if any(name.endswith(".npy") for name in names):
+        return "a NumPy archive, not a text file: give it a name that ends in .npz"
+    return "a ZIP archive, not a text file: unpack it"
+
+
+def _encoding(head: bytes) -> tuple[int, str]:
+    """(bytes of the byte order mark, encoding) of a file that begins with ``head``."""
+    for mark, name in _MARKS:
+        if head.startswith(mark):
+            return len(mark), name
+    # Without a mark: every other byte of UTF-16's ASCII is zero.
+    sample = head[: len(head) // 2 * 2]
+    zeros = (sample[::2].count(0), sample[1::2].count(0))
+    for place, name in enumerate(("utf-16-be", "utf-16-le")):
+        if len(sample) >= 4 and zeros[place] > 0.4 * len(sample) / 2 and not zeros[1 - place]:
+            return 0, name
+    return 0, "utf-8"
+
+
+def _mended(text: TextIO, tell: Callable[[str], None]) -> Iterator[str]:
+    """Lines of ``text``; bytes that are no UTF-8 are Windows-1252 where that makes words, else ``LOST``."""
+    western, lost = 0, 0
+    for number, line in enumerate(text, 1):
+        if line.isascii() or not _BAD.search(line):
+            yield line
+        elif _is_western(line):
+            if not western:
+                tell(f"is not all UTF-8: line {number} and others like it are read as Windows-1252 (Latin-1)")
+            western = western or number
+            yield _BAD.sub(_as_cp1252, line)
+        else:
+            if not lost:
+                tell(f"has bytes of an encoding that is not known (line {number}): save it as UTF-8")
+            lost = lost or number
+            yield _BAD.sub(lambda found: LOST * len(found[0]), line)
+
+
+def _as_cp1252(found: re.Match[str]) -> str:
+    return found[0].encode("utf-8", "surrogateescape").decode("cp1252", "replace")
+
+
+def _is_western(line: str) -> bool:
+    """Whether bad bytes make letters and signs of Western text.
+
+    Two side by side must be small letters, as in German: bytes of Cyrillic, Chinese or Japanese text
+    come in runs.
+    """
+    for found in _BAD.finditer(line):
+        text = _as_cp1252(found)
+        if len(text) > 2 or len(text) == 2 and not all(map(str.islower, text)):
+            return False
+        if any(letter not in _WESTERN for letter in text):
+            return False
+    return True
