@@ -69,7 +69,8 @@ def _row(source: Source, row: int, arrays: Arrays, atoms: slice, bonds: slice) -
     except ValueError as error:
         return Rejection(source.name, row, title, str(error))
     split = str(arrays[source.columns.split][row]) if source.columns.split else ""
-    return RawRow(source.name, row, block, "molblock", labels, split)
+    items = tuple((name, str(array[row])) for name, array in arrays.items() if name not in _NEEDED)
+    return RawRow(source.name, row, block, "molblock", labels, split, items=items)
 
 
 def mol_block(

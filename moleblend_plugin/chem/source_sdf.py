@@ -50,7 +50,8 @@ def _row(source: Source, row: int, record: list[str]) -> RawRow | Rejection:
         labels = parse_targets(names, [tags.get(name, "") for name in names])
     except ValueError as error:
         return Rejection(source.name, row, raw.shown, str(error))
-    return RawRow(source.name, row, block, "molblock", labels, tags.get(source.columns.split, ""))
+    split = tags.get(source.columns.split, "")
+    return RawRow(source.name, row, block, "molblock", labels, split, items=tuple(tags.items()))
 
 
 def _records(lines: TextIO) -> Iterator[list[str]]:

@@ -21,13 +21,13 @@ def read_smi(source: Source) -> Rows:
     row = -1
     with source.text() as lines:
         for number, line in enumerate(lines):
-            words = line.split()
+            words = line.split(None, 1)  # a name keeps its blanks
             if not words or words[0].startswith("#"):
                 continue
             if number == 0 and words[0].lower().strip('"') in _USUAL_NAMES:
                 continue
             row += 1
-            yield RawRow(source.name, row, words[0], "smiles")
+            yield RawRow(source.name, row, words[0], "smiles", name=words[1].strip() if words[1:] else "")
     if row < 0:
         raise MoleblendError(f"{source.path} holds no molecules; expected one SMILES per line")
 

@@ -19,7 +19,7 @@ Conformers = Annotated[
     int | None, typer.Option(help="Conformers per molecule to average over [default: as in training].")
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Molecules computed together.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps (auto: the first GPU).")]
 MaxAtoms = Annotated[
     int, typer.Option(min=1, help="Larger molecules get a reason; memory grows with the square.")
 ]

@@ -149,9 +149,9 @@ def _without_chemprop(config: BenchConfig) -> set[str]:
 
 
 def _gpus() -> int:
-    import torch
+    from moleblend_plugin.host.devices import available
 
-    return int(torch.cuda.device_count())
+    return sum(name.startswith("cuda") for name in available())
 
 
 def _say(text: str) -> None:

@@ -176,7 +176,9 @@ class _Bar(RowProgress):
 
     def __init__(self, plan: BuildPlan) -> None:
         self._rows = _count_rows(plan)
-        super().__init__("build", lambda rows: rows / self._rows if self._rows else _fraction_read(plan))
+        super().__init__(
+            "build", lambda rows: rows / self._rows if self._rows else _fraction_read(plan), self._rows
+        )
 
     def resumed(self, rows: int) -> None:
         """Tell what is there."""

@@ -57,6 +57,6 @@ def embed(
     conversion = conversion_for(embedder.args, embedder.input_mode, conformers)
     rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
     tell_3d(molecules, conversion.told)
-    with RowProgress("embed", lambda _: rows.fraction_read) as progress:
+    with RowProgress("embed", rows.fraction_done, rows.total) as progress:
         counts = embed_to_file(embedder, rows, out, batch_size, progress.update)
     print_counts(counts, "embedded", out, embedder.input_mode)

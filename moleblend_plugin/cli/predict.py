@@ -53,6 +53,6 @@ def predict(
     conversion = conversion_for(predictor.args, predictor.input_mode, conformers)
     rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
     tell_3d(molecules, conversion.told)
-    with RowProgress("predict", lambda _: rows.fraction_read) as progress:
+    with RowProgress("predict", rows.fraction_done, rows.total) as progress:
         counts = predict_to_table(predictor, rows, out, batch_size, progress.update)
     print_counts(counts, "predicted", out, predictor.input_mode)

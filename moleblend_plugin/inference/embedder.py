@@ -19,7 +19,8 @@ import torch
 
 from moleblend_plugin.data.property import InputMode, show
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.stream import Array, choose_device, run
+from moleblend_plugin.host.devices import choose_device
+from moleblend_plugin.inference.stream import Array, run
 from moleblend_plugin.schema import MoleculeRecord
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ class Embedder:
         args: the options of its run, as its checkpoint holds them.
         what: "graph" (state of the graph token, [D]), "mean" (mean state of the atoms, [D]) or "atoms"
             (states of the atoms, [N, D]).
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         input_mode: what the encoder sees, "2d", "3d" or "both"; ``None`` for that of the checkpoint's run,
             which for pretraining is "both".
 
