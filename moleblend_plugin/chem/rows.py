@@ -37,7 +37,7 @@ class RawRow:
         listed: coordinates beside a SMILES, where the row brings them.
         expected: SMILES of the molecule that a mol block must be, where another file gives it.
         name: what stands behind the SMILES in a ``.smi``, its inner blanks kept.
-        items: data items of an SDF or values of an ``.npz``, (name, value), which conversion does not look at.
+        items: (name, value) of an SDF's data items or an ``.npz``'s arrays; conversion does not read them.
     """
 
     source: str

@@ -85,12 +85,13 @@ def build(
     """
     from dataclasses import replace
 
+    from moleblend_plugin.chem.conformer_count import parse_conformers
     from moleblend_plugin.chem.conformers import ConformerConfig
     from moleblend_plugin.chem.convert import ConversionConfig
     from moleblend_plugin.chem.source_joined import join_geometry
     from moleblend_plugin.chem.split_rows import read_rows_file
     from moleblend_plugin.chem.splits import parse_split
-    from moleblend_plugin.cli._build_plan import BuildPlan, parse_conformers, parse_sizes
+    from moleblend_plugin.cli._build_plan import BuildPlan, parse_sizes
     from moleblend_plugin.cli._build_run import run_build
     from moleblend_plugin.cli._inputs import open_inputs, split_of
 

@@ -15,6 +15,7 @@ from moleblend_plugin.cli._options import (
     Molecules,
     OverwriteFile,
     SmilesColumn,
+    UseEma,
     Workers,
     usable_cores,
 )
@@ -29,9 +30,7 @@ def predict(
     conformers: Conformers = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
-    use_ema: Annotated[
-        bool, typer.Option("--use-ema", help="Take the moving average of the weights.")
-    ] = False,
+    use_ema: UseEma = False,
     max_atoms: MaxAtoms = 512,
     workers: Workers = None,
     overwrite: OverwriteFile = False,

@@ -77,16 +77,28 @@ class Embedder:
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path, what: What = "graph", device: str = "auto", input_mode: str | None = None
+        cls,
+        path: str | Path,
+        what: What = "graph",
+        device: str = "auto",
+        input_mode: str | None = None,
+        use_ema: bool = False,
     ) -> Embedder:
         """Embedder of a checkpoint of pretraining or of task ``moleblend_property``.
+
+        Args:
+            path: the file.
+            what: as of the class.
+            device: as of the class.
+            input_mode: as of the class.
+            use_ema: take the moving average of the weights.
 
         Raises:
             MoleblendError: no such file, damaged, no encoder in it, or an impossible argument.
         """
         from moleblend_plugin.tasks.restore import load_encoder
 
-        encoder, args = load_encoder(path)
+        encoder, args = load_encoder(path, use_ema)
         return cls(encoder, args, what, device, input_mode)
 
     def embed_records(

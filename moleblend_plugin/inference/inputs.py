@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Protocol
 
-from moleblend_plugin.chem import cells as beside
+from moleblend_plugin.chem import beside
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.source_tables import is_table, read_cells
@@ -74,6 +74,7 @@ class StoreInput:
 
     def __init__(self, store: MoleculeStore, max_atoms: int = MAX_ATOMS) -> None:
         self._store = store
+        self.target_names: tuple[str, ...] = tuple(store.meta.target_names)
         self._max_atoms = max_atoms
         self._read = 0
 
@@ -105,7 +106,7 @@ class StoreInput:
 class FileInput:
     """Rows of a file of molecules, converted on the way by ``workers`` processes.
 
-    A table keeps all its columns; of other files see :mod:`moleblend_plugin.chem.cells`.
+    A table keeps all its columns; of other files see :mod:`moleblend_plugin.chem.beside`.
 
     Raises:
         MoleblendError: the file cannot be read.
@@ -119,6 +120,7 @@ class FileInput:
         self._workers = workers
         self._max_atoms = max_atoms
         self._passed = 0
+        self.target_names: tuple[str, ...] = source.columns.targets  # of records; a table's are in its cells
         self._cells: Iterator[list[str]] | None = None
         if is_table(self._source):
             self._cells = read_cells(open_source(source.path))

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TextIO
 
-from moleblend_plugin.chem.cells import free_name as free_name
+from moleblend_plugin.chem.beside import free_name as free_name
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 

@@ -52,8 +52,8 @@ def build_fabric(args: Namespace, gpu: int = 0) -> Fabric:
     processes = find_processes(args)
     if accelerator == "mps" and processes.world > 1:
         raise MoleblendError(
-            f"{processes.world} processes cannot share Apple's GPU (mps): give --distributed-world-size 1, or "
-            "--cpu"
+            f"{processes.world} processes cannot share Apple's GPU (mps): give "
+            "--distributed-world-size 1, or --cpu"
         )
     if accelerator == "cuda" and processes.local > torch.cuda.device_count():
         raise MoleblendError(

@@ -1,17 +1,17 @@
-"""What a file says beside its molecules: names in a ``.smi``, titles and data items of an SDF, all columns of a table.
+"""What a file says beside its molecules: names, titles, data items, all columns of a table.
 
-=====================  ========================================================================================
+=====================  ==================================================================================
 file                   columns of every row
-=====================  ========================================================================================
+=====================  ==================================================================================
 ``.csv``, ``.tsv``     those of the table
-``.smi``               ``smiles``; ``name`` (the rest of the line, its blanks kept) where a line has one
-``.sdf``               ``title``, then every data item of the file, in the order of their first appearance
+``.smi``               ``smiles``; ``name`` (the rest of the line, blanks kept) where any line has one
+``.sdf``               ``title``, then every data item of the file, in the order of first appearance
 ``.npz``               ``title``, then every array with one value per molecule
 others                 ``smiles`` or ``title``
-=====================  ========================================================================================
+=====================  ==================================================================================
 
-A row without a name or item has an empty cell. Of two columns of one name, the input's own stays and ours, or the
-later one, gets ``_`` behind it (:func:`free_name`).
+A row without a name or item has an empty cell. Of two columns of one name, the input's own stays and ours,
+or the later one, gets ``_`` behind it (:func:`free_name`).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Columns:
     """Columns of a file that is no table, and every row's cells under them.
 
     Args:
-        source: the file. It is read once for the names of its columns; of a ``.smi`` only up to the first name.
+        source: the file. It is read once for the names of its columns, a ``.smi`` up to its first name.
     """
 
     def __init__(self, source: Source) -> None:
