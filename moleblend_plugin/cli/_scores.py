@@ -27,8 +27,8 @@ def score_lines(
     """The summary: rows, a table of targets x scores, and what is left out of it."""
     lines = [f"{name:<10} {value}" for name, value in told.items()]
     lines.append(
-        f"rows       {scored.rows:,}: {len(scored.row_ids):,} scored, {scored.without_label:,} without a label, "
-        f"{scored.rejected.total():,} rejected"
+        f"rows       {scored.rows:,}: {len(scored.row_ids):,} scored, {scored.without_label:,} without a "
+        f"label, {scored.rejected.total():,} rejected"
     )
     lines += [f"           {count:,}  {reason}" for reason, count in scored.rejected.most_common()]
     lines += ["", *_table(scored, scores), ""]
@@ -38,9 +38,8 @@ def score_lines(
         if left := score.values.left_out:
             more = f" and {len(left) - 5} more" if len(left) > 5 else ""
             lines.append(f"{name} is undefined on the labels of {', '.join(left[:5])}{more}")
-    lines.append(
-        f"intervals  {bootstrap['level']:.0%} of {bootstrap['resamples']:,} resamples of molecules (percentiles)"
-    )
+    drawn = f"{bootstrap['level']:.0%} of {bootstrap['resamples']:,} resamples of molecules"
+    lines.append(f"intervals  {drawn} (percentiles)")
     return [*lines, *(f"written    {path}" for path in written)]
 
 

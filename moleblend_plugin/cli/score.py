@@ -30,14 +30,14 @@ def score(
         Path | None,
         typer.Argument(
             metavar="[DATA]",
-            help="Folder of stores, a store, or any file of molecules with labels [default: the run's own data].",
+            help="Folder of stores, a store, or any file of molecules with labels [default: the run's data].",
         ),
     ] = None,
     part: Annotated[str, typer.Option(help="Part of a folder: test, valid or train.")] = "test",
     target_columns: Annotated[
         list[str] | None,
         typer.Option(
-            help="Column with the labels of the model's target; give it once for every target, in their order "
+            help="Column with the labels of a target; give it once for every target, in their order "
             "[default: the targets' names]."
         ),
     ] = None,

@@ -48,12 +48,11 @@ def choose_device(name: str = "auto") -> torch.device:
     wanted = str(name).strip().lower()
     if wanted == "auto":
         wanted = available()[0]
+    wanted = "cuda:0" if wanted == "cuda" else wanted
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
         raise _refusal(name, "it is no name of a device") from error
-    if device.type == "cuda" and device.index is None:
-        device = torch.device("cuda", 0)
     if device.type not in ("cpu", "cuda", "mps"):
         raise _refusal(name, "networks run on the CPU, CUDA and MPS")
     if device.index and device.type != "cuda":

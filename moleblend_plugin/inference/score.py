@@ -6,7 +6,7 @@ Legend: M molecules with a label and a prediction, T targets.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -103,7 +103,15 @@ def predict_labelled(
                     targets.append(labels)
                     predictions.append(values)
                 if writer is not None:
-                    writer.write([row.row_id, *row.cells, *_cells(labels), *_cells(values, labels), reason])
+                    writer.write(
+                        [
+                            row.row_id,
+                            *row.cells,
+                            *_cells(labels, len(labels)),
+                            *_cells(values, len(labels)),
+                            reason,
+                        ]
+                    )
         if not targets:
             raise MoleblendError(_nothing(scored))
     scored.targets, scored.predictions = np.array(targets, np.float64), np.array(predictions, np.float64)
@@ -169,7 +177,7 @@ def _table(path: Path | None, rows: Input, predictor: Predictor) -> Iterator[Tab
         yield table
 
 
-def _cells(values: Any, like: Sequence[Any] = ()) -> list[float | None]:  # noqa: ANN401  array or None
+def _cells(values: Any, count: int) -> list[float | None]:  # noqa: ANN401  array or None
     if values is None:
-        return [None] * len(like)
+        return [None] * count
     return [None if value != value else value for value in values.tolist()]
