@@ -1,7 +1,7 @@
 """Fitted estimators in one file: the checkpoint of their network, and beside it how they were set.
 
-The file is a checkpoint like any other (``moleblend predict``, ``embed`` and ``score`` take it) with one more key,
-``estimator``, of plain values. It is read with torch's ``weights_only``: a stranger's file runs nothing.
+The file is a checkpoint like any other (``moleblend predict``, ``embed`` and ``score`` take it) with one more
+key, ``estimator``, of plain values. It is read with torch's ``weights_only``: a stranger's file runs nothing.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def write_estimator(path: Path, checkpoint: bytes, kind: str, kept: Kept) -> Non
             "kind": kind,
             "params": {name: _plain(value) for name, value in kept.params.items() if _is_plain(value)},
             "classes": None if kept.classes is None else np.asarray(kept.classes).tolist(),
-            "object": getattr(kept.classes, "dtype", None) == object,
+            "object": kept.classes is not None and np.asarray(kept.classes).dtype.kind == "O",
             "two_d": kept.two_d,
         }
         packed = io.BytesIO()
@@ -82,7 +82,8 @@ def read_estimator(path: Path, kind: str, known: set[str]) -> tuple[bytes, Kept,
         The checkpoint's bytes, what is kept beside it, and the names of the targets.
 
     Raises:
-        MoleblendError: no checkpoint of a property, one of the other kind or of a newer format, or a damaged one.
+        MoleblendError: no checkpoint of a property, one of the other kind or of a newer format, or a damaged
+            one.
     """
     from moleblend_plugin.tasks.restore import load_property_model
 
@@ -102,12 +103,12 @@ def _kept(path: Path, args: dict[str, Any], kind: str, known: set[str], targets:
     if told is None:  # of a trainer: its options tell
         conversion = args.get("conversion") or {}
         made = conversion.get("conformers") or {}
-        params = {
+        trained: dict[str, Any] = {
             "input_mode": args["input_mode"],
             "conformers": made.get("count", 1 if not conversion else "none"),
         }
         classes = np.array([0, 1]) if kind == "classification" and targets == 1 else None
-        return Kept(params, classes, targets > 1)
+        return Kept(trained, classes, targets > 1)
     damaged = MoleblendError(f"{str(path)!r} holds no sound settings of an estimator: save it again")
     if not isinstance(told, dict) or type(told.get("format")) is not int:
         raise damaged
@@ -128,8 +129,8 @@ def _kept(path: Path, args: dict[str, Any], kind: str, known: set[str], targets:
     unknown = sorted(set(params) - known)
     if unknown:
         raise MoleblendError(
-            f"{str(path)!r} holds parameters that this version does not know ({', '.join(map(str, unknown))}): it was "
-            f"saved by moleblend_plugin {told.get('version')}; use that one"
+            f"{str(path)!r} holds parameters that this version does not know ({', '.join(map(str, unknown))}): "
+            f"it was saved by moleblend_plugin {told.get('version')}; use that one"
         )
     labels = np.array(classes, object if told.get("object") is True else None) if needs_classes else None
     return Kept(params, labels, two_d)

@@ -102,8 +102,8 @@ class Network(OnMolecules):
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator as one file, for :meth:`load`.
 
-        It is a checkpoint, which ``moleblend predict``, ``embed`` and ``score`` take too. A ``random_state`` that
-        is a generator is not kept.
+        It is a checkpoint, which ``moleblend predict``, ``embed`` and ``score`` take too. A ``random_state``
+        that is a generator is not kept.
 
         Raises:
             MoleblendError: the file cannot be written.

@@ -58,8 +58,8 @@ def label_numbers(y: Any, n: int) -> tuple[Float64Array, tuple[str, ...], bool]:
     if len(beyond):
         row, column = beyond[0]
         raise ValueError(
-            f"y[{row}] = {values[row, column]:g} is beyond float32 ({_LARGEST:.3g}), in which networks compute: "
-            "give y in another unit"
+            f"y[{row}] = {values[row, column]:g} is beyond float32 ({_LARGEST:.3g}), in which networks "
+            "compute: give y in another unit"
         )
     empty = [name for name, column in zip(names, values.T, strict=True) if np.isnan(column).all()]
     if empty:

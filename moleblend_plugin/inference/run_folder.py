@@ -44,8 +44,8 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
         checkpoint: the model.
         args: its options.
         part: "test", "valid" or "train".
-        data: a file, a folder of stores, or ``None`` for the run's data, from ``run.json`` beside the checkpoint
-            or from the checkpoint's options.
+        data: a file, a folder of stores, or ``None`` for the run's data, from ``run.json`` beside the
+            checkpoint or from the checkpoint's options.
 
     Raises:
         MoleblendError: there is no such data or part.

@@ -84,7 +84,8 @@ def predict_labelled(
         labels_of: where its labels stand (``labelled.labels_of``).
         batch_size: conformers per batch at most.
         progress: told how many rows are finished.
-        table: file for all rows, or ``None``: the input's columns, ``label_NAME``, ``predicted_NAME``, ``reason``.
+        table: file for all rows, or ``None``: the input's columns, ``label_NAME``, ``predicted_NAME`` and
+            ``reason``.
         window: rows held in memory.
 
     Raises:
@@ -158,8 +159,8 @@ def _nothing(scored: Scored) -> str:
     reasons = "; ".join(f"{reason}: {count}" for reason, count in scored.rejected.most_common(3))
     more = f" ({reasons})" if reasons else ""
     return (
-        f"none of the {scored.rows:,} rows has a label of {', '.join(scored.names[:5])} and a molecule{more}: "
-        "check --target-columns and the file"
+        f"none of the {scored.rows:,} rows has a label of {', '.join(scored.names[:5])} and a "
+        f"molecule{more}: check --target-columns and the file"
     )
 
 

@@ -183,8 +183,8 @@ def apart(store: MoleculeStore, names: list[str], config: PropertyTaskConfig) ->
     there, wanted = list(store.meta.target_names), config.weight_column
     if wanted not in there:
         raise MoleblendError(
-            f"--weight-column: {store.path} has no column {wanted!r}; it holds {', '.join(there)} (name it among "
-            "--target-columns of the build)"
+            f"--weight-column: {store.path} has no column {wanted!r}; it holds {', '.join(there)} (name it "
+            "among --target-columns of the build)"
         )
     if config.target_columns != "all" and wanted in names:
         raise MoleblendError(f"--weight-column {wanted!r} is one of --target-columns too: name it once")
