@@ -126,11 +126,11 @@ def _kept(path: Path, args: dict[str, Any], kind: str, known: set[str], targets:
         isinstance(classes, list) and len(classes) == 2 and all(type(label) in _PLAIN for label in classes)
     ):
         raise damaged
-    unknown = sorted(set(params) - known)
+    unknown = ", ".join(sorted(map(str, set(params) - known)))
     if unknown:
         raise MoleblendError(
-            f"{str(path)!r} holds parameters that this version does not know ({', '.join(map(str, unknown))}): "
-            f"it was saved by moleblend_plugin {told.get('version')}; use that one"
+            f"{str(path)!r} holds parameters that this version does not know ({unknown}): it was saved by "
+            f"moleblend_plugin {told.get('version')}; use that one"
         )
     labels = np.array(classes, object if told.get("object") is True else None) if needs_classes else None
     return Kept(params, labels, two_d)
