@@ -93,8 +93,9 @@ def _check_precision(args: Namespace) -> None:
     if args.fp16 and args.bf16:
         raise MoleblendError("--fp16 and --bf16 exclude each other: give one of them")
     if args.fp16 and (device := device_type(args.cpu)) != "cuda":
-        where = "a CPU" if device == "cpu" else "Apple's GPU (mps)"
-        raise MoleblendError(f"--fp16 needs a GPU of CUDA: use --bf16 on {where}, or neither")
+        if device == "mps":
+            raise MoleblendError("--fp16 needs a GPU of CUDA, not Apple's (mps): use --bf16, or neither")
+        raise MoleblendError("--fp16 needs a GPU: use --bf16 on a CPU, or neither")
     if not args.ema_decay < 1:
         raise MoleblendError(f"--ema-decay {args.ema_decay} must be below 1: 0.999 is usual")
     if args.validate_with_ema and args.ema_decay <= 0:
