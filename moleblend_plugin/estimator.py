@@ -5,17 +5,26 @@ Legend: n molecules, T targets, D width of the encoder.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
+from sklearn.exceptions import DataConversionWarning
 from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags
 
 from moleblend_plugin.inference.conversion import conversion_for
-from moleblend_plugin.inference.estimators import Network, OnError, OnMolecules, label_numbers, label_table
+from moleblend_plugin.inference.estimators import Network, OnError, OnMolecules
+from moleblend_plugin.inference.label_arrays import (
+    check_weights,
+    is_missing,
+    label_numbers,
+    label_table,
+    two_classes,
+)
 from moleblend_plugin.inference.molecules import as_list
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
@@ -34,7 +43,8 @@ class MoleblendRegressor(RegressorMixin, Network):
         arch: size of a network from scratch: "tiny", "small" or "base".
         checkpoint: pretraining or property checkpoint to start from; its sizes win over ``arch``.
         input_mode: what the network sees: "2d", "3d" or "both" (a molecule without 3D then shows 2D).
-        conformers: conformers per molecule, made by RDKit (not for "2d"; an RDKit molecule's own 3D wins).
+        conformers: conformers per molecule, made by RDKit (not for "2d"; an RDKit molecule's own 3D wins), or
+            "none": molecules without 3D of their own then show 2D.
         epochs: passes over the molecules, at most.
         batch_size: molecules per update.
         learning_rate: highest learning rate.
@@ -42,7 +52,7 @@ class MoleblendRegressor(RegressorMixin, Network):
         validation_fraction: share of the molecules held out to choose the best epoch; 0: train to the end.
         patience: epochs without a better validation loss before the end.
         random_state: of weights, order, dropout and the held-out share.
-        device: "auto", "cpu" or "cuda".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps", of training and prediction.
         n_jobs: processes that read molecules and make conformers, as joblib counts them.
         on_error: what ``predict`` does with molecules that cannot be read: "raise", or "nan" for NaN.
         verbose: 1 shows the trainer's log.
@@ -60,14 +70,18 @@ class MoleblendRegressor(RegressorMixin, Network):
         tags.regressor_tags.poor_score = True  # scikit-learn's bound is for a few hundred rows of numbers
         return tags
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: ANN401
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: ANN401
         """Train on molecules ``X`` [n] and labels ``y`` [n] or [n, T], NaN where one is missing.
 
+        ``sample_weight`` [n] is what a molecule's labels count in the loss, in the mean and deviation that
+        standardise them, and in the validation loss that chooses the epoch; 0 leaves the molecule out.
+
         Raises:
-            ValueError: molecules or labels that cannot be used, by position.
+            ValueError: molecules, labels or weights that cannot be used, by position.
         """
-        targets, names, self._two_d = label_numbers(y, len(as_list(X)))
-        self._train(X, targets, names)
+        count = len(as_list(X))
+        targets, names, self._two_d = label_numbers(y, count)
+        self._train(X, targets, names, check_weights(sample_weight, count))
         return self
 
     def predict(self, X: Any) -> Float64Array:  # noqa: ANN401
@@ -102,23 +116,34 @@ class MoleblendClassifier(ClassifierMixin, Network):
         tags.classifier_tags.poor_score = True
         return tags
 
-    def fit(self, X: Any, y: Any) -> Self:  # noqa: ANN401
-        """Train on molecules ``X`` [n] and labels ``y`` [n] or [n, T].
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: ANN401
+        """Train on molecules ``X`` [n] and labels ``y`` [n] or [n, T]; a missing label is NaN or ``None``.
+
+        ``sample_weight`` [n] is what a molecule's labels count in the loss; 0 leaves the molecule out.
 
         Raises:
-            ValueError: molecules or labels that cannot be used, by position.
+            ValueError: molecules, labels or weights that cannot be used, by position.
         """
         count = len(as_list(X))
         values, names, self._two_d = label_table(y, count, None)
+        weights = check_weights(sample_weight, count)
+        if self._two_d and values.shape[1] == 1 and any(isinstance(label, str) for label in values[:, 0]):
+            warnings.warn(
+                "A column-vector y was passed when a 1d array was expected.",
+                DataConversionWarning,
+                stacklevel=2,
+            )
+            self._two_d = False
         if self._two_d:
             targets, names, _ = label_numbers(y, count)
             if not np.isin(targets[~np.isnan(targets)], (0, 1)).all():
                 raise ValueError("Unknown label type: labels of several targets must be 0, 1 or NaN")
             classes: Any = [np.array([0, 1])] * len(names)
         else:
-            targets, classes = _two_classes(values[:, 0])
+            classes = two_classes(values[:, 0] if weights is None else values[weights > 0, 0])
+            targets = _coded(values[:, 0], classes)
         self.classes_ = classes
-        self._train(X, targets, names)
+        self._train(X, targets, names, weights)
         return self
 
     def predict_proba(self, X: Any) -> Float64Array:  # noqa: ANN401
@@ -148,7 +173,10 @@ class MoleblendClassifier(ClassifierMixin, Network):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: ANN401
         """Mean over targets of the accuracy, each on the molecules that have its label."""
         if not self._two_d:
-            return float(accuracy_score(y, self.predict(X), sample_weight=sample_weight))
+            truth = label_table(y, len(as_list(X)), None)[0][:, 0]
+            known = np.array([not is_missing(label) for label in truth.tolist()])
+            weights = None if sample_weight is None else np.asarray(sample_weight)[known]
+            return float(accuracy_score(truth[known], self.predict(X)[known], sample_weight=weights))
         return _mean_score(accuracy_score, y, self.predict(X), sample_weight)
 
 
@@ -159,9 +187,9 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
         checkpoint: pretraining or property checkpoint.
         what: "graph" (state of the graph token) or "mean" (over atoms).
         input_mode: "2d", "3d" or "both"; ``None`` for that of the checkpoint.
-        conformers: conformers per molecule to average over; ``None`` for as many as in training.
+        conformers: conformers per molecule to average over, or "none"; ``None`` for as many as in training.
         batch_size: molecules computed together.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         n_jobs: processes that read molecules and make conformers, as joblib counts them.
         on_error: what is done with molecules that cannot be read: "raise", or "nan" for rows of NaN.
     """
@@ -172,7 +200,7 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
         *,
         what: str = "graph",
         input_mode: str | None = None,
-        conformers: int | None = None,
+        conformers: int | str | None = None,
         batch_size: int = 64,
         device: str = "auto",
         n_jobs: int | None = None,
@@ -234,19 +262,13 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
         return state
 
 
-def _two_classes(labels: npt.NDArray[Any]) -> tuple[Float64Array, npt.NDArray[Any]]:
-    """Labels of one target as 0, 1 and NaN [n, 1], and the two classes."""
-    missing = np.array([label is None or label != label for label in labels.tolist()])
-    classes, codes = np.unique(labels[~missing], return_inverse=True)
-    if len(classes) != 2:
-        many = "Only binary classification is supported. The type of the target is multiclass: "
-        raise ValueError(
-            f"{many if len(classes) > 2 else ''}y has {len(classes)} class"
-            f"{'es' if len(classes) != 1 else ''}, where two are needed"
-        )
-    targets = np.full((len(labels), 1), np.nan)
-    targets[~missing, 0] = codes
-    return targets, classes
+def _coded(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Float64Array:
+    """0, 1 and NaN [n, 1] of labels, NaN also for classes that only molecules of weight 0 have."""
+    place = {label: number for number, label in enumerate(classes.tolist())}
+    codes = [
+        float("nan") if is_missing(label) else place.get(label, float("nan")) for label in labels.tolist()
+    ]
+    return np.array(codes)[:, None]
 
 
 def _mean_score(

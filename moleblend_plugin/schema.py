@@ -104,6 +104,7 @@ TARGET_FIELDS: Final[dict[str, Field]] = {
 
 PROPERTY_FIELDS: Final[dict[str, Field]] = {
     "targets": Field("B L", "float32", math.nan, "as in the store", "labels, NaN where one is missing"),
+    "weights": Field("B", "float32", 1.0, "1", "what a label of the molecule counts; absent: 1"),
 }
 """``batch["target"]`` of a property run: L labels per molecule, in the order of ``args.target_names``."""
 

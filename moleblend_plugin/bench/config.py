@@ -9,6 +9,7 @@ from typing import Any, Final, TypeVar
 
 from moleblend_plugin.bench.fields import Reader
 from moleblend_plugin.bench.recipes import METRICS, RECIPES, Kind, Training
+from moleblend_plugin.chem.conformer_count import parse_conformers
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.names import parse_names
 
@@ -176,10 +177,10 @@ def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -
         name=name,
         table=root / item.text("table", None),
         split=_split(item.text("split", recipe.split if recipe else None), root),
-        smiles=item.text("smiles", recipe.smiles if recipe else ""),
+        smiles=item.text(_spelled(item, "smiles", "smiles_column"), recipe.smiles if recipe else ""),
         targets=_targets(item, recipe.targets if recipe else None),
         metric=metric,
-        conformers=item.text("conformers", conformers or (recipe.conformers if recipe else "1")),
+        conformers=_conformers(item, conformers or (recipe.conformers if recipe else "1")),
         loss=item.text("loss", (recipe.loss if recipe else "") or "mse"),
         training=training,
         split_seed=item.whole("split_seed", 0, least=0) or 0,
@@ -202,8 +203,26 @@ def _check_files(where: str, spec: SetSpec) -> None:
 
 def _targets(item: Reader, default: tuple[str, ...] | None) -> tuple[str, ...]:
     """Label columns: a list of names as they are, or one text with commas between them."""
-    names = item.texts("targets", default)
-    return parse_names(names[0]) if isinstance(item.values.get("targets"), str) else names
+    key = _spelled(item, "targets", "target_columns")
+    names = item.texts(key, default)
+    return parse_names(names[0]) if isinstance(item.values.get(key), str) else names
+
+
+def _spelled(item: Reader, short: str, long: str) -> str:
+    """The key that is there; ``long`` is spelled as the option of ``moleblend build``."""
+    return long if item.has(long) else short
+
+
+def _conformers(item: Reader, default: str) -> str:
+    """``conformers``, as ``--conformers`` of the build takes it: refused here, not in the first cell."""
+    text = item.text("conformers", default)
+    try:
+        parse_conformers(text)
+    except MoleblendError as error:
+        raise MoleblendError(
+            f"{item.where}: conformers = {text!r} should be a number from 1, or none"
+        ) from error
+    return text
 
 
 def _split(text: str, root: Path) -> str:

@@ -42,7 +42,7 @@ def command(cell: Cell, numbers: Mapping[str, Any], folder: Path, has_gpu: bool)
         cell: what to train.
         numbers: of :class:`Training` that stand over the cell's.
         folder: ``--save-dir``.
-        has_gpu: float16 is left out without one.
+        has_gpu: whether there is a GPU of CUDA; float16 is left out without one.
     """
     options = cell.options
     training = Training(**(options["training"] | dict(numbers)))
@@ -68,9 +68,9 @@ def train(cell: Cell, numbers: Mapping[str, Any], folder: Path) -> Trained:
         SystemExit: the run failed, with its exit code; the reason is the last that the cell's log says.
         MoleblendError: it ended well but validated never.
     """
-    import torch
+    from moleblend_plugin.host.devices import device_type
 
-    words = command(cell, numbers, folder, torch.cuda.is_available())
+    words = command(cell, numbers, folder, device_type() == "cuda")
     sys.stdout.write(f"training: {' '.join(words[1:])}\n")
     sys.stdout.flush()
     done = subprocess.run(words, check=False)

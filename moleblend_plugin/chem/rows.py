@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from moleblend_plugin.schema import Float32Array
@@ -36,6 +36,8 @@ class RawRow:
         split: text of the split column, where one was asked for.
         listed: coordinates beside a SMILES, where the row brings them.
         expected: SMILES of the molecule that a mol block must be, where another file gives it.
+        name: what stands behind the SMILES in a ``.smi``, its inner blanks kept.
+        items: (name, value) of an SDF's data items or an ``.npz``'s arrays; conversion does not read them.
     """
 
     source: str
@@ -46,6 +48,12 @@ class RawRow:
     split: str = ""
     listed: ListedAtoms | None = field(default=None, compare=False)
     expected: str = ""
+    name: str = field(default="", compare=False)
+    items: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    def bare(self) -> RawRow:
+        """The row without its name and items, for workers that only convert it."""
+        return replace(self, name="", items=()) if self.name or self.items else self
 
     @property
     def shown(self) -> str:

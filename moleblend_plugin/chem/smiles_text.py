@@ -23,18 +23,13 @@ def what_follows(text: str) -> tuple[str, str]:
 
     ``CCO |...| ethanol`` gives ``CCO |...|`` and ``ethanol``.
     """
-    smiles, _, rest = text.strip().partition(" ") if "\t" not in text else _at_blank(text.strip())
+    smiles, rest = (*text.split(None, 1), "", "")[:2]
     rest = rest.strip()
     if rest.startswith("|"):
         end = rest.find("|", 1)
         if end > 0:
             return f"{smiles} {rest[: end + 1]}", rest[end + 1 :].strip()
     return smiles, rest
-
-
-def _at_blank(text: str) -> tuple[str, str, str]:
-    smiles, _, rest = re.sub(r"\s+", " ", text).partition(" ")
-    return smiles, " ", rest
 
 
 def problem_with(text: str) -> str:

@@ -73,7 +73,8 @@ def _row(
     except ValueError as error:
         return Rejection(source.name, row, title, str(error))
     split = str(arrays[source.columns.split][row]) if source.columns.split else ""
-    return RawRow(source.name, row, block, "molblock", numbers, split)
+    items = tuple((name, str(array[row])) for name, array in arrays.items() if name not in _NEEDED)
+    return RawRow(source.name, row, block, "molblock", numbers, split, items=items)
 
 
 def mol_block(

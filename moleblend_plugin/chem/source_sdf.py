@@ -65,7 +65,8 @@ def _row(source: Source, row: int, record: Record, labels: LabelReader) -> RawRo
         numbers = labels.read([tags.get(name, "") for name in names])
     except ValueError as error:
         return Rejection(source.name, row, raw.shown, str(error))
-    return RawRow(source.name, row, block, "molblock", numbers, tags.get(source.columns.split, ""))
+    split = tags.get(source.columns.split, "")
+    return RawRow(source.name, row, block, "molblock", numbers, split, items=tuple(tags.items()))
 
 
 def _check_items(record: Record, items: list[tuple[str, str]], used: Iterable[str]) -> None:

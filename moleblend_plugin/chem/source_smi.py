@@ -42,9 +42,9 @@ def _row(source: Source, row: int, line: str, separator: str, place: int) -> Raw
     if "\0" in line:
         return Rejection(source.name, row, line.replace("\0", "")[:500], "zero byte in the line")
     if separator == BLANKS and not place:
-        smiles = what_follows(line)[0]
+        smiles, name = what_follows(line)
         quoted = len(smiles) > 1 and smiles[0] == smiles[-1] == '"'
-        return RawRow(source.name, row, smiles[1:-1] if quoted else smiles, "smiles")
+        return RawRow(source.name, row, smiles[1:-1] if quoted else smiles, "smiles", name=name)
     cells, _ = split_line(line, separator, literal=True)
     if place >= len(cells):
         return Rejection(source.name, row, line[:500], "no SMILES where the header has it")

@@ -128,6 +128,10 @@ class Source:
         """A fresh reader of the same file, for a second pass beside or after the first."""
         return self._like(self._read)
 
+    def without_targets(self) -> Source:
+        """A fresh reader that looks at no label, so that no row is rejected for one."""
+        return Source(self.path, Columns(self.columns.smiles), self._read, expects_columns=True)
+
     def changed(self, change: Callable[[Rows], Rows]) -> Source:
         """The same file, whose rows go through ``change`` each time they are read."""
         return self._like(lambda source: change(self._read(source)))

@@ -150,16 +150,3 @@ def parse_sizes(text: str) -> tuple[float, ...]:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
         raise MoleblendError(f"--split-sizes needs numbers such as 0.8,0.1,0.1; got {text!r}") from None
-
-
-def parse_conformers(text: str) -> int | None:
-    """Number of ``--conformers``; ``None`` for none."""
-    if text.strip().lower() == "none":
-        return None
-    try:
-        count = int(text)
-    except ValueError:
-        count = 0
-    if count < 1:
-        raise MoleblendError(f"--conformers needs a number from 1, or none; got {text!r}")
-    return count

@@ -18,6 +18,7 @@ from moleblend_plugin.cli._build_split import EXCLUDED, SplitList, is_excluded, 
 from moleblend_plugin.cli._build_stage import NothingToBuild, Stage, refuse_existing, staging
 from moleblend_plugin.cli._build_tally import Tally
 from moleblend_plugin.cli._build_work import BuildWork, work_of, work_settings
+from moleblend_plugin.cli._rejected import add_cells
 from moleblend_plugin.data.store import fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Rejection
@@ -115,6 +116,7 @@ def _divide(
             writer.rejected.update(tally.rejected)
         tally.splits = writers.counts()
     tally.duplicates = duplicates(lambda: with_part(plan, stage.rows), tally.molecules, plan.columns.targets)
+    add_cells(stage.result / REJECTED, plan.sources)
     listed.write(plan)
     tally.split_sha256 = listed.sha256
 

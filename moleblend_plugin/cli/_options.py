@@ -16,10 +16,12 @@ SmilesColumn = Annotated[
     str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")
 ]
 Conformers = Annotated[
-    int | None, typer.Option(help="Conformers per molecule to average over [default: as in training].")
+    str | None,
+    typer.Option(help="Conformers per molecule to average over, or none [default: as in training]."),
 ]
 BatchSize = Annotated[int, typer.Option(min=1, help="Molecules computed together.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")]
+Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps (auto: the first GPU).")]
+UseEma = Annotated[bool, typer.Option("--use-ema", help="Take the moving average of the weights.")]
 MaxAtoms = Annotated[
     int, typer.Option(min=1, help="Larger molecules get a reason; memory grows with the square.")
 ]

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Final
 
+_FIRST_SECONDS: Final = 5.0
 _LINE_SECONDS: Final = 30.0
 _REFRESH_SECONDS: Final = 0.2
 
@@ -16,38 +18,26 @@ class RowProgress:
     Args:
         name: of the command.
         fraction: how far the work has come, 0 to 1, when so many rows are done.
+        total: rows in all, where they are known.
     """
 
-    def __init__(self, name: str, fraction: Callable[[int], float]) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
+    def __init__(self, name: str, fraction: Callable[[int], float], total: int | None = None) -> None:
         self._name = name
         self._fraction = fraction
+        self._of = "" if total is None else f" of {total:,}"
         self._rows_before, self._done_before = 0, 0.0
         self._started = self._shown = time.monotonic()
-        console = Console(stderr=True)
-        self._live = console.is_terminal
-        self._progress = Progress(
-            TextColumn(name),
-            BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%  {task.fields[told]}", markup=False),
-            TimeElapsedColumn(),
-            TextColumn("left"),
-            TimeRemainingColumn(),
-            console=console,
-            transient=True,
-        )
-        self._task = self._progress.add_task(name, total=1.0, told="")
+        self._wait = _FIRST_SECONDS
+        self._bar = _Bar(name) if sys.stderr.isatty() else None
 
     def __enter__(self) -> RowProgress:
-        if self._live:
-            self._progress.start()
+        if self._bar is not None:
+            self._bar.progress.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        if self._live:
-            self._progress.stop()
+        if self._bar is not None:
+            self._bar.progress.stop()
 
     def start_from(self, rows: int) -> None:
         """``rows`` were done before: rate and time left are reckoned from those done since."""
@@ -55,20 +45,53 @@ class RowProgress:
 
     def say(self, line: str) -> None:
         """A line on stderr."""
-        self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        if self._bar is not None:
+            self._bar.progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        else:
+            print(line, file=sys.stderr, flush=True)
 
     def update(self, rows: int, note: str = "") -> None:
-        """``rows`` are done; ``note`` stands behind them."""
+        """``rows`` are finished; ``note`` stands behind them."""
         now = time.monotonic()
-        if now - self._shown < (_REFRESH_SECONDS if self._live else _LINE_SECONDS):
+        if now - self._shown < (self._wait if self._bar is None else _REFRESH_SECONDS):
             return
-        self._shown = now
-        done, elapsed = min(1.0, self._fraction(rows)), now - self._started
-        rate = (rows - self._rows_before) / max(elapsed, 1e-9)
-        told = ", ".join(part for part in (f"{rows:,} rows", note, f"{rate:,.0f}/s") if part)
-        if self._live:
-            self._progress.update(self._task, completed=done, told=told)
+        self._shown, self._wait = now, _LINE_SECONDS
+        done, elapsed = min(1.0, self._fraction(rows)), max(now - self._started, 1e-9)
+        fresh = rows - self._rows_before
+        rate = f"{_round(fresh / elapsed)}/s" if fresh > 0 else ""
+        told = ", ".join(part for part in (f"{rows:,}{self._of} rows", note, rate) if part)
+        if self._bar is not None:
+            self._bar.show(done, told)
             return
         gained = done - self._done_before
         left = f", {elapsed * (1 - done) / gained:,.0f} s left" if gained > 0 else ""
         self.say(f"{self._name}: {done:.0%}, {told}{left}")
+
+
+class _Bar:
+    """The bar of a terminal."""
+
+    def __init__(self, name: str) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.progress = Progress(
+            TextColumn(name),
+            BarColumn(),
+            TextColumn("{task.percentage:>3.0f}%  {task.fields[told]}", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            console=Console(stderr=True),
+            transient=True,
+        )
+        self._task = self.progress.add_task(name, total=1.0, told="")
+
+    def show(self, done: float, told: str) -> None:
+        """Move the bar to ``done``, 0 to 1."""
+        self.progress.update(self._task, completed=done, told=told)
+
+
+def _round(rate: float) -> str:
+    """A rate with one digit behind the point where it is small: 0/s is never what happens."""
+    return f"{rate:,.0f}" if rate >= 10 else f"{rate:.2g}"

@@ -30,7 +30,9 @@ def bench(
     checkpoint: Annotated[
         list[str] | None, typer.Option(help="NAME=FILE: the checkpoint that a model starts from.")
     ] = None,
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes at a time.")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "--workers", min=1, help="Processes at a time.")
+    ] = None,
     only_sets: Annotated[str, typer.Option("--sets", help="Run only these sets: bbbp,esol.")] = "",
     only_models: Annotated[str, typer.Option("--models", help="Run only these models.")] = "",
     report_only: Annotated[
@@ -149,9 +151,9 @@ def _without_chemprop(config: BenchConfig) -> set[str]:
 
 
 def _gpus() -> int:
-    import torch
+    from moleblend_plugin.host.devices import available
 
-    return int(torch.cuda.device_count())
+    return sum(name.startswith("cuda") for name in available())
 
 
 def _say(text: str) -> None:

@@ -119,6 +119,7 @@ def build(
     A row that is no molecule is listed with its reason in rejected.csv; it never stops the build
     (--strict makes it). Coordinates in an SDF are kept, others come from RDKit.
     """
+    from moleblend_plugin.chem.conformer_count import parse_conformers
     from moleblend_plugin.chem.conformers import ConformerConfig
     from moleblend_plugin.chem.convert import ConversionConfig
     from moleblend_plugin.chem.source_joined import join_geometry
@@ -127,7 +128,7 @@ def build(
     from moleblend_plugin.chem.split_rows import read_rows_file
     from moleblend_plugin.chem.splits import parse_split
     from moleblend_plugin.cli._build_labels import told_of_labels, with_words
-    from moleblend_plugin.cli._build_plan import BuildPlan, parse_conformers, parse_sizes
+    from moleblend_plugin.cli._build_plan import BuildPlan, parse_sizes
     from moleblend_plugin.cli._build_run import run_build
     from moleblend_plugin.cli._exclude import read_exclusions
     from moleblend_plugin.cli._inputs import open_inputs
@@ -232,7 +233,9 @@ class _Bar(RowProgress):
 
     def __init__(self, plan: BuildPlan) -> None:
         self._rows = _count_rows(plan)
-        super().__init__("build", lambda rows: rows / self._rows if self._rows else _fraction_read(plan))
+        super().__init__(
+            "build", lambda rows: rows / self._rows if self._rows else _fraction_read(plan), self._rows
+        )
 
     def resumed(self, rows: int) -> None:
         """Tell what is there."""

@@ -15,6 +15,7 @@ from moleblend_plugin.cli._options import (
     Molecules,
     OverwriteFile,
     SmilesColumn,
+    UseEma,
     Workers,
     usable_cores,
 )
@@ -40,6 +41,7 @@ def embed(
     conformers: Conformers = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
+    use_ema: UseEma = False,
     max_atoms: MaxAtoms = 512,
     workers: Workers = None,
     overwrite: OverwriteFile = False,
@@ -54,11 +56,11 @@ def embed(
 
     check_table(out, (".npz", ".parquet"))
     refuse_existing(out, overwrite)
-    embedder = Embedder.from_checkpoint(checkpoint, what, device, input_mode)  # type: ignore[arg-type]
+    embedder = Embedder.from_checkpoint(checkpoint, what, device, input_mode, use_ema)  # type: ignore[arg-type]
     conversion = conversion_for(embedder.args, embedder.input_mode, conformers)
     rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
     tell_3d(molecules, conversion.told)
-    with RowProgress("embed", lambda _: rows.fraction_read) as progress:
+    with RowProgress("embed", rows.fraction_done, rows.total) as progress:
         counts = embed_to_file(embedder, rows, out, batch_size, progress.update)
     tell_notes(rows.notes)
     print_counts(counts, "embedded", out, embedder.input_mode)

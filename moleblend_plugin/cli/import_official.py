@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 def import_official(
     checkpoint: Annotated[Path, typer.Argument(help="Published checkpoint (.pt) or its weights as .npz.")],
-    out: Annotated[Path, typer.Option("--out", help="Checkpoint to write, for --finetune-from-model.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write, for --finetune-from-model.")],
 ) -> None:
     """Map a published checkpoint's names to ours and list every name left over on either side."""
     from moleblend_plugin.models.published import convert

@@ -18,6 +18,7 @@ from moleblend_plugin.cli.inspect import inspect
 from moleblend_plugin.cli.predict import predict
 from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
+from moleblend_plugin.cli.score import score
 from moleblend_plugin.cli.splits import splits
 from moleblend_plugin.errors import MoleblendError
 
@@ -33,6 +34,7 @@ app.command()(build)
 app.command()(inspect)
 app.command()(images)
 app.command()(predict)
+app.command()(score)
 app.command()(embed)
 app.command()(splits)
 app.command()(export)

@@ -15,6 +15,7 @@ from moleblend_plugin.cli._options import (
     Molecules,
     OverwriteFile,
     SmilesColumn,
+    UseEma,
     Workers,
     usable_cores,
 )
@@ -29,9 +30,7 @@ def predict(
     conformers: Conformers = None,
     batch_size: BatchSize = 64,
     device: Device = "auto",
-    use_ema: Annotated[
-        bool, typer.Option("--use-ema", help="Take the moving average of the weights.")
-    ] = False,
+    use_ema: UseEma = False,
     max_atoms: MaxAtoms = 512,
     workers: Workers = None,
     overwrite: OverwriteFile = False,
@@ -54,7 +53,7 @@ def predict(
     conversion = conversion_for(predictor.args, predictor.input_mode, conformers)
     rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
     tell_3d(molecules, conversion.told)
-    with RowProgress("predict", lambda _: rows.fraction_read) as progress:
+    with RowProgress("predict", rows.fraction_done, rows.total) as progress:
         counts = predict_to_table(predictor, rows, out, batch_size, progress.update)
     tell_notes(rows.notes)
     print_counts(counts, "predicted", out, predictor.input_mode)

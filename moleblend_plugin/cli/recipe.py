@@ -12,7 +12,7 @@ import typer
 def recipe(
     name: Annotated[str, typer.Argument(help="bbbp, esol, qm9, ...; or list for all of them.")],
     data: Annotated[Path | None, typer.Option("--data", help="Table of the set [default: NAME.csv].")] = None,
-    out: Annotated[Path | None, typer.Option("--out", help="Folder of stores [default: NAME].")] = None,
+    out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of stores [default: NAME].")] = None,
     split: Annotated[str, typer.Option(help="Another --split for the build, such as rows:FILE.")] = "",
     checkpoint: Annotated[
         Path | None, typer.Option(help="Pretrained checkpoint to start from [default: from scratch].")

@@ -120,9 +120,9 @@ class LabelRange:
                 distance = abs(end - middle)
                 if distance >= limit:
                     told.append(
-                        f"column {name!r} holds {end:g} in {row_id}, {distance / usual:.0e} times as far from "
-                        f"the median ({middle:g}) as half of the values are: check its unit, or name it by "
-                        "--missing-label"
+                        f"column {name!r} holds {end:g} in {row_id}, {distance / usual:.0e} times as far "
+                        f"from the median ({middle:g}) as half of the values are: check its unit, or name it "
+                        "by --missing-label"
                     )
         return told
 

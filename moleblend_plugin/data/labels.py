@@ -15,7 +15,7 @@ import numpy.typing as npt
 from moleblend_plugin.data.dataset import Records
 from moleblend_plugin.data.store import DamagedValue
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import Float64Array
+from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 Kind = Literal["classification", "regression"]
 
@@ -32,8 +32,8 @@ class Labels:
     Attributes:
         names: names of the columns, L.
         present: number of labels per column, int64 [L].
-        mean: their mean, float64 [L]; 0 where there is none.
-        std: their standard deviation (divided by their number), float64 [L]; 1 where it would be 0.
+        mean: their mean, weighted where there are weights, float64 [L]; 0 where there is none.
+        std: their standard deviation (divided by their number or weight), float64 [L]; 1 where it would be 0.
         positives: number of labels equal to 1, int64 [L].
         conformers: items that evaluation makes of every molecule, int64 [M].
         without_3d: molecules without coordinates.
@@ -66,26 +66,39 @@ class _Moments:
 
     def __init__(self, columns: int) -> None:
         self.count = np.zeros(columns, np.int64)
+        self.weight = np.zeros(columns)
         self.mean = np.zeros(columns)
         self.squares = np.zeros(columns)
         self.ones = np.zeros(columns, np.int64)
 
-    def add(self, rows: Float64Array) -> None:
-        """Take in rows [R, L] with NaN where a label is missing."""
+    def add(self, rows: Float64Array, weights: Float64Array) -> None:
+        """Take in rows [R, L] with NaN where a label is missing, and what each counts, [R]."""
         known = ~np.isnan(rows)
-        count = known.sum(0)
-        safe = np.maximum(count, 1)
-        mean = np.where(known, rows, 0.0).sum(0) / safe
-        squares = (np.where(known, rows - mean, 0.0) ** 2).sum(0)
-        total = np.maximum(self.count + count, 1)
+        counts = np.where(known, weights[:, None], 0.0)
+        weight = counts.sum(0)
+        mean = np.where(known, rows * weights[:, None], 0.0).sum(0) / _or_one(weight)
+        squares = (counts * np.where(known, rows - mean, 0.0) ** 2).sum(0)
+        total = _or_one(self.weight + weight)
         step = mean - self.mean
-        self.squares += squares + step**2 * self.count * count / total
-        self.mean += step * count / total
-        self.count += count
+        self.squares += squares + step**2 * self.weight * weight / total
+        self.mean += step * weight / total
+        self.weight += weight
+        self.count += known.sum(0)
         self.ones += (rows == 1).sum(0)
 
 
-def read_labels(records: Records, columns: Sequence[int], names: Sequence[str], kind: Kind) -> Labels:
+def _or_one(weight: Float64Array) -> Float64Array:
+    """``weight``, and 1 where it is 0: what is divided there is 0 too."""
+    return np.where(weight > 0, weight, 1.0)
+
+
+def read_labels(
+    records: Records,
+    columns: Sequence[int],
+    names: Sequence[str],
+    kind: Kind,
+    weight_column: int | None = None,
+) -> Labels:
     """Read every record once. Damaged ones are passed over: whoever reads them next tells.
 
     Args:
@@ -93,13 +106,15 @@ def read_labels(records: Records, columns: Sequence[int], names: Sequence[str], 
         columns: which columns of ``MoleculeRecord.targets``, [L].
         names: their names.
         kind: "classification" takes labels 0 and 1 only.
+        weight_column: which column of ``MoleculeRecord.targets`` holds weights; ``None``: all count alike.
 
     Raises:
-        MoleblendError: a label of another class, or one beyond float32; row and column are named.
+        MoleblendError: a label of another class, or one beyond float32, or a weight that is none; row and
+            column are named.
     """
     moments, chosen = _Moments(len(columns)), np.array(columns, np.int64)
     conformers = np.ones(len(records), np.int64)
-    without, first, chunk = 0, "", []
+    without, first, chunk, weights = 0, "", [], []
     for index in range(len(records)):
         try:
             record = records[index]
@@ -113,14 +128,25 @@ def read_labels(records: Records, columns: Sequence[int], names: Sequence[str], 
         else:
             conformers[index] = len(record.coords)
         chunk.append(row)
+        weights.append(1.0 if weight_column is None else _weight(record, weight_column))
         if len(chunk) == _CHUNK:
-            moments.add(np.stack(chunk))
-            chunk = []
+            moments.add(np.stack(chunk), np.array(weights))
+            chunk, weights = [], []
     if chunk:
-        moments.add(np.stack(chunk))
-    std = np.sqrt(moments.squares / np.maximum(moments.count, 1))
+        moments.add(np.stack(chunk), np.array(weights))
+    std = np.sqrt(moments.squares / _or_one(moments.weight))
     std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(moments.mean)), std, 1.0)
     return Labels(tuple(names), moments.count, moments.mean, std, moments.ones, conformers, without, first)
+
+
+def _weight(record: MoleculeRecord, column: int) -> float:
+    weight = float(record.targets[column])
+    if not 0 <= weight < np.inf:
+        told = "no weight" if np.isnan(weight) else f"the weight {weight:g}"
+        raise MoleblendError(
+            f"{record.row_id} has {told} in --weight-column: give every row a finite number from 0"
+        )
+    return weight
 
 
 def _check(row: Float64Array, row_id: str, names: Sequence[str], kind: Kind) -> None:

@@ -60,6 +60,7 @@ class PropertyMolecules(StoredMolecules):
             conformer; this reads every record once).
         strict: whether a damaged row is an error, else it is left out of its batch.
         counts: conformers of every molecule [M], where they are known already ("all" only).
+        weight_column: which column of ``MoleculeRecord.targets`` holds weights; ``None``: all count alike.
     """
 
     def __init__(
@@ -72,9 +73,11 @@ class PropertyMolecules(StoredMolecules):
         conformers: Conformers = "draw",
         strict: bool = False,
         counts: npt.NDArray[np.int64] | None = None,
+        weight_column: int | None = None,
     ) -> None:
         super().__init__(records, seed, shuffle, strict)
         self.columns = np.array(columns, np.int64)
+        self.weight_column = weight_column
         self.input_mode = input_mode
         self._items: npt.NDArray[np.int64] | None = None  # [items, 2]: molecule, conformer
         if conformers == "all":
@@ -101,7 +104,10 @@ class PropertyMolecules(StoredMolecules):
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """Input and labels of one conformer."""
         targets = record.targets[self.columns].astype(np.float32)
-        return show(featurize(record, conformer, self.codes), self.input_mode) | {"targets": targets}
+        sample = show(featurize(record, conformer, self.codes), self.input_mode) | {"targets": targets}
+        if self.weight_column is not None:
+            sample["weights"] = np.array(record.targets[self.weight_column], np.float32)
+        return sample
 
 
 def count_conformers(records: Records) -> npt.NDArray[np.int64]:

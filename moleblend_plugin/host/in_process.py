@@ -17,16 +17,20 @@ from contextlib import contextmanager
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import detect
 
+_LOGGERS = ("moleblend-train", "moleblend_plugin", "train_inner", "train", "valid")
+"""Loggers that the trainer writes to."""
+
 _ONE_AT_A_TIME = threading.RLock()
 """The trainer's meters and generators belong to the process: threads take turns."""
 
 
-def train_in_process(argv: Sequence[str], verbose: bool = False) -> None:
+def train_in_process(argv: Sequence[str], verbose: bool = False, device: str = "auto") -> None:
     """Train as ``moleblend-train`` with these arguments would.
 
     Args:
         argv: arguments of the command.
         verbose: whether the trainer's log goes to standard output.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
 
     Raises:
         MoleblendError: something the caller gave does not work, or Uni-Core runs this process.
@@ -39,14 +43,14 @@ def train_in_process(argv: Sequence[str], verbose: bool = False) -> None:
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise MoleblendError("estimators train in one process: run the script without torchrun")
     with _ONE_AT_A_TIME, _global_state_kept(), _quiet(not verbose):
-        _train(list(argv), verbose)
+        _train(list(argv), verbose, device)
 
 
-def _train(argv: list[str], verbose: bool) -> None:
+def _train(argv: list[str], verbose: bool, device: str) -> None:
+    from moleblend_plugin.host.devices import choose_device
     from moleblend_plugin.host.embedded import main as _quiet_fabric  # noqa: F401  its import silences Fabric
     from moleblend_plugin.host.embedded import metrics
     from moleblend_plugin.host.embedded.engine import Engine, build_fabric
-    from moleblend_plugin.host.embedded.logs import start_logging
     from moleblend_plugin.host.embedded.memory import explain_memory
     from moleblend_plugin.host.embedded.options import parse_options
     from moleblend_plugin.host.embedded.session import build_session
@@ -54,11 +58,15 @@ def _train(argv: list[str], verbose: bool) -> None:
     from moleblend_plugin.host.embedded.train_loop import train
 
     quiet = [] if verbose else ["--log-format", "none"]
+    if "--cpu" not in argv and device != "auto":
+        chosen = choose_device(device)
+        quiet += ["--cpu"] if chosen.type == "cpu" else []
+        gpu = chosen.index or 0
+    else:
+        gpu = 0
     args = parse_options([*argv, *quiet, "--distributed-world-size", "1"])
-    fabric = build_fabric(args)
+    fabric = build_fabric(args, gpu)
     fabric.launch()
-    if verbose:
-        start_logging(is_first=True)
     STOP.number = 0  # what an earlier run of this process was told is not for this one
     try:
         session = build_session(args, Engine(fabric))
@@ -75,34 +83,40 @@ def _train(argv: list[str], verbose: bool) -> None:
 
 @contextmanager
 def _quiet(wanted: bool) -> Iterator[None]:
-    """Only warnings of ours, whatever listens: an earlier run in this process may have left a handler."""
-    ours = [logging.getLogger(name) for name in ("moleblend-train", "moleblend_plugin")]
-    levels = [logger.level for logger in ours]
+    """Only warnings of ours, whatever listens; else all of ours on standard output.
+
+    The root logger is the caller's: the trainer's own loggers get the handler, and are given back.
+    """
+    from moleblend_plugin.host.embedded.logs import StandardOutput
+
+    ours = [logging.getLogger(name) for name in _LOGGERS]
+    before = [(logger.level, logger.propagate) for logger in ours]
+    handler = StandardOutput()
     try:
-        for logger in ours if wanted else ():
-            logger.setLevel(logging.WARNING)
+        for logger in ours:
+            logger.setLevel(logging.WARNING if wanted else logging.INFO)
+            if not wanted:
+                logger.addHandler(handler)
+                logger.propagate = False  # else a handler of the caller's would show every line again
         yield
     finally:
-        for logger, level in zip(ours, levels, strict=True):
+        for logger, (level, propagate) in zip(ours, before, strict=True):
+            logger.removeHandler(handler)
             logger.setLevel(level)
+            logger.propagate = propagate
 
 
 @contextmanager
 def _global_state_kept() -> Iterator[None]:
-    """Give the global generators and the root logger back as they were."""
+    """Give the global generators back as they were."""
     import numpy as np
-    import torch
 
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
+    from moleblend_plugin.host.devices import generators_kept
+
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the trainer seeds it
-    devices = list(range(torch.cuda.device_count())) if torch.cuda.is_initialized() else []  # type: ignore[no-untyped-call]
     try:
-        with torch.random.fork_rng(devices=devices):
+        with generators_kept(all_gpus=True):
             yield
     finally:
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002
-        for handler in [handler for handler in root.handlers if handler not in handlers]:
-            root.removeHandler(handler)
-        root.setLevel(level)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import zipfile
 from collections.abc import Iterator
@@ -16,7 +17,9 @@ import numpy.typing as npt
 from moleblend_plugin.files import replacing
 
 _COPY: Final = 1 << 20
-"""Bytes or strings copied at a time."""
+"""Bytes copied at a time."""
+_HELD: Final = 1024
+"""Strings of a column that are held in memory."""
 
 
 class NumberColumn:
@@ -44,29 +47,36 @@ class NumberColumn:
 
 
 class TextColumn:
-    """Strings; in the array they have the width of the longest."""
+    """Strings; in the array they have the width of the longest. No file stays open: there may be hundreds."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._stream = path.open("w", encoding="utf-8", newline="\n")
+        self._path.touch()
+        self._held: list[str] = []
         self._width = 1
         self.rows = 0
 
     def append(self, text: str) -> None:
-        """Append one string; line ends in it become blanks."""
-        line = " ".join(text.splitlines())
-        self._stream.write(line + "\n")
-        self._width = max(self._width, len(line))
+        """Append one string."""
+        self._held.append(text)
+        self._width = max(self._width, len(text))
         self.rows += 1
+        if len(self._held) >= _HELD:
+            self._flush()
+
+    def _flush(self) -> None:
+        with self._path.open("a", encoding="utf-8", newline="\n") as stream:
+            stream.writelines(json.dumps(text) + "\n" for text in self._held)  # line ends are escaped
+        self._held = []
 
     def pack(self, target: IO[bytes]) -> None:
         """Write the whole column as ``.npy``."""
-        self._stream.close()
+        self._flush()
         dtype = np.dtype(f"<U{self._width}")
         _header(target, dtype, (self.rows,))
         with self._path.open(encoding="utf-8", newline="\n") as lines:
             for line in lines:
-                target.write(np.array(line[:-1], dtype).tobytes())
+                target.write(np.array(json.loads(line), dtype).tobytes())
 
 
 class ArrayFile:
@@ -78,13 +88,17 @@ class ArrayFile:
 
     def numbers(self, name: str, dtype: str, row_shape: tuple[int, ...] = ()) -> NumberColumn:
         """A new column of numbers."""
-        column = self.columns[name] = NumberColumn(self._folder / name, dtype, row_shape)
+        column = self.columns[name] = NumberColumn(self._new_file(), dtype, row_shape)
         return column
 
     def text(self, name: str) -> TextColumn:
         """A new column of strings."""
-        column = self.columns[name] = TextColumn(self._folder / name)
+        column = self.columns[name] = TextColumn(self._new_file())
         return column
+
+    def _new_file(self) -> Path:
+        """A file of a number: columns are named by the user's table."""
+        return self._folder / str(len(self.columns))
 
 
 @contextmanager
@@ -99,7 +113,10 @@ def open_arrays(path: Path) -> Iterator[ArrayFile]:
         yield arrays
         with zipfile.ZipFile(temporary, "w", zipfile.ZIP_STORED) as archive:
             for name, column in arrays.columns.items():
-                with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                entry = zipfile.ZipInfo(f"{name}.npy")
+                if isinstance(column, TextColumn):  # mostly padding
+                    entry.compress_type = zipfile.ZIP_DEFLATED
+                with archive.open(entry, "w", force_zip64=True) as member:
                     column.pack(member)
 
 

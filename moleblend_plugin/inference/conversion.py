@@ -8,6 +8,7 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from moleblend_plugin.chem.conformer_count import parse_conformers
 from moleblend_plugin.chem.conformers import ConformerConfig
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.data.store import MoleculeStore
@@ -24,7 +25,9 @@ class Conversion(NamedTuple):
     told: str
 
 
-def conversion_for(args: argparse.Namespace, input_mode: str, conformers: int | None = None) -> Conversion:
+def conversion_for(
+    args: argparse.Namespace, input_mode: str, conformers: int | str | None = None
+) -> Conversion:
     """Conversion of new molecules for a checkpoint.
 
     A network that sees no 3D needs none. Otherwise the settings are those of its training data: from the
@@ -33,13 +36,13 @@ def conversion_for(args: argparse.Namespace, input_mode: str, conformers: int | 
     Args:
         args: the options in the checkpoint.
         input_mode: "2d", "3d" or "both".
-        conformers: conformers per molecule, ``None`` for as many as in training.
+        conformers: conformers per molecule, "none" to make none (molecules without 3D then show their 2D),
+            ``None`` for as many as in training.
 
     Raises:
-        MoleblendError: ``conformers`` is below 1.
+        MoleblendError: ``conformers`` is neither a number from 1 nor "none".
     """
-    if conformers is not None and conformers < 1:
-        raise MoleblendError(f"--conformers {conformers}: give a number from 1")
+    count = None if conformers is None else parse_conformers(conformers)
     if input_mode == "2d":
         return Conversion(ConversionConfig(None, source_coords=False), "2D only, as the network sees it")
     known = _settings_of_training(args)
@@ -47,8 +50,8 @@ def conversion_for(args: argparse.Namespace, input_mode: str, conformers: int | 
     if known is not None:
         config, origin = read_conversion(known), "as the training data"
     if conformers is not None:
-        config = replace(config, conformers=replace(config.conformers or ConformerConfig(), count=conformers))
-        origin = "as asked"
+        made = None if count is None else replace(config.conformers or ConformerConfig(), count=count)
+        config, origin = replace(config, conformers=made), "as asked"
     return Conversion(config, f"{_words(config)}, {origin}")
 
 

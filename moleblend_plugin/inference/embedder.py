@@ -20,7 +20,8 @@ import torch
 from moleblend_plugin.data.input_codes import input_codes_of
 from moleblend_plugin.data.property import InputMode, show
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.stream import Array, choose_device, run
+from moleblend_plugin.host.devices import choose_device
+from moleblend_plugin.inference.stream import Array, run
 from moleblend_plugin.schema import MoleculeRecord
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class Embedder:
         args: the options of its run, as its checkpoint holds them.
         what: "graph" (state of the graph token, [D]), "mean" (mean state of the atoms, [D]) or "atoms"
             (states of the atoms, [N, D]).
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         input_mode: what the encoder sees, "2d", "3d" or "both"; ``None`` for that of the checkpoint's run,
             which for pretraining is "both".
 
@@ -79,16 +80,28 @@ class Embedder:
 
     @classmethod
     def from_checkpoint(
-        cls, path: str | Path, what: What = "graph", device: str = "auto", input_mode: str | None = None
+        cls,
+        path: str | Path,
+        what: What = "graph",
+        device: str = "auto",
+        input_mode: str | None = None,
+        use_ema: bool = False,
     ) -> Embedder:
         """Embedder of a checkpoint of pretraining or of task ``moleblend_property``.
+
+        Args:
+            path: the file.
+            what: as of the class.
+            device: as of the class.
+            input_mode: as of the class.
+            use_ema: take the moving average of the weights.
 
         Raises:
             MoleblendError: no such file, damaged, no encoder in it, or an impossible argument.
         """
         from moleblend_plugin.tasks.restore import load_encoder
 
-        encoder, args = load_encoder(path)
+        encoder, args = load_encoder(path, use_ema)
         return cls(encoder, args, what, device, input_mode)
 
     def embed_records(

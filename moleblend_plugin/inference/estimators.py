@@ -7,24 +7,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import check_consistent_length, check_is_fitted
+from sklearn.utils.validation import check_is_fitted
 
+from moleblend_plugin.chem.conformer_count import parse_conformers
 from moleblend_plugin.chem.conformers import ConformerConfig
 from moleblend_plugin.chem.convert import ConversionConfig
-from moleblend_plugin.data.labels import LARGEST
-from moleblend_plugin.files import replacing
+from moleblend_plugin.inference.conversion import conversion_for
+from moleblend_plugin.inference.estimator_file import Kept, read_estimator, write_estimator
 from moleblend_plugin.inference.molecules import as_list, convert_all, refuse_rejections
 from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 
 if TYPE_CHECKING:
+    from typing_extensions import Self
+
     from moleblend_plugin.inference.predictor import Predictor
 
+_WEIGHT: Final = "sample_weight"
 OnError = Literal["raise", "nan"]
 
 
@@ -55,6 +59,10 @@ class Network(OnMolecules):
     """Training and raw predictions [n, T]; the subclasses know what labels mean."""
 
     _kind: ClassVar[Literal["classification", "regression"]]
+    checkpoint_: bytes
+    target_names_: tuple[str, ...]
+    classes_: Any
+    _two_d: bool
 
     def __init__(
         self,
@@ -62,7 +70,7 @@ class Network(OnMolecules):
         arch: str = "tiny",
         checkpoint: str | None = None,
         input_mode: str = "both",
-        conformers: int = 1,
+        conformers: int | str = 1,
         epochs: int = 50,
         batch_size: int = 32,
         learning_rate: float = 5e-4,
@@ -92,14 +100,41 @@ class Network(OnMolecules):
         self.verbose = verbose
 
     def save(self, path: str | Path) -> None:
-        """Write the checkpoint, which ``moleblend predict`` and ``moleblend embed`` take.
+        """Write the fitted estimator as one file, for :meth:`load`.
+
+        It is a checkpoint, which ``moleblend predict``, ``embed`` and ``score`` take too. A ``random_state``
+        that is a generator is not kept.
 
         Raises:
             MoleblendError: the file cannot be written.
         """
         check_is_fitted(self)
-        with replacing(Path(path)) as temporary:
-            temporary.write_bytes(self.checkpoint_)
+        classes = None if self._two_d else getattr(self, "classes_", None)
+        kept = Kept(self.get_params(deep=False), classes, self._two_d)
+        write_estimator(Path(path), self.checkpoint_, self._kind, kept)
+
+    @classmethod
+    def load(cls, path: str | Path, **params: Any) -> Self:  # noqa: ANN401  of any parameter
+        """A fitted estimator from its file, or from a checkpoint that ``--task moleblend_property`` trained.
+
+        The file runs nothing (torch's ``weights_only``). A pickle or joblib file of an estimator is read by
+        pickle or joblib, and runs what it holds.
+
+        Args:
+            path: the file.
+            params: parameters that differ here, such as ``device="cpu"``.
+
+        Raises:
+            MoleblendError: no such file, no property checkpoint, one of the other kind, or a damaged one.
+            TypeError: ``params`` names a parameter that the estimator does not have.
+        """
+        known = set(cls().get_params(deep=False))
+        checkpoint, kept, names = read_estimator(Path(path), cls._kind, known)
+        made = cls(**{**kept.params, **params})
+        made.checkpoint_, made.target_names_, made._two_d = checkpoint, names, kept.two_d
+        if cls._kind == "classification":
+            made.classes_ = [np.array([0, 1])] * len(names) if kept.two_d else kept.classes
+        return made
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
@@ -109,21 +144,34 @@ class Network(OnMolecules):
     def _conversion(self) -> ConversionConfig:
         if self.input_mode == "2d":
             return ConversionConfig(None, source_coords=False)
-        return ConversionConfig(ConformerConfig(self.conformers))
+        count = parse_conformers(self.conformers)
+        return ConversionConfig(None if count is None else ConformerConfig(count))
 
-    def _train(self, X: Any, targets: Float64Array, names: tuple[str, ...]) -> None:  # noqa: ANN401
-        """Set ``checkpoint_`` and ``n_epochs_limit_`` from molecules and labels [n, T], NaN where missing."""
+    def _train(
+        self,
+        X: Any,  # noqa: ANN401
+        targets: Float64Array,
+        names: tuple[str, ...],
+        weights: Float64Array | None,
+    ) -> None:
+        """Set ``checkpoint_`` from molecules, labels [n, T] (NaN where missing) and weights [n]."""
         from moleblend_plugin.inference.fit import FitConfig, fit_checkpoint
 
         random = check_random_state(self.random_state)
         conversion = self._conversion()
         results = convert_all(as_list(X), conversion, self.n_jobs)
         refuse_rejections(results, "leave them and their labels out")
+        columns, weight_column = _with_weights(targets, names, weights)
         records = [
             replace(record, targets=labels)
-            for record, labels in zip(results, targets, strict=True)
+            for record, labels in zip(results, columns, strict=True)
             if isinstance(record, MoleculeRecord)
         ]
+        if (
+            weights is not None
+        ):  # a molecule of weight 0 counts for nothing: not for the units, nor in validation
+            records = [record for record, weight in zip(records, weights, strict=True) if weight]
+            targets = targets[weights > 0]
         config = FitConfig(
             kind=self._kind,
             arch=self.arch,
@@ -135,13 +183,15 @@ class Network(OnMolecules):
             dropout=self.dropout,
             patience=self.patience,
             seed=int(random.randint(2**31 - 1)),
-            cpu=self.device == "cpu",
+            device=str(self.device),
+            weight_column=weight_column,
             verbose=bool(self.verbose),
         )
         chosen = self._validation_rows(targets, random)
         train = [record for record, held in zip(records, chosen, strict=True) if not held]
         valid = [record for record, held in zip(records, chosen, strict=True) if held]
-        self.checkpoint_ = fit_checkpoint(train, valid, names, config, conversion)
+        stored = (*names, weight_column) if weight_column else names
+        self.checkpoint_ = fit_checkpoint(train, valid, stored, config, conversion)
         self.target_names_ = names
         self.__dict__.pop("_predictor", None)
 
@@ -172,12 +222,14 @@ class Network(OnMolecules):
     def _raw(self, X: Any) -> Float64Array:  # noqa: ANN401
         """Predictions [n, T] of the network, NaN for molecules that are none."""
         check_is_fitted(self)
-        results = self._results(X, self._conversion())
+        network = self._network()
+        config = conversion_for(network.args, network.input_mode, self.conformers).config
+        results = self._results(X, config)
         records = [result for result in results if isinstance(result, MoleculeRecord)]
         values = np.full((len(results), len(self.target_names_)), np.nan)
         good = np.array([isinstance(result, MoleculeRecord) for result in results])
         if records:
-            values[good] = list(self._network().predict_records(records))
+            values[good] = list(network.predict_records(records))
         return values
 
     def _network(self) -> Predictor:
@@ -189,37 +241,14 @@ class Network(OnMolecules):
         return found
 
 
-def label_table(y: Any, n: int, dtype: Any) -> tuple[npt.NDArray[Any], tuple[str, ...], bool]:  # noqa: ANN401
-    """Labels [n, T], names of the targets, and whether ``y`` was two-dimensional."""
-    if y is None:
-        raise ValueError("requires y to be passed, but the target y is None")
-    values = np.asarray(y, dtype)
-    if values.ndim not in (1, 2):
-        raise ValueError(f"y should be a 1d or 2d array, got an array of shape {values.shape} instead")
-    check_consistent_length(range(n), values)
-    two = values.ndim == 2
-    columns = getattr(y, "columns", None)
-    names = [f"y{number}" for number in range(values.shape[1])] if two else ["y"]
-    if columns is not None:
-        names = [str(name) for name in columns]
-    return values.reshape(n, -1), tuple(names), two
-
-
-def label_numbers(y: Any, n: int) -> tuple[Float64Array, tuple[str, ...], bool]:  # noqa: ANN401
-    """:func:`label_table` of numbers, NaN where a label is missing.
-
-    Raises:
-        ValueError: text, infinity, or a target without any label.
-    """
-    values, names, two = label_table(y, n, np.float64)
-    far = np.argwhere(np.abs(values) > LARGEST)  # infinity too
-    if len(far):
-        row, column = far[0]
-        raise ValueError(
-            f"y contains infinity or a value beyond float32: y[{row}] is {values[row, column]:g} "
-            f"in {names[column]!r}: give numbers up to {LARGEST:.2g}, or NaN where a label is missing"
-        )
-    empty = [name for name, column in zip(names, values.T, strict=True) if np.isnan(column).all()]
-    if empty:
-        raise ValueError(f"y has no label at all for {', '.join(empty)}: leave the column out")
-    return values, names, two
+def _with_weights(
+    targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
+) -> tuple[Float64Array, str]:
+    """Columns to store [n, T or T + 1], and the name of that of the weights, "" where all count alike."""
+    if weights is None or len(set(weights[weights > 0].tolist())) == 1:
+        return targets, ""
+    name = _WEIGHT
+    while name in names:
+        name += "_"
+    scaled = weights / weights[weights > 0].mean()  # their scale means nothing, and float32 must hold them
+    return np.column_stack((targets, scaled)), name

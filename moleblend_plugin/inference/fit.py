@@ -50,6 +50,8 @@ class FitConfig:
         patience: epochs without a better validation loss before the end.
         seed: of everything random, 0 <= seed < 2**32.
         cpu: stay on the CPU where there is a GPU.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        weight_column: name of the target that holds weights, or "".
         verbose: whether the trainer's log is shown.
 
     Raises:
@@ -67,6 +69,8 @@ class FitConfig:
     patience: int = 10
     seed: int = 0
     cpu: bool = False
+    device: str = "auto"
+    weight_column: str = ""
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -93,7 +97,7 @@ def fit_checkpoint(
     Args:
         train: molecules with targets, in the order of ``names``.
         valid: the same, or none.
-        names: names of the targets.
+        names: names of the targets, and of the weights where ``config`` names them.
         config: how.
         conversion: how the records were made; the checkpoint keeps it for new molecules.
 
@@ -106,7 +110,7 @@ def fit_checkpoint(
         for split, records in (("train", train), ("valid", valid)):
             if records:
                 _write_store(data / f"{split}.lmdb", records, names, conversion)
-        train_in_process(command(data, run, config, validates=bool(valid)), config.verbose)
+        train_in_process(command(data, run, config, validates=bool(valid)), config.verbose, config.device)
         state = read_checkpoint(run / ("checkpoint_best.pt" if valid else "checkpoint_last.pt"))
     args = state["args"]
     args.data = args.save_dir = args.tmp_save_dir = ""  # they are gone
@@ -134,6 +138,8 @@ def command(data: Path, run: Path, config: FitConfig, validates: bool) -> list[s
         words += ["--disable-validation", "--save-interval", config.epochs]
     if config.cpu:
         words.append("--cpu")
+    if config.weight_column:
+        words += ["--weight-column", config.weight_column]
     if config.checkpoint is not None:
         words += ["--finetune-from-model", config.checkpoint, *_sizes(Path(config.checkpoint))]
     return [str(word) for word in words]

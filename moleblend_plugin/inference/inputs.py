@@ -5,14 +5,16 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Protocol
 
+from moleblend_plugin.chem import beside
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.source_tables import is_table, read_cells
-from moleblend_plugin.chem.sources import Columns, Rows, Source, open_source
+from moleblend_plugin.chem.sources import Columns, Source, open_source
 from moleblend_plugin.chem.workers import Outcome, Task, convert_in_order
 from moleblend_plugin.data.store import DamagedValue, MoleculeStore
 from moleblend_plugin.errors import MoleblendError
@@ -21,6 +23,10 @@ from moleblend_plugin.schema import MoleculeRecord, Rejection
 MAX_ATOMS: Final = 512
 """Heavy atoms of the largest molecule that is given to a network unless asked otherwise: at 512 the pairs of
 one molecule take about a gigabyte in the largest preset, and memory grows with their square."""
+
+
+_COUNT_BYTES: Final = 16 << 20
+"""Inputs up to this size (16 MiB) are read through once to count their rows for the progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +63,13 @@ class Input(Protocol):
     def fraction_read(self) -> float:
         """How far reading has come, 0 to 1; it runs ahead of the rows given out."""
 
+    @property
+    def total(self) -> int | None:
+        """Rows in all, where they are known or quickly counted."""
+
+    def fraction_done(self, rows: int) -> float:
+        """How far the work has come, 0 to 1, when so many rows are done."""
+
 
 class StoreInput:
     """Molecules of a store, as they are; a damaged one is a row with its reason."""
@@ -65,6 +78,7 @@ class StoreInput:
 
     def __init__(self, store: MoleculeStore, max_atoms: int = MAX_ATOMS) -> None:
         self._store = store
+        self.target_names: tuple[str, ...] = tuple(store.meta.target_names)
         self._max_atoms = max_atoms
         self._read = 0
 
@@ -77,6 +91,15 @@ class StoreInput:
     def fraction_read(self) -> float:
         """Rows read over rows."""
         return self._read / max(1, len(self._store))
+
+    @property
+    def total(self) -> int:
+        """Molecules of the store."""
+        return len(self._store)
+
+    def fraction_done(self, rows: int) -> float:
+        """``rows`` over all rows."""
+        return rows / max(1, len(self._store))
 
     def __iter__(self) -> Iterator[InputRow]:
         for index in range(len(self._store)):
@@ -92,7 +115,7 @@ class StoreInput:
 class FileInput:
     """Rows of a file of molecules, converted on the way by ``workers`` processes.
 
-    A table keeps all its columns; any other file has its ``smiles`` or ``title`` as given.
+    A table keeps all its columns; of other files see :mod:`moleblend_plugin.chem.beside`.
 
     Raises:
         MoleblendError: the file cannot be read.
@@ -105,14 +128,15 @@ class FileInput:
         self._task = Task(conversion)
         self._workers = workers
         self._max_atoms = max_atoms
+        self._passed = 0
+        self.target_names: tuple[str, ...] = source.columns.targets  # of records; a table's are in its cells
         self._cells: Iterator[list[str]] | None = None
         if is_table(self._source):
             self._cells = read_cells(open_source(source.path, source.columns))
             self.header = tuple(next(self._cells))
         else:
-            self._first, self._rows = _peek(iter(self._source))
-            smiles = isinstance(self._first, RawRow) and self._first.kind == "smiles"
-            self.header = ("smiles",) if smiles else ("title",)
+            self._columns = beside.Columns(source)
+            self.header = self._columns.names
 
     @property
     def notes(self) -> list[str]:
@@ -124,21 +148,37 @@ class FileInput:
         """Bytes or rows read."""
         return self._source.fraction_read
 
+    @cached_property
+    def total(self) -> int | None:
+        """Rows, counted where the file is small."""
+        if self._source.n_bytes > _COUNT_BYTES:
+            return None
+        return sum(1 for _ in self._source.again())
+
+    def fraction_done(self, rows: int) -> float:
+        """``rows`` over all rows; where those are not known, as a share of what was read."""
+        if self.total is not None:
+            return rows / max(1, self.total)
+        return self.fraction_read * rows / max(1, self._passed)
+
     def __iter__(self) -> Iterator[InputRow]:
-        rows = iter(self._source) if self._cells is not None else self._rows
-        given: deque[str] = deque()
-        for outcome in convert_few_or_many(_noting(rows, given), self._task, self._workers):
-            text, result = given.popleft(), outcome.result
-            cells = (text,) if self._cells is None else self._fit(next(self._cells))
+        given: deque[tuple[str, ...]] = deque()
+        for outcome in convert_few_or_many(self._noting(given), self._task, self._workers):
+            cells, result = given.popleft(), outcome.result
             if isinstance(result, Rejection):
                 yield InputRow(f"{result.source}:{result.row}", cells, None, result.reason)
             else:
                 yield _checked(result, cells, self._max_atoms)
 
-    def _fit(self, cells: list[str]) -> tuple[str, ...]:
-        """Cells under the header, also of a row with too few or too many."""
-        width = len(self.header)
-        return (*cells[:width], *[""] * (width - len(cells)))
+    def _noting(self, given: deque[tuple[str, ...]]) -> Iterator[RawRow | Rejection]:
+        """The rows, whose cells go to ``given`` as they pass."""
+        for row in self._source:
+            self._passed += 1
+            if self._cells is not None:
+                given.append(beside.fit(next(self._cells), len(self.header)))
+            else:
+                given.append(self._columns.cells(row))
+            yield row.bare() if isinstance(row, RawRow) else row
 
 
 def open_input(
@@ -180,16 +220,3 @@ def _checked(record: MoleculeRecord, cells: tuple[str, ...], max_atoms: int) -> 
     if record.n_atoms > max_atoms:
         return InputRow(record.row_id, cells, None, f"more than {max_atoms} heavy atoms: {record.n_atoms}")
     return InputRow(record.row_id, cells, record)
-
-
-def _peek(rows: Rows) -> tuple[RawRow | Rejection | None, Iterator[RawRow | Rejection]]:
-    """The first row, and all of them."""
-    first = next(rows, None)
-    return first, rows if first is None else chain([first], rows)
-
-
-def _noting(rows: Iterable[RawRow | Rejection], given: deque[str]) -> Iterator[RawRow | Rejection]:
-    """``rows``, whose texts go to ``given`` as they pass."""
-    for row in rows:
-        given.append(row.shown if isinstance(row, RawRow) else row.text)
-        yield row

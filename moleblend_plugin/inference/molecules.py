@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from joblib import Parallel, delayed
@@ -16,22 +16,37 @@ _CHUNK: Final = 32
 def as_list(molecules: Any) -> list[Any]:  # noqa: ANN401  whatever holds molecules
     """Molecules of a list, a tuple, a series, an array or a table of one column.
 
+    Takes NumPy's arrays, pandas' and polars' series and frames, and Arrow's arrays and tables.
+
     Raises:
         ValueError: one molecule instead of several, none, or several columns.
     """
-    if isinstance(molecules, str) or not hasattr(molecules, "__len__"):
+    shape = getattr(molecules, "shape", None)
+    no_list = isinstance(molecules, str | bytes | Mapping) or not hasattr(molecules, "__len__") or shape == ()
+    if no_list:
         raise ValueError(
             f"Expected a list of SMILES or RDKit molecules, got {type(molecules).__name__}: put it in a list"
         )
-    if getattr(molecules, "ndim", 1) == 2:
-        table = molecules.to_numpy() if hasattr(molecules, "to_numpy") else molecules
-        if table.shape[1] != 1:
-            raise ValueError(f"Expected one column of molecules, got {table.shape[1]}: select one")
-        molecules = table[:, 0]
-    found = list(molecules)
+    if isinstance(shape, tuple) and len(shape) > 2:
+        raise ValueError(f"Expected a list of molecules, got an array of shape {shape}")
+    if isinstance(shape, tuple) and len(shape) == 2:  # polars' and Arrow's tables have no ndim
+        if shape[1] != 1:
+            raise ValueError(f"Expected one column of molecules, got {shape[1]}: select one")
+        molecules = _column(molecules)
+    found = molecules.to_pylist() if hasattr(molecules, "to_pylist") else list(molecules)
+    if found and all(isinstance(item, list | tuple) and len(item) == 1 for item in found):
+        found = [item[0] for item in found]  # rows of one cell
     if not found:
         raise ValueError("Found an array with 0 sample(s): at least one molecule is needed")
     return found
+
+
+def _column(table: Any) -> Any:  # noqa: ANN401  array, frame or table of shape (n, 1)
+    """Its only column."""
+    if hasattr(table, "to_pylist"):
+        return table.column(0)
+    values = table.to_numpy() if hasattr(table, "to_numpy") else table
+    return values[:, 0]
 
 
 def convert_all(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
-from moleblend_plugin.inference.arrays import open_arrays
+from moleblend_plugin.inference.arrays import ArrayFile, open_arrays
 from moleblend_plugin.inference.embedder import Embedder
 from moleblend_plugin.inference.inputs import Input, InputRow
 from moleblend_plugin.inference.predictor import Predictor
@@ -18,7 +18,12 @@ from moleblend_plugin.inference.tables import ColumnType, check_table, free_name
 from moleblend_plugin.schema import MoleculeRecord
 
 Progress = Callable[[int], None]
-"""Called with the rows done."""
+"""Called with the rows that are finished, as often as rows are read."""
+
+FIRST: Final = 64
+"""Rows of the first window."""
+LARGEST: Final = 1024
+"""Rows sorted together: enough to cut padding, few enough that progress is told now and then."""
 
 
 @dataclass
@@ -49,51 +54,70 @@ class Counts:
 
 
 Results = Callable[[Iterable[MoleculeRecord]], Iterator[Array]]
+Done = tuple[InputRow, Array | None]
+"""A row and its result, ``None`` where it is no molecule."""
 
 
-def with_results(
-    rows: Iterable[InputRow], results: Results, window: int
-) -> Iterator[tuple[InputRow, Array | None]]:
-    """(row, its result or ``None`` where it is no molecule) of every row, in order.
+def in_windows(
+    rows: Iterable[InputRow], results: Results, progress: Progress, largest: int = LARGEST
+) -> Iterator[list[Done]]:
+    """All rows with their results, in order, a window at a time.
+
+    The first windows are small, so that the first results are there early; each is twice the last. Which row
+    falls into which window depends on nothing but its place, so results are the same in every run.
 
     Args:
-        rows: the input; read ``window`` rows at a time.
+        rows: the input; read as needed.
         results: the network's results for molecules, in their order.
-        window: rows held in memory.
+        progress: told how many rows are finished, at every row that is read and after every window.
+        largest: rows held in memory.
     """
-    source = iter(rows)
-    while part := list(islice(source, window)):
+    source, size, finished = iter(rows), min(FIRST, largest), 0
+    while True:
+        part = []
+        for row in islice(source, size):
+            part.append(row)
+            progress(finished)
+        if not part:
+            return
         values = results([row.record for row in part if row.record is not None])
-        for row in part:
-            yield row, None if row.record is None else next(values)
+        yield [(row, None if row.record is None else next(values)) for row in part]
+        finished += len(part)
+        progress(finished)
+        size = min(2 * size, largest)
+
+
+def predicted(
+    predictor: Predictor, rows: Input, batch_size: int, progress: Progress, window: int = LARGEST
+) -> Iterator[list[Done]]:
+    """Every row of an input with its predictions [T], in order, a window at a time."""
+    return in_windows(rows, lambda records: predictor.predict_records(records, batch_size), progress, window)
 
 
 def predict_to_table(
-    predictor: Predictor, rows: Input, path: Path, batch_size: int, progress: Progress, window: int = 4096
+    predictor: Predictor, rows: Input, path: Path, batch_size: int, progress: Progress, window: int = LARGEST
 ) -> Counts:
     """Write a table: the input's columns, ``row_id``, ``predicted_NAME`` for every target, ``reason``.
 
     Raises:
         MoleblendError: the table cannot be written.
     """
-    columns = _input_columns(rows.header)
+    columns = input_columns(rows.header)
     for name in predictor.target_names:
         columns[free_name(f"predicted_{name}", columns)] = "number"
     columns[free_name("reason", columns)] = "text"
     counts, blank = Counts(), [None] * len(predictor.target_names)
     with open_table(path, columns) as table:
-        for row, values in with_results(
-            rows, lambda records: predictor.predict_records(records, batch_size), window
-        ):
-            numbers: Sequence[Any] = blank if values is None else values.tolist()
-            table.write([row.row_id, *row.cells, *numbers, row.reason])
-            counts.add(row)
-            progress(counts.rows)
+        for part in predicted(predictor, rows, batch_size, progress, window):
+            for row, values in part:
+                numbers: Sequence[Any] = blank if values is None else values.tolist()
+                table.write([row.row_id, *row.cells, *numbers, row.reason])
+                counts.add(row)
     return counts
 
 
 def embed_to_file(
-    embedder: Embedder, rows: Input, path: Path, batch_size: int, progress: Progress, window: int = 1024
+    embedder: Embedder, rows: Input, path: Path, batch_size: int, progress: Progress, window: int = LARGEST
 ) -> Counts:
     """Write embeddings as ``.npz`` (:func:`_embed_to_arrays`) or ``.parquet`` (:func:`_embed_to_table`).
 
@@ -101,20 +125,19 @@ def embed_to_file(
         MoleblendError: another ending, pyarrow is missing, or the file cannot be written.
     """
     check_table(path, (".npz", ".parquet"))
-    results = with_results(rows, lambda records: embedder.embed_records(records, batch_size), window)
+    parts = in_windows(rows, lambda records: embedder.embed_records(records, batch_size), progress, window)
     write = _embed_to_table if path.suffix == ".parquet" else _embed_to_arrays
-    return write(embedder, rows.header, results, path, progress)
+    return write(embedder, rows.header, chain.from_iterable(parts), path)
 
 
 def _embed_to_table(
     embedder: Embedder,
     header: Sequence[str],
-    results: Iterable[tuple[InputRow, Array | None]],
+    results: Iterable[Done],
     path: Path,
-    progress: Progress,
 ) -> Counts:
     """``row_id``, the input's columns, ``vector`` (``vectors`` for atoms) and ``reason`` of every row."""
-    columns = _input_columns(header)
+    columns = input_columns(header)
     kind: ColumnType = "vectors" if embedder.what == "atoms" else "vector"
     columns |= {free_name(kind, columns): kind}
     columns |= {free_name("reason", columns): "text"}
@@ -123,52 +146,70 @@ def _embed_to_table(
         for row, vectors in results:
             table.write([row.row_id, *row.cells, vectors, row.reason])
             counts.add(row)
-            progress(counts.rows)
     return counts
 
 
 def _embed_to_arrays(
     embedder: Embedder,
     header: Sequence[str],
-    results: Iterable[tuple[InputRow, Array | None]],
+    results: Iterable[Done],
     path: Path,
-    progress: Progress,
 ) -> Counts:
     """Arrays over the M embedded rows of the input, and over the F others.
 
-    ``row`` int64 [M] (number of the row in the input), ``row_id`` str [M], ``vectors`` float32 [M, D]; for
-    atoms ``vectors`` [sum of N, D] and ``offsets`` int64 [M + 1]: the atoms of molecule m are
-    ``vectors[offsets[m]:offsets[m + 1]]``. ``failed_row`` int64 [F], ``failed_row_id`` and ``failed_reason``.
+    ``row`` int64 [M] (number of the row in the input), ``row_id`` str [M], ``input_NAME`` str [M] for every
+    column of the input, ``vectors`` float32 [M, D]; for atoms ``vectors`` [sum of N, D] and ``offsets`` int64
+    [M + 1]: the atoms of molecule m are ``vectors[offsets[m]:offsets[m + 1]]``. ``failed_row`` int64 [F],
+    ``failed_row_id``, ``failed_input_NAME`` and ``failed_reason``.
     """
-    counts, atoms = Counts(), 0
+    counts, atoms, names = Counts(), 0, [f"input_{name}" for name in _distinct(header)]
     with open_arrays(path) as arrays:
-        row_number, row_id = arrays.numbers("row", "int64"), arrays.text("row_id")
-        vectors = arrays.numbers("vectors", "float32", (embedder.width,))
-        failed, failed_id = arrays.numbers("failed_row", "int64"), arrays.text("failed_row_id")
+        done = _Rows(arrays, "", names)
+        failed = _Rows(arrays, "failed_", names)
         failed_reason = arrays.text("failed_reason")
+        vectors = arrays.numbers("vectors", "float32", (embedder.width,))
         offsets = arrays.numbers("offsets", "int64") if embedder.what == "atoms" else None
         if offsets is not None:
             offsets.extend(0)
         for row, value in results:
             if value is None:
-                failed.extend(counts.rows)
-                failed_id.append(row.row_id)
+                failed.add(counts.rows, row)
                 failed_reason.append(row.reason)
             else:
-                row_number.extend(counts.rows)
-                row_id.append(row.row_id)
+                done.add(counts.rows, row)
                 vectors.extend(value)
                 atoms += len(value)
                 if offsets is not None:
                     offsets.extend(atoms)
             counts.add(row)
-            progress(counts.rows)
     return counts
 
 
-def _input_columns(header: Sequence[str]) -> dict[str, ColumnType]:
-    """``row_id`` and the input's columns; a name that is there twice is changed, an input's own stays."""
+class _Rows:
+    """Number, id and cells of some rows, as arrays."""
+
+    def __init__(self, arrays: ArrayFile, prefix: str, names: Sequence[str]) -> None:
+        self._number = arrays.numbers(f"{prefix}row", "int64")
+        self._id = arrays.text(f"{prefix}row_id")
+        self._cells = [arrays.text(prefix + name) for name in names]
+
+    def add(self, number: int, row: InputRow) -> None:
+        """Append a row."""
+        self._number.extend(number)
+        self._id.append(row.row_id)
+        for column, cell in zip(self._cells, row.cells, strict=True):
+            column.append(cell)
+
+
+def _distinct(header: Sequence[str]) -> list[str]:
+    """The names of an input's columns, the later of two equal ones changed."""
     names: list[str] = []
     for name in header:
         names.append(free_name(name, names))
+    return names
+
+
+def input_columns(header: Sequence[str]) -> dict[str, ColumnType]:
+    """``row_id`` and the input's columns; a name that is there twice is changed, an input's own stays."""
+    names = _distinct(header)
     return dict.fromkeys([free_name("row_id", names), *names], "text")

@@ -17,7 +17,8 @@ import torch
 
 from moleblend_plugin.data.input_codes import input_codes_of
 from moleblend_plugin.data.property import InputMode, show
-from moleblend_plugin.inference.stream import WINDOW, Array, choose_device, run
+from moleblend_plugin.host.devices import choose_device
+from moleblend_plugin.inference.stream import WINDOW, Array, run
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 if TYPE_CHECKING:
@@ -36,7 +37,7 @@ class Predictor:
     Args:
         model: the network, in evaluation mode.
         args: the options of its run, as its checkpoint holds them.
-        device: "auto", "cpu", "cuda" or "cuda:N".
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
 
     Attributes:
         target_names: names of the T columns of a prediction.
@@ -62,7 +63,7 @@ class Predictor:
 
         Args:
             path: the file.
-            device: "auto", "cpu", "cuda" or "cuda:N".
+            device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             use_ema: take the moving average of the weights.
 
         Raises:
@@ -109,5 +110,5 @@ class Predictor:
         return predictions
 
     def _predict(self, net_input: dict[str, torch.Tensor]) -> Sequence[Array]:
-        values: Array = self._model.predict(**net_input).double().cpu().numpy()  # [B, T]
+        values: Array = self._model.predict(**net_input).cpu().double().numpy()  # [B, T]
         return list(values)

@@ -37,24 +37,6 @@ ToSample = Callable[[Features], Sample]
 """Relations of a molecule -> what the network sees of them (without ``index``)."""
 
 
-def choose_device(device: str) -> torch.device:
-    """``auto`` is the first GPU where there is one, else the CPU.
-
-    Raises:
-        MoleblendError: no such device here.
-    """
-    if device == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        chosen = torch.device(device)
-        torch.empty(0, device=chosen)
-    except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
-        raise MoleblendError(
-            f"device {device!r} cannot be used here ({str(error).splitlines()[0]}); give auto, cpu or cuda:N"
-        ) from error
-    return chosen
-
-
 def cut(sizes: Sequence[int], batch_size: int, pairs: int = PAIRS) -> Iterator[slice]:
     """Consecutive batches of ascending ``sizes``: at most ``batch_size`` items and ``pairs`` padded pairs.
 

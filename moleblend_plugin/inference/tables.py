@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, Protocol, TextIO
 
+from moleblend_plugin.chem.beside import free_name as free_name
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
@@ -124,11 +125,3 @@ def _pyarrow() -> tuple[Any, Any]:
             ".parquet needs the package pyarrow: pip install pyarrow, or name a file of another ending"
         ) from error
     return pyarrow, pyarrow.parquet
-
-
-def free_name(wanted: str, taken: Iterable[str]) -> str:
-    """``wanted``, with underscores behind it where an input has a column of that name."""
-    present = set(taken)
-    while wanted in present:
-        wanted += "_"
-    return wanted

@@ -83,8 +83,50 @@ def interval(
     Raises:
         MoleblendError: what ``scores.py`` raises, an unknown score, ``n`` or ``level`` out of range.
     """
-    _check(n, level)
+    check_interval(n, level)
     return _ends(resamples(score, targets, predictions, n, seed).scores, level)
+
+
+class Intervals(NamedTuple):
+    """Percentile intervals of a score, (low, high), NaN where there is none.
+
+    Attributes:
+        mean: of the mean over tasks.
+        per_task: of every task, T of them.
+    """
+
+    mean: tuple[float, float]
+    per_task: list[tuple[float, float]]
+
+
+def intervals(
+    score: str,
+    targets: npt.ArrayLike,
+    predictions: npt.ArrayLike,
+    n: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> Intervals:
+    """:func:`interval` of the mean over tasks and of every task, from the same resamples.
+
+    Args:
+        score: a name of ``scores.py``.
+        targets: [M, T], NaN where a label is missing.
+        predictions: [M, T].
+        n: resamples.
+        seed: of the draws.
+        level: coverage.
+
+    Raises:
+        MoleblendError: as in :func:`interval`.
+    """
+    check_interval(n, level)
+    labels, values = _checked(score, targets, predictions)
+    drawn = [_task_scores(score, labels, values, weights) for weights in _draws(len(labels), n, seed)]
+    found = np.concatenate(drawn) if drawn else np.empty((0, labels.shape[1]))
+    columns = [_ends(column[~np.isnan(column)], level) for column in found.T]
+    means = _means(found)
+    return Intervals(_ends(means[~np.isnan(means)], level), columns)
 
 
 def paired_difference(
@@ -110,7 +152,7 @@ def paired_difference(
     Raises:
         MoleblendError: as in :func:`interval`.
     """
-    _check(n, level)
+    check_interval(n, level)
     labels, a = _checked(score, targets, predictions_a)
     _, b = _checked(score, targets, predictions_b)
     one = np.ones((1, len(labels)))
@@ -170,14 +212,26 @@ def _scores(score: Score, labels: FloatArray, values: FloatArray, weights: Float
         numbers = np.arange(len(labels))
         drawn = (np.repeat(numbers, row.astype(np.int64)) for row in weights)
         return np.array([score(labels[rows], values[rows]) for rows in drawn], np.float64)
-    total, counted = np.zeros(len(weights)), np.zeros(len(weights))
+    return _means(_task_scores(score, labels, values, weights))
+
+
+def _task_scores(score: str, labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+    """Score [S, T] of every task under ``weights`` [S, M], NaN where undefined."""
+    scores = np.full((len(weights), labels.shape[1]), np.nan)
     for task in range(labels.shape[1]):
         known = ~np.isnan(labels[:, task])
         if known.any():
-            found = WEIGHTED[score](labels[known, task], values[known, task], weights[:, known])
-            total += np.nan_to_num(found)
-            counted += ~np.isnan(found)
-    means: FloatArray = np.divide(total, counted, out=np.full(len(weights), np.nan), where=counted > 0)
+            scores[:, task] = WEIGHTED[score](labels[known, task], values[known, task], weights[:, known])
+    return scores
+
+
+def _means(scores: FloatArray) -> FloatArray:
+    """Mean [S] over the tasks that are defined, NaN where none is."""
+    total, counted = np.zeros(len(scores)), np.zeros(len(scores))
+    for found in scores.T:  # one after the other, as they were always added
+        total += np.nan_to_num(found)
+        counted += ~np.isnan(found)
+    means: FloatArray = np.divide(total, counted, out=np.full(len(scores), np.nan), where=counted > 0)
     return means
 
 
@@ -192,7 +246,8 @@ def _checked(
     return labels, values
 
 
-def _check(n: int, level: float) -> None:
+def check_interval(n: int, level: float) -> None:
+    """Refuse a number of resamples or a level that cannot be (``MoleblendError``)."""
     if n < 1:
         raise MoleblendError(f"the number of resamples is {n}; use 1 or more, usually 1000")
     if not 0 < level < 1:

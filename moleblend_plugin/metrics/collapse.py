@@ -25,7 +25,7 @@ def effective_rank(embedding: Tensor) -> float:
     """exp of the entropy of normalised singular values of centred rows [A, d] (Roy and Vetterli, 2007)."""
     if len(embedding) < 2:
         return float("nan")
-    values = torch.linalg.svdvals((embedding - embedding.mean(0)).double())
+    values = torch.linalg.svdvals((embedding - embedding.mean(0)).cpu().double())  # not on mps
     shares = values / values.sum().clamp(min=1e-12)
     return float(torch.exp(-(shares * shares.clamp(min=1e-12).log()).sum()))
 
@@ -34,7 +34,7 @@ def anchor_perplexity(weights: Tensor) -> float:
     """exp of the entropy of the mean use of anchors, of weights [A, K]: 1 to K."""
     if not len(weights):
         return float("nan")
-    mean = weights.double().mean(0)
+    mean = weights.cpu().double().mean(0)
     return float(torch.exp(-(mean * mean.clamp(min=1e-12).log()).sum()))
 
 

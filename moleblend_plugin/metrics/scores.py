@@ -24,14 +24,6 @@ from typing import Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import spearmanr
-from sklearn.metrics import (
-    average_precision_score,
-    mean_absolute_error,
-    r2_score,
-    roc_auc_score,
-    root_mean_squared_error,
-)
 
 from moleblend_plugin.errors import MoleblendError
 
@@ -181,15 +173,51 @@ def _score(score: str, labels: FloatArray, values: FloatArray, names: Sequence[s
     return TaskScores(per_task, mean, tuple(left_out))
 
 
+# scikit-learn and SciPy bring pandas and a second of imports with them, so they are imported where a score is
+# computed: whoever only predicts, or asks for --help, does not pay for them.
+
+
+def _roc_auc(labels: FloatArray, values: FloatArray) -> float:
+    from sklearn.metrics import roc_auc_score
+
+    return float(roc_auc_score(labels, values))
+
+
+def _pr_auc(labels: FloatArray, values: FloatArray) -> float:
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(labels, values))
+
+
+def _rmse(labels: FloatArray, values: FloatArray) -> float:
+    from sklearn.metrics import root_mean_squared_error
+
+    return float(root_mean_squared_error(labels, values))
+
+
+def _mae(labels: FloatArray, values: FloatArray) -> float:
+    from sklearn.metrics import mean_absolute_error
+
+    return float(mean_absolute_error(labels, values))
+
+
+def _r2(labels: FloatArray, values: FloatArray) -> float:
+    from sklearn.metrics import r2_score
+
+    return float(r2_score(labels, values))
+
+
 def _spearman(labels: FloatArray, values: FloatArray) -> float:
+    from scipy.stats import spearmanr
+
     return 0.0 if values.min() == values.max() else float(spearmanr(labels, values).statistic)
 
 
 TASK_SCORES: Final[dict[str, TaskScore]] = {
-    "roc_auc": roc_auc_score,
-    "pr_auc": average_precision_score,
-    "rmse": root_mean_squared_error,
-    "mae": mean_absolute_error,
-    "r2": r2_score,
+    "roc_auc": _roc_auc,
+    "pr_auc": _pr_auc,
+    "rmse": _rmse,
+    "mae": _mae,
+    "r2": _r2,
     "spearman": _spearman,
 }

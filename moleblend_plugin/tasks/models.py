@@ -75,7 +75,8 @@ class _PropertyModel(PropertyOutputs, LoadsWeights):
         """Take over what a run says of its labels."""
         self.fresh_head = begins_from_weights(args)
         if task.kind == "regression":
-            self.set_target_scale(torch.from_numpy(task.labels.mean), torch.from_numpy(task.labels.std))
+            mean, std = task.labels.mean, task.labels.std
+            self.set_target_scale(torch.from_numpy(mean.astype("f4")), torch.from_numpy(std.astype("f4")))
         return self
 
     def load_state_dict(

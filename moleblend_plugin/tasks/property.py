@@ -40,6 +40,8 @@ class PropertyTaskConfig:
             quotes.
         input_mode: what the network sees: 2d, 3d or both; a molecule without 3D shows 2D in any case.
         layer_lr_decay: learning rate of every layer over that of the layer above it (1: the same for all).
+        weight_column: column of the store that holds what each molecule's labels count in the loss, not a
+            label itself (default: all count alike).
 
     Raises:
         MoleblendError: an impossible value.
@@ -48,6 +50,7 @@ class PropertyTaskConfig:
     target_columns: str = "all"
     input_mode: InputMode = "both"
     layer_lr_decay: float = 1.0
+    weight_column: str = ""
 
     def __post_init__(self) -> None:
         if not 0 < self.layer_lr_decay <= 1:
@@ -89,10 +92,12 @@ class MoleblendPropertyTask(StoreTask):
         check_direction(args, HIGHER_IS_BETTER, LOWER_IS_BETTER)
         _check_precision(args, config)
         store = open_split(args.data, args.train_subset)
-        names = choose_columns(store, config.target_columns)
+        names, weights = choose_columns(store, config.target_columns), None
+        if config.weight_column:
+            names, weights = apart(store, names, config)
         args.target_names = names
         args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
-        labels = read_labels(store, columns_of(store, names), names, kind)
+        labels = read_labels(store, columns_of(store, names), names, kind, weights)
         check_training_labels(labels, kind, args.train_subset)
         _tell_missing_3d(labels, config.input_mode, args.train_subset)
         _make_room(args)
@@ -101,16 +106,26 @@ class MoleblendPropertyTask(StoreTask):
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> PropertyMolecules:
         """Training draws a conformer per epoch; any other split has one item per conformer."""
         names, mode = self.args.target_names, self.config.input_mode
-        columns = columns_of(store, names)
+        columns, weighs = columns_of(store, names), self.config.weight_column
+        weights = columns_of(store, [weighs])[0] if weighs else None
         strict = getattr(self.args, "strict_data", False)
         if training:
-            return PropertyMolecules(store, columns, mode, self.args.seed, shuffle=True, strict=strict)
-        labels = read_labels(store, columns, names, self.kind)
+            return PropertyMolecules(
+                store, columns, mode, self.args.seed, shuffle=True, strict=strict, weight_column=weights
+            )
+        labels = read_labels(store, columns, names, self.kind, weights)
         first = split == self.args.valid_subset.split(",")[0]
         check_valid_labels(labels, self.kind, split, self.args.best_checkpoint_metric if first else None)
         _tell_missing_3d(labels, mode, split)
         return PropertyMolecules(
-            store, columns, mode, self.args.seed, conformers="all", strict=strict, counts=labels.conformers
+            store,
+            columns,
+            mode,
+            self.args.seed,
+            conformers="all",
+            strict=strict,
+            counts=labels.conformers,
+            weight_column=weights,
         )
 
     def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:  # noqa: ANN401
@@ -164,6 +179,26 @@ def choose_columns(store: MoleculeStore, wanted: str) -> list[str]:
 
 def _listed(names: Iterable[str]) -> str:
     return write_names(names, ", ")
+
+
+def apart(store: MoleculeStore, names: list[str], config: PropertyTaskConfig) -> tuple[list[str], int]:
+    """``names`` without the column of weights, and its place in the store.
+
+    Raises:
+        MoleblendError: the store has no such column, it is asked for as a label too, or nothing is left.
+    """
+    there, wanted = list(store.meta.target_names), config.weight_column
+    if wanted not in there:
+        raise MoleblendError(
+            f"--weight-column: {store.path} has no column {wanted!r}; it holds {_listed(there)} (name it "
+            "among --target-columns of the build)"
+        )
+    if config.target_columns != "all" and wanted in names:
+        raise MoleblendError(f"--weight-column {wanted!r} is one of --target-columns too: name it once")
+    left = [name for name in names if name != wanted]
+    if not left:
+        raise MoleblendError(f"{store.path} holds no column of labels beside --weight-column {wanted!r}")
+    return left, there.index(wanted)
 
 
 def columns_of(store: MoleculeStore, names: list[str]) -> list[int]:

@@ -1,7 +1,8 @@
 """``--loss`` of property runs, in the trainer's form: sums over labels, and whole validations at once.
 
 B molecules in a batch, L labels per molecule. An update is the mean over its labels, so every label counts
-alike however molecules fall into batches, micro-batches and processes.
+alike however molecules fall into batches, micro-batches and processes. With ``--weight-column`` it is the
+weighted mean: a label counts as its molecule's weight says.
 """
 
 from __future__ import annotations
@@ -56,12 +57,16 @@ class PropertyLoss(BaseLoss):
         """Loss (summed over labels), number of labels, and what to log."""
         outputs, targets = model(**sample["net_input"]), sample["target"]["targets"]
         losses, present = self.label_loss(outputs, targets, model)
-        loss, labels = losses.sum(), present.sum()
+        counts: Tensor = present
+        weights = sample["target"].get("weights")  # [B]
+        if weights is not None:
+            losses, counts = losses * weights[:, None], present * weights[:, None]
+        loss, labels = losses.sum(), counts.sum()
         logged: dict[str, Any] = {"loss": loss.detach(), "bsz": len(targets), "sample_size": labels}
         if not self.training:
             rows = {
                 "row_loss": losses.detach().sum(1),
-                "row_labels": present.sum(1),
+                "row_labels": counts.sum(1),
                 "predictions": self.predictions(outputs.detach(), model),
                 "targets": targets,
             }
@@ -188,7 +193,7 @@ def _log_loss(logging_outputs: list[dict[str, Any]]) -> None:
     else:
         loss = float(sum(output.get("loss", 0) for output in logging_outputs))
         labels = float(sum(output.get("sample_size", 0) for output in logging_outputs))
-    log_scalar("loss", float(loss) / max(float(labels), 1.0), float(labels), round=4)
+    log_scalar("loss", float(loss) / (float(labels) or 1.0), float(labels), round=4)
 
 
 def _log_scores(logging_outputs: list[dict[str, Any]], score: Score) -> None:

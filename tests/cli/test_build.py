@@ -248,8 +248,8 @@ def test_strict_stops_at_the_first_bad_row(table, tmp_path, capsys):
         ),
         (("--split", "random", "--split-sizes", "0.8,0.2"), "--split-sizes needs three fractions"),
         (("--split", "random", "--split-sizes", "a,b,c"), "--split-sizes needs numbers"),
-        (("--conformers", "0"), "--conformers needs a number from 1, or none; got '0'"),
-        (("--conformers", "many"), "--conformers needs a number"),
+        (("--conformers", "0"), "--conformers 0: give a number from 1, or none"),
+        (("--conformers", "many"), "--conformers many: give a number from 1"),
         (("--conformers", "1", "--timeout", "0"), "the time limit must be a positive number"),
     ],
 )

@@ -40,11 +40,11 @@ def test_a_list_keeps_the_smiles_as_given(tmp_path):
     path = tmp_path / "a.smi"
     path.write_text("OCC first\n# remark\nbad(\nC(C)O\n")
     rows = open_input(path, FLAT)
-    assert rows.header == ("smiles",)
+    assert rows.header == ("smiles", "name")
     assert facts(rows) == [
-        ("a.smi:0", ("OCC",), "CCO", ""),
-        ("a.smi:1", ("bad(",), None, "SMILES syntax"),
-        ("a.smi:2", ("C(C)O",), "CCO", ""),
+        ("a.smi:0", ("OCC", "first"), "CCO", ""),
+        ("a.smi:1", ("bad(", ""), None, "SMILES syntax"),
+        ("a.smi:2", ("C(C)O", ""), "CCO", ""),
     ]
 
 

@@ -8,7 +8,7 @@ import torch
 
 from moleblend_plugin.data.property import show
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.stream import choose_device, cut, run
+from moleblend_plugin.inference.stream import cut, run
 from tests.molecules import make_record, make_records
 
 CPU = torch.device("cpu")
@@ -67,5 +67,3 @@ def test_records_are_taken_a_window_at_a_time():
 def test_what_cannot_be_is_one_line():
     with pytest.raises(MoleblendError, match="a batch size of 0: give 1 or more"):
         list(run(make_records([2]), both, sizes_and_places, CPU, 0))
-    with pytest.raises(MoleblendError, match="device 'gpu' cannot be used here .* give auto, cpu or cuda:N"):
-        choose_device("gpu")

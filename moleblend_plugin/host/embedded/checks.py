@@ -5,9 +5,8 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
-import torch
-
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.devices import device_type
 from moleblend_plugin.host.embedded.values import parse_betas, parse_overrides
 from moleblend_plugin.host.horizon import check_horizon
 
@@ -93,7 +92,9 @@ def _check_schedule(args: Namespace) -> None:
 def _check_precision(args: Namespace) -> None:
     if args.fp16 and args.bf16:
         raise MoleblendError("--fp16 and --bf16 exclude each other: give one of them")
-    if args.fp16 and (args.cpu or not torch.cuda.is_available()):
+    if args.fp16 and (device := device_type(args.cpu)) != "cuda":
+        if device == "mps":
+            raise MoleblendError("--fp16 needs a GPU of CUDA, not Apple's (mps): use --bf16, or neither")
         raise MoleblendError("--fp16 needs a GPU: use --bf16 on a CPU, or neither")
     if not args.ema_decay < 1:
         raise MoleblendError(f"--ema-decay {args.ema_decay} must be below 1: 0.999 is usual")

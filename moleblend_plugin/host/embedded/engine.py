@@ -17,6 +17,7 @@ from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy, Sing
 from torch import Tensor, nn
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.devices import choose_device, device_type
 from moleblend_plugin.host.embedded.processes import Processes, find_processes
 from moleblend_plugin.host.embedded.sharding import shard
 
@@ -31,26 +32,30 @@ def _precision(args: Namespace) -> Precision:
         )
         return MixedPrecision("16-mixed", device="cuda", scaler=scaler)
     if args.bf16:
-        return MixedPrecision("bf16-mixed", device="cpu" if _on_cpu(args) else "cuda")
+        return MixedPrecision("bf16-mixed", device=device_type(args.cpu))
     return Precision()
 
 
-def _on_cpu(args: Namespace) -> bool:
-    return bool(args.cpu) or not torch.cuda.is_available()
-
-
-def build_fabric(args: Namespace) -> Fabric:
+def build_fabric(args: Namespace, gpu: int = 0) -> Fabric:
     """Fabric for the devices, processes and precision of the options.
 
     Several processes are started here, or were started by torchrun or srun, whose numbers then count.
 
+    Args:
+        args: the run's options.
+        gpu: number of the GPU of a single process.
+
     Raises:
-        MoleblendError: more processes than GPUs.
+        MoleblendError: more processes than GPUs, or a device that cannot be used.
     """
-    cpu = _on_cpu(args)
-    accelerator = "cpu" if cpu else "cuda"
+    accelerator = device_type(args.cpu)
     processes = find_processes(args)
-    if not cpu and processes.local > torch.cuda.device_count():
+    if accelerator == "mps" and processes.world > 1:
+        raise MoleblendError(
+            f"{processes.world} processes cannot share Apple's GPU (mps): give "
+            "--distributed-world-size 1, or --cpu"
+        )
+    if accelerator == "cuda" and processes.local > torch.cuda.device_count():
         raise MoleblendError(
             f"{processes.local} processes are more than the {torch.cuda.device_count()} GPUs seen here: "
             "give a smaller --distributed-world-size, or start on several nodes with torchrun or srun"
@@ -58,14 +63,14 @@ def build_fabric(args: Namespace) -> Fabric:
     args.distributed_world_size = processes.world
     precision = _precision(args)
     if processes.world == 1:
-        device = torch.device("cpu" if cpu else "cuda:0")
+        device = choose_device(f"cuda:{gpu}" if accelerator == "cuda" else accelerator)
         single = SingleDeviceStrategy(device, precision=precision)
         return Fabric(accelerator=accelerator, devices=1, strategy=single, plugins=[LightningEnvironment()])
     return Fabric(
         accelerator=accelerator,
         devices=processes.local,
         num_nodes=processes.nodes,
-        strategy=_strategy(args, processes, "gloo" if cpu else args.distributed_backend),
+        strategy=_strategy(args, processes, "gloo" if accelerator == "cpu" else args.distributed_backend),
         plugins=[processes.environment, precision],
     )
 

@@ -6,7 +6,8 @@ import logging
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -47,6 +48,21 @@ def start_logging(is_first: bool) -> None:
         root.removeHandler(handler)
     root.addHandler(StandardOutput())
     root.setLevel(logging.INFO if is_first else logging.WARNING)
+
+
+@contextmanager
+def root_logger_kept() -> Iterator[None]:
+    """Give the root logger back as it was, to a notebook that called a command line."""
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        yield
+    finally:
+        for handler in [handler for handler in root.handlers if handler not in handlers]:
+            root.removeHandler(handler)
+        for handler in [handler for handler in handlers if handler not in root.handlers]:
+            root.addHandler(handler)
+        root.setLevel(level)
 
 
 class Reporter:

@@ -38,13 +38,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     from torch.multiprocessing.spawn import ProcessExitedException
 
+    from moleblend_plugin.host.embedded.logs import root_logger_kept
+
     try:
         if detect.requested_host() == "unicore":
             raise MoleblendError(
                 "MOLEBLEND_HOST=unicore contradicts moleblend-train: unset it, or run unicore-train"
             )
         detect.take_charge("embedded")
-        with STOP.listening():
+        with STOP.listening(), root_logger_kept():
             _train(list(sys.argv[1:] if argv is None else argv))
     except Interrupted as interruption:
         sys.stderr.write(f"{interruption}\n")

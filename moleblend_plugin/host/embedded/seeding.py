@@ -9,6 +9,8 @@ from contextlib import contextmanager
 import numpy as np
 import torch
 
+from moleblend_plugin.host.devices import generators_kept
+
 
 def seed_everything(seed: int) -> None:
     """Seed all global generators, before task and model are built."""
@@ -26,8 +28,6 @@ def torch_seed(seed: int, *more: int) -> Iterator[None]:
         more: what else the numbers depend on: update, batch within the update, process.
     """
     mixed = int(hash((seed, *more)) % 1e8) if more else seed  # hashes of ints are the same in every process
-    in_use = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
-    devices = [torch.cuda.current_device()] if in_use else []
-    with torch.random.fork_rng(devices=devices):
+    with generators_kept():
         torch.manual_seed(mixed)
         yield

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.devices import empty_cache
 from moleblend_plugin.host.embedded import metrics
 from moleblend_plugin.host.embedded.bad_updates import BadUpdates, joined, row_ids_of
 from moleblend_plugin.host.embedded.batches import Batch, EpochBatches
@@ -161,8 +162,7 @@ class Trainer:
             retries += 1
             number = done.number
             pieces[number] = smaller(done, rows_of(whole[number]), pieces[number])
-            if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-                torch.cuda.empty_cache()
+            empty_cache()
 
     def _attempt(self, parts: list[Part]) -> Group | Part:
         """Forward and backward of every part: what it gave, or the part that there was no memory for."""

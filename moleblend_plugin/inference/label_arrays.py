@@ -1,0 +1,151 @@
+"""Labels and weights of estimators as arrays, from whatever holds them: lists, arrays, series, frames.
+
+Legend: n molecules, T targets.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.utils.validation import check_consistent_length
+
+from moleblend_plugin.schema import Float64Array
+
+_LARGEST: Final = float(np.finfo(np.float32).max)
+
+
+def is_missing(label: object) -> bool:
+    """Whether a label is None, NaN or another value that is not equal to itself, such as pandas' NA."""
+    if label is None or type(label).__name__ in ("NAType", "NaTType"):
+        return True
+    return isinstance(label, float | np.floating) and bool(np.isnan(label))
+
+
+def label_table(y: Any, n: int, dtype: Any) -> tuple[npt.NDArray[Any], tuple[str, ...], bool]:  # noqa: ANN401
+    """Labels [n, T], names of the targets, and whether ``y`` was two-dimensional.
+
+    Raises:
+        ValueError: no labels, another shape, or not as many as molecules.
+    """
+    if y is None:
+        raise ValueError("requires y to be passed, but the target y is None")
+    values = _array(y)
+    if values.ndim not in (1, 2):
+        raise ValueError(f"y should be a 1d or 2d array, got an array of shape {values.shape} instead")
+    check_consistent_length(range(n), values)
+    two = values.ndim == 2
+    names = [f"y{number}" for number in range(values.shape[1])] if two else ["y"]
+    if two and hasattr(y, "columns"):
+        names = _column_names(y)
+    if len(set(names)) < len(names):
+        raise ValueError(f"y has two columns of one name ({', '.join(names)}): rename one")
+    values = values.reshape(n, -1)
+    return (_numbers(values, names) if dtype is np.float64 else values), tuple(names), two
+
+
+def label_numbers(y: Any, n: int) -> tuple[Float64Array, tuple[str, ...], bool]:  # noqa: ANN401
+    """:func:`label_table` of numbers, NaN where a label is missing.
+
+    Raises:
+        ValueError: text, infinity, a number beyond float32, or a target without any label.
+    """
+    values, names, two = label_table(y, n, np.float64)
+    if np.isinf(values).any():
+        raise ValueError("y contains infinity: give numbers, or NaN where a label is missing")
+    beyond = np.argwhere(np.abs(np.nan_to_num(values)) > _LARGEST)
+    if len(beyond):
+        row, column = beyond[0]
+        raise ValueError(
+            f"y[{row}] = {values[row, column]:g} is beyond float32 ({_LARGEST:.3g}), in which networks "
+            "compute: give y in another unit"
+        )
+    empty = [name for name, column in zip(names, values.T, strict=True) if np.isnan(column).all()]
+    if empty:
+        raise ValueError(f"y has no label at all for {', '.join(empty)}: leave the column out")
+    return values, names, two
+
+
+def two_classes(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The two classes among labels [n] of one target, in order.
+
+    Raises:
+        ValueError: there are not two.
+    """
+    missing = np.array([is_missing(label) for label in labels.tolist()])
+    try:
+        classes: npt.NDArray[Any] = np.unique(labels[~missing])
+    except TypeError as error:  # text and numbers have no order
+        kinds = sorted({type(label).__name__ for label in labels[~missing].tolist()})
+        raise ValueError(f"y mixes labels of {' and '.join(kinds)}: give all in one type") from error
+    if len(classes) != 2:
+        many = "Only binary classification is supported. The type of the target is multiclass: "
+        raise ValueError(
+            f"{many if len(classes) > 2 else ''}y has {len(classes)} class"
+            f"{'es' if len(classes) != 1 else ''}, where two are needed"
+        )
+    return classes
+
+
+def check_weights(sample_weight: Any, n: int) -> Float64Array | None:  # noqa: ANN401
+    """Weights [n] as scikit-learn takes them: ``None``, one number for all, or a number per molecule.
+
+    Raises:
+        ValueError: another shape, NaN, infinity, a negative number, or zeros only.
+    """
+    if sample_weight is None:
+        return None
+    try:
+        weights = np.asarray(_array(sample_weight), np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError("sample_weight holds something that is no number") from error
+    if weights.ndim == 0:
+        weights = np.full(n, float(weights))
+    if weights.ndim != 1:
+        raise ValueError(f"Sample weights must be 1D array or scalar, got {weights.ndim}D array")
+    if len(weights) != n:
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(n,)}!")
+    if not np.isfinite(weights).all():
+        raise ValueError("Input sample_weight contains NaN or infinity: give a finite number per molecule")
+    if (weights < 0).any():
+        row = int(np.flatnonzero(weights < 0)[0])
+        raise ValueError(f"Negative values in sample_weight (sample_weight[{row}] = {weights[row]:g})")
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    return weights
+
+
+def _array(values: Any) -> npt.NDArray[Any]:  # noqa: ANN401  list, array, series or frame
+    if hasattr(values, "to_pydict"):  # a pyarrow table has no array of its own
+        return np.array(list(values.to_pydict().values()), object).T
+    try:
+        return np.asarray(values)
+    except ValueError as error:
+        raise ValueError("y should be a 1d or 2d array: its rows have different lengths") from error
+
+
+def _column_names(y: Any) -> list[str]:  # noqa: ANN401  a frame
+    names = y.column_names if hasattr(y, "column_names") else y.columns
+    return [str(name) for name in names]
+
+
+def _numbers(values: npt.NDArray[Any], names: list[str]) -> Float64Array:
+    """``values`` [n, T] as numbers, NaN for what is missing."""
+    if values.dtype != object:
+        try:
+            return np.asarray(values, np.float64)
+        except (TypeError, ValueError):
+            values = values.astype(object)
+    found = np.full(values.shape, np.nan)
+    for (row, column), label in np.ndenumerate(values):
+        if is_missing(label):
+            continue
+        try:
+            found[row, column] = float(label)
+        except (TypeError, ValueError) as error:
+            where = f"y[{row}]" + (f" ({names[column]})" if len(names) > 1 else "")
+            raise ValueError(
+                f"{where} is {label!r}, which is no number: give numbers, or NaN where a label is missing"
+            ) from error
+    return found

@@ -1,0 +1,90 @@
+"""Labels of an input's rows, for scores: from a store's targets, or from the columns of a file.
+
+Legend: T targets of a model.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+
+import numpy as np
+
+from moleblend_plugin.chem.label_text import LabelReader
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.inference.inputs import FileInput, Input, InputRow, StoreInput
+from moleblend_plugin.schema import Float64Array
+
+LabelsOf = Callable[[InputRow], Float64Array]
+"""Labels [T] of a row, NaN where one is missing; raises ``ValueError`` where a cell is none."""
+
+
+def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], told: str) -> LabelsOf:
+    """Where the labels of a model's targets stand in an input.
+
+    Args:
+        rows: the input.
+        targets: names of the model's targets.
+        columns: columns that hold their labels, in that order; none: those of the targets' names.
+        told: the input's name, for messages.
+
+    Raises:
+        MoleblendError: it has no such columns, or not as many as the model has targets.
+    """
+    names = list(columns or targets)
+    if len(names) != len(targets):
+        raise MoleblendError(
+            f"--target-columns names {len(names)} columns, but the model has {len(targets)} targets "
+            f"({', '.join(targets)}): name one for each, in this order"
+        )
+    if isinstance(rows, StoreInput):
+        return _of_records(_places(names, list(rows.target_names), told, "the store"))
+    if isinstance(rows, FileInput) and rows.target_names:  # Uni-Mol's files: labels without a header
+        return _of_records(_places(names, list(rows.target_names), told, "the file"))
+    places = _places(names, list(rows.header), told, "the file")
+    labels = LabelReader(names)
+
+    def read(row: InputRow) -> Float64Array:
+        return np.array(labels.read([row.cells[place] for place in places]), np.float64)
+
+    return read
+
+
+def check_labels(labels: Float64Array, row_id: str, names: Sequence[str]) -> None:
+    """Refuse labels [T] that are no classes.
+
+    Raises:
+        MoleblendError: one is neither 0, 1 nor missing.
+    """
+    odd = ~(np.isnan(labels) | (labels == 0) | (labels == 1))
+    if odd.any():
+        place = int(np.flatnonzero(odd)[0])
+        raise MoleblendError(
+            f"{row_id}: the label of {names[place]!r} is {labels[place]:g}, but the model tells class 1 from "
+            "class 0: give labels 0 and 1, or a model of regression"
+        )
+
+
+def _of_records(places: list[int]) -> LabelsOf:
+    def read(row: InputRow) -> Float64Array:
+        if row.record is None:
+            return np.full(len(places), np.nan)
+        return row.record.targets[places]
+
+    return read
+
+
+def _places(names: list[str], there: list[str], told: str, what: str) -> list[int]:
+    if not there:
+        raise MoleblendError(f"{told} holds no labels: build it with --target-columns, or name a table")
+    for name in names:
+        if name in there:
+            continue
+        lower = {other.lower(): other for other in there}
+        close = get_close_matches(name.lower(), lower, 1)
+        hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
+        shown = ", ".join(there[:30]) + (f" and {len(there) - 30} more" if len(there) > 30 else "")
+        raise MoleblendError(
+            f"{told} has no labels {name!r}{hint}; {what} has {shown}: name the columns with --target-columns"
+        )
+    return [there.index(name) for name in names]

@@ -1,0 +1,97 @@
+"""A run's folder as what it holds: the checkpoint to judge, and the data that it was not trained on."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.run_record import FILE_NAME, read_record
+
+CHECKPOINTS: Final = ("checkpoint_best.pt", "checkpoint_last.pt")
+
+
+class Part(NamedTuple):
+    """A part of a data set, and what to be told about it ("" for nothing)."""
+
+    path: Path
+    told: str
+
+
+def find_checkpoint(given: Path) -> Path:
+    """The checkpoint that ``given`` is, or the best (else the last) of the run whose folder it is.
+
+    Raises:
+        MoleblendError: there is none.
+    """
+    if not given.is_dir():
+        if not given.exists():
+            raise MoleblendError(f"{given} does not exist: give a checkpoint, or the --save-dir of a run")
+        return given
+    for name in CHECKPOINTS:
+        if (given / name).is_file():
+            return given / name
+    raise MoleblendError(
+        f"{given} holds neither {' nor '.join(CHECKPOINTS)}: give a checkpoint, or the --save-dir of a run"
+    )
+
+
+def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path | None) -> Part:
+    """The file to score: a named one, the part of a named folder, or the part of the run's own data.
+
+    Args:
+        checkpoint: the model.
+        args: its options.
+        part: "test", "valid" or "train".
+        data: a file, a folder of stores, or ``None`` for the run's data, from ``run.json`` beside the
+            checkpoint or from the checkpoint's options.
+
+    Raises:
+        MoleblendError: there is no such data or part.
+    """
+    told = ""
+    if data is None:
+        data, told = _data_of_run(checkpoint, args)
+    if not data.is_dir():
+        if not data.exists():
+            raise MoleblendError(f"{data} does not exist; check the path")
+        return Part(data, told)
+    path = data / f"{part}.lmdb"
+    if not path.is_file():
+        there = sorted(file.stem for file in data.glob("*.lmdb"))
+        raise MoleblendError(
+            f"{data} has no {part} part (parts: {', '.join(there) or 'none'}): build it with --split, "
+            "give --part, or name a file with labels"
+        )
+    return Part(path, told)
+
+
+def _data_of_run(checkpoint: Path, args: argparse.Namespace) -> tuple[Path, str]:
+    folder, told = Path(getattr(args, "data", "") or ""), ""
+    if (checkpoint.parent / FILE_NAME).is_file():
+        record = read_record(checkpoint.parent)
+        paths = [str(store["path"]) for store in record["stores"].values() if store.get("path")]
+        if paths:
+            folder = Path(record["folder"], paths[0]).parent
+            told = _changed(record)
+    if str(folder) in ("", "."):
+        raise MoleblendError(f"{checkpoint} does not say which data it was trained on: name the data as well")
+    if not folder.is_dir():
+        raise MoleblendError(f"{folder}, the data of the run, is not there any more: name the data as well")
+    return folder, told
+
+
+def _changed(record: dict[str, object]) -> str:
+    """A warning where the training data are not those of the run: test molecules may have been trained on."""
+    from moleblend_plugin.tasks.stores import store_fingerprint
+
+    stores = record["stores"]
+    assert isinstance(stores, dict)
+    for split, store in stores.items():
+        path = Path(str(record["folder"]), str(store["path"]))
+        if not path.is_file():
+            return f"{path} is gone: nobody can tell whether the other parts are of the same build"
+        if store.get("fingerprint") and store_fingerprint(path) != store["fingerprint"]:
+            return f"the {split} part was built anew since training: the model may have seen what is scored"
+    return ""

@@ -1,0 +1,184 @@
+"""Labelled molecules through a network: every score of its task, with intervals, per target and on average.
+
+Legend: M molecules with a label and a prediction, T targets.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.inference.inputs import Input, InputRow
+from moleblend_plugin.inference.labelled import LabelsOf, check_labels
+from moleblend_plugin.inference.outputs import LARGEST, Progress, input_columns, predicted
+from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.inference.tables import TableWriter, free_name, open_table
+from moleblend_plugin.metrics.bootstrap import Intervals, intervals
+from moleblend_plugin.metrics.scores import TaskScores, score_classification, score_regression
+from moleblend_plugin.schema import Float64Array
+
+
+@dataclass
+class Scored:
+    """Labels and predictions of an input.
+
+    Attributes:
+        names: of the targets, T.
+        row_ids: of the M molecules that are scored.
+        targets: their labels [M, T], NaN where one is missing.
+        predictions: [M, T].
+        rows: rows read.
+        without_label: molecules with a prediction and no label at all.
+        rejected: rows that are not scored, by kind of reason.
+    """
+
+    names: tuple[str, ...]
+    row_ids: list[str] = field(default_factory=list)
+    targets: Float64Array = field(default_factory=lambda: np.empty((0, 0)))
+    predictions: Float64Array = field(default_factory=lambda: np.empty((0, 0)))
+    rows: int = 0
+    without_label: int = 0
+    rejected: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def labels(self) -> dict[str, int]:
+        """Labels of every target."""
+        counts = (~np.isnan(self.targets)).sum(0).tolist()
+        return dict(zip(self.names, counts, strict=True))
+
+
+@dataclass(frozen=True)
+class Score:
+    """One score with its intervals.
+
+    Attributes:
+        values: per task and on average; tasks on which it is undefined are named.
+        intervals: of the mean, and of every task in the order of the names.
+    """
+
+    values: TaskScores
+    intervals: Intervals
+
+
+def predict_labelled(
+    predictor: Predictor,
+    rows: Input,
+    labels_of: LabelsOf,
+    batch_size: int,
+    progress: Progress,
+    table: Path | None = None,
+    window: int = LARGEST,
+) -> Scored:
+    """Predict every row and keep what has a label.
+
+    Args:
+        predictor: the network.
+        rows: the input.
+        labels_of: where its labels stand (``labelled.labels_of``).
+        batch_size: conformers per batch at most.
+        progress: told how many rows are finished.
+        table: file for all rows, or ``None``: the input's columns, ``label_NAME``, ``predicted_NAME`` and
+            ``reason``.
+        window: rows held in memory.
+
+    Raises:
+        MoleblendError: a label is no class of a classifier, no row has a label and a prediction, or the table
+            cannot be written.
+    """
+    scored = Scored(predictor.target_names)
+    targets, predictions = [], []
+    with _table(table, rows, predictor) as writer:
+        for part in predicted(predictor, rows, batch_size, progress, window):
+            for row, values in part:
+                labels, reason = _read(row, labels_of, predictor)
+                _count(scored, labels, values is not None, reason)
+                if values is not None and not np.isnan(labels).all():
+                    scored.row_ids.append(row.row_id)
+                    targets.append(labels)
+                    predictions.append(values)
+                if writer is not None:
+                    writer.write(
+                        [
+                            row.row_id,
+                            *row.cells,
+                            *_cells(labels, len(labels)),
+                            *_cells(values, len(labels)),
+                            reason,
+                        ]
+                    )
+        if not targets:
+            raise MoleblendError(_nothing(scored))
+    scored.targets, scored.predictions = np.array(targets, np.float64), np.array(predictions, np.float64)
+    return scored
+
+
+def score_all(predictor: Predictor, scored: Scored, n: int, seed: int, level: float) -> dict[str, Score]:
+    """Every score of the network's task, with percentile intervals from ``n`` resamples of molecules.
+
+    Raises:
+        MoleblendError: ``n`` or ``level`` is out of range.
+    """
+    score = score_classification if predictor.kind == "classification" else score_regression
+    values = score(scored.targets, scored.predictions, scored.names)
+    return {
+        name: Score(found, intervals(name, scored.targets, scored.predictions, n, seed, level))
+        for name, found in values.items()
+    }
+
+
+def _read(row: InputRow, labels_of: LabelsOf, predictor: Predictor) -> tuple[Float64Array, str]:
+    """Labels [T] of a row, and why it is not scored, if it is not."""
+    missing = np.full(len(predictor.target_names), np.nan)
+    if row.record is None:
+        return missing, row.reason
+    try:
+        labels = labels_of(row)
+    except ValueError as error:
+        return missing, str(error)
+    if predictor.kind == "classification":
+        check_labels(labels, row.row_id, predictor.target_names)
+    return labels, ""
+
+
+def _count(scored: Scored, labels: Float64Array, has_values: bool, reason: str) -> None:
+    scored.rows += 1
+    if reason:
+        scored.rejected[reason.partition(":")[0]] += 1
+    elif has_values and np.isnan(labels).all():
+        scored.without_label += 1
+
+
+def _nothing(scored: Scored) -> str:
+    reasons = "; ".join(f"{reason}: {count}" for reason, count in scored.rejected.most_common(3))
+    more = f" ({reasons})" if reasons else ""
+    return (
+        f"none of the {scored.rows:,} rows has a label of {', '.join(scored.names[:5])} and a "
+        f"molecule{more}: check --target-columns and the file"
+    )
+
+
+@contextmanager
+def _table(path: Path | None, rows: Input, predictor: Predictor) -> Iterator[TableWriter | None]:
+    if path is None:
+        yield None
+        return
+    columns = input_columns(rows.header)
+    for kind in ("label", "predicted"):
+        for name in predictor.target_names:
+            columns[free_name(f"{kind}_{name}", columns)] = "number"
+    columns[free_name("reason", columns)] = "text"
+    with open_table(path, columns) as table:
+        yield table
+
+
+def _cells(values: Any, count: int) -> list[float | None]:  # noqa: ANN401  array or None
+    if values is None:
+        return [None] * count
+    return [None if value != value else value for value in values.tolist()]

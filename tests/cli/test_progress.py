@@ -1,0 +1,96 @@
+"""Progress tells rows that are finished, of rows that there are, and rates of what was done."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.cli import _progress
+from moleblend_plugin.cli._progress import RowProgress
+from moleblend_plugin.inference import inputs
+from moleblend_plugin.inference.inputs import open_input
+from moleblend_plugin.inference.outputs import in_windows
+
+
+class Clock:
+    """A clock that a test moves."""
+
+    def __init__(self):
+        self.now = 100.0
+
+    def monotonic(self):
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    made = Clock()
+    monkeypatch.setattr(_progress, "time", made)
+    return made
+
+
+@pytest.fixture
+def table(tmp_path):
+    path = tmp_path / "in.smi"
+    path.write_text("".join("C" * (1 + n % 9) + "\n" for n in range(300)))
+    return path
+
+
+def windows(rows, progress, largest=1024):
+    """Predict nothing, as a network would."""
+    return list(in_windows(rows, lambda records: iter([0.0] * len(records)), progress, largest))
+
+
+def test_lines_tell_what_is_finished_not_what_is_written(clock, table, capsys):
+    """A second a row: at no time is a row told that is not finished, and no rate is 0."""
+    rows = open_input(table, ConversionConfig(None))
+    with RowProgress("predict", rows.fraction_done, rows.total) as progress:
+
+        def update(done):
+            clock.now += 1
+            progress.update(done)
+
+        windows(rows, update)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[0] == "predict: 0%, 0 of 300 rows"  # after five seconds, while the first window is read
+    told = [
+        re.fullmatch(r"predict: (\d+)%, (\d+) of 300 rows, ([\d.]+)/s, \d+ s left", line) for line in lines
+    ]
+    assert all(told[number] for number in range(3, len(lines)))
+    assert [int(found[2]) for found in told[3:]] == sorted(int(found[2]) for found in told[3:])
+    assert {int(found[2]) for found in told[3:]} <= {64, 192, 300}
+    assert all(0 < float(found[3]) <= 1 for found in told[3:])
+
+
+def test_nothing_is_told_between_the_intervals(clock, capsys):
+    progress = RowProgress("predict", lambda rows: rows / 10, 10)
+    for _ in range(4):
+        clock.now += 1
+        progress.update(1)
+    assert capsys.readouterr().err == ""
+    clock.now += 1
+    progress.update(2)
+    assert capsys.readouterr().err == "predict: 20%, 2 of 10 rows, 0.4/s, 20 s left\n"
+    clock.now += 29
+    progress.update(5)
+    assert capsys.readouterr().err == ""
+    clock.now += 1
+    progress.update(5, "1 rejected")
+    assert capsys.readouterr().err == "predict: 50%, 5 of 10 rows, 1 rejected, 0.14/s, 35 s left\n"
+
+
+def test_the_first_windows_are_small_and_the_same_in_every_run(table):
+    rows = open_input(table, ConversionConfig(None))
+    assert [len(part) for part in windows(rows, lambda _: None)] == [64, 128, 108]
+    rows = open_input(table, ConversionConfig(None))
+    assert [len(part) for part in windows(rows, lambda _: None, largest=100)] == [64, 100, 100, 36]
+
+
+def test_an_input_too_large_to_count_tells_its_share_of_what_was_read(table, monkeypatch):
+    monkeypatch.setattr(inputs, "_COUNT_BYTES", 10)
+    rows = open_input(table, ConversionConfig(None))
+    assert rows.total is None
+    list(rows)
+    assert rows.fraction_done(150) == pytest.approx(0.5)

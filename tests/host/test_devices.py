@@ -1,0 +1,157 @@
+"""One place chooses devices; Apple's GPU (mps) is known without one being here."""
+
+from __future__ import annotations
+
+import argparse
+
+import pytest
+import torch
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import devices
+from moleblend_plugin.host.devices import available, choose_device, device_type, generators_kept
+from moleblend_plugin.host.embedded import engine
+from moleblend_plugin.host.embedded.processes import Processes
+from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.metrics.collapse import anchor_perplexity
+from tests.checkpoints import pretraining_checkpoint, property_checkpoint
+
+
+@pytest.fixture
+def apple(monkeypatch):
+    """A machine on which torch says that there is Apple's GPU, and no CUDA; its memory is the CPU's."""
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.mps, "get_rng_state", lambda: torch.zeros(2), raising=False)
+    given_back = []
+    monkeypatch.setattr(torch.mps, "set_rng_state", given_back.append, raising=False)
+    zeros = torch.zeros
+    monkeypatch.setattr(devices.torch, "zeros", lambda *size, device=None: zeros(*size))
+    return given_back
+
+
+@pytest.fixture
+def three_gpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 3)
+    zeros = torch.zeros
+    monkeypatch.setattr(devices.torch, "zeros", lambda *size, device=None: zeros(*size))
+
+
+def test_auto_takes_apple_s_gpu_where_torch_says_that_it_is_there(apple):
+    assert available() == ("mps", "cpu")
+    assert [choose_device(name).type for name in ("auto", "mps", "cpu", "MPS")] == [
+        "mps",
+        "mps",
+        "cpu",
+        "mps",
+    ]
+    assert (device_type(), device_type(cpu=True)) == ("mps", "cpu")
+
+
+def test_auto_takes_the_first_cuda_gpu_before_apple_s(apple, three_gpus):
+    assert available() == ("cuda:0", "cuda:1", "cuda:2", "mps", "cpu")
+    assert [str(choose_device(name)) for name in ("auto", "cuda", "cuda:2")] == ["cuda:0", "cuda:0", "cuda:2"]
+    with pytest.raises(MoleblendError, match=r"'cuda:3' cannot be used here \(torch sees 3 CUDA"):
+        choose_device("cuda:3")
+
+
+@pytest.mark.parametrize("name", ["mps", "cuda", "cuda:1", "gpu", "", "meta", "cpu:1", "mps:1"])
+def test_a_refusal_lists_what_may_be_named_and_what_is_here(name):
+    if torch.cuda.is_available() or torch.backends.mps.is_available():
+        pytest.skip("for machines without a GPU")
+    with pytest.raises(MoleblendError) as caught:
+        choose_device(name)
+    told = str(caught.value)
+    assert told.startswith(f"device {name!r} cannot be used here (")
+    assert told.endswith("give one of auto, cpu, cuda, cuda:N, mps (there are here: cpu)")
+    assert "\n" not in told
+
+
+def test_a_device_that_torch_only_claims_to_have_is_one_line(monkeypatch):
+    if torch.backends.mps.is_available():
+        pytest.skip("for machines without it")
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(MoleblendError, match="device 'auto', which is 'mps' here, cannot be used here"):
+        choose_device("auto")
+
+
+def options(**more):
+    given = {"cpu": False, "fp16": False, "bf16": False, "distributed_world_size": 1, "ddp_backend": "c10d"}
+    return argparse.Namespace(**given | {"distributed_backend": "nccl"} | more)
+
+
+def test_the_trainer_takes_apple_s_gpu(apple, monkeypatch):
+    made = {}
+    monkeypatch.setattr(engine, "Fabric", lambda **given: made.update(given))
+    engine.build_fabric(options())
+    assert made["accelerator"] == "mps"
+    assert made["strategy"].root_device == torch.device("mps")
+    engine.build_fabric(options(cpu=True))
+    assert (made["accelerator"], made["strategy"].root_device.type) == ("cpu", "cpu")
+    assert engine._precision(options(bf16=True)).device == "mps"
+
+
+def test_what_apple_s_gpu_cannot_do_is_refused(apple, monkeypatch):
+    two = Processes(2, 2, False, environment=None)
+    monkeypatch.setattr(engine, "find_processes", lambda args: two)
+    with pytest.raises(MoleblendError, match="2 processes cannot share Apple's GPU"):
+        engine.build_fabric(options(distributed_world_size=2))
+
+
+def test_float16_is_told_to_be_cuda_s(apple, train):
+    run = train("--max-update", 1, "--fp16")
+    assert run.code == 2
+    assert "--fp16 needs a GPU of CUDA, not Apple's (mps): use --bf16, or neither" in run.err
+
+
+def test_generators_are_given_back(apple):
+    torch.manual_seed(3)
+    expected = torch.get_rng_state()
+    with generators_kept():
+        torch.rand(5)
+    assert torch.equal(torch.get_rng_state(), expected)
+    assert len(apple) == 1
+
+
+class NoDoubles(TorchDispatchMode):
+    """Refuses float64 as Apple's GPU does, whatever device it is on."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        out = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(out):
+            if isinstance(leaf, torch.Tensor) and leaf.dtype == torch.float64:
+                raise TypeError(f"float64 does not exist here: {func}")
+        return out
+
+
+def test_training_needs_no_float64(tmp_path):
+    """Forward, loss, backward, clipping and the optimiser, of pretraining and of both kinds of labels."""
+    with NoDoubles():
+        pretraining_checkpoint(tmp_path)
+        property_checkpoint(tmp_path / "y.pt")
+        property_checkpoint(tmp_path / "c.pt", kind="classification")
+
+
+class OnApple:
+    """A result that is on Apple's GPU: it can be copied to the CPU, and nothing else."""
+
+    def __init__(self, values):
+        self._values = values
+
+    def __len__(self):
+        return len(self._values)
+
+    def cpu(self):
+        return self._values
+
+
+def test_results_become_float64_on_the_cpu():
+    predictor = Predictor.__new__(Predictor)
+    predictor._model = argparse.Namespace(predict=lambda **_: OnApple(torch.ones(2, 1)))
+    (first, _) = predictor._predict({})
+    assert (first.dtype, first.tolist()) == ("float64", [1.0])
+    assert anchor_perplexity(OnApple(torch.full((3, 4), 0.25))) == pytest.approx(4)
