@@ -43,20 +43,19 @@ def bench(
     that fails is named and the others go on.
     """
     from moleblend_plugin.bench.config import load_config
-    from moleblend_plugin.bench.runner import unlocked
     from moleblend_plugin.bench.summary import Plan
+    from moleblend_plugin.locks import holding
 
     if report_only:
         _report(Plan.read(out), out)
         return
     whole = load_config(config, data, _named(checkpoint or []), _names(only_models))
     plan, part = Plan.of(whole), _part(whole, only_sets, only_models)
-    lock = unlocked(out)
-    if lock is None:
-        raise MoleblendError(
-            f"{out} is in use by another moleblend bench: wait for it, or choose another --out"
-        )
-    with lock, termination_as_exit():
+    what = f"another moleblend bench works in {out}"
+    with (
+        termination_as_exit(),
+        holding(out / ".lock", what, "wait for it, or choose another --out", make_folder=True),
+    ):
         plan.write(out)
         failed = _run(part, out.resolve(), jobs)
         _report(plan, out)

@@ -18,6 +18,7 @@ from moleblend_plugin.cli._options import (
     Workers,
     usable_cores,
 )
+from moleblend_plugin.cli._output import writing
 from moleblend_plugin.cli._rows import open_rows, print_counts, refuse_existing, tell_3d
 
 
@@ -57,6 +58,6 @@ def embed(
     conversion = conversion_for(embedder.args, embedder.input_mode, conformers)
     rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
     tell_3d(molecules, conversion.told)
-    with RowProgress("embed", lambda _: rows.fraction_read) as progress:
+    with writing(out, overwrite), RowProgress("embed", lambda _: rows.fraction_read) as progress:
         counts = embed_to_file(embedder, rows, out, batch_size, progress.update)
     print_counts(counts, "embedded", out, embedder.input_mode)

@@ -19,6 +19,7 @@ from moleblend_plugin.cli.predict import predict
 from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
 from moleblend_plugin.cli.splits import splits
+from moleblend_plugin.entry import begin
 from moleblend_plugin.errors import MoleblendError
 
 app = typer.Typer(
@@ -46,6 +47,7 @@ app.command("import-official")(import_official)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's problem is one line on stderr and exit code 2, never a traceback."""
+    begin()
     try:
         app(arguments)
     except MoleblendError as error:

@@ -52,6 +52,7 @@ def _train(argv: list[str], verbose: bool) -> None:
     from moleblend_plugin.host.embedded.session import build_session
     from moleblend_plugin.host.embedded.signals import STOP
     from moleblend_plugin.host.embedded.train_loop import train
+    from moleblend_plugin.host.run_lock import holding_run
 
     quiet = [] if verbose else ["--log-format", "none"]
     args = parse_options([*argv, *quiet, "--distributed-world-size", "1"])
@@ -61,12 +62,14 @@ def _train(argv: list[str], verbose: bool) -> None:
         start_logging(is_first=True)
     STOP.number = 0  # what an earlier run of this process was told is not for this one
     try:
-        session = build_session(args, Engine(fabric))
-        try:
-            train(session)
-        finally:
-            session.report.close()
-            metrics.reset()
+        with holding_run(args, is_first=True) as lock:
+            session = build_session(args, Engine(fabric))
+            session.lock = lock
+            try:
+                train(session)
+            finally:
+                session.report.close()
+                metrics.reset()
     except RuntimeError as error:
         if (told := explain_memory(error)) is None:
             raise

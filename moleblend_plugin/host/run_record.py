@@ -64,7 +64,7 @@ def git_revision(folder: Path = ROOT) -> str | None:
 
 def _git(folder: Path, *words: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=30, check=True
+        ["git", "-C", str(folder), *words], capture_output=True, encoding="utf-8", timeout=30, check=True
     )
     return done.stdout.strip()
 
