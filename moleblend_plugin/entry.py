@@ -61,3 +61,10 @@ def _quota(root: Path) -> float | None:
     except (ValueError, IndexError):  # "max"
         return None
     return quota / period if quota > 0 and period > 0 else None
+
+
+def one_line(text: object) -> str:
+    """``text`` with its control characters spelt out: a name may hold line ends, or what moves a cursor."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
+    )

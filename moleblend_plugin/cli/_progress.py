@@ -6,6 +6,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from moleblend_plugin.cli._console import plain_console
+
 _LINE_SECONDS: Final = 30.0
 _REFRESH_SECONDS: Final = 0.2
 
@@ -19,17 +21,16 @@ class RowProgress:
     """
 
     def __init__(self, name: str, fraction: Callable[[int], float]) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self._name = name
         self._fraction = fraction
         self._rows_before, self._done_before = 0, 0.0
         self._started = self._shown = time.monotonic()
-        console = Console(stderr=True)
+        console = plain_console(stderr=True)
         self._live = console.is_terminal
         self._progress = Progress(
-            TextColumn(name),
+            TextColumn(name, markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%  {task.fields[told]}", markup=False),
             TimeElapsedColumn(),
@@ -55,7 +56,7 @@ class RowProgress:
 
     def say(self, line: str) -> None:
         """A line on stderr."""
-        self._progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
+        self._progress.console.print(line, soft_wrap=True)
 
     def update(self, rows: int, note: str = "") -> None:
         """``rows`` are done; ``note`` stands behind them."""

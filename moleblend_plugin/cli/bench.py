@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moleblend_plugin.cli._console import plain_console
 from moleblend_plugin.cli._options import usable_cores
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.stopping import termination_as_exit
@@ -161,10 +162,9 @@ class _Board:
     """Progress on stderr: a bar in a terminal, and a line for every cell that ends."""
 
     def __init__(self, total: int) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        console = Console(stderr=True, highlight=False)
+        console = plain_console(stderr=True)
         self._live = console.is_terminal
         self._total, self._ended = total, 0
         self._started = time.monotonic()
@@ -200,7 +200,7 @@ class _Board:
                 f"[{self._ended}/{self._total}] {state}: {cell.label}: {note}; about {left / 60:.0f} min left"
             )
             if self._live:
-                self._progress.console.print(line, markup=False)
+                self._progress.console.print(line)
             else:
                 _say(line)
         self._progress.update(self._task, completed=self._ended, running=", ".join(self._running))

@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from moleblend_plugin.entry import begin
+from moleblend_plugin.entry import begin, one_line
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import detect
 from moleblend_plugin.host.embedded.signals import STOP, Interrupted
@@ -64,7 +64,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: MoleblendError) -> int:
-    sys.stderr.write(f"error: {error}\n")
+    sys.stderr.write(f"error: {one_line(error)}\n")
     return FAILED
 
 
