@@ -35,6 +35,25 @@ def let_idle_threads_sleep() -> None:
         os.environ.setdefault(name, value)
 
 
+SMALL: Final = 10_000_000
+"""Weights below which a second thread gains nothing in a training step (docs/runs.md)."""
+
+
+def threads_for(weights: int, processes: int = 1) -> int | None:
+    """Threads for the arithmetic of a network on the CPU; ``None`` where the user's environment says it.
+
+    The number follows from network and machine, never from the load of a moment: sums, and so the bits of a
+    run, depend on it.
+
+    Args:
+        weights: of the network.
+        processes: of the run on this machine.
+    """
+    if any(name in os.environ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")):
+        return None
+    return 1 if weights < SMALL else max(1, usable_cores() // processes)
+
+
 def usable_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
     """Cores that this process may use: by affinity, and by the quota of its container (cgroup).
 

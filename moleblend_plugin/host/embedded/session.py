@@ -129,6 +129,7 @@ def build_session(args: Namespace, engine: Engine) -> Session:
         prepare_folder(save.folder)
     task = TASKS[args.task].setup_task(args)
     model = task.build_model(args)
+    engine.settle_threads(model)
     loss = task.build_loss(args)
     check_plain(args)
     if not args.disable_validation:
