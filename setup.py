@@ -6,7 +6,9 @@ from pathlib import Path
 from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
-VERSION = re.search(r'^__version__ = "(.+)"$', (ROOT / "moleblend_plugin" / "__init__.py").read_text(), re.M)
+VERSION = re.search(
+    r'^__version__ = "(.+)"$', (ROOT / "moleblend_plugin" / "__init__.py").read_text(encoding="utf-8"), re.M
+)
 if VERSION is None:
     raise SystemExit('error: moleblend_plugin/__init__.py has no line __version__ = "..."; add it')
 

@@ -8,8 +8,10 @@ models and losses. A plain ``import moleblend_plugin`` stays light and registers
 from __future__ import annotations
 
 import importlib
+import sys
 from typing import TYPE_CHECKING
 
+from moleblend_plugin.entry import let_idle_threads_sleep
 from moleblend_plugin.host.detect import trainer_in_charge
 
 __version__ = "0.1.0"
@@ -28,4 +30,6 @@ if trainer_in_charge() is not None:
 def __getattr__(name: str) -> object:
     if name not in _ESTIMATORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if "torch" not in sys.modules:  # later it has read the environment
+        let_idle_threads_sleep()
     return getattr(importlib.import_module("moleblend_plugin.estimator"), name)

@@ -9,8 +9,6 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import resource
-import signal
 import sys
 import threading
 import time
@@ -23,6 +21,7 @@ from typing import Any
 import numpy as np
 
 from moleblend_plugin.bench.cells import Cell, copy_of_twin, write_result
+from moleblend_plugin.bench.groups import end_group, leads_group
 from moleblend_plugin.bench.parts import PARTS, FloatArray, Part, read_part
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.run_record import git_revision, package_versions
@@ -193,11 +192,9 @@ def _arrays(parts: Mapping[str, Part], best: Outcome) -> dict[str, Any]:
 
 
 def _cpu_seconds() -> float:
-    """Processor time of this process and of those it waited for."""
-    return sum(
-        usage.ru_utime + usage.ru_stime
-        for usage in map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    )
+    """Processor time of this process and of those it waited for (on Windows: of this process)."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def _more_versions() -> dict[str, str]:
@@ -212,7 +209,7 @@ def end_with_parent(parent: int) -> None:
     def watch() -> None:
         while os.getppid() == parent:
             time.sleep(1.0)
-        os.killpg(os.getpgrp(), signal.SIGTERM)
+        end_group(os.getpid(), now=False)
 
     threading.Thread(target=watch, daemon=True).start()
 
@@ -220,7 +217,7 @@ def end_with_parent(parent: int) -> None:
 def main() -> int:
     """Run the cell of the file named on the command line."""
     spec = json.loads(Path(sys.argv[1]).read_text(encoding="utf-8"))
-    if os.getpgrp() == os.getpid():  # a group of its own: the runner started it
+    if leads_group():  # the runner started it
         end_with_parent(os.getppid())
     try:
         run_cell(Cell(**spec))

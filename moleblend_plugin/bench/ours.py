@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 import subprocess
 import sys
@@ -71,7 +72,7 @@ def train(cell: Cell, numbers: Mapping[str, Any], folder: Path) -> Trained:
     from moleblend_plugin.host.devices import device_type
 
     words = command(cell, numbers, folder, device_type() == "cuda")
-    sys.stdout.write(f"training: {' '.join(words[1:])}\n")
+    sys.stdout.write(f"training: {shlex.join(words[1:])}\n")
     sys.stdout.flush()
     done = subprocess.run(words, check=False)
     if done.returncode:

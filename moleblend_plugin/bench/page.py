@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import base64
-import re
 from collections.abc import Iterable, Mapping, Sequence, Sized
 from html import escape
 from typing import Final
 
 from moleblend_plugin import __version__
 from moleblend_plugin.bench.summary import Comparison, Plan
-from moleblend_plugin.bench.table import Table
+from moleblend_plugin.bench.table import Best, Table, Verdict
 
 Picture = tuple[str, bytes, bytes]
 """What it shows, in words; the PNG for light and for dark screens."""
@@ -156,9 +155,11 @@ def _table(table: Table) -> str:
 
 
 def _cell(text: str) -> str:
-    if text in ("better", "worse"):
+    if isinstance(text, Verdict) and text in ("better", "worse"):
         return f'<span class="{text}">{text}</span>'
-    return re.sub(r"\*\*(.+?)\*\*", r"<b>\1</b>", escape(text))
+    if isinstance(text, Best):
+        return f"<b>{escape(text.score)}</b>{escape(text.rest)}"
+    return escape(text)
 
 
 def _data_uri(png: bytes) -> str:

@@ -67,6 +67,7 @@ def draw(size: tuple[float, float], theme: Theme, fill: Draw) -> bytes:
         **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), theme.ink),
         **dict.fromkeys(("axes.edgecolor", "grid.color"), theme.grid),
         "axes.facecolor": theme.paper,
+        "text.parse_math": False,  # a name with two $ in it is no formula
     }
     with rc_context({**colours, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
         figure = Figure(figsize=size, dpi=110, facecolor=theme.paper, layout="constrained")
@@ -75,6 +76,11 @@ def draw(size: tuple[float, float], theme: Theme, fill: Draw) -> bytes:
         png = io.BytesIO()
         figure.savefig(png, format="png")
     return png.getvalue()
+
+
+def _in_legend(name: str) -> str:
+    """``name`` for a legend, which leaves out names that begin with an underscore."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def overview(plan: Plan, groups: Groups, theme: Theme) -> bytes:
@@ -160,7 +166,7 @@ Look = Mapping[str, Mapping[str, Any]]
 def _roc(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme) -> None:
     for model, group in there.items():
         false, true = mean_roc(group)
-        panel.plot(false, true, color=look[model]["color"], linewidth=1.5, label=model)
+        panel.plot(false, true, color=look[model]["color"], linewidth=1.5, label=_in_legend(model))
     panel.plot([0, 1], [0, 1], color=theme.grid, linewidth=1)
     panel.set_title("ROC on test, mean over tasks and seeds", fontsize=10, loc="left")
     panel.set_xlabel("false positive rate")
@@ -177,7 +183,13 @@ def _parity(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme, b
         labels, predictions = mean_predictions(there[model])
         style = look[model]
         panel.scatter(
-            labels, predictions, s=12, alpha=0.6, color=style["color"], marker=style["marker"], label=model
+            labels,
+            predictions,
+            s=12,
+            alpha=0.6,
+            color=style["color"],
+            marker=style["marker"],
+            label=_in_legend(model),
         )
     ends = [*panel.get_xlim(), *panel.get_ylim()]
     line = (min(ends), max(ends))
@@ -199,7 +211,13 @@ def _scaffolds(
     for model, group in there.items():
         found = by_scaffold_size(group, metric, sizes)
         ticks = [f"{one.label}\n{one.molecules}" for one in found]
-        panel.plot(range(len(found)), [one.score for one in found], **look[model], markersize=5, label=model)
+        panel.plot(
+            range(len(found)),
+            [one.score for one in found],
+            **look[model],
+            markersize=5,
+            label=_in_legend(model),
+        )
     panel.set_xticks(range(len(ticks)), ticks)
     panel.set_xlim(-0.5, len(ticks) - 0.5)
     panel.set_title(f"Test {metric} by size of scaffold", fontsize=10, loc="left")
@@ -220,7 +238,7 @@ def _learning(
             epochs, values = zip(*points, strict=True)
             panel.plot(
                 epochs, values, color=look[model]["color"], linewidth=1, alpha=0.7,
-                label="" if number else model,
+                label="" if number else _in_legend(model),
             )  # fmt: skip
             panel.plot(*pick(points, key=lambda point: point[1]), **look[model], markersize=5)
     panel.set_title(f"Validation {metric}, the chosen epoch marked", fontsize=10, loc="left")

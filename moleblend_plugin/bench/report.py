@@ -9,7 +9,7 @@ from typing import NamedTuple
 from moleblend_plugin.bench import page, pictures
 from moleblend_plugin.bench.stores import scaffold_sizes, shared_with_test
 from moleblend_plugin.bench.summary import Group, Plan, comparisons, read_groups
-from moleblend_plugin.bench.table import best_model, markdown, tables, write_scores
+from moleblend_plugin.bench.table import best_model, escaped, markdown, tables, write_scores
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
@@ -48,7 +48,7 @@ def write_report(plan: Plan, out: Path) -> Report:
     shared = {name: shared_with_test(out, name) for name in plan.sets}
     found = tables(plan, groups, compared, shared)
     told = page.headlines(plan, compared, _best_others(plan, groups))
-    text = "\n".join([*(f"- {line}" for line in told), "", markdown(plan, found)])
+    text = "\n".join([*(f"- {escaped(line)}" for line in told), "", markdown(plan, found)])
     html = page.html_page(
         plan, told, found, _overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
     )

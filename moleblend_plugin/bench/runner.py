@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 from typing import IO, Final
 
 from moleblend_plugin.bench.cells import Cell, finished, read_result, write_failure
+from moleblend_plugin.bench.groups import apart, end_group
 from moleblend_plugin.bench.stores import last_line
 from moleblend_plugin.files import replacing
 
@@ -94,9 +92,7 @@ def _start(cell: Cell, slot: int, gpus: int) -> _Worker:
         environment["CUDA_VISIBLE_DEVICES"] = _visible(slot, gpus)
     log = cell.log.open("wb")
     command = [sys.executable, "-m", "moleblend_plugin.bench.cell", str(spec)]
-    process = subprocess.Popen(
-        command, stdout=log, stderr=subprocess.STDOUT, env=environment, start_new_session=True
-    )
+    process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT, env=environment, **apart())
     return _Worker(cell, process, log, slot)
 
 
@@ -126,32 +122,14 @@ def _end(worker: _Worker, tell: Tell) -> bool:
 def _stop(running: list[_Worker]) -> None:
     """Ask what still runs to stop, then make it."""
     for worker in running:
-        _signal_group(worker, signal.SIGTERM)
+        end_group(worker.process.pid, now=False)
     end = time.monotonic() + _PATIENCE
     for worker in running:
         try:
             worker.process.wait(max(0.1, end - time.monotonic()))
         except subprocess.TimeoutExpired:
-            _signal_group(worker, signal.SIGKILL)
+            end_group(worker.process.pid, now=True)
+            worker.process.kill()
             worker.process.wait()
-        _signal_group(worker, signal.SIGKILL)  # a training process that outlived its cell
+        end_group(worker.process.pid, now=True)  # a training process that outlived its cell
         worker.log.close()
-
-
-def _signal_group(worker: _Worker, number: int) -> None:
-    with suppress(ProcessLookupError, PermissionError):
-        os.killpg(worker.process.pid, number)
-
-
-def unlocked(out: Path) -> IO[str] | None:
-    """Take the folder for this run; ``None`` where another run has it. The lock ends with the process."""
-    import fcntl
-
-    out.mkdir(parents=True, exist_ok=True)
-    lock = (out / ".lock").open("w", encoding="utf-8")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        lock.close()
-        return None
-    return lock

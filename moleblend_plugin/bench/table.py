@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import math
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -111,13 +112,42 @@ Shared = Mapping[str, Mapping[str, int]]
 """By part: counts of ``molecules``, ``conflicts`` and ``scaffolds``."""
 
 Table = tuple[str, list[str], list[list[str]]]
-"""Caption, header, rows."""
+"""Caption, header, rows; cells are text, and those of the classes below are shown as such."""
+
+
+class Best(str):
+    """The best score of a row, and what stands behind it."""
+
+    rest: str
+
+    def __new__(cls, score: str, rest: str = "") -> Best:
+        """The whole cell; only ``score`` is bold."""
+        cell = super().__new__(cls, score + rest)
+        cell.rest = rest
+        return cell
+
+    @property
+    def score(self) -> str:
+        """What is bold."""
+        return self[: len(self) - len(self.rest)]
+
+
+class Verdict(str):
+    """What a comparison says: better, worse or neither."""
+
+
+_MARKDOWN = re.compile(r"[\\`*|~$]|<(?=[A-Za-z/!?])|(?<=\])(?=[(\[])|(?<!\w)_|_(?!\w)")
+
+
+def escaped(text: str) -> str:
+    """``text`` in Markdown that shows it as it is: names of sets and models are no markup."""
+    return _MARKDOWN.sub(lambda found: "\\" + found[0], " ".join(text.splitlines()))
 
 
 def tables(
     plan: Plan, groups: Groups, compared: Sequence[Comparison], shared: Mapping[str, Shared]
 ) -> list[Table]:
-    """Everything that ``table.md`` and the page tell in words and numbers; ``**bold**`` marks the best.
+    """Everything that ``table.md`` and the page tell in words and numbers.
 
     Args:
         plan: what is compared.
@@ -147,9 +177,8 @@ def _score_table(plan: Plan, groups: Groups) -> Table:
             group = groups[name, model]
             text = form.mean(group.scores("test", metric))
             missing = len(plan.seeds) - len(group.results)
-            text = f"**{text}**" if model == best else text
             told = f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
-            cells.append(text + told)
+            cells.append(Best(text, told) if model == best else text + told)
         rows.append(
             [name, f"{metric} {'↑' if metric in RISING else '↓'}", *_sizes(groups, plan, name), *cells]
         )
@@ -174,7 +203,7 @@ def _difference_table(plan: Plan, groups: Groups, compared: Sequence[Comparison]
         low, middle, high = (form.number(value, "+") for value in (one.low, one.difference, one.high))
         p = [f"{value:.3f}" if value >= 0.0005 else "< 0.001" for value in (one.p, one.p_all)]
         by_chance = one.verdict in ("better", "worse") and one.p_all > 0.05  # one of many: no green, no red
-        verdict = f"{one.verdict}, taken alone" if by_chance else one.verdict
+        verdict = f"{one.verdict}, taken alone" if by_chance else Verdict(one.verdict)
         rows.append([one.set, one.ours, one.other, middle, f"{low} to {high}", *p, verdict])
     caption = (
         "Differences of test scores: paired bootstrap over test molecules, 95 % intervals; the second p "
@@ -248,12 +277,17 @@ def _failed_table(groups: Groups) -> Table:
 
 def markdown(plan: Plan, found: Sequence[Table]) -> str:
     """``table.md``."""
-    splits = ", ".join(f"{name}: {plan.splits[name]}" for name in plan.sets)
+    splits = escaped(", ".join(f"{name}: {plan.splits[name]}" for name in plan.sets))
     parts = [f"Splits: {splits}.\n\nAreas under curves are in per cent; errors in the units of the labels.\n"]
     for caption, header, rows in found:
-        lines = [header, ["---"] * len(header), *rows]
-        body = "\n".join(
-            "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines
-        )
+        lines = [[escaped(cell) for cell in header], ["---"] * len(header)]
+        lines += [[_cell(cell) for cell in row] for row in rows]
+        body = "\n".join("| " + " | ".join(line) + " |" for line in lines)
         parts.append(f"{caption}\n\n{body}\n")
     return "\n".join(parts)
+
+
+def _cell(cell: str) -> str:
+    if isinstance(cell, Best):
+        return f"**{escaped(cell.score)}**{escaped(cell.rest)}"
+    return escaped(cell)

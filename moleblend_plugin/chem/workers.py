@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -16,6 +17,7 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
+from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final, TypeVar, cast
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
@@ -25,6 +27,7 @@ from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.scaffold import scaffold_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
+from moleblend_plugin.stopping import how_ended
 
 Row = RawRow | Rejection
 Done = TypeVar("Done")
@@ -86,11 +89,11 @@ def convert_in_order(rows: Iterable[Row], task: Task, workers: int) -> Iterator[
     with _pool(workers) as pool:
         waiting: deque[tuple[Row, Future[list[Outcome]]]] = deque()
         for chunk in chunks:
-            waiting.append((chunk[0], _submit(pool, chunk[0], convert_chunk, chunk, task)))
+            waiting.append((chunk[0], pool.submit(chunk[0], convert_chunk, chunk, task)))
             if len(waiting) >= _AHEAD * workers:
-                yield from _result(*waiting.popleft())
+                yield from pool.result(*waiting.popleft())
         while waiting:
-            yield from _result(*waiting.popleft())
+            yield from pool.result(*waiting.popleft())
 
 
 def work_in_any_order(
@@ -113,17 +116,17 @@ def work_in_any_order(
         waiting: dict[Future[Done], tuple[int, Row]] = {}
         call = cast("Callable[[list[Row]], Done]", _work)
         for number, chunk in chunks:
-            waiting[_submit(pool, chunk[0], call, chunk)] = (number, chunk[0])
+            waiting[pool.submit(chunk[0], call, chunk)] = (number, chunk[0])
             if len(waiting) >= _AHEAD * workers:
-                yield from _first_done(waiting)
+                yield from _first_done(pool, waiting)
         while waiting:
-            yield from _first_done(waiting)
+            yield from _first_done(pool, waiting)
 
 
-def _first_done(waiting: dict[Future[Done], tuple[int, Row]]) -> Iterator[tuple[int, Done]]:
+def _first_done(pool: _Pool, waiting: dict[Future[Done], tuple[int, Row]]) -> Iterator[tuple[int, Done]]:
     for future in wait(waiting, return_when=FIRST_COMPLETED).done:
         number, first = waiting.pop(future)
-        yield number, _result(first, future)
+        yield number, pool.result(first, future)
 
 
 def convert_chunk(chunk: list[RawRow | Rejection], task: Task) -> list[Outcome]:
@@ -151,43 +154,80 @@ def cut(rows: Iterator[Row], size: int) -> Iterator[list[Row]]:
         yield chunk
 
 
-def _submit(
-    pool: ProcessPoolExecutor, first: Row, call: Callable[..., Done], *arguments: object
-) -> Future[Done]:
-    try:
-        return pool.submit(call, *arguments)
-    except BrokenProcessPool as error:
-        raise _death(first) from error
+class Spawning(SpawnContext):
+    """Spawns processes, and knows afterwards how one of them ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.started: list[SpawnProcess] = []
+
+    def Process(self, *args: Any, **kwargs: Any) -> SpawnProcess:  # type: ignore[override]  # noqa: ANN401
+        """A new process."""
+        process = SpawnProcess(*args, **kwargs)
+        self.started.append(process)
+        return process
+
+    def lost(self, doing: str, goes_on: str = "") -> MoleblendError:
+        """What to tell when one of them is gone.
+
+        Args:
+            doing: what it did, such as "drawing".
+            goes_on: what happens when the command is repeated.
+        """
+        # The pool has ended the others by SIGTERM.
+        ending = how_ended(process for process in self.started if process.pid is not None)
+        script = "" if ending.memory else _unguarded()
+        remedy = script or ("use fewer --workers" if ending.memory else "--workers 1 works in one process")
+        return MoleblendError(f"a worker process ended while {doing} {ending.told}; {remedy}{goes_on}")
 
 
-def _result(first: Row, future: Future[Done]) -> Done:
-    try:
-        return future.result()
-    except BrokenProcessPool as error:
-        raise _death(first) from error
+def _unguarded() -> str:
+    """A hint for scripts: spawned processes import the main module, and there it must not start anything."""
+    main = sys.modules.get("__main__")
+    if getattr(main, "__spec__", None) is None and getattr(main, "__file__", "").endswith(".py"):
+        return 'in a script, call it below `if __name__ == "__main__":`, or give --workers 1'
+    return ""
 
 
-def _death(first: Row) -> MoleblendError:
-    return MoleblendError(
-        f"a worker process died while converting rows from about {first.source}:{first.row} on (out of "
-        "memory?); use fewer --workers"
-    )
+class _Pool:
+    """Processes for chunks of rows; a lost one is told with the rows it worked on."""
+
+    def __init__(self, executor: ProcessPoolExecutor, context: Spawning) -> None:
+        self._executor = executor
+        self._context = context
+
+    def submit(self, first: Row, call: Callable[..., Done], *arguments: object) -> Future[Done]:
+        """Have ``call(*arguments)`` done; ``first`` is the first row of it."""
+        try:
+            return self._executor.submit(call, *arguments)
+        except BrokenProcessPool as error:
+            raise self._death(first) from error
+
+    def result(self, first: Row, future: Future[Done]) -> Done:
+        """What a call gave."""
+        try:
+            return future.result()
+        except BrokenProcessPool as error:
+            raise self._death(first) from error
+
+    def _death(self, first: Row) -> MoleblendError:
+        return self._context.lost(f"converting rows from about {first.source}:{first.row} on")
 
 
 @contextmanager
-def _pool(workers: int, work: Callable[..., Any] | None = None) -> Iterator[ProcessPoolExecutor]:
+def _pool(workers: int, work: Callable[..., Any] | None = None) -> Iterator[_Pool]:
     """Workers that end with the block: after their work when all is well, at once when not."""
-    others = set(multiprocessing.active_children())
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(work,))
     ended_well = False
     try:
-        yield pool
+        yield _Pool(pool, context)
         ended_well = True
     finally:
         if not ended_well:
-            for process in set(multiprocessing.active_children()) - others:
-                process.terminate()
+            for process in context.started:
+                if process.is_alive():
+                    process.terminate()
         pool.shutdown(wait=True, cancel_futures=True)
 
 

@@ -14,17 +14,17 @@ import json
 import os
 import secrets
 import shutil
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from moleblend_plugin.cli._build_plan import SPLITS, BuildPlan
 from moleblend_plugin.cli._build_work import different
 from moleblend_plugin.data.spill import Spill
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing, sync_file, sync_folder
+from moleblend_plugin.locks import holding
 
 _LOCK: Final = "lock"
 _WORK: Final = "work.json"
@@ -78,7 +78,8 @@ def staging(plan: BuildPlan, settings: dict[str, Any], say: Callable[[str], None
     """
     folder = stage_folder(plan.out)
     try:
-        with _locked(folder, plan.out):
+        what = f"another build is writing {plan.out}"
+        with holding(folder / _LOCK, what, "wait for it or name another --out", make_folder=True):
             refuse_existing(plan)  # again: a build may have ended since
             _drop_other_work(folder, settings, say)
             with Spill(folder / _ROWS) as rows, _kept(folder, rows, say):
@@ -86,6 +87,8 @@ def staging(plan: BuildPlan, settings: dict[str, Any], say: Callable[[str], None
                 yield Stage(rows, result)
                 _move(result, plan.out)
             _remove(folder)
+        with suppress(OSError):  # where a folder with an open file in it could not be removed
+            folder.rmdir()
     except OSError as error:
         raise MoleblendError(
             f"cannot write {plan.out} ({error.strerror or error}); name a folder that can be written to and "
@@ -107,50 +110,6 @@ def _kept(folder: Path, rows: Spill, say: Callable[[str], None]) -> Iterator[Non
             )  # quick to make again, and the disk may be full
             say(f"{rows.rows:,} finished rows are kept in {folder}; the same command goes on from there")
         raise
-
-
-@contextmanager
-def _locked(folder: Path, out: Path) -> Iterator[None]:
-    """Make ``folder`` and hold it for this process alone; the system lets go of it when the process ends."""
-    while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            handle = os.open(folder / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # another build ended just now and took its folder along
-            continue
-        with os.fdopen(handle, "r+") as file:
-            if not _try_lock(file):
-                holder = file.read().strip() or "unknown"
-                raise MoleblendError(
-                    f"another build (process {holder}) is writing {out}; wait for it or name another --out"
-                )
-            if not _is_at(file, folder / _LOCK):  # it ended between our two steps
-                continue
-            file.truncate(0)
-            file.write(str(os.getpid()))
-            file.flush()
-            yield
-            return
-
-
-def _try_lock(file: IO[str]) -> bool:
-    """Whether the lock was free. Where the system has no such locks, always."""
-    if sys.platform == "win32":
-        return True
-    import fcntl
-
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(file: IO[str], path: Path) -> bool:
-    try:
-        return os.path.samestat(os.fstat(file.fileno()), path.stat())
-    except FileNotFoundError:
-        return False
 
 
 def _drop_other_work(folder: Path, settings: dict[str, Any], say: Callable[[str], None]) -> None:

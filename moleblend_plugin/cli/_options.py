@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from moleblend_plugin.entry import usable_cores
+
+__all__ = ["usable_cores"]
 
 Molecules = Annotated[
     Path,
@@ -27,8 +30,3 @@ MaxAtoms = Annotated[
 ]
 Workers = Annotated[int | None, typer.Option(min=1, help="Processes that convert [default: one per core].")]
 OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace a file at --out.")]
-
-
-def usable_cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -7,6 +7,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from moleblend_plugin.cli._console import plain_console
+
 _FIRST_SECONDS: Final = 5.0
 _LINE_SECONDS: Final = 30.0
 _REFRESH_SECONDS: Final = 0.2
@@ -46,7 +48,7 @@ class RowProgress:
     def say(self, line: str) -> None:
         """A line on stderr."""
         if self._bar is not None:
-            self._bar.progress.console.print(line, soft_wrap=True, highlight=False, markup=False)
+            self._bar.progress.console.print(line, soft_wrap=True)
         else:
             print(line, file=sys.stderr, flush=True)
 
@@ -72,17 +74,16 @@ class _Bar:
     """The bar of a terminal."""
 
     def __init__(self, name: str) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         self.progress = Progress(
-            TextColumn(name),
+            TextColumn(name, markup=False),
             BarColumn(),
             TextColumn("{task.percentage:>3.0f}%  {task.fields[told]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            console=Console(stderr=True),
+            console=plain_console(stderr=True),
             transient=True,
         )
         self._task = self.progress.add_task(name, total=1.0, told="")

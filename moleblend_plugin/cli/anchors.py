@@ -135,4 +135,5 @@ def _pyplot() -> Any:  # noqa: ANN401  a module
     matplotlib.use("Agg")
     from matplotlib import pyplot
 
+    pyplot.rcParams["text.parse_math"] = False  # names are no formulas
     return pyplot

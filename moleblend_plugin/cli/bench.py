@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moleblend_plugin.cli._console import plain_console
 from moleblend_plugin.cli._options import usable_cores
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.stopping import termination_as_exit
@@ -45,20 +46,19 @@ def bench(
     that fails is named and the others go on.
     """
     from moleblend_plugin.bench.config import load_config
-    from moleblend_plugin.bench.runner import unlocked
     from moleblend_plugin.bench.summary import Plan
+    from moleblend_plugin.locks import holding
 
     if report_only:
         _report(Plan.read(out), out)
         return
     whole = load_config(config, data, _named(checkpoint or []), _names(only_models))
     plan, part = Plan.of(whole), _part(whole, only_sets, only_models)
-    lock = unlocked(out)
-    if lock is None:
-        raise MoleblendError(
-            f"{out} is in use by another moleblend bench: wait for it, or choose another --out"
-        )
-    with lock, termination_as_exit():
+    what = f"another moleblend bench works in {out}"
+    with (
+        termination_as_exit(),
+        holding(out / ".lock", what, "wait for it, or choose another --out", make_folder=True),
+    ):
         plan.write(out)
         failed = _run(part, out.resolve(), jobs)
         _report(plan, out)
@@ -164,10 +164,9 @@ class _Board:
     """Progress on stderr: a bar in a terminal, and a line for every cell that ends."""
 
     def __init__(self, total: int) -> None:
-        from rich.console import Console
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-        console = Console(stderr=True, highlight=False)
+        console = plain_console(stderr=True)
         self._live = console.is_terminal
         self._total, self._ended = total, 0
         self._started = time.monotonic()
@@ -203,7 +202,7 @@ class _Board:
                 f"[{self._ended}/{self._total}] {state}: {cell.label}: {note}; about {left / 60:.0f} min left"
             )
             if self._live:
-                self._progress.console.print(line, markup=False)
+                self._progress.console.print(line)
             else:
                 _say(line)
         self._progress.update(self._task, completed=self._ended, running=", ".join(self._running))

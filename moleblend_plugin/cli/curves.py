@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from moleblend_plugin.cli._console import plain_console
 from moleblend_plugin.cli.runlog import Points, RunLog, Term, logged_terms, read_run_log
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
@@ -56,8 +57,6 @@ def draw_curves(log: RunLog, terms: tuple[Term, ...], out: Path) -> tuple[Path, 
 def print_table(log: RunLog, terms: tuple[Term, ...]) -> None:
     """Prints first -> last and the change of every term, for training and validation."""
     from rich import box
-    from rich.console import Console
-    from rich.markup import escape
     from rich.table import Table
 
     title = f"first → last over {log.updates} updates of {log.path}"
@@ -69,8 +68,8 @@ def print_table(log: RunLog, terms: tuple[Term, ...]) -> None:
         train, valid = log.train.get(term.key, []), log.valid.get(term.key, [])
         best = f"{term.best(valid)[1]:.3f}" if valid else "-"
         label = f"{term.key} [Å]" if term.unit.startswith("Å") else term.key
-        table.add_row(escape(label), span(train), change(term, train), span(valid), change(term, valid), best)
-    Console().print(table)
+        table.add_row(label, span(train), change(term, train), span(valid), change(term, valid), best)
+    plain_console().print(table)
 
 
 def span(points: Points) -> str:

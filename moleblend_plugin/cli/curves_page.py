@@ -73,6 +73,7 @@ def figure_png(log: RunLog, terms: Sequence[Term], title: str, theme: Theme) -> 
             "font.size": 9,
             "axes.spines.top": False,
             "axes.spines.right": False,
+            "text.parse_math": False,  # a name with two $ in it is no formula
         }
     ):
         figure = Figure(
@@ -104,12 +105,17 @@ def _draw_term(panel: Axes, log: RunLog, term: Term, theme: Theme) -> None:
         linewidth=0.8,
         marker="o",
         markersize=4,
-        label=log.subset or "no validation",
+        label=legend_label(log.subset) or "no validation",
     )
     panel.set_title(term.title, fontsize=10, loc="left")
     panel.set_ylabel(term.unit, fontsize=8)
     panel.grid(visible=True, linewidth=0.5)
     panel.set_xlim(0, max(1, log.updates) * 1.02)
+
+
+def legend_label(name: str) -> str:
+    """``name`` for a legend, which leaves out names that begin with an underscore."""
+    return f" {name}" if name.startswith("_") else name
 
 
 def _columns(points: Points) -> tuple[list[int], list[float]]:
@@ -127,7 +133,10 @@ def html_page(log: RunLog, terms: Sequence[Term], title: str, light: bytes, dark
         f"<div><table><caption>{caption}</caption><thead><tr>{head}</tr></thead>"
         f"<tbody>{''.join(_row(term, points[term.key]) for term in terms if term.key in points)}</tbody>"
         "</table></div>\n"
-        for caption, points in (("Training", log.train), (escape(log.subset.capitalize()), log.valid))
+        for caption, points in (
+            ("Training", log.train),
+            (escape(log.subset[:1].upper() + log.subset[1:]), log.valid),
+        )
         if points
     )
     return f"""<!DOCTYPE html>

@@ -19,6 +19,7 @@ from moleblend_plugin.cli._options import (
     Workers,
     usable_cores,
 )
+from moleblend_plugin.cli._output import writing
 from moleblend_plugin.cli._rows import open_rows, print_counts, refuse_existing, tell_3d
 
 
@@ -60,7 +61,7 @@ def embed(
     conversion = conversion_for(embedder.args, embedder.input_mode, conformers)
     rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
     tell_3d(molecules, conversion.told)
-    with RowProgress("embed", rows.fraction_done, rows.total) as progress:
+    with writing(out, overwrite), RowProgress("embed", rows.fraction_done, rows.total) as progress:
         counts = embed_to_file(embedder, rows, out, batch_size, progress.update)
     tell_notes(rows.notes)
     print_counts(counts, "embedded", out, embedder.input_mode)

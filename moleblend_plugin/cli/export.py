@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from moleblend_plugin.cli._output import writing
 from moleblend_plugin.cli.inspect import store_files
 from moleblend_plugin.errors import MoleblendError
 
@@ -54,7 +55,8 @@ def export(
     for opened, target in plan:
         target.parent.mkdir(parents=True, exist_ok=True)
         tally: Counter[str] = Counter()
-        count = write_unimol(target, _values(opened, hydrogens, missing_label, tally))
+        with writing(target):
+            count = write_unimol(target, _values(opened, hydrogens, missing_label, tally))
         print(f"{count:,} molecules written to {target}")
         for reason, number in tally.items():
             print(f"  {number:,}  {reason}")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from moleblend_plugin.cli._options import usable_cores
+from moleblend_plugin.cli._output import writing
 from moleblend_plugin.cli.inspect import store_files
 from moleblend_plugin.errors import MoleblendError
 
@@ -41,11 +42,12 @@ def images(
         raise MoleblendError(f"--image-size {image_size}: give 32 to 1024 pixels")
     for path in store_files(store) if store.is_dir() else [store]:
         opened, target = MoleculeStore(path), images_path(path)
-        if overwrite:
-            target.unlink(missing_ok=True)
-        with ImageWriter(target, store_fingerprint(path), image_size) as writer:
-            there = len(writer)
-            blank = _draw_rest(opened, writer, image_size, workers or usable_cores())
+        with writing(target):
+            if overwrite:
+                target.unlink(missing_ok=True)
+            with ImageWriter(target, store_fingerprint(path), image_size) as writer:
+                there = len(writer)
+                blank = _draw_rest(opened, writer, image_size, workers or usable_cores())
         found = f", {there:,} of them before" if there else ""
         print(f"{target}: {len(opened):,} molecules{found}; {blank:,} could not be drawn")
 
@@ -75,22 +77,20 @@ def _smiles(opened: MoleculeStore, number: int) -> str:
 
 
 def _drawn(chunks: Iterator[list[str]], size: int, workers: int) -> Iterator[list[bytes | None]]:
-    import multiprocessing
     from concurrent.futures import ProcessPoolExecutor
     from concurrent.futures.process import BrokenProcessPool
     from itertools import islice, repeat
 
     from moleblend_plugin.chem.draw import draw_all
+    from moleblend_plugin.chem.workers import Spawning
 
     if workers <= 1:
         yield from (draw_all(chunk, size) for chunk in chunks)
         return
-    with ProcessPoolExecutor(workers, multiprocessing.get_context("spawn")) as pool:
+    context = Spawning()
+    with ProcessPoolExecutor(workers, context) as pool:
         while block := list(islice(chunks, 4 * workers)):
             try:
                 yield from pool.map(draw_all, block, repeat(size))
             except BrokenProcessPool as error:
-                raise MoleblendError(
-                    "a worker process died while drawing (out of memory?): run the command again with fewer "
-                    "--workers, it goes on where it was"
-                ) from error
+                raise context.lost("drawing", "; the command goes on where it was") from error

@@ -20,6 +20,7 @@ from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
 from moleblend_plugin.cli.score import score
 from moleblend_plugin.cli.splits import splits
+from moleblend_plugin.entry import begin, one_line
 from moleblend_plugin.errors import MoleblendError
 
 app = typer.Typer(
@@ -48,20 +49,19 @@ app.command("import-official")(import_official)
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; a user's problem is one line on stderr and exit code 2, never a traceback."""
+    begin()
     try:
         app(arguments)
     except MoleblendError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {one_line(error)}", file=sys.stderr)
         raise SystemExit(2) from error
     except BrokenPipeError:  # `moleblend inspect ... | head`: the reader has seen enough
         sys.stderr.close()
         raise SystemExit(1) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        print(
-            f"error: {place}{error.strerror or error}; check its permissions and the free space",
-            file=sys.stderr,
-        )
+        told = one_line(f"{place}{error.strerror or error}")
+        print(f"error: {told}; check its permissions and the free space", file=sys.stderr)
         raise SystemExit(2) from error
 
 

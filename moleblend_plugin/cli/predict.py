@@ -19,6 +19,7 @@ from moleblend_plugin.cli._options import (
     Workers,
     usable_cores,
 )
+from moleblend_plugin.cli._output import writing
 from moleblend_plugin.cli._rows import open_rows, print_counts, refuse_existing, tell_3d
 
 
@@ -53,7 +54,7 @@ def predict(
     conversion = conversion_for(predictor.args, predictor.input_mode, conformers)
     rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
     tell_3d(molecules, conversion.told)
-    with RowProgress("predict", rows.fraction_done, rows.total) as progress:
+    with writing(out, overwrite), RowProgress("predict", rows.fraction_done, rows.total) as progress:
         counts = predict_to_table(predictor, rows, out, batch_size, progress.update)
     tell_notes(rows.notes)
     print_counts(counts, "predicted", out, predictor.input_mode)

@@ -8,6 +8,8 @@ from typing import Annotated
 
 import typer
 
+from moleblend_plugin.cli._console import plain_console
+
 
 def recipe(
     name: Annotated[str, typer.Argument(help="bbbp, esol, qm9, ...; or list for all of them.")],
@@ -83,7 +85,6 @@ def _shell(words: list[str]) -> str:
 
 
 def _print_all() -> None:
-    from rich.console import Console
     from rich.table import Table
 
     from moleblend_plugin.bench.recipes import RECIPES
@@ -96,4 +97,4 @@ def _print_all() -> None:
         numbers = (run.lr, run.batch, run.epochs, run.dropout, run.warmup)
         words = [f"{value:g}" for value in numbers]
         table.add_row(found.name, str(found.tasks), found.metric, *words, found.input_mode, found.source)
-    Console(width=120).print(table)
+    plain_console(width=120).print(table)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -111,4 +112,6 @@ def become(command: list[str], record: Mapping[str, Any]) -> NoReturn:
         ) from error
     sys.stdout.flush()
     sys.stderr.flush()
+    if os.name == "nt":  # where exec starts another process and lets the shell go on
+        sys.exit(subprocess.call(command, env=environment))
     os.execve(command[0], command, environment)

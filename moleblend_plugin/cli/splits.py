@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from moleblend_plugin.cli._console import plain_console
 from moleblend_plugin.errors import MoleblendError
 
 if TYPE_CHECKING:
@@ -32,8 +33,6 @@ def splits(
     Duplicates in the tables leave stereochemistry and isotopes aside; the lines below tell the same molecule,
     isotopes, stereoisomers, salt or charge forms and tautomers apart.
     """
-    from rich.console import Console
-
     from moleblend_plugin.chem.split_report import split_report
     from moleblend_plugin.files import replacing
 
@@ -48,7 +47,7 @@ def splits(
     if out is not None:
         with replacing(out) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    console = Console(soft_wrap=True, highlight=False)
+    console = plain_console(soft_wrap=True)
     for table in (_parts_table(report), _pairs_table(report), _tasks_table(report, tasks)):
         if table.row_count:
             console.print(table)
@@ -70,12 +69,11 @@ def open_stores(folder: Path) -> dict[str, MoleculeStore]:
 
 
 def _read(stores: dict[str, MoleculeStore]) -> dict[str, Any]:
-    from rich.console import Console
     from rich.progress import Progress
 
     from moleblend_plugin.chem.split_report import read_part
 
-    console = Console(stderr=True)
+    console = plain_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
         task = bar.add_task("reading", total=sum(map(len, stores.values())))
         return {part: read_part(store, lambda: bar.advance(task)) for part, store in stores.items()}

@@ -115,7 +115,7 @@ class ImageWriter:
 
     def __init__(self, path: Path, store: str, size: int) -> None:
         self.path = path
-        self._map_bytes = max(_FIRST_MAP_BYTES, 2 * path.stat().st_size if path.exists() else 0)
+        self._map_bytes = max(_FIRST_MAP_BYTES, path.stat().st_size if path.exists() else 0)
         try:
             self._env = lmdb.open(str(path), subdir=False, lock=False, map_size=self._map_bytes)
             self._begin({"size": size, "store": store})

@@ -56,6 +56,7 @@ def _train(argv: list[str], verbose: bool, device: str) -> None:
     from moleblend_plugin.host.embedded.session import build_session
     from moleblend_plugin.host.embedded.signals import STOP
     from moleblend_plugin.host.embedded.train_loop import train
+    from moleblend_plugin.host.run_lock import holding_run
 
     quiet = [] if verbose else ["--log-format", "none"]
     if "--cpu" not in argv and device != "auto":
@@ -69,12 +70,14 @@ def _train(argv: list[str], verbose: bool, device: str) -> None:
     fabric.launch()
     STOP.number = 0  # what an earlier run of this process was told is not for this one
     try:
-        session = build_session(args, Engine(fabric))
-        try:
-            train(session)
-        finally:
-            session.report.close()
-            metrics.reset()
+        with holding_run(args, is_first=True) as lock:
+            session = build_session(args, Engine(fabric))
+            session.lock = lock
+            try:
+                train(session)
+            finally:
+                session.report.close()
+                metrics.reset()
     except RuntimeError as error:
         if (told := explain_memory(error)) is None:
             raise
@@ -110,13 +113,16 @@ def _quiet(wanted: bool) -> Iterator[None]:
 def _global_state_kept() -> Iterator[None]:
     """Give the global generators back as they were."""
     import numpy as np
+    import torch
 
     from moleblend_plugin.host.devices import generators_kept
 
+    threads = torch.get_num_threads()
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the trainer seeds it
     try:
         with generators_kept(all_gpus=True):
             yield
     finally:
+        torch.set_num_threads(threads)
         random.setstate(python)
         np.random.set_state(numpy)  # noqa: NPY002

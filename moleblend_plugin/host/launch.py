@@ -53,7 +53,9 @@ def _run_unicore() -> int:
     try:
         importlib.import_module("unicore_cli.train").cli_main()
     except Exception as error:
-        told = _own_error(error)
+        told: object = _own_error(error)
+        if told is None and isinstance(error, FloatingPointError):
+            told = f"the model has diverged: {error}; lower --lr or set --clip-norm, or look at the data"
         if told is None:
             raise
         sys.stderr.write(f"error: {told}\n")

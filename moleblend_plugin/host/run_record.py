@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import platform
+import shlex
 import subprocess
 import sys
 from argparse import Namespace
@@ -64,7 +65,7 @@ def git_revision(folder: Path = ROOT) -> str | None:
 
 def _git(folder: Path, *words: str) -> str:
     done = subprocess.run(
-        ["git", "-C", str(folder), *words], capture_output=True, text=True, timeout=30, check=True
+        ["git", "-C", str(folder), *words], capture_output=True, encoding="utf-8", timeout=30, check=True
     )
     return done.stdout.strip()
 
@@ -175,7 +176,7 @@ def command_of(record: Record, arguments: Sequence[str]) -> list[str]:
         if not launch.has_unicore():
             raise MoleblendError(
                 "the run was made by Uni-Core, which is not installed here: install it, or train anew with "
-                f"moleblend-train {' '.join(arguments)}"
+                f"moleblend-train {shlex.join(arguments)}"
             )
         program = [str(Path(launch.__file__).resolve())]
     else:
@@ -186,7 +187,7 @@ def command_of(record: Record, arguments: Sequence[str]) -> list[str]:
     if launcher["world"] != launcher["per_node"]:
         raise MoleblendError(
             f"the run had {launcher['world']} processes on several nodes: start it there with the arguments "
-            f"{' '.join(arguments)}"
+            f"{shlex.join(arguments)}"
         )
     torchrun = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={launcher['per_node']}"]
     return [sys.executable, *torchrun, *program, *arguments]

@@ -130,15 +130,29 @@ def checked(
         raise MoleblendError(f"{len(tasks)} names for {labels.shape[1]} tasks; give one for each")
     if len(set(tasks)) != len(tasks):
         raise MoleblendError(f"two tasks have one name among {', '.join(map(str, tasks))}; rename one")
-    bad = ~np.isnan(labels) & ~np.isfinite(values) | np.isinf(labels)
+    endless = np.isinf(labels)
+    if endless.any():
+        row, task = np.argwhere(endless)[0]
+        raise MoleblendError(
+            f"task {tasks[task]!r}: {endless.sum()} labels are infinite (first: number {row}, label "
+            f"{labels[row, task]}); mend them, or leave them empty"
+        )
+    labelled = ~np.isnan(labels)
+    bad = labelled & ~np.isfinite(values)
     if bad.any():
         row, task = np.argwhere(bad)[0]
         raise MoleblendError(
-            f"task {tasks[task]!r}: {bad.sum()} labelled molecules have a label or prediction that is not "
-            f"finite (first: number {row}, label {labels[row, task]}, prediction {values[row, task]}); "
-            "set such molecules aside before scoring"
+            f"task {tasks[task]!r}: {bad.sum()} of {labelled.sum()} labelled molecules have a prediction "
+            f"that is not finite (first: number {row}, label {labels[row, task]}, prediction "
+            f"{values[row, task]}); {_blame(int(bad.sum()), int(labelled.sum()))}"
         )
     return labels, values
+
+
+def _blame(bad: int, of: int) -> str:
+    if 2 * bad > of:
+        return "the model that made them has diverged: lower its learning rate or clip its gradients"
+    return "set such molecules aside before scoring"
 
 
 def check_classes(labels: FloatArray, names: Sequence[str] | None = None) -> None:

@@ -18,6 +18,7 @@ from moleblend_plugin.data.dataset import StoredMolecules
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseDataset, BaseTask, log_scalar
+from moleblend_plugin.host.run_lock import hold_for_process
 from moleblend_plugin.host.run_record import write_record
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
 from moleblend_plugin.tasks.input_codes import add_codes_flag, check_store, choose_input_codes
@@ -156,6 +157,8 @@ class StoreTask(BaseTask):
             raise MoleblendError(f"--max-atoms-per-batch {most}: give 1 or more, such as 32 x the usual size")
         check_run(args)
         choose_input_codes(args, open_split(args.data, args.train_subset))
+        if HOST == "unicore":  # the embedded host has done so before
+            hold_for_process(args)
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> StoredMolecules:
         """The items of a split."""

@@ -7,7 +7,7 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from moleblend_plugin.data.labels import Labels, read_labels
 from moleblend_plugin.data.property import InputMode, PropertyMolecules
@@ -67,6 +67,9 @@ class MoleblendPropertyTask(StoreTask):
         kind: "classification" or "regression".
         labels: statistics of the training split.
     """
+
+    EPOCH_CHECKPOINTS: ClassVar[bool] = False
+    """The embedded host keeps the best and the last checkpoint of a fine-tuning, no other one of an epoch."""
 
     def __init__(
         self, args: argparse.Namespace, config: PropertyTaskConfig, kind: Kind, labels: Labels

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
 from moleblend_plugin.losses.property import (
     ClassificationConfig,
@@ -200,12 +201,44 @@ def _log_scores(logging_outputs: list[dict[str, Any]], score: Score) -> None:
     index = _joined(logging_outputs, "index")
     _, predictions = average_rows(index, _joined(logging_outputs, "predictions"))
     _, targets = average_rows(index, _joined(logging_outputs, "targets"))
+    losses = _joined(logging_outputs, "row_loss")[_joined(logging_outputs, "row_labels") > 0]
+    check_finite(predictions, targets, losses)
     scores = score(targets, predictions, [str(column) for column in range(targets.shape[1])])
     for name, found in scores.items():
         if found.per_task:
             log_scalar(name, found.mean, weight=0, round=4)
     if "roc_auc" in scores:
         log_scalar("tasks_counted", len(scores["roc_auc"].per_task), weight=0)
+
+
+DIVERGED_LOSS: Final = 1e3
+"""Of standardised labels this is an error of 30 standard deviations: no model of use does that to most."""
+
+
+def check_finite(
+    predictions: npt.NDArray[np.float64], targets: npt.NDArray[np.float64], losses: npt.NDArray[np.float32]
+) -> None:
+    """Tell a diverged model from molecules that a good one cannot do; the latter are told where scores are.
+
+    Args:
+        predictions: [M, L].
+        targets: [M, L], NaN where a label is missing.
+        losses: [R], of every row with a label; a molecule may have several.
+
+    Raises:
+        MoleblendError: predictions are not finite, and the model is to blame.
+    """
+    labelled = ~np.isnan(targets)
+    bad = int((labelled & ~np.isfinite(predictions)).sum())
+    if not bad:
+        return
+    finite = losses[np.isfinite(losses)]
+    usual = float(np.median(finite)) if len(finite) else np.inf
+    if 2 * bad > labelled.sum() or usual > DIVERGED_LOSS:
+        raise MoleblendError(
+            f"the model has diverged: {bad} of {int(labelled.sum())} predictions of the validation part are "
+            "not finite; lower --lr or set --clip-norm, and begin from a checkpoint before"
+        )
 
 
 def _joined(logging_outputs: list[dict[str, Any]], name: str) -> npt.NDArray[Any]:

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from moleblend_plugin.host.embedded.nonfinite import Diagnosis, diagnose
+from moleblend_plugin.host.embedded.nonfinite import Diagnosis, Growth, diagnose
 from tests.host.same import assert_same
 from tests.host.test_processes import run as run_processes
 from tests.host.test_resume import BASE, comparable
@@ -134,3 +134,69 @@ def test_processes_skip_together(train, tmp_path):
     two = [json.loads(line) for line in (tmp_path / "two" / "bad_updates.jsonl").read_text().splitlines()]
     assert two == entries(one)
     assert two[0]["indices"] == [*range(8, 16)]
+
+
+def test_a_diverged_model_is_blamed_and_its_weights_replace_nothing(train):
+    """A step so long that no molecule can be done afterwards: the data are as they were."""
+    run = train("--max-update", 20, "--lr", 1e30, "--save-interval-updates", 1, "--max-bad-updates", 2)
+    assert (run.code, run.err.count("\n")) == (2, 1)
+    assert "the model has diverged, it fails on other molecules too: lower --lr or set --clip-norm" in run.err
+    assert "rows" not in run.err
+    assert "look at the data" not in run.err
+    assert run.state()["extra_state"]["train_iterator"]["iterations_in_epoch"] == 1  # the save before
+
+
+def test_a_single_molecule_is_not_taken_for_a_diverged_model(train):
+    run = train(*NAN, "--max-epoch", 2, "--max-bad-updates", 1)
+    assert run.code == 2
+    assert "1 of the 4 molecules alone" in run.err
+    assert "diverged" not in run.err
+
+
+class Squares(nn.Module):
+    def forward(self, model, sample):
+        return (model(sample["x"]) - sample["target"]["y"]).square().sum(), len(sample["x"]), {}
+
+
+def batch(values, targets, indices):
+    return {
+        "x": torch.tensor(values).view(-1, 1),
+        "target": {"y": torch.tensor(targets).view(-1, 1)},
+        "index": indices,
+    }
+
+
+@pytest.mark.parametrize(
+    ("scale", "values", "targets", "grown", "cause"),
+    [
+        (1.0, [1.0, float("nan")], [1.0, 1.0], False, "molecules"),
+        (1.0, [1.0, 1.0], [1.0, float("inf")], False, "labels"),
+        (1e30, [1.0, 1.0], [1.0, 1.0], False, "model"),
+        (float("nan"), [1.0, 1.0], [1.0, 1.0], False, "model"),
+        (1.0, [1.0, 1.0], [1.0, 1.0], True, "model"),
+        (1.0, [1.0, 1.0], [1.0, 1.0], False, ""),
+    ],
+)
+def test_what_is_to_blame(scale, values, targets, grown, cause):
+    model = nn.Linear(1, 1)
+    nn.init.constant_(model.weight, scale)
+    probe = batch([2.0, 3.0, 4.0], [1.0, 1.0, 1.0], [1, 2, 3])
+    sample = batch(values, targets, [7, 8])
+    found = diagnose(model, Squares(), [sample], lambda number: nullcontext(), probe=probe, grown=grown)
+    assert found.cause == cause
+
+
+def test_before_any_update_a_model_has_not_diverged():
+    model = nn.Linear(1, 1)
+    nn.init.constant_(model.weight, 1e30)
+    sample = batch([1.0, 1.0], [1.0, 1.0], [7, 8])
+    assert diagnose(model, Squares(), [sample], lambda number: nullcontext()).cause == "molecules"
+
+
+def test_a_loss_out_of_all_proportion_is_divergence():
+    growth = Growth()
+    for loss in (3.0, 0.5, 40.0):
+        growth.hear(loss)
+    assert not growth.diverged
+    growth.hear(1e5)
+    assert growth.diverged

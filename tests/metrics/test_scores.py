@@ -148,7 +148,7 @@ def test_constant_predictions_rank_nothing():
     ("score", "targets", "values", "names", "words"),
     [
         (score_classification, [[0.5]], [[1]], ["tox"], "task 'tox' has the label 0.5 (molecule number 0)"),
-        (score_classification, [[1], [0]], [[1], [NAN]], ["tox"], "task 'tox': 1 labelled molecules"),
+        (score_classification, [[1], [0]], [[1], [NAN]], ["tox"], "task 'tox': 1 of 2 labelled molecules"),
         (score_regression, [[1], [0]], [[1], [math.inf]], ["y"], "set such molecules aside before scoring"),
         (score_regression, [[math.inf]], [[1]], ["y"], "label inf"),
         (score_regression, [[1], [0]], [[1]], ["y"], "targets (2, 1) and predictions (1, 1) must both be"),

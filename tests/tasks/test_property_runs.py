@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 import subprocess
 import sys
 from pathlib import Path
@@ -13,8 +14,10 @@ import torch
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.models.moleblend import MoleBlend
 from moleblend_plugin.models.property import encoder_part
+from moleblend_plugin.tasks.property import MoleblendPropertyTask
 from moleblend_plugin.tasks.restore import load_encoder, load_property_model
 from tests.labelled import (
     CLASSES,
@@ -141,3 +144,43 @@ def test_two_processes_measure_what_one_does(trained: tuple[Path, Path], tmp_pat
         assert logs[1][name] == pytest.approx(logs[0][name], rel=1e-4, abs=1e-4), name
     # Batches of other sizes round otherwise, which may swap two predictions that nearly tie: 0.016 of nine.
     assert logs[1]["spearman"] == pytest.approx(logs[0]["spearman"], abs=0.05)
+
+
+@pytest.mark.parametrize(
+    ("given", "epochs"),
+    [
+        ((), []),
+        (("--save-interval", 1), ["checkpoint1.pt", "checkpoint2.pt"]),
+        (("--save-interval", 2), ["checkpoint2.pt"]),
+        (("--keep-last-epochs", 1), ["checkpoint2.pt"]),
+        (("--keep-last-epochs", -1), ["checkpoint1.pt", "checkpoint2.pt"]),
+        (("--no-last-checkpoints",), ["checkpoint1.pt", "checkpoint2.pt"]),
+        (("--disable-validation",), ["checkpoint1.pt", "checkpoint2.pt"]),
+        (("--no-epoch-checkpoints",), []),
+    ],
+)
+def test_fine_tuning_keeps_the_best_and_the_last(
+    tmp_path: Path, given: tuple[object, ...], epochs: list[str]
+) -> None:
+    """A checkpoint of every epoch is asked for, by Uni-Core's flags."""
+    write_labelled(tmp_path, regression_tables(8, 4))
+    words = (*RUN, "--loss", "moleblend_regression", "--save-dir", tmp_path / "run", "--max-epoch", 2, *given)
+    train_in_process([str(word) for word in (tmp_path, *words)])
+    kept = {path.name for path in (tmp_path / "run").glob("*.pt")}
+    expected = {"checkpoint_best.pt", "checkpoint_last.pt", *epochs}
+    expected -= {"checkpoint_last.pt"} if "--no-last-checkpoints" in given else set()
+    expected -= {"checkpoint_best.pt"} if "--disable-validation" in given else set()
+    assert kept == expected
+
+
+def test_training_data_can_be_sent_to_a_spawned_worker(tmp_path: Path) -> None:
+    """What forkserver and spawn do: the copy reads the same molecules, and knows the epoch."""
+    write_labelled(tmp_path, regression_tables(8, 4))
+    task = MoleblendPropertyTask.setup_task(options(tmp_path))
+    task.load_dataset("train")
+    dataset = task.datasets["train"]
+    dataset.set_epoch(3)
+    copy = pickle.loads(pickle.dumps(dataset))
+    assert copy.molecules.epoch == 3
+    for name, value in dataset[2].items():
+        np.testing.assert_array_equal(value, copy[2][name])

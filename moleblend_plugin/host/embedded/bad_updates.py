@@ -8,12 +8,12 @@ import os
 from argparse import Namespace
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded import metrics
 from moleblend_plugin.host.embedded.meters import AverageMeter
-from moleblend_plugin.host.embedded.nonfinite import Diagnosis
+from moleblend_plugin.host.embedded.nonfinite import Cause, Diagnosis
 
 logger = logging.getLogger("moleblend-train")
 
@@ -28,6 +28,10 @@ class TooManyBadUpdates(MoleblendError):
     """The run ends; its weights are those before the bad updates, and worth keeping."""
 
 
+class Diverged(MoleblendError):
+    """The run ends; its weights can do no molecule any more, and must not replace an earlier checkpoint."""
+
+
 @dataclass(frozen=True, slots=True)
 class BadUpdate:
     """One line of :data:`FILE_NAME`.
@@ -39,6 +43,7 @@ class BadUpdate:
         indices: items of its batches.
         row_ids: their rows in the source files, where the data set knows them.
         suspects: those items whose loss alone is not finite.
+        cause: what is to blame, "" where that is open.
     """
 
     update: int
@@ -47,6 +52,11 @@ class BadUpdate:
     indices: list[int]
     row_ids: list[str]
     suspects: list[int]
+    cause: Cause = ""
+
+
+_BLAMED: Final[tuple[Cause, ...]] = ("labels", "model", "molecules")
+"""Of the processes' findings the first of these counts."""
 
 
 def row_ids_of(dataset: object, indices: list[int]) -> list[str]:
@@ -66,6 +76,7 @@ def joined(parts: list[tuple[Diagnosis, list[str]]], update: int, epoch: int) ->
         indices=[index for part in found for index in part.indices],
         row_ids=[name for _, names in parts for name in names],
         suspects=[index for part in found for index in part.suspects],
+        cause=next((cause for cause in _BLAMED if any(part.cause == cause for part in found)), ""),
     )
 
 
@@ -86,26 +97,46 @@ class BadUpdates:
 
         Raises:
             TooManyBadUpdates: too many in a row.
+            Diverged: likewise, and the model is to blame.
             MoleblendError: the file cannot be written.
         """
         total, in_a_row = _count(TOTAL) + 1, _count(IN_A_ROW) + 1
         _log(total, in_a_row)
         if self.path is not None:
-            _append(self.path, asdict(bad))
+            _append(self.path, {name: value for name, value in asdict(bad).items() if name != "cause"})
         told = f"loss or gradients are not finite at update {bad.update}, first in {bad.where}"
-        rows = f"; rows: {self.path}" if self.path else ""
+        rows = f"; rows: {self.path}" if self.path and bad.cause != "model" else ""
         if in_a_row >= self.limit:
             times = f" ({in_a_row} times in a row)" if in_a_row > 1 else ""
-            raise TooManyBadUpdates(
-                f"{told}{times}: lower --lr, set --clip-norm, or look at the data{rows}; "
+            end = Diverged if bad.cause == "model" else TooManyBadUpdates
+            raise end(
+                f"{told}{times}: {_remedy(bad)}{rows}; "
                 "--max-bad-updates says how many updates in a row may be skipped"
             )
-        logger.warning(f"{told}: this update is skipped ({total} so far, {in_a_row} in a row){rows}")
+        blame = f"; {_remedy(bad)}" if bad.cause in ("model", "labels") else ""
+        logger.warning(f"{told}: this update is skipped ({total} so far, {in_a_row} in a row){blame}{rows}")
 
     def good(self) -> None:
         """Hear of an update that went well."""
         if total := _count(TOTAL):
             _log(total, 0)
+
+
+def _remedy(bad: BadUpdate) -> str:
+    """What is to blame and what helps."""
+    if bad.cause == "model":
+        return (
+            "the model has diverged, it fails on other molecules too: lower --lr or set --clip-norm, and "
+            "begin from a checkpoint before"
+        )
+    if bad.cause == "labels":
+        return "labels of the batch are infinite: mend them in the table, and build the store again"
+    if bad.cause == "molecules":
+        return (
+            f"{len(bad.suspects)} of the {len(bad.indices)} molecules alone, lower --lr, set --clip-norm, or "
+            "look at the data"
+        )
+    return "lower --lr, set --clip-norm, or look at the data"
 
 
 def _count(key: str) -> int:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import multiprocessing
 import os
+import pickle
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -35,6 +37,24 @@ def numpy_seed(seed: int) -> Iterator[None]:
         yield
     finally:
         np.random.set_state(state)  # noqa: NPY002
+
+
+def _started(loader: DataLoader[Any]) -> Iterator[Batch]:
+    """Start the workers.
+
+    Raises:
+        MoleblendError: the data set cannot be sent to them.
+    """
+    try:
+        return iter(loader)
+    except (pickle.PicklingError, AttributeError, TypeError) as error:
+        method = multiprocessing.get_start_method(allow_none=True)
+        if not loader.num_workers or method == "fork" or "pickle" not in str(error):
+            raise
+        raise MoleblendError(
+            f"the data set cannot be sent to a data worker ({error}), as the start method {method} of "
+            "multiprocessing wants: give --num-workers 0"
+        ) from error
 
 
 class CollateOrEmpty:
@@ -137,8 +157,10 @@ class EpochBatches:
         return self._count(self._loader(order))
 
     def _count(self, loader: DataLoader[Any]) -> Iterator[Batch]:
+        others = set(multiprocessing.active_children())
         with held_back():
-            loaded = iter(loader)  # forks the workers; a lost one is noticed where its batch is awaited
+            loaded = _started(loader)  # a lost worker is noticed where its batch is awaited
+        workers = set(multiprocessing.active_children()) - others
         while True:
             try:
                 batch = next(loaded)
@@ -146,8 +168,12 @@ class EpochBatches:
                 return
             except MoleblendError as error:  # a worker's comes with its traceback as text
                 raise MoleblendError(str(error).rpartition("MoleblendError: ")[2].strip()) from error
-            except (ConnectionError, EOFError) as error:
-                raise lost_worker("it was handing over a batch") from error
+            except (ConnectionError, EOFError) as error:  # it was handing over a batch
+                raise lost_worker(workers) from error
+            except RuntimeError as error:
+                if "DataLoader worker (pid" not in str(error):
+                    raise
+                raise lost_worker(workers) from error
             self.position += 1
             yield batch
 
@@ -163,8 +189,17 @@ class EpochBatches:
             prefetch_factor=max(2, self.buffer_size // self.num_workers) if self.num_workers else None,
             pin_memory=torch.cuda.is_initialized(),  # type: ignore[no-untyped-call]
             generator=torch.Generator().manual_seed(self.seed),
-            worker_init_fn=partial(guard_worker, trainer=os.getpid()),
+            worker_init_fn=partial(guard_worker, trainer=os.getpid(), by_server=self._by_server()),
         )
+
+    def _by_server(self) -> bool:
+        """Whether workers are forked by a server (Python 3.14's way on Linux), which then has torch ready."""
+        if not self.num_workers or multiprocessing.get_start_method() != "forkserver":
+            return False
+        multiprocessing.set_forkserver_preload(
+            ["__main__", "torch.utils.data", type(self.dataset).__module__]
+        )
+        return True
 
     def any_batch(self) -> Batch:
         """A batch to compute on where this process has none left but others have."""

@@ -16,6 +16,7 @@ from lightning_fabric.plugins.environments import LightningEnvironment
 from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
+from moleblend_plugin.entry import threads_for
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.devices import choose_device, device_type
 from moleblend_plugin.host.embedded.processes import Processes, find_processes
@@ -176,6 +177,13 @@ class Engine:
         gathered: list[Any] = [None] * self.world_size
         torch.distributed.all_gather_object(gathered, value)
         return gathered
+
+    def settle_threads(self, model: nn.Module) -> None:
+        """Take as many threads as help this network on the CPU, no more than torch has been given."""
+        weights = sum(parameter.numel() for parameter in model.parameters())
+        wanted = threads_for(weights, self.fabric.world_size // getattr(self.fabric.strategy, "num_nodes", 1))
+        if wanted is not None and self.fabric.device.type == "cpu":
+            torch.set_num_threads(min(wanted, torch.get_num_threads()))
 
     def barrier(self) -> None:
         """Wait for all processes."""

@@ -34,6 +34,10 @@ def _whole(group: _ArgumentGroup, flags: str, default: int | None, text: str) ->
     )
 
 
+def _unset(group: _ArgumentGroup, flag: str, text: str) -> None:
+    group.add_argument(flag, type=int, metavar="N", help=text)
+
+
 def _general(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--user-dir", metavar="DIR", help="folder of a plugin to import; this plugin is always there"
@@ -131,13 +135,15 @@ def _checkpoints(group: _ArgumentGroup) -> None:
     group.add_argument(
         "--tmp-save-dir", default="./", metavar="DIR", help=NO_EFFECT + " (files appear in one step)"
     )
-    _whole(group, "--save-interval", 1, "save every N epochs")
+    _unset(group, "--save-interval", "save every N epochs (default: 1; given, epochs are kept)")
     _whole(group, "--save-interval-updates", 0, "also save, and validate, every N updates")
     _whole(group, "--keep-interval-updates", -1, "keep the last N of those")
-    _whole(group, "--keep-last-epochs", -1, "keep the last N checkpoints of epochs")
+    _unset(
+        group, "--keep-last-epochs", "keep the last N of epochs, -1: all (default: all; fine-tuning: none)"
+    )
     _whole(group, "--keep-best-checkpoints", -1, "keep the N best, by metric")
     _switch(group, "--no-save", "save nothing")
-    _switch(group, "--no-epoch-checkpoints", "save only the last and the best")
+    _switch(group, "--no-epoch-checkpoints", "save only the last and the best (fine-tuning: the default)")
     _switch(group, "--no-last-checkpoints", "do not save checkpoint_last.pt")
     _switch(group, "--no-save-optimizer-state", "save weights only")
 

@@ -43,7 +43,7 @@ class LiveLine:
     """
 
     def __init__(self, total: int) -> None:
-        console = Console(stderr=True)
+        console = Console(stderr=True, markup=False, emoji=False)
         self.progress = Progress(
             TextColumn("update"),
             MofNCompleteColumn(),

@@ -10,6 +10,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
+from moleblend_plugin.entry import begin, one_line
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import detect
 from moleblend_plugin.host.embedded.signals import STOP, Interrupted
@@ -36,6 +37,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         0 after training, 2 for something the user can fix (told in one line), 143 or 130 after SIGTERM
         or SIGINT.
     """
+    begin()
     from torch.multiprocessing.spawn import ProcessExitedException
 
     from moleblend_plugin.host.embedded.logs import root_logger_kept
@@ -64,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _fail(error: MoleblendError) -> int:
-    sys.stderr.write(f"error: {error}\n")
+    sys.stderr.write(f"error: {one_line(error)}\n")
     return FAILED
 
 
@@ -147,22 +149,25 @@ def _train_here(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
     from moleblend_plugin.host.embedded.saving import save_checkpoint
     from moleblend_plugin.host.embedded.session import build_session
     from moleblend_plugin.host.embedded.train_loop import train
+    from moleblend_plugin.host.run_lock import holding_run
     from moleblend_plugin.host.run_record import stores_of, write_record
 
     detect.take_charge("embedded")
     import_plugins(args.user_dir)
     engine = Engine(fabric)
     start_logging(engine.is_first)
-    session = build_session(args, engine)
-    try:
-        if engine.is_first and not args.no_save:
-            write_record(args, argv, "embedded", stores_of(session.task))
-        train(session)
-    except TooManyBadUpdates:
-        save_checkpoint(session)  # in all processes: they count alike
-        raise
-    finally:
-        session.report.close()
+    with holding_run(args, engine.is_first) as lock:
+        session = build_session(args, engine)
+        session.lock = lock
+        try:
+            if engine.is_first and not args.no_save:
+                write_record(args, argv, "embedded", stores_of(session.task))
+            train(session)
+        except TooManyBadUpdates:
+            save_checkpoint(session)  # in all processes: they count alike
+            raise
+        finally:
+            session.report.close()
 
 
 if __name__ == "__main__":

@@ -112,6 +112,20 @@ def _require(args: argparse.Namespace) -> None:
             raise MoleblendError(f"--{name} is missing: choose from {', '.join(choices)}")
 
 
+def keep_epochs_or_not(args: argparse.Namespace, task: object) -> None:
+    """Fill in what is kept of epochs: all of them as in Uni-Core, or only the best and the last.
+
+    The latter for tasks with ``EPOCH_CHECKPOINTS = False``, where there will be a best and a last one, and
+    unless ``--save-interval`` or ``--keep-last-epochs`` asks for epochs.
+    """
+    asked = args.save_interval is not None or args.keep_last_epochs is not None
+    best_and_last = not (args.no_last_checkpoints or args.disable_validation)
+    if not asked and best_and_last and not getattr(task, "EPOCH_CHECKPOINTS", True):
+        args.no_epoch_checkpoints = True
+    args.save_interval = 1 if args.save_interval is None else args.save_interval
+    args.keep_last_epochs = -1 if args.keep_last_epochs is None else args.keep_last_epochs
+
+
 def parse_options(argv: Sequence[str]) -> argparse.Namespace:
     """Read a training command.
 
@@ -143,6 +157,7 @@ def parse_options(argv: Sequence[str]) -> argparse.Namespace:
         _require(chosen)
     args, rest = parser.parse_known_args(argv)
     parser.check_all_used(rest)
+    keep_epochs_or_not(args, registry.TASKS[args.task])
     if args.batch_size_valid is None:
         args.batch_size_valid = args.batch_size
     check_options(args)

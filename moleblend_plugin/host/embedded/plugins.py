@@ -25,7 +25,7 @@ def import_plugins(user_dir: str | None) -> None:
     if user_dir is None:
         return
     folder = Path(user_dir).resolve()
-    if folder == OWN_FOLDER or (user_dir.rstrip("/") == PACKAGE and not folder.exists()):
+    if folder == OWN_FOLDER or (user_dir.rstrip("/\\") == PACKAGE and not folder.exists()):
         return
     if not folder.is_dir():
         raise MoleblendError(f"--user-dir {user_dir!r} is no folder: give the folder of a plugin package")

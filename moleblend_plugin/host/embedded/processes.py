@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
@@ -15,6 +16,7 @@ from lightning_fabric.plugins.environments import (
 )
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.stopping import Child, how_ended
 
 INTERACTIVE = ("bash", "interactive")
 """Names of SLURM jobs that are a shell: what is typed there is one task, whatever was reserved."""
@@ -70,21 +72,23 @@ def find_processes(args: Namespace) -> Processes:
     return Processes(world, world, False, LightningEnvironment())
 
 
-def lost_worker(how: str) -> MoleblendError:
-    """What to tell where a process that reads data has ended."""
-    return MoleblendError(
-        f"a data worker ended ({how}): often the memory is full; give fewer --num-workers and {GO_ON}"
-    )
+def lost_worker(workers: Iterable[Child]) -> MoleblendError:
+    """What to tell where a process that reads data has ended.
+
+    Args:
+        workers: the processes, those that go on among them.
+    """
+    ending = how_ended(workers)
+    remedy = "give fewer --num-workers" if ending.memory else "--num-workers 0 reads without such processes"
+    return MoleblendError(f"a data worker ended {ending.told}; {remedy}, and {GO_ON}")
 
 
 def explain_loss(error: RuntimeError) -> MoleblendError | None:
-    """What to tell where a process or a data worker of the run was lost; ``None`` for any other error.
+    """What to tell where a process of the run was lost; ``None`` for any other error.
 
     Processes notice a lost one by its closed connection, in whatever they exchange next.
     """
     text = str(error)
-    if "DataLoader worker (pid" in text:
-        return lost_worker(text.splitlines()[0].rstrip(". "))
     distributed = isinstance(error, torch.distributed.DistError) or "gloo" in text.lower()
     if not distributed:
         return None

@@ -95,6 +95,8 @@ def save_checkpoint(session: Session) -> None:
     state = session_state(session) if session.engine.is_first or session.engine.sharded else {}
     if session.engine.is_first:
         began = time.monotonic()
+        if session.lock is not None:
+            session.lock.check()
         write_checkpoint(state, session.save.folder, names)
         prune(
             session.save.folder,
@@ -128,6 +130,8 @@ def save_interrupted(session: Session, updated: bool) -> str:
     session.unfinished = Unfinished(batches.epoch, batches.position, updated)
     state = session_state(session) if session.engine.is_first or session.engine.sharded else {}
     if session.engine.is_first:
+        if session.lock is not None:
+            session.lock.check()
         write_checkpoint(state, session.save.folder, [LAST])
     session.engine.barrier()
     way = "the same command" if session.args.restore_file == LAST else "the command without --restore-file"

@@ -26,6 +26,7 @@ from moleblend_plugin.host.embedded.restore import (
 from moleblend_plugin.host.embedded.seeding import seed_everything
 from moleblend_plugin.host.embedded.task import BaseTask
 from moleblend_plugin.host.embedded.trainer import Trainer
+from moleblend_plugin.locks import Lock
 
 logger = logging.getLogger("moleblend-train")
 
@@ -47,6 +48,7 @@ class Session:
         history: optimisers of earlier parts of the run, as checkpoints keep them.
         seconds_before: training time before this start.
         unfinished: the update after which the run was interrupted, if validation and saving are still due.
+        lock: of the folder, in the process that saves.
     """
 
     args: Namespace
@@ -61,6 +63,7 @@ class Session:
     history: list[dict[str, object]] = field(default_factory=list)
     seconds_before: float = 0.0
     unfinished: Unfinished | None = None
+    lock: Lock | None = None
     started: float = field(default_factory=time.monotonic)
 
     def coming_epoch(self) -> int:
@@ -126,6 +129,7 @@ def build_session(args: Namespace, engine: Engine) -> Session:
         prepare_folder(save.folder)
     task = TASKS[args.task].setup_task(args)
     model = task.build_model(args)
+    engine.settle_threads(model)
     loss = task.build_loss(args)
     check_plain(args)
     if not args.disable_validation:

@@ -121,12 +121,15 @@ STOP = StopRequest()
 
 @contextmanager
 def held_back() -> Iterator[None]:
-    """Hold the signals back while workers are forked; these let them in again in :func:`guard_worker`.
+    """Hold the signals back while workers start; these let them in again in :func:`guard_worker`.
 
     SIGCHLD keeps its handler: torch's own, set along with the workers, would raise wherever the program is
     when a worker is lost, and inside a ``__del__`` or a log call that is printed and forgotten. Without it
     the loader looks after its workers every five seconds while it waits for a batch.
     """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, which starts workers without signals
+        yield
+        return
     before = signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
     handler = signal.getsignal(signal.SIGCHLD)
     try:
@@ -137,7 +140,7 @@ def held_back() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def guard_worker(number: int, trainer: int) -> None:
+def guard_worker(number: int, trainer: int, by_server: bool = False) -> None:
     """Let a data worker outlive signals to the whole group: the trainer ends it when it is done.
 
     SIGINT is ignored; SIGTERM ends it after ``WORKER_SECONDS``, with the code 0 that the trainer takes for a
@@ -147,10 +150,23 @@ def guard_worker(number: int, trainer: int) -> None:
     Args:
         number: of the worker.
         trainer: process id of the trainer that started it.
+        by_server: whether a server forked it for the trainer (start method "forkserver"): then the server is
+            its parent, and a pipe tells of the trainer's end.
     """
-    if os.getppid() != trainer:
+    if by_server:
+        parent = multiprocessing.parent_process()
+        gone = parent is not None and not parent.is_alive()
+    else:
+        gone = os.getppid() != trainer
+    if gone:
         os._exit(0)
-    signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
-    signal.signal(signal.SIGTERM, lambda *_: signal.setitimer(signal.ITIMER_REAL, WORKER_SECONDS) and None)
+
+    def leave_soon(*_: object) -> None:
+        timer = threading.Timer(WORKER_SECONDS, os._exit, (0,))
+        timer.daemon = True
+        timer.start()
+
+    signal.signal(signal.SIGTERM, leave_soon)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)

@@ -22,7 +22,7 @@ from moleblend_plugin.host.embedded.engine import Engine
 from moleblend_plugin.host.embedded.loss import BaseLoss, LoggingOutput
 from moleblend_plugin.host.embedded.memory import Group, Part, count_retries, smaller
 from moleblend_plugin.host.embedded.model import BaseModel
-from moleblend_plugin.host.embedded.nonfinite import diagnose
+from moleblend_plugin.host.embedded.nonfinite import Growth, diagnose
 from moleblend_plugin.host.embedded.optim import Optimizer, build_adamw
 from moleblend_plugin.host.embedded.pieces import is_out_of_memory, rows_of, split_batch
 from moleblend_plugin.host.embedded.schedules import SCHEDULES, Schedule
@@ -77,6 +77,7 @@ class Trainer:
         self.schedule: Schedule = schedule(args, total_updates(args, batches_per_epoch))
         self.ema = MovingAverage(model, self.config.ema_decay) if self.config.ema_decay > 0 else None
         self.bad_updates = BadUpdates(args, engine.is_first)
+        self._growth = Growth()
         self._exchanging = False
         self.num_updates = 0
         self.set_num_updates(0)
@@ -139,7 +140,7 @@ class Trainer:
             if self.ema is not None:
                 self.ema.update()
             self.set_num_updates(self.num_updates + 1)
-            self._log(group, norm)
+            self._growth.hear(self._log(group, norm))
             self.bad_updates.good()
         self._log_scale()
         metrics.log_stop_time("train_wall")
@@ -225,7 +226,8 @@ class Trainer:
         size, bad, retries = (sum(part[place] for part in parts) for place in (1, 2, 3))
         return Group(outputs, size, bad, int(retries))
 
-    def _log(self, group: Group, norm: Tensor) -> None:
+    def _log(self, group: Group, norm: Tensor) -> float:
+        """Log an update; gives its loss."""
         metrics.log_speed("ups", 1, priority=100, round=2)
         metrics.log_scalar("gnorm", norm, priority=400, round=3)
         if self.config.clip_norm > 0:
@@ -237,6 +239,7 @@ class Trainer:
         if "loss" not in meters:
             name = type(self.loss).__name__
             raise MoleblendError(f"{name}.reduce_metrics logs no 'loss': call log_scalar('loss', ...) there")
+        return float(meters.get_smoothed_value("loss", rounded=False) or 0.0)
 
     def _log_scale(self) -> None:
         scaler = self.engine.scaler
@@ -261,7 +264,8 @@ class Trainer:
         mine = [self.engine.to_device(sample) for sample in samples if sample]
         # Processes that hold parts of the weights can compute in step only, not each its own batches.
         alone = not self.engine.sharded
-        found = diagnose(self.inner_model, self.loss, mine, surroundings, compute=alone)
+        probe = self.engine.to_device(batches.any_batch()) if alone and self.num_updates else None
+        found = diagnose(self.inner_model, self.loss, mine, surroundings, alone, probe, self._growth.diverged)
         named = row_ids_of(batches.dataset, found.indices)
         self.optimizer.zero_grad()
         parts = self.engine.gather((found, named))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 from contextlib import ExitStack
 from itertools import islice, zip_longest
 from typing import Any
@@ -53,6 +54,11 @@ def validate(session: Session, epoch: int) -> float:
                 extra[f"best_{config.metric}"] = best
             session.report.summary(subset, epoch, shown | extra, exact | extra, subset)
     assert chosen is not None
+    if not math.isfinite(chosen):
+        logger.warning(
+            f"validation: {config.metric} is not finite ({chosen}): the model may have diverged (lower --lr "
+            "or set --clip-norm); it is not a best checkpoint"
+        )
     return chosen
 
 

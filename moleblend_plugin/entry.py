@@ -1,0 +1,89 @@
+"""What every command does first, before anything that computes is imported. Standard library only."""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+IDLE_THREADS_SLEEP: Final = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
+"""For GCC's and for Intel's OpenMP: a thread without work leaves its core to others at once."""
+
+
+def begin() -> None:
+    """Prepare the process of a command: its idle threads sleep, and no character ends it.
+
+    What the user's environment says about threads stays. Python's standard streams write a character that
+    the terminal's encoding lacks as ``\\xb5``, as standard error always does.
+    """
+    let_idle_threads_sleep()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            stream.reconfigure(errors="backslashreplace")
+
+
+def let_idle_threads_sleep() -> None:
+    """Tell the OpenMP library, which reads the environment when torch is loaded: idle threads sleep.
+
+    By default they spin for a while, and two processes on the same cores then wait for each other's
+    spinning threads: six times the time (docs/runs.md).
+    """
+    for name, value in IDLE_THREADS_SLEEP.items():
+        os.environ.setdefault(name, value)
+
+
+SMALL: Final = 10_000_000
+"""Weights below which a second thread gains nothing in a training step (docs/runs.md)."""
+
+
+def threads_for(weights: int, processes: int = 1) -> int | None:
+    """Threads for the arithmetic of a network on the CPU; ``None`` where the user's environment says it.
+
+    The number follows from network and machine, never from the load of a moment: sums, and so the bits of a
+    run, depend on it.
+
+    Args:
+        weights: of the network.
+        processes: of the run on this machine.
+    """
+    if any(name in os.environ for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS")):
+        return None
+    return 1 if weights < SMALL else max(1, usable_cores() // processes)
+
+
+def usable_cores(root: Path = Path("/sys/fs/cgroup")) -> int:
+    """Cores that this process may use: by affinity, and by the quota of its container (cgroup).
+
+    Args:
+        root: where the cgroup is mounted.
+    """
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    quota = _quota(root)
+    return cores if quota is None else max(1, min(cores, math.ceil(quota)))
+
+
+def _quota(root: Path) -> float | None:
+    """Cores' worth of time that a cgroup (version 2, else 1) grants; ``None`` for no limit."""
+    try:
+        words = (root / "cpu.max").read_text(encoding="ascii").split()
+    except OSError:
+        try:
+            names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
+            words = [(root / "cpu" / name).read_text(encoding="ascii").strip() for name in names]
+        except OSError:
+            return None
+    try:
+        quota, period = float(words[0]), float(words[1])
+    except (ValueError, IndexError):  # "max"
+        return None
+    return quota / period if quota > 0 and period > 0 else None
+
+
+def one_line(text: object) -> str:
+    """``text`` with its control characters spelt out: a name may hold line ends, or what moves a cursor."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode() for char in str(text)
+    )

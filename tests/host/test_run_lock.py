@@ -1,0 +1,106 @@
+"""One training per folder, under either host."""
+
+import os
+import subprocess
+import sys
+from argparse import Namespace
+
+import pytest
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import run_lock
+from moleblend_plugin.locks import holding
+
+HOLD = """
+import sys
+from argparse import Namespace
+from moleblend_plugin.host.run_lock import hold_for_process
+hold_for_process(Namespace(save_dir=sys.argv[1], tmp_save_dir=sys.argv[2], no_save=False))
+print("held", flush=True)
+sys.stdin.read()
+"""
+
+
+def in_other_process(save_dir, tmp_save_dir):
+    words = [sys.executable, "-c", HOLD, str(save_dir), str(tmp_save_dir)]
+    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+@pytest.fixture(autouse=True)
+def _nothing_held():
+    yield
+    run_lock.release_for_process()
+
+
+def test_a_second_training_is_refused_before_it_touches_anything(train, tmp_path):
+    first = train("--max-update", 2)
+    before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
+    process = in_other_process(first.folder, tmp_path / "tmp")
+    second = train("--max-update", 4)
+    assert (second.code, second.err.count("\n")) == (2, 1)
+    assert f"error: another training writes to --save-dir {first.folder} (host " in second.err
+    assert f"process {process.pid}, since " in second.err
+    assert "or choose another --save-dir" in second.err
+    assert {name: (first.folder / name).read_bytes() for name in before} == before
+    process.communicate()  # it ends
+    assert train("--max-update", 4).code == 0
+
+
+def test_a_killed_training_does_not_stand_in_its_own_way(train, tmp_path):
+    process = in_other_process(tmp_path / "run", tmp_path / "tmp")
+    process.kill()
+    process.wait()
+    run = train("--max-update", 2)
+    assert run.code == 0
+    assert not (run.folder / ".lock").exists()
+
+
+def test_a_run_that_was_replaced_writes_no_more(train, tmp_path, monkeypatch):
+    from toy_plugin import ToyLoss
+
+    plain = ToyLoss.forward
+
+    def forward(self, *arguments, **named):
+        (tmp_path / "run" / ".lock").write_text('{"token": "t", "host": "far", "pid": 7, "since": "now"}')
+        return plain(self, *arguments, **named)
+
+    monkeypatch.setattr(ToyLoss, "forward", forward)
+    run = train("--max-update", 2)
+    assert (run.code, run.names()) == (2, [])
+    assert "was taken over by another process (host far, process 7" in run.err
+
+
+def options(save_dir, tmp_save_dir, **other):
+    return Namespace(save_dir=str(save_dir), tmp_save_dir=str(tmp_save_dir), no_save=False, **other)
+
+
+@pytest.mark.parametrize(("place", "flag"), [(0, "--save-dir"), (1, "--tmp-save-dir")])
+def test_under_uni_core_both_folders_belong_to_one_run(tmp_path, place, flag):
+    """Checkpoints of all runs have the same names in --tmp-save-dir."""
+    mine = [tmp_path / "a", tmp_path / "b"]
+    theirs = [tmp_path / "c", tmp_path / "d"]
+    theirs[place] = mine[place]
+    process = in_other_process(*theirs)
+    with pytest.raises(MoleblendError, match=f"another training writes to {flag} .*process {process.pid}"):
+        run_lock.hold_for_process(options(*mine))
+    with holding(mine[1 - place] / ".lock", "x", "y", make_folder=True):
+        pass  # what it could have had was let go
+    process.communicate()
+    run_lock.hold_for_process(options(*mine))
+
+
+def test_only_the_process_that_saves_holds(tmp_path):
+    run_lock.hold_for_process(options(tmp_path / "a", tmp_path / "b", distributed_rank=1))
+    run_lock.hold_for_process(Namespace(save_dir=str(tmp_path / "a"), no_save=True))
+    with run_lock.holding_run(options(tmp_path / "a", tmp_path / "b"), is_first=False) as lock:
+        assert lock is None
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_cannot_be_written_to(tmp_path):
+    tmp_path.chmod(0o500)
+    with pytest.raises(MoleblendError, match="--save-dir .* cannot be written to"):
+        run_lock.hold_for_process(options(tmp_path / "a", tmp_path / "b"))
