@@ -39,6 +39,11 @@ def _on_cpu(args: Namespace) -> bool:
     return bool(args.cpu) or not torch.cuda.is_available()
 
 
+def backend_of(args: Namespace) -> str:
+    """What carries messages between processes: gloo on CPUs, else ``--distributed-backend``."""
+    return "gloo" if _on_cpu(args) else str(args.distributed_backend)
+
+
 def build_fabric(args: Namespace) -> Fabric:
     """Fabric for the devices, processes and precision of the options.
 
@@ -65,7 +70,7 @@ def build_fabric(args: Namespace) -> Fabric:
         accelerator=accelerator,
         devices=processes.local,
         num_nodes=processes.nodes,
-        strategy=_strategy(args, processes, "gloo" if cpu else args.distributed_backend),
+        strategy=_strategy(args, processes, backend_of(args)),
         plugins=[processes.environment, precision],
     )
 
