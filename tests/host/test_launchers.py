@@ -55,3 +55,33 @@ def test_only_lost_processes_are_explained():
         explain_loss(worker)
     )
     assert explain_loss(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (
+            TORCHRUN | {"WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "2"},
+            "3 processes on 1 node.s., but 2 on this one",
+        ),
+        (
+            TORCHRUN | {"WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "1", "GROUP_WORLD_SIZE": "2"},
+            "on 2 node.s., but 1",
+        ),
+        (SRUN | {"SLURM_NTASKS": "6", "SLURM_NNODES": "2"}, "6 tasks on 2 node.s., but 4 on this one"),
+        (TORCHRUN | {"WORLD_SIZE": "many"}, "WORLD_SIZE='many' is no number of processes"),
+    ],
+    ids=["torchrun", "torchrun's nodes", "srun", "no number"],
+)
+def test_nodes_with_different_numbers_of_processes_are_refused(monkeypatch, variables, told):
+    monkeypatch.delenv("GROUP_WORLD_SIZE", raising=False)
+    with pytest.raises(MoleblendError, match=told):
+        found(monkeypatch, variables)
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
+def test_processes_of_another_launcher_do_not_train_alone(monkeypatch, name):
+    """Each would be rank 0 of a run of its own, in one folder."""
+    with pytest.raises(MoleblendError, match=f"{name}=2: another launcher .* would train alone as rank 0"):
+        found(monkeypatch, {name: "2"})
+    assert found(monkeypatch, {name: "1"})[0] == 2

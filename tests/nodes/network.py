@@ -68,9 +68,7 @@ class Node:
         given = {key: value for key, value in os.environ.items() if not key.startswith(("GLOO_", "MASTER_"))}
         given |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"} | environment
         pipe = subprocess.PIPE
-        return subprocess.Popen(
-            argv, stdout=pipe, stderr=pipe, text=True, env=given, start_new_session=True
-        )
+        return subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=given, start_new_session=True)
 
 
 class TwoNodes:

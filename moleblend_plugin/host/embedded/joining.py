@@ -29,7 +29,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded import addresses, heartbeat
-from moleblend_plugin.host.embedded.processes import GO_ON, Processes
+from moleblend_plugin.host.embedded.processes import GO_ON, Processes, torch_reason
 
 START_SECONDS = 300.0
 """Longest wait for the other processes; ``--distributed-timeout-minutes`` shortens it."""
@@ -88,7 +88,8 @@ class Watchdog:
 
     def __init__(self, seconds: float, place: Place, end: Callable[[str], None]) -> None:
         self.until = time.monotonic() + seconds
-        self.seconds, self.place, self.doing = seconds, place, "reaching the first node"
+        self.seconds, self.place = seconds, place
+        self.doing = "reaching the first node" if place.rank else "waiting for the other processes"
         self._end, self._done = end, threading.Event()
         self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
 
@@ -111,6 +112,10 @@ class Watchdog:
 
     def __exit__(self, *_: object) -> None:
         self._done.set()
+
+
+class Refused(MoleblendError):
+    """A node does not start, and all of them have been told."""
 
 
 class Meeting:
@@ -142,18 +147,33 @@ class Meeting:
         keys = [f"{kind}/{node}" for node in range(self.place.nodes)]
         self.dog.doing = what
         while not self.store.check(keys):
-            if self.store.check(["refused"]):
-                raise MoleblendError(f"the run was not started: {self.ask('refused')}")
+            self.check_refused()
             if self.dog.left() == 0:
                 missing = [str(node) for node, key in enumerate(keys) if not self.store.check([key])]
                 raise MoleblendError(f"{self.dog.words()} (missing: node {', '.join(missing)})")
             time.sleep(0.05)
         return keys
 
-    def refuse(self, error: MoleblendError) -> None:
-        """Tell the others why this process does not start, and give them time to read it."""
-        self.tell("refused", f"{self.place}: {error}")
-        time.sleep(1)
+    def check_refused(self) -> None:
+        """Look whether a node has refused to start.
+
+        Raises:
+            Refused: it has; with its reason.
+        """
+        if self.store.check(["refused"]):
+            raise Refused(f"the run was not started: {self.ask('refused')}")
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Block whose error the other processes are told, with time to read it."""
+        try:
+            yield
+        except Refused:
+            raise
+        except MoleblendError as error:
+            self.tell("refused", f"{self.place}: {error}")
+            time.sleep(1)
+            raise Refused(str(error)) from error
 
 
 def choose_address(meeting: Meeting, port: int, backend: str) -> addresses.Address:
@@ -193,7 +213,10 @@ def check_reach(meeting: Meeting, own: addresses.Address) -> None:
         MoleblendError: one of them cannot be reached, or refused.
     """
     place = meeting.place
-    with socket.create_server((own.host, 0), family=_family(own.host), backlog=place.nodes) as listener:
+    with (
+        socket.create_server((own.host, 0), family=_family(own.host), backlog=place.nodes) as listener,
+        meeting.telling(),  # before the others find the listener closed
+    ):
         port = listener.getsockname()[1]
         meeting.tell(f"entry/{place.node}", [own.host, port, own.interface, place.rank, socket.gethostname()])
         for node, key in enumerate(meeting.wait_for("entry", "waiting for the other nodes' addresses")):
@@ -203,6 +226,7 @@ def check_reach(meeting: Meeting, own: addresses.Address) -> None:
             try:
                 socket.create_connection((host, port), min(REACH_SECONDS, meeting.dog.left() or 1)).close()
             except OSError as error:
+                meeting.check_refused()
                 raise MoleblendError(
                     f"{host}, which rank {rank} (node {node}, {name}) announces, cannot be reached from here "
                     f"({own}): {error.strerror or error}; set {addresses.VARIABLE} on every node to the "
@@ -227,14 +251,10 @@ def meet(meeting: Meeting, port: int, backend: str) -> addresses.Address:
         keys = meeting.wait_for("reached", "waiting for the first process of the node")
         host, _, interface, _, _ = meeting.ask(f"entry/{place.node}")
         return addresses.Address(host, interface, f"as rank {keys and place.rank - place.local_rank} chose")
-    try:
+    with meeting.telling():
         own = choose_address(meeting, port, backend)
-        _say(f"node {place.node} of {place.nodes}: announcing {own}")
-        check_reach(meeting, own)
-    except MoleblendError as error:
-        if not str(error).startswith("the run was not started"):
-            meeting.refuse(error)
-        raise
+    _say(f"node {place.node} of {place.nodes}: announcing {own}")
+    check_reach(meeting, own)
     return own
 
 
@@ -270,8 +290,9 @@ def start_heartbeat(meeting: Meeting, own: addresses.Address, limit: float) -> h
 
 def explain_start(error: Exception, dog: Watchdog) -> MoleblendError:
     """One line for what torch says where processes cannot connect."""
-    reason = str(error).strip().splitlines()[0].rpartition("] ")[2].rstrip(". ")
-    return MoleblendError(f"{dog.place} could not start, while {dog.doing} ({reason}): {CHECK}")
+    return MoleblendError(
+        f"{dog.place} could not start, while {dog.doing} ({torch_reason(str(error))}): {CHECK}"
+    )
 
 
 def _join(processes: Processes, place: Place, args: Namespace, backend: str) -> heartbeat.Heartbeat | None:

@@ -121,6 +121,11 @@ def lost_worker(how: str) -> MoleblendError:
     )
 
 
+def torch_reason(text: str) -> str:
+    """What torch says of a connection, without source lines and advice: its first sentence."""
+    return text.strip().partition("\n")[0].rpartition("] ")[2].partition(". ")[0].rstrip(". ")
+
+
 def explain_loss(error: RuntimeError) -> MoleblendError | None:
     """What to tell where a process or a data worker of the run was lost; ``None`` for any other error.
 
@@ -132,6 +137,5 @@ def explain_loss(error: RuntimeError) -> MoleblendError | None:
     distributed = isinstance(error, torch.distributed.DistError) or "gloo" in text.lower()
     if not distributed:
         return None
-    reason = text.splitlines()[0].rpartition("] ")[2].rstrip(". ")
     who = heartbeat.culprit() or "another process of this run ended or went silent"
-    return LostProcess(f"{who} ({reason}): its own message or the system's log says why; {GO_ON}")
+    return LostProcess(f"{who} ({torch_reason(text)}): its own message or the system's log says why; {GO_ON}")
