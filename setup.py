@@ -23,7 +23,7 @@ setup(
     long_description_content_type="text/markdown",
     author="The moleblend_plugin authors",
     license="MIT",
-    python_requires=">=3.10",
+    python_requires=">=3.11",
     packages=find_packages(include=["moleblend_plugin", "moleblend_plugin.*"]),
     package_data={"moleblend_plugin": ["py.typed"]},
     install_requires=[
@@ -50,6 +50,9 @@ setup(
     },
     classifiers=[
         "Programming Language :: Python :: 3",
+        "Programming Language :: Python :: 3 :: Only",
+        "Programming Language :: Python :: 3.11",
+        "Programming Language :: Python :: 3.12",
         "Topic :: Scientific/Engineering :: Chemistry",
         "Typing :: Typed",
     ],
