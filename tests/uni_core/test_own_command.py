@@ -1,4 +1,4 @@
-"""README's promises under Uni-Core's own ``unicore-train``, not ours: from any folder, first line, one-line mistakes."""
+"""README's promises under Uni-Core's own command: any folder, which trainer runs, mistakes in one line."""
 
 from __future__ import annotations
 
@@ -37,9 +37,7 @@ def run(site: Path, folder: Path, *words: object) -> subprocess.CompletedProcess
     return subprocess.run(argv, capture_output=True, text=True, env=environment, cwd=folder, timeout=300)
 
 
-def test_from_any_folder_it_says_which_trainer_runs_and_trains(
-    site: Path, data: Path, tmp_path: Path
-) -> None:
+def test_from_any_folder_it_says_which_trainer_runs(site: Path, data: Path, tmp_path: Path) -> None:
     done = run(site, tmp_path / "elsewhere", data, "--max-update", 1, "--save-dir", tmp_path / "run")
     assert done.returncode == 0, done.stderr[-2000:]
     lines = [line for line in done.stdout.splitlines() if "is not installed corrected" not in line]
