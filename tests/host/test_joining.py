@@ -14,7 +14,8 @@ from torch.distributed import HashStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded import addresses
 from moleblend_plugin.host.embedded.addresses import Address
-from moleblend_plugin.host.embedded.joining import Meeting, Place, Watchdog, check_world, explain_start, meet
+from moleblend_plugin.host.embedded.joining import check_world, explain_start
+from moleblend_plugin.host.embedded.meeting import Meeting, Place, Watchdog, meet
 from moleblend_plugin.host.embedded.processes import Processes
 
 LOOPBACK = Address("127.0.0.1", "lo", "a test")

@@ -118,7 +118,7 @@ class Heartbeat(threading.Thread):
         """Beat until :meth:`stop`."""
         now, beaten = time.monotonic(), 0.0
         while not self._stopped.is_set():
-            for key, _ in self._selector.select(self.period / 2):
+            for key, _ in self._selector.select(min(0.5, self.period / 2)):
                 self._hear(key.data)
             before, now = now, time.monotonic()
             if (standstill := now - before - self.period) > 0:  # of this process: not the others' silence

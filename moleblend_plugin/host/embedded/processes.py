@@ -94,6 +94,12 @@ def _count(name: str, default: int = 1) -> int:
 
 
 def _of_torchrun() -> Processes:
+    missing = [name for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK") if name not in os.environ]
+    if missing:
+        raise MoleblendError(
+            f"LOCAL_WORLD_SIZE is set, but {', '.join(missing)} not: start with torchrun, which "
+            "sets all of them, or unset it"
+        )
     world, local = _count("WORLD_SIZE"), _count("LOCAL_WORLD_SIZE")
     nodes = _count("GROUP_WORLD_SIZE", world // local)
     if local * nodes != world:
