@@ -12,6 +12,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from moleblend_plugin.entry import let_idle_threads_sleep
+from moleblend_plugin.host import unicore_command
 from moleblend_plugin.host.detect import trainer_in_charge
 
 __version__ = "0.1.0"
@@ -24,6 +25,8 @@ _ESTIMATORS = ("MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor")
 __all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor", "__version__"]
 
 if trainer_in_charge() is not None:
+    if trainer_in_charge() == "unicore" and unicore_command.is_command():
+        unicore_command.speak_up()
     from moleblend_plugin import tasks as tasks
 
 

@@ -29,7 +29,7 @@ from moleblend_plugin.inference.molecules import as_list
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from moleblend_plugin.inference.embedder import Embedder
 

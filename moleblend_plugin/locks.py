@@ -24,7 +24,7 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -73,7 +73,7 @@ class Lock:
         self._handle = handle
         self._pid = os.getpid()
         self._beat = 0
-        self._since = datetime.now(timezone.utc).strftime("%Y-%m-%d %H:%M:%S UTC")
+        self._since = datetime.now(UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
         self._ended = threading.Event()
         self._using = threading.Lock()
         self._write()

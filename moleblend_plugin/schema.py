@@ -62,6 +62,31 @@ class Shown(IntFlag):
     ALL = SPD | EDGE | DISTANCE
 
 
+class RelationRow(NamedTuple):
+    """How one relation is blended and named: see ``RELATIONS``.
+
+    Attributes:
+        shown: its bit.
+        word: its name in reports.
+        needs_3d: whether a molecule without 3D cannot show it.
+        share: published probability that a pair shows it.
+    """
+
+    shown: Shown
+    word: str
+    needs_3d: bool
+    share: float
+
+
+RELATIONS: Final = (
+    RelationRow(Shown.SPD, "spd", needs_3d=False, share=0.2),
+    RelationRow(Shown.EDGE, "edge", needs_3d=False, share=0.2),
+    RelationRow(Shown.DISTANCE, "3D", needs_3d=True, share=0.6),
+)
+"""The relations in the order of ``--relation-probs``; shares sum to 1. Together they are ``Shown.ALL``, those
+that need no 3D ``Shown.ALL_2D``."""
+
+
 class Modality(IntFlag):
     """Views of a molecule in MMSA-style (reconstructed) pretraining: a bit mask of those it has."""
 

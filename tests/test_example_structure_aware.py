@@ -5,11 +5,11 @@ from __future__ import annotations
 import csv
 import importlib.util
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-import tomllib
 
 from moleblend_plugin.bench.config import load_config
 from moleblend_plugin.data.blend import BlendConfig

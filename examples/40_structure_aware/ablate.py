@@ -15,10 +15,9 @@ import shlex
 import subprocess
 import sys
 import time
+import tomllib
 from pathlib import Path
 from typing import Any
-
-import tomllib
 
 HERE = Path(__file__).resolve().parent
 TRAIN = [sys.executable, "-m", "moleblend_plugin.host.embedded.main"]

@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -136,7 +136,7 @@ def run_cell(cell: Cell) -> None:
             "cpu_seconds": round(_cpu_seconds(), 3),
             "packages": package_versions() | _more_versions(),
             "revision": git_revision(),
-            "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            "created": datetime.now(UTC).isoformat(timespec="seconds"),
         },
         _arrays(parts, best),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -149,10 +150,6 @@ def load_config(
 
 
 def _parse(path: Path) -> dict[str, Any]:
-    try:
-        import tomllib
-    except ImportError:  # before Python 3.11
-        raise MoleblendError("moleblend bench needs Python 3.11 or newer to read TOML") from None
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

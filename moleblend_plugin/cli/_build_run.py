@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from itertools import chain, islice
 from typing import Any, Protocol
 
@@ -186,7 +186,7 @@ def _report(
     plan: BuildPlan, tally: Tally, settings: dict[str, Any], checksums: dict[str, str]
 ) -> dict[str, Any]:
     return {
-        "created": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "created": datetime.now(UTC).isoformat(timespec="seconds"),
         "settings": settings,
         "fingerprint": fingerprint(settings),
         "sources": {

@@ -8,7 +8,7 @@ import numpy as np
 
 from moleblend_plugin.chem.elements import SYMBOLS
 from moleblend_plugin.data.featurize import Features
-from moleblend_plugin.schema import MoleculeRecord, Shown
+from moleblend_plugin.schema import RELATIONS, MoleculeRecord
 from moleblend_plugin.vocab import ATOM_FEATURES, BOND, BOND_FEATURES, CHIRALITY, CIP_LABELS, SPD
 
 _CHIRALITY: Final = {
@@ -98,7 +98,7 @@ def distance_words(features: Features, i: int, j: int) -> str:
 
 def shown_word(bits: int) -> str:
     """What a pair shows."""
-    return {Shown.SPD: "spd", Shown.EDGE: "edge", Shown.DISTANCE: "3D"}.get(Shown(bits), "-")
+    return {int(row.shown): row.word for row in RELATIONS}.get(bits, "-")
 
 
 def farthest_pair(features: Features) -> tuple[int, int]:

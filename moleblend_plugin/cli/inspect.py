@@ -173,15 +173,17 @@ def print_blend(
 
     from moleblend_plugin.cli._words import shown_word, symbol
     from moleblend_plugin.data.blend import blend
+    from moleblend_plugin.schema import RELATIONS
 
     config, seed, epoch, index = draw
     sample = blend(features, config, seed, epoch, index)
     shown, sides = sample["pair_shown"], sample["atom_shown"]
-    spd, edge, places = config.relation_probs
-    print(f"\nblend of seed {seed}, epoch {epoch}, index {index}: spd {spd:g}, edge {edge:g}, 3D {places:g}")
+    shares = (f"{row.word} {p:g}" for row, p in zip(RELATIONS, config.relation_probs, strict=True))
+    print(f"\nblend of seed {seed}, epoch {epoch}, index {index}: {', '.join(shares)}")
     if features.coords is None:
-        print("  no 3D: pairs show spd or edge, in their proportions")
-    counts = {word: 0 for word in ("spd", "edge", "3D")}
+        flat = " or ".join(row.word for row in RELATIONS if not row.needs_3d)
+        print(f"  no 3D: pairs show {flat}, in their proportions")
+    counts = {row.word: 0 for row in RELATIONS}
     for bits in shown.ravel().tolist():
         word = shown_word(bits)
         counts[word] = counts.get(word, 0) + 1

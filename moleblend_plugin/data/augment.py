@@ -1,6 +1,6 @@
 """What is changed about a drawing in training: drawn here, carried out by ``models.drawings``.
 
-As in CGIP (spec: MMSA-style, reconstructed), without its mirror image: that is another molecule.
+As in CGIP (docs/structure_aware.md, "Views"), without its mirror image: that is another molecule.
 """
 
 from __future__ import annotations

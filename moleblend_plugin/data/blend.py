@@ -14,15 +14,21 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.data.compiled import RELATIONS, draw_shown, pick
+from moleblend_plugin.data.compiled import draw_shown, pick
 from moleblend_plugin.data.featurize import Features
 from moleblend_plugin.data.rng import Purpose, passing_generator
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import Float32Array, Float64Array, UInt8Array
+from moleblend_plugin.schema import RELATIONS, Float32Array, Float64Array, Shown, UInt8Array
 
 BlendScope = Literal["molecule", "batch"]
 Sample = dict[str, npt.NDArray[np.generic]]
 """One molecule, ready to be padded: the fields of ``schema.INPUT_FIELDS`` and ``TARGET_FIELDS`` without B."""
+
+
+_PAIR_CODES = np.array([row.shown for row in RELATIONS], np.uint8)
+_PAIRS_NEED_3D = tuple(row.needs_3d for row in RELATIONS)
+_ATOM_CODES = np.array([Shown.SPD, Shown.DISTANCE], np.uint8)
+_ATOMS_NEED_3D = (False, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +46,14 @@ class BlendConfig:
         MoleblendError: probabilities that are negative or do not sum to 1, negative noise.
     """
 
-    relation_probs: tuple[float, float, float] = (0.2, 0.2, 0.6)
+    relation_probs: tuple[float, ...] = tuple(row.share for row in RELATIONS)
     atom_probs: tuple[float, float] = (0.4, 0.6)
     noise_sigma: float = 0.2
     blend_scope: BlendScope = "molecule"
 
     def __post_init__(self) -> None:
         for flag, probs, size in (
-            ("--relation-probs", self.relation_probs, 3),
+            ("--relation-probs", self.relation_probs, len(RELATIONS)),
             ("--atom-probs", self.atom_probs, 2),
         ):
             shown = ",".join(f"{p:g}" for p in probs)
@@ -62,15 +68,15 @@ class BlendConfig:
 
 
 @lru_cache(maxsize=8)
-def _bounds(probs: tuple[float, ...], has_3d: bool) -> Float64Array:
-    """Upper ends of the intervals of [0, 1) that choose each code, the last of which is the 3D side.
+def _bounds(probs: tuple[float, ...], need_3d: tuple[bool, ...], has_3d: bool) -> Float64Array:
+    """Upper ends of the intervals of [0, 1) that choose each code; ``need_3d`` tells which are 3D sides.
 
     A molecule without 3D chooses among its 2D sides, in their proportions; where those have no
     probability at all there is no interval, and it shows nothing.
     """
     weights = np.array(probs, np.float64)
     if not has_3d:
-        weights[-1] = 0.0
+        weights[np.array(need_3d)] = 0.0
     if not weights.any():
         return np.empty(0, np.float64)
     bounds: Float64Array = np.cumsum(weights / weights.sum())
@@ -81,7 +87,8 @@ def _bounds(probs: tuple[float, ...], has_3d: bool) -> Float64Array:
 def choose_pairs(uniform: Float32Array, config: BlendConfig, has_3d: bool) -> UInt8Array:
     """``pair_shown`` [N, N] from uniform draws [N, N]: the multinomial of method 1."""
     chosen = np.empty(uniform.shape, np.uint8)
-    pick(uniform.reshape(-1), _bounds(config.relation_probs, has_3d), RELATIONS, chosen.reshape(-1))
+    bounds = _bounds(config.relation_probs, _PAIRS_NEED_3D, has_3d)
+    pick(uniform.reshape(-1), bounds, _PAIR_CODES, chosen.reshape(-1))
     return chosen
 
 
@@ -98,8 +105,10 @@ def blend(features: Features, config: BlendConfig, seed: int, epoch: int, index:
         seed,
         epoch,
         index,
-        _bounds(config.relation_probs, has_3d),
-        _bounds(config.atom_probs, has_3d),
+        _bounds(config.relation_probs, _PAIRS_NEED_3D, has_3d),
+        _PAIR_CODES,
+        _bounds(config.atom_probs, _ATOMS_NEED_3D, has_3d),
+        _ATOM_CODES,
         pair_shown,
         atom_shown,
     )

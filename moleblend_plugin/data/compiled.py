@@ -6,15 +6,12 @@ M bonds.
 
 from __future__ import annotations
 
-import numpy as np
 from numba import njit
 
 from moleblend_plugin.data.philox import uniform
 from moleblend_plugin.data.rng import Purpose
-from moleblend_plugin.schema import Float32Array, Float64Array, Shown, UInt8Array, UInt16Array
+from moleblend_plugin.schema import Float32Array, Float64Array, UInt8Array, UInt16Array
 
-RELATIONS = np.array([Shown.SPD, Shown.EDGE, Shown.DISTANCE], np.uint8)
-ATOM_SIDES = np.array([Shown.SPD, Shown.DISTANCE], np.uint8)
 _PAIRS, _ATOMS = int(Purpose.PAIRS), int(Purpose.ATOMS)
 
 
@@ -41,23 +38,29 @@ def draw_shown(
     epoch: int,
     index: int,
     pair_bounds: Float64Array,
+    pair_codes: UInt8Array,
     atom_bounds: Float64Array,
+    atom_codes: UInt8Array,
     pairs: UInt8Array,
     atoms: UInt8Array,
 ) -> None:
     """Draw and :func:`pick` a relation for every ordered pair and a side for every atom.
 
+    The codes are arguments: a compiled function would keep those of its first compilation.
+
     Args:
         seed: of the draws, as are ``epoch`` and ``index``.
         epoch: see ``rng.generator``.
         index: see ``rng.generator``.
-        pair_bounds: bounds of ``RELATIONS``.
-        atom_bounds: bounds of ``ATOM_SIDES``.
+        pair_bounds: see :func:`pick`; of the relations.
+        pair_codes: bits of the relations.
+        atom_bounds: the same of the sides of an atom.
+        atom_codes: bits of the sides.
         pairs: receives codes, [N, N].
         atoms: receives codes, [N].
     """
-    pick(uniform(seed, epoch, index, _PAIRS, pairs.size), pair_bounds, RELATIONS, pairs.reshape(-1))
-    pick(uniform(seed, epoch, index, _ATOMS, atoms.size), atom_bounds, ATOM_SIDES, atoms)
+    pick(uniform(seed, epoch, index, _PAIRS, pairs.size), pair_bounds, pair_codes, pairs.reshape(-1))
+    pick(uniform(seed, epoch, index, _ATOMS, atoms.size), atom_bounds, atom_codes, atoms)
 
 
 @njit(cache=True, nogil=True)

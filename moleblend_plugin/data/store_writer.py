@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from array import array
 from collections import Counter
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
@@ -134,7 +134,7 @@ class StoreWriter:
             rejected_by_reason=dict(self.rejected.most_common()),
             target_names=self.target_names,
             split=self.split,
-            created=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+            created=datetime.now(UTC).isoformat(timespec="seconds"),
             package_version=__version__,
         )
 

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import os
 import sys
 from pathlib import Path
 
 PACKAGE = "moleblend_plugin"
+SAID = "MOLEBLEND_TRAINER_SAID"
+"""Variable with the process that has said which trainer runs, and tells errors (``unicore_command.py``)."""
 OWN_FOLDER = Path(__file__).resolve().parents[1]
 
 
@@ -40,7 +43,7 @@ def with_folder(argv: list[str]) -> list[str]:
     return spelt
 
 
-def _own_error(error: BaseException | None) -> BaseException | None:
+def own_error(error: BaseException | None) -> BaseException | None:
     """The plugin's own error in ``error`` or behind it: Uni-Core replaces some by a vaguer one."""
     kind = getattr(sys.modules.get(f"{PACKAGE}.errors"), "MoleblendError", None)
     while error is not None and not (kind and isinstance(error, kind)):
@@ -53,7 +56,7 @@ def _run_unicore() -> int:
     try:
         importlib.import_module("unicore_cli.train").cli_main()
     except Exception as error:
-        told: object = _own_error(error)
+        told: object = own_error(error)
         if told is None and isinstance(error, FloatingPointError):
             told = f"the model has diverged: {error}; lower --lr or set --clip-norm, or look at the data"
         if told is None:
@@ -70,6 +73,7 @@ def main() -> int:
         sys.path.append(str(OWN_FOLDER.parent))
     if has_unicore():
         write("unicore-train: running Uni-Core's own trainer\n")
+        os.environ[SAID] = str(os.getpid())
         sys.stdout.flush()
         for name in [name for name in sys.modules if name == PACKAGE or name.startswith(PACKAGE + ".")]:
             del sys.modules[name]  # Uni-Core imports the plugin itself, once

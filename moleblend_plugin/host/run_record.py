@@ -11,7 +11,7 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -128,7 +128,7 @@ def write_record(args: Namespace, arguments: Sequence[str], host: str, stores: S
         "platform": platform.platform(),
         "revision": git_revision(),
     }
-    start = {"at": datetime.now(timezone.utc).isoformat(timespec="seconds"), "arguments": list(arguments)}
+    start = {"at": datetime.now(UTC).isoformat(timespec="seconds"), "arguments": list(arguments)}
     record["starts"] = [*earlier, start | {"host": host, "revision": record["revision"]}]
     with replacing(path) as temporary:
         temporary.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

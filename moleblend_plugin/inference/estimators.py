@@ -24,7 +24,7 @@ from moleblend_plugin.inference.molecules import as_list, convert_all, refuse_re
 from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
     from moleblend_plugin.inference.predictor import Predictor
 

@@ -1,6 +1,7 @@
 """Terms of MMSA-style (reconstructed) pretraining: pure functions of embeddings and masks, and their sum.
 
-Section numbers are the spec's (``docs/structure_aware.md``). A term without a single molecule is 0.
+What is known of them and what is reconstructed: docs/structure_aware.md, "The objective". A term without a
+single molecule is 0.
 
 A molecules of the batch of all processes, V views, K anchors; d any width.
 """
@@ -23,7 +24,7 @@ from moleblend_plugin.losses.terms import Term, masked_mean
 
 @dataclass(frozen=True, slots=True)
 class StructureLossConfig:
-    """Weights of the terms (spec section 7; the paper's own are unknown).
+    """Weights of the terms (docs/structure_aware.md, "The objective"; the paper's own are unknown).
 
     Attributes:
         contrast_weight: of InfoNCE between the views of a molecule.
@@ -190,7 +191,7 @@ def structure_terms(output: Compared, views: Sequence[str], config: StructureLos
         views: names of the V views.
         config: temperatures.
     """
-    target = output.features.detach()  # without it codes collapse to a point (spec 11.1)
+    target = output.features.detach()  # without it codes collapse to a point
     retrieval = contrasts(output.compared, output.present, views, config.contrast_temperature)
     contrast = torch.stack([term.loss for term in retrieval.values()]).mean()
     scores = {

@@ -1,6 +1,6 @@
-"""Signs that embeddings collapse to a point, to a few directions, or to a few anchors (spec section 12).
+"""Signs that embeddings collapse to a point, to a few directions, or to a few anchors.
 
-A molecules, V views, d width, K anchors.
+Limits: docs/structure_aware.md, "Collapse". A molecules, V views, d width, K anchors.
 """
 
 from __future__ import annotations

@@ -1,6 +1,7 @@
 """Module B of MMSA-style (reconstructed) pretraining: a hypergraph of molecules, and a memory of anchors.
 
-A molecules of the joined batch that take part, E = A hyperedges (one per molecule), k members, K anchors.
+Equations: docs/structure_aware.md, "The objective". A molecules of the joined batch that take part, E = A
+hyperedges (one per molecule), k members, K anchors.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from moleblend_plugin.models.unify import run
 
 @torch.no_grad()
 def incidence(embedding: Tensor, neighbours: int) -> Tensor:
-    """H fp32 [A, E]: ``H[v, e] = 1`` where v is molecule e or one of its nearest k - 1 (spec 6.1).
+    """H fp32 [A, E]: ``H[v, e] = 1`` where v is molecule e or one of its nearest k - 1 (module B).
 
     Distances are Euclidean between normalised rows, so that their order is that of cosines.
 
@@ -46,7 +47,7 @@ def propagation(members: Tensor, form: HypergraphForm) -> Tensor:
 
 
 class HypergraphConv(nn.Module):
-    """``g = G . dropout(relu(BN(u Theta)))``: one layer (spec 6.1).
+    """``g = G . dropout(relu(BN(u Theta)))``: one layer (module B).
 
     Args:
         inputs: width of u.
@@ -70,7 +71,7 @@ class HypergraphConv(nn.Module):
 
 
 class Memory(nn.Module):
-    """Anchors, ordinary weights, read by attention: ``s = softmax(cos(g, M) / tau)``, ``r = s M`` (spec 6.2).
+    """Anchors, ordinary weights, read by attention: ``s = softmax(cos(g, M) / tau)``, ``r = s M`` (module B).
 
     Args:
         anchors: K.

@@ -18,7 +18,7 @@ from moleblend_plugin.models.heads import PropertyHead, Readout
 from moleblend_plugin.models.moleblend import MoleBlendEncoder, init_weights
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 Kind = Literal["classification", "regression"]
 

@@ -32,7 +32,7 @@ _SIZES: Final = (
 
 @dataclass(frozen=True, slots=True)
 class StructureConfig:
-    """Views, unified embedding, hypergraph and memory; the spec's values (none is the paper's own).
+    """Views, unified embedding, hypergraph and memory; the reconstruction's values (none is the paper's).
 
     Attributes:
         graph_encoder: 2d view: transformer (2D relations only), or gin (with bond embeddings).

@@ -1,7 +1,7 @@
 """Module A of MMSA-style (reconstructed) pretraining: views -> one unified embedding per molecule.
 
-B molecules, V views. x features of views, c codes, u unified embedding; section numbers are the spec's
-(``docs/structure_aware.md``).
+B molecules, V views. x features of views, c codes, u unified embedding (docs/structure_aware.md,
+"The objective").
 """
 
 from __future__ import annotations

@@ -59,7 +59,8 @@ def add_flags(parser: argparse._ActionsContainer, config: type[Config], *, defau
         if get_origin(kind) is Literal:
             options["choices"] = get_args(kind)
         elif get_origin(kind) is tuple:
-            options |= {"type": _numbers(len(get_args(kind))), "metavar": "P,P,..."}
+            size = len(item.default) if Ellipsis in get_args(kind) else len(get_args(kind))  # type: ignore[arg-type]
+            options |= {"type": _numbers(size), "metavar": "P,P,..."}
         elif kind is bool:
             options["action"] = "store_true"
         else:

@@ -55,7 +55,8 @@ class MoleblendPretrainLoss(BaseLoss):
 
     def logged_names(self) -> list[str]:
         """Names that validation logs, for ``--best-checkpoint-metric``."""
-        terms = ("spd", "edge", self.pair_target, "denoise")
+        absent = {"distance", "direction"} - {self.pair_target}  # a model has one of the two heads
+        terms = [name for name in SCORES if name not in absent]
         return ["loss", *(f"{term}_loss" for term in terms), *(SCORES[term] for term in terms)]
 
     def forward(

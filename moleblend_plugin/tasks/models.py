@@ -26,7 +26,7 @@ from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder, check_weights
 
 if TYPE_CHECKING:
-    from typing_extensions import Self
+    from typing import Self
 
 logger = logging.getLogger("moleblend_plugin")
 

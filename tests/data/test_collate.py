@@ -50,7 +50,7 @@ def test_an_empty_list_is_a_dummy_batch() -> None:
 
 
 def test_what_travels_per_drug_like_molecule_is_below_8_kb() -> None:
-    """Against 294 kB of the published code (method 6.13): 27.5 heavy atoms, here 28."""
+    """Against 294 kB of the published code (method 2): 27.5 heavy atoms, here 28."""
     batch = collate([blend(featurize(make_record(28)), BlendConfig(), 1, 1, 0) | {"index": np.array(0)}])
     tensors = [*batch["net_input"].values(), *batch["target"].values(), batch["index"]]
     assert sum(tensor.nbytes for tensor in tensors) <= 8000

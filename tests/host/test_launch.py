@@ -102,3 +102,39 @@ def test_a_reader_that_leaves_does_not_end_training(tmp_path):
         errors = process.stderr.read()
     assert "Traceback" not in errors
     assert (tmp_path / "checkpoint1.pt").is_file()
+
+
+OWN_COMMAND = """
+import os, sys, types
+from moleblend_plugin.host import unicore_command
+from moleblend_plugin.host.launch import SAID
+assert not unicore_command.is_command()
+sys.modules["unicore_cli.train"] = types.ModuleType("unicore_cli.train")
+os.environ[SAID] = str(os.getpid())
+assert not unicore_command.is_command()  # our unicore-train has said it
+os.environ[SAID] = str(os.getppid())
+assert unicore_command.is_command()
+unicore_command.speak_up()
+from moleblend_plugin.errors import MoleblendError
+if sys.argv[1] == "MISTAKE":
+    try:
+        raise MoleblendError("MISTAKE: no such folder")
+    except MoleblendError:
+        raise Exception("architectures do not match")  # Uni-Core replaces some errors by a vaguer one
+raise ValueError("a bug")
+"""
+
+
+def test_uni_cores_own_command_says_the_same():
+    environment = os.environ | {"PYTHONPATH": str(SHIM.parents[1])}
+    mistake, bug = (
+        subprocess.run(
+            [sys.executable, "-c", OWN_COMMAND, word], capture_output=True, text=True, env=environment
+        )
+        for word in ("MISTAKE", "BUG")
+    )
+    assert mistake.stdout == bug.stdout == "moleblend_plugin: running Uni-Core's own trainer\n"
+    assert mistake.stderr == "error: MISTAKE: no such folder\n"
+    assert mistake.returncode == 2
+    assert bug.returncode == 1
+    assert "ValueError: a bug" in bug.stderr

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.embedded.meeting import Place
 from moleblend_plugin.host.embedded.processes import explain_loss, find_processes
 
 TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "RANK": "5", "LOCAL_RANK": "1"}
@@ -55,3 +56,49 @@ def test_only_lost_processes_are_explained():
         explain_loss(worker)
     )
     assert explain_loss(RuntimeError("mat1 and mat2 shapes cannot be multiplied")) is None
+
+
+@pytest.mark.parametrize(
+    ("variables", "told"),
+    [
+        (
+            TORCHRUN | {"WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "2"},
+            "3 processes on 1 node.s., but 2 on this one",
+        ),
+        (
+            TORCHRUN | {"WORLD_SIZE": "3", "LOCAL_WORLD_SIZE": "1", "GROUP_WORLD_SIZE": "2"},
+            "on 2 node.s., but 1",
+        ),
+        (SRUN | {"SLURM_NTASKS": "6", "SLURM_NNODES": "2"}, "6 tasks on 2 node.s., but 4 on this one"),
+        (TORCHRUN | {"WORLD_SIZE": "many"}, "WORLD_SIZE='many' is no number of processes"),
+        (
+            {"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2"},
+            "is set, but RANK, LOCAL_RANK not: start",
+        ),
+    ],
+    ids=["torchrun", "torchrun's nodes", "srun", "no number", "half of torchrun's"],
+)
+def test_nodes_with_different_numbers_of_processes_are_refused(monkeypatch, variables, told):
+    monkeypatch.delenv("GROUP_WORLD_SIZE", raising=False)
+    with pytest.raises(MoleblendError, match=told):
+        found(monkeypatch, variables)
+
+
+def test_the_node_of_a_process(monkeypatch):
+    """torchrun counts node by node; srun tells, since it may deal its tasks out in turn."""
+    for name, value in TORCHRUN.items():
+        monkeypatch.setenv(name, value)
+    assert Place.of(find_processes(Namespace(distributed_world_size=1))) == Place(5, 8, 1, 1, 2)
+    for name in TORCHRUN:
+        monkeypatch.delenv(name)
+    for name, value in (SRUN | {"SLURM_LOCALID": "2", "SLURM_NODEID": "1", "SLURM_PROCID": "3"}).items():
+        monkeypatch.setenv(name, value)
+    assert Place.of(find_processes(Namespace(distributed_world_size=1))) == Place(3, 8, 2, 1, 2)
+
+
+@pytest.mark.parametrize("name", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
+def test_processes_of_another_launcher_do_not_train_alone(monkeypatch, name):
+    """Each would be rank 0 of a run of its own, in one folder."""
+    with pytest.raises(MoleblendError, match=f"{name}=2: another launcher .* would train alone as rank 0"):
+        found(monkeypatch, {name: "2"})
+    assert found(monkeypatch, {name: "1"})[0] == 2

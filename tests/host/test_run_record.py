@@ -4,7 +4,7 @@ import json
 import platform
 import subprocess
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ from moleblend_plugin.host.run_record import command_of, git_revision, read_reco
 
 
 def test_a_run_tells_command_settings_and_surroundings(train):
-    before = datetime.now(timezone.utc).replace(microsecond=0)
+    before = datetime.now(UTC).replace(microsecond=0)
     run = train("--max-update", 3, "--seed", 5, "--toy-width", 4)
     record = json.loads((run.folder / "run.json").read_text())
     assert record["host"] == "embedded"
@@ -28,7 +28,7 @@ def test_a_run_tells_command_settings_and_surroundings(train):
     assert record["threads"] == torch.get_num_threads()
     assert record["stores"] == {}  # the toy task tells of none
     assert [set(start) for start in record["starts"]] == [{"at", "arguments", "host", "revision"}]
-    assert before <= datetime.fromisoformat(record["starts"][0]["at"]) <= datetime.now(timezone.utc)
+    assert before <= datetime.fromisoformat(record["starts"][0]["at"]) <= datetime.now(UTC)
 
 
 def test_every_start_is_kept_and_the_last_command_counts(train):

@@ -1,4 +1,4 @@
-"""Hypergraph between molecules, and memory: acceptance tests 1 and 2 of the spec, values by hand."""
+"""Hypergraph between molecules, and memory: values by hand, acceptance tests 1 and 2."""
 
 from __future__ import annotations
 

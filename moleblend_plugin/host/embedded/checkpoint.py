@@ -37,7 +37,7 @@ _PLAIN_CLASSES: list[Any] = [
     np.float64,
     np.int64,
     *(type(np.dtype(name)) for name in ("float32", "float64", "int64")),
-    getattr(np, "_core", np).multiarray.scalar,
+    np.float64().__reduce__()[0],  # "scalar", which stands elsewhere in NumPy 1 than in NumPy 2
 ]
 
 

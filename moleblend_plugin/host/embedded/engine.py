@@ -37,6 +37,11 @@ def _precision(args: Namespace) -> Precision:
     return Precision()
 
 
+def backend_of(args: Namespace) -> str:
+    """What carries messages between processes: gloo on CPUs, else ``--distributed-backend``."""
+    return str(args.distributed_backend) if device_type(args.cpu) == "cuda" else "gloo"
+
+
 def build_fabric(args: Namespace, gpu: int = 0) -> Fabric:
     """Fabric for the devices, processes and precision of the options.
 
@@ -71,7 +76,7 @@ def build_fabric(args: Namespace, gpu: int = 0) -> Fabric:
         accelerator=accelerator,
         devices=processes.local,
         num_nodes=processes.nodes,
-        strategy=_strategy(args, processes, "gloo" if accelerator == "cpu" else args.distributed_backend),
+        strategy=_strategy(args, processes, backend_of(args)),
         plugins=[processes.environment, precision],
     )
 

@@ -179,7 +179,14 @@ def _distributed(group: _ArgumentGroup) -> None:
         type=float,
         default=10,
         metavar="M",
-        help="end the run where a process is silent so long (default: 10; an ended one is noticed at once)",
+        help="end the run where processes wait so long for each other, also for one that saves (default: 10)",
+    )
+    group.add_argument(
+        "--heartbeat-timeout",
+        type=float,
+        default=45,
+        metavar="S",
+        help="several nodes: end the run where one gives no sign of life for S seconds; -1: never (45)",
     )
     _whole(group, "--bucket-cap-mb", 25, "size of the pieces in which gradients are exchanged")
     _switch(group, "--find-unused-parameters", "some parameters may get no gradient")

@@ -84,14 +84,19 @@ def _ended(error: ProcessExitedException) -> int:
 
 
 def _train(argv: list[str]) -> None:
-    from moleblend_plugin.host.embedded.engine import build_fabric
+    from moleblend_plugin.host.embedded.engine import backend_of, build_fabric
+    from moleblend_plugin.host.embedded.joining import check_world, joined
     from moleblend_plugin.host.embedded.options import parse_options
     from moleblend_plugin.host.embedded.processes import find_processes
 
     args = parse_options(argv)
     processes = find_processes(args)
     fabric = build_fabric(args)
-    with STOP.listening(forward=processes.world > 1 and not processes.started):
+    with (
+        STOP.listening(forward=processes.world > 1 and not processes.started),
+        joined(processes, args, backend_of(args)),
+    ):
+        check_world(fabric, processes)
         fabric.launch(train_process, args, argv)
 
 
@@ -108,7 +113,7 @@ def train_process(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
             the process ends).
     """
     from moleblend_plugin.host.embedded.memory import explain_memory
-    from moleblend_plugin.host.embedded.processes import explain_loss
+    from moleblend_plugin.host.embedded.processes import LostProcess, explain_loss
 
     try:
         try:
@@ -129,7 +134,9 @@ def train_process(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
             raise
         # The first process tells and leaves at once, which ends the others; where only another one failed,
         # that one tells a moment later, which must be longer than a busy machine keeps the first waiting.
-        if fabric.global_rank > 0:
+        # A lost process is told by every node: none hears of another's end.
+        first = fabric.local_rank if isinstance(error, LostProcess) else fabric.global_rank
+        if first > 0:
             time.sleep(15)
         _leave(_fail(error))
 

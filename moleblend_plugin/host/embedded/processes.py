@@ -16,6 +16,7 @@ from lightning_fabric.plugins.environments import (
 )
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.embedded import heartbeat
 from moleblend_plugin.stopping import Child, how_ended
 
 INTERACTIVE = ("bash", "interactive")
@@ -52,14 +53,13 @@ def find_processes(args: Namespace) -> Processes:
     The tasks of ``srun`` count; a batch script's own shell, and an interactive job, are one process.
 
     Raises:
-        MoleblendError: SLURM does not say how many tasks each node has.
+        MoleblendError: SLURM does not say how many tasks each node has, nodes have different numbers of
+            processes, or a launcher that is not known started several, each of which would train alone.
     """
     given = os.environ
     if "LOCAL_WORLD_SIZE" in given:  # torchrun, also inside a SLURM job
-        return Processes(
-            int(given["WORLD_SIZE"]), int(given["LOCAL_WORLD_SIZE"]), True, TorchElasticEnvironment()
-        )
-    tasks = int(given.get("SLURM_NTASKS", 1))
+        return _of_torchrun()
+    tasks = _count("SLURM_NTASKS")
     by_srun = "SLURM_STEP_ID" in given and given.get("SLURM_JOB_NAME") not in INTERACTIVE
     if by_srun and tasks > 1:
         per_node = given.get("SLURM_NTASKS_PER_NODE")
@@ -67,7 +67,14 @@ def find_processes(args: Namespace) -> Processes:
             raise MoleblendError(
                 f"SLURM runs {tasks} tasks but does not say how many per node: give srun --ntasks-per-node N"
             )
-        return Processes(tasks, int(per_node), True, SLURMEnvironment(auto_requeue=False))
+        local, nodes = _count("SLURM_NTASKS_PER_NODE"), _count("SLURM_NNODES", tasks // int(per_node))
+        if local * nodes != tasks:
+            raise MoleblendError(
+                f"SLURM runs {tasks} tasks on {nodes} node(s), but {local} on this one: give every node "
+                "as many, with srun --ntasks-per-node N"
+            )
+        return Processes(tasks, local, True, SLURMEnvironment(auto_requeue=False))
+    _refuse_other_launchers()
     world = args.distributed_world_size
     return Processes(world, world, False, LightningEnvironment())
 
@@ -83,6 +90,54 @@ def lost_worker(workers: Iterable[Child]) -> MoleblendError:
     return MoleblendError(f"a data worker ended {ending.told}; {remedy}, and {GO_ON}")
 
 
+class LostProcess(MoleblendError):
+    """Another process of the run has ended or is silent: every node tells at once."""
+
+
+def _count(name: str, default: int = 1) -> int:
+    """A launcher's number of something.
+
+    Raises:
+        MoleblendError: it is no number from 1 on.
+    """
+    value = os.environ.get(name, str(default))
+    if not value.isdecimal() or int(value) < 1:
+        raise MoleblendError(f"{name}={value!r} is no number of processes: unset it, or start with torchrun")
+    return int(value)
+
+
+def _of_torchrun() -> Processes:
+    missing = [name for name in ("WORLD_SIZE", "RANK", "LOCAL_RANK") if name not in os.environ]
+    if missing:
+        raise MoleblendError(
+            f"LOCAL_WORLD_SIZE is set, but {', '.join(missing)} not: start with torchrun, which "
+            "sets all of them, or unset it"
+        )
+    world, local = _count("WORLD_SIZE"), _count("LOCAL_WORLD_SIZE")
+    nodes = _count("GROUP_WORLD_SIZE", world // local)
+    if local * nodes != world:
+        raise MoleblendError(
+            f"torchrun started {world} processes on {nodes} node(s), but {local} on this one: give every "
+            "node the same --nproc_per_node"
+        )
+    return Processes(world, local, True, TorchElasticEnvironment())
+
+
+def _refuse_other_launchers() -> None:
+    for name in ("WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"):
+        if _count(name) > 1:
+            raise MoleblendError(
+                f"{name}={os.environ[name]}: another launcher than torchrun or srun started several "
+                "processes, and each would train alone as rank 0: start them with torchrun or srun, or unset "
+                f"{name} for one process"
+            )
+
+
+def torch_reason(text: str) -> str:
+    """What torch says of a connection, without source lines and advice: its first sentence."""
+    return text.strip().partition("\n")[0].rpartition("] ")[2].partition(". ")[0].rstrip(". ")
+
+
 def explain_loss(error: RuntimeError) -> MoleblendError | None:
     """What to tell where a process of the run was lost; ``None`` for any other error.
 
@@ -92,8 +147,5 @@ def explain_loss(error: RuntimeError) -> MoleblendError | None:
     distributed = isinstance(error, torch.distributed.DistError) or "gloo" in text.lower()
     if not distributed:
         return None
-    reason = text.splitlines()[0].rpartition("] ")[2].rstrip(". ")
-    return MoleblendError(
-        f"another process of this run ended or went silent ({reason}): its own message or the system's log "
-        f"says why; {GO_ON}"
-    )
+    who = heartbeat.culprit() or "another process of this run ended or went silent"
+    return LostProcess(f"{who} ({torch_reason(text)}): its own message or the system's log says why; {GO_ON}")

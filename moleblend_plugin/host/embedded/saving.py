@@ -11,6 +11,7 @@ import torch
 
 from moleblend_plugin.host.embedded import metrics
 from moleblend_plugin.host.embedded.checkpoint import State, prune, write_checkpoint
+from moleblend_plugin.host.embedded.heartbeat import uninterrupted
 from moleblend_plugin.host.embedded.restore import LAST, UNICORE_ADAM, Unfinished
 from moleblend_plugin.host.embedded.session import Session
 from moleblend_plugin.host.embedded.sharding import full
@@ -97,7 +98,8 @@ def save_checkpoint(session: Session) -> None:
         began = time.monotonic()
         if session.lock is not None:
             session.lock.check()
-        write_checkpoint(state, session.save.folder, names)
+        with uninterrupted():
+            write_checkpoint(state, session.save.folder, names)
         prune(
             session.save.folder,
             session.save,
@@ -132,7 +134,8 @@ def save_interrupted(session: Session, updated: bool) -> str:
     if session.engine.is_first:
         if session.lock is not None:
             session.lock.check()
-        write_checkpoint(state, session.save.folder, [LAST])
+        with uninterrupted():
+            write_checkpoint(state, session.save.folder, [LAST])
     session.engine.barrier()
     way = "the same command" if session.args.restore_file == LAST else "the command without --restore-file"
     return f"{after}, saved {path}: {way} goes on from there"

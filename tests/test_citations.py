@@ -1,0 +1,114 @@
+"""Whatever a docstring, a comment or a page cites by number or by heading is there.
+
+Three forms: "method 4a" and "method 6.12" are sections and points of docs/method.md; a page's name with
+a heading in quotes; "section 3.2" belongs to a publication that is named beside it, or to the page itself.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("moleblend_plugin", "tests", "tools", "examples", "docs")
+FILES = [
+    path
+    for folder in FOLDERS
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in (".py", ".md", ".sh") and path != Path(__file__)
+] + sorted(ROOT.glob("*.md"))
+
+NUMBER = r"\d+(?:\.\d+)?[a-z]?\b"
+METHOD = re.compile(rf"\bmethod ({NUMBER}(?:(?:, (?:and )?| and | to ){NUMBER})*)", re.IGNORECASE)
+SECTION = re.compile(rf"(?:\bsections? |§ ?)({NUMBER})", re.IGNORECASE)
+UNSEEN = re.compile(
+    r"\bthe spec\b|\bspec(?:ification)?(?:'s)? (?:section )?\d|\(spec: (?!\w+Spec)", re.IGNORECASE
+)
+HEADING = re.compile(r'`{0,2}(docs/\w+\.md)`{0,2},\s+"([^"]+)"')
+ACCEPTANCE = re.compile(r"\bacceptance tests? (\d+)(?: and (\d+))?")
+ANCHOR = re.compile(r"\]\(([\w./-]*\.md)?#([\w-]+)\)")
+PUBLICATION = re.compile(r"et al\.|ICLR|arXiv|paper")
+
+
+def headings(page: Path) -> list[str]:
+    text = re.sub(r"^```.*?^```", "", page.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    return [line.lstrip("# ") for line in text.splitlines() if re.match(r"#+ ", line)]
+
+
+@lru_cache(maxsize=1)
+def method_numbers() -> set[str]:
+    """Sections of docs/method.md ("4"), their lettered parts ("4a") and the points of section 6 ("6.12")."""
+    page = ROOT / "docs" / "method.md"
+    sections = {heading.split(".")[0] for heading in headings(page)[1:]}
+    numbers, current = set(sections), ""
+    for line in page.read_text(encoding="utf-8").splitlines():
+        if heading := re.match(r"## (\d+)\.", line):
+            current = heading[1]
+        if point := re.match(r"(\d+)\. ", line):
+            numbers.add(f"{current}.{point[1]}")
+        numbers.update(part for part in re.findall(r"\((\d+[a-z])\)", line) if part[0] == current)
+    return numbers
+
+
+def slug(heading: str) -> str:
+    """The anchor of a heading, as GitHub makes it."""
+    return re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+
+
+def unresolved(text: str, path: Path) -> list[str]:
+    """Citations of a file that lead nowhere."""
+    flat = re.sub(r"\s+(?:#\s+)?", " ", text)
+    missing = []
+    known = method_numbers()
+    for cited in METHOD.findall(flat):
+        missing += [f"method {number}" for number in re.findall(NUMBER, cited) if number not in known]
+    own = {heading.split(".")[0] for heading in headings(path)} if path.suffix == ".md" else set()
+    for found in SECTION.finditer(flat):
+        beside = flat[max(0, found.start() - 120) : found.end() + 40]
+        if not (PUBLICATION.search(beside) or "docs/method.md" in beside or found[1] in own):
+            missing.append(found[0])
+    missing += [found[0] for found in UNSEEN.finditer(flat)]
+    for page, heading in HEADING.findall(flat):
+        if not (ROOT / page).is_file() or heading not in headings(ROOT / page):
+            missing.append(f'{page}, "{heading}"')
+    listed = re.findall(
+        r"^\| (\d+) ", (ROOT / "docs" / "structure_aware.md").read_text(encoding="utf-8"), re.M
+    )
+    for found in ACCEPTANCE.finditer(flat):
+        missing += [found[0] for number in found.groups() if number and number not in listed]
+    for page, anchor in ANCHOR.findall(text) if path.suffix == ".md" else ():
+        target = path.parent / page if page else path
+        if anchor not in map(slug, headings(target)):
+            missing.append(f"{page}#{anchor}")
+    return missing
+
+
+def test_what_is_cited_is_there() -> None:
+    assert len(FILES) > 300
+    found = {
+        str(path.relative_to(ROOT)): unresolved(path.read_text(encoding="utf-8"), path) for path in FILES
+    }
+    assert {name: missing for name, missing in found.items() if missing} == {}
+
+
+@pytest.mark.parametrize(
+    ("text", "missing"),
+    [
+        ("(method 4a), method 6.12 and Method 1 and 3", []),
+        ("see method 9.", ["method 9"]),
+        ("method 6.13: nothing", ["method 6.13"]),
+        ("method 2 to 8", ["method 8"]),
+        ("Yu et al., ICLR 2024, section 3.2", []),
+        ("as section 7 says", ["section 7"]),
+        ("values of the spec section 7", ["section 7", "the spec"]),
+        ("(spec 6.1)", ["spec 6"]),
+        ('docs/structure_aware.md, "The objective"', []),
+        ('docs/structure_aware.md,\n    # "Objectives"', ['docs/structure_aware.md, "Objectives"']),
+        ("acceptance test 40", ["acceptance test 40"]),
+    ],
+)
+def test_the_check_tells_what_leads_nowhere(text: str, missing: list[str]) -> None:
+    assert unresolved(text, ROOT / "moleblend_plugin" / "x.py") == missing
