@@ -140,7 +140,7 @@ def test_hypervalent_centres_whose_ligands_coincide_are_2d_with_the_reason(smile
 
 @pytest.mark.parametrize(
     "smiles",
-    ["*CC*", "*CC(*)c1ccccc1", "[*]OC(=O)c1ccc(cc1)C([*])=O", "[1*]CC([2*])O", "c1cc*cc1", "*1cccc1", 
+    ["*CC*", "*CC(*)c1ccccc1", "[*]OC(=O)c1ccc(cc1)C([*])=O", "[1*]CC([2*])O", "c1cc*cc1", "*1cccc1",
      "C*(C)C", "*C(=O)N*", "*#C", "[*-]C", "*[Si](C)(C)O*", "[*]", "**", "C1C*1", "[*:1]c1ccc([*:2])cc1"],
 )  # fmt: skip
 def test_dummy_atoms_stand_a_bonds_length_from_their_neighbours(smiles):
