@@ -23,13 +23,15 @@ Radii: covalent of Cordero et al. 2008 (doi:10.1039/b801115j), van der Waals as 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from rdkit import Chem
 
+from moleblend_plugin.chem.elements import SYMBOLS
 from moleblend_plugin.schema import Float32Array
 
 NO_NUMBERS: Final = "coordinates are no numbers"
@@ -65,18 +67,24 @@ class Plausibility:
     def __init__(self, mol: Chem.Mol) -> None:
         """Rules for ``mol``, whose atoms are those of the coordinates (heavy atoms only)."""
         self.n_atoms = mol.GetNumAtoms()
-        atoms = [mol.GetAtomWithIdx(index) for index in range(self.n_atoms)]
-        self._symbols = [atom.GetSymbol() for atom in atoms]
-        numbers = [atom.GetAtomicNum() or _STANDS_FOR_DUMMY for atom in atoms]
-        table = Chem.GetPeriodicTable()
-        self._covalent: Floats = np.array([table.GetRcovalent(number) for number in numbers])
-        self._contact: Floats = np.array([table.GetRvdw(number) for number in numbers])
-        self._metal = np.array([number not in _NONMETALS for number in numbers], bool)
+        numbers = [mol.GetAtomWithIdx(index).GetAtomicNum() for index in range(self.n_atoms)]
+        self._numbers = numbers
+        covalent, contact, metallic = _radii()
+        self._covalent, self._contact, self._metal = covalent[numbers], contact[numbers], metallic[numbers]
         bonds = [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
-        self._bonds = _as_pairs([(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds])
-        self._weak = np.array([bond.GetBondType() in _WEAK_BONDS for bond in bonds], bool)
-        self._fragment = np.zeros(len(atoms), np.int64)
-        for number, fragment in enumerate(Chem.GetMolFrags(mol)):
+        ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
+        self._bonds: Pairs = np.array(ends, np.int64).reshape(-1, 2)
+        weak = np.array([bond.GetBondType() in _WEAK_BONDS for bond in bonds], bool)
+        i, j = self._bonds.T
+        metal, self._sums = self._metal[i] | self._metal[j], self._covalent[i] + self._covalent[j]
+        self._shortest = np.where(metal, _SHORTEST_METAL_BOND, _SHORTEST_BOND) * self._sums
+        self._longest = np.where(metal, _LONGEST_METAL_BOND, _LONGEST_BOND) * self._sums
+        if weak.any():
+            self._longest[weak] = (_LONGEST_WEAK_BOND * (self._contact[i] + self._contact[j]))[weak]
+        fragments = Chem.GetMolFrags(mol)
+        self._n_fragments = len(fragments)
+        self._fragment = np.zeros(self.n_atoms, np.int64)
+        for number, fragment in enumerate(fragments[1:], 1):
             self._fragment[list(fragment)] = number
 
     def why_not(self, places: Float32Array) -> str:
@@ -89,56 +97,53 @@ class Plausibility:
         if not np.isfinite(places).all():
             return NO_NUMBERS
         exact = places.astype(np.float64)
-        if any((gaps < _CLOSEST_ANGSTROM).any() for _, gaps in _in_blocks(exact)):
-            return "coordinates overlap"
-        return self._bond_problem(exact) or self._pair_problem(exact)
-
-    def _bond_problem(self, places: Floats) -> str:
-        if not len(self._bonds):
-            return ""
-        i, j = self._bonds.T
-        lengths = np.linalg.norm(places[i] - places[j], axis=1)  # [M]
-        sums, metal = self._covalent[i] + self._covalent[j], self._metal[i] | self._metal[j]
-        longest = np.where(metal, _LONGEST_METAL_BOND, _LONGEST_BOND) * sums
-        longest = np.where(self._weak, _LONGEST_WEAK_BOND * (self._contact[i] + self._contact[j]), longest)
-        shortest = np.where(metal, _SHORTEST_METAL_BOND, _SHORTEST_BOND) * sums
-        for kind, bad in (("short", lengths < shortest), ("long", lengths > longest)):
-            if bad.any():
-                worst = int(np.argmax(np.where(bad, np.abs(np.log(lengths / sums)), -1)))
-                told = self._words(int(i[worst]), int(j[worst]), float(lengths[worst]))
-                return f"bonds too {kind}{_unit(float(np.median(lengths / sums)))}: {told}"
-        return ""
-
-    def _pair_problem(self, places: Floats) -> str:
-        """Pairs without a bond, and fragments."""
-        together = _Groups(int(self._fragment.max(initial=0)) + 1)
-        for rows, gaps in _in_blocks(places):
-            short = gaps < self._closest(rows)
-            if short.any():
-                i, j = np.unravel_index(int(np.argmin(np.where(short, gaps, np.inf))), gaps.shape)
-                return f"atoms too close: {self._words(rows.start + int(i), int(j), float(gaps[i, j]))}"
-            if together.count > 1:
+        too_close, together = "", _Groups(self._n_fragments)
+        for start in range(0, self.n_atoms, _ROWS):
+            rows = slice(start, min(start + _ROWS, self.n_atoms))
+            steps = exact[rows, None] - exact
+            gaps = np.sqrt(np.einsum("ijk,ijk->ij", steps, steps))  # [rows, N]
+            np.fill_diagonal(gaps[:, start:], np.inf)
+            if gaps.min() < _CLOSEST_ANGSTROM:
+                return "coordinates overlap"
+            too_close = too_close or self._too_close(rows, gaps)
+            if self._n_fragments > 1:
                 near = (gaps < _FRAGMENTS_APART) & (self._fragment[rows, None] != self._fragment)
                 left, right = np.nonzero(near)
-                together.join(self._fragment[rows.start + left], self._fragment[right])
-        if together.count > 1:
-            return f"fragments too far apart: more than {_FRAGMENTS_APART:g} A"
+                together.join(self._fragment[start + left], self._fragment[right])
+        apart = f"fragments too far apart: more than {_FRAGMENTS_APART:g} A" if together.count > 1 else ""
+        return self._bond_problem(exact) or too_close or apart
+
+    def _bond_problem(self, places: Floats) -> str:
+        i, j = self._bonds.T
+        lengths = np.sqrt(((places[i] - places[j]) ** 2).sum(1))  # [M]
+        for kind, bad in (("short", lengths < self._shortest), ("long", lengths > self._longest)):
+            if bad.any():
+                ratios = lengths / self._sums
+                worst = int(np.argmax(np.where(bad, np.abs(np.log(ratios)), -1)))
+                told = self._words(int(i[worst]), int(j[worst]), float(lengths[worst]))
+                return f"bonds too {kind}{_unit(float(np.median(ratios)))}: {told}"
         return ""
 
-    def _closest(self, rows: slice) -> Floats:
-        """The least distance [rows, N] of pairs without a bond; 0 for bonded ones."""
-        covalent = self._covalent[rows, None] + self._covalent
-        metal = self._metal[rows, None] | self._metal
-        contact = self._contact[rows, None] + self._contact
-        least = np.where(metal, _CLOSEST_TO_METAL * covalent, _CLOSEST * contact)
-        both = np.concatenate([self._bonds, self._bonds[:, ::-1]])
-        i, j = both[(both[:, 0] >= rows.start) & (both[:, 0] < rows.stop)].T
-        least[i - rows.start, j] = 0
-        return np.asarray(least, np.float64)
+    def _too_close(self, rows: slice, gaps: Floats) -> str:
+        """The closest pair without a bond that should be farther apart, of ``gaps`` [rows, N]; or ""."""
+        least = _CLOSEST * (self._contact[rows, None] + self._contact)
+        if self._metal.any():
+            covalent = self._covalent[rows, None] + self._covalent
+            metal = self._metal[rows, None] | self._metal
+            least = np.where(metal, _CLOSEST_TO_METAL * covalent, least)
+        for i, j in (self._bonds.T, self._bonds.T[::-1]):
+            here = slice(None) if len(gaps) == self.n_atoms else (i >= rows.start) & (i < rows.stop)
+            least[i[here] - rows.start, j[here]] = 0
+        short = gaps < least
+        if not short.any():
+            return ""
+        first, second = divmod(int(np.argmin(np.where(short, gaps, np.inf))), self.n_atoms)
+        told = self._words(rows.start + first, second, float(gaps[first, second]))
+        return f"atoms too close: {told}"
 
     def _words(self, i: int, j: int, distance: float) -> str:
         """Two atoms (numbers from 0) and their distance."""
-        return f"{self._symbols[i]}{i}-{self._symbols[j]}{j} {distance:.3g} A"
+        return f"{SYMBOLS[self._numbers[i]]}{i}-{SYMBOLS[self._numbers[j]]}{j} {distance:.3g} A"
 
 
 def most_common(problems: Sequence[str]) -> str:
@@ -156,7 +161,7 @@ class _Groups:
     @property
     def count(self) -> int:
         """Groups that are left."""
-        return len(np.unique(self._group))
+        return len(np.unique(self._group)) if len(self._group) > 1 else len(self._group)
 
     def join(self, first: npt.NDArray[Any], second: npt.NDArray[Any]) -> None:
         """Fragments ``first`` [K] are near fragments ``second`` [K]."""
@@ -164,17 +169,14 @@ class _Groups:
             self._group[self._group == self._group[left]] = self._group[right]
 
 
-def _in_blocks(places: Floats) -> Iterator[tuple[slice, Floats]]:
-    """Distances [rows, N] of some atoms after others to all, infinite to themselves."""
-    for start in range(0, len(places), _ROWS):
-        rows = slice(start, min(start + _ROWS, len(places)))
-        gaps = np.linalg.norm(places[rows, None] - places, axis=2)
-        np.fill_diagonal(gaps[:, start:], np.inf)
-        yield rows, gaps
-
-
-def _as_pairs(pairs: list[tuple[int, int]]) -> Pairs:
-    return np.array(pairs, np.int64).reshape(-1, 2)
+@lru_cache(maxsize=1)
+def _radii() -> tuple[Floats, Floats, npt.NDArray[np.bool_]]:
+    """By atomic number: covalent and van der Waals radius in Angstrom, and whether it is a (half) metal."""
+    table = Chem.GetPeriodicTable()
+    elements = [_STANDS_FOR_DUMMY, *range(1, len(SYMBOLS))]
+    covalent = np.array([table.GetRcovalent(number) for number in elements], np.float64)
+    contact = np.array([table.GetRvdw(number) for number in elements], np.float64)
+    return covalent, contact, np.array([number not in _NONMETALS for number in elements], bool)
 
 
 def _unit(scale: float) -> str:

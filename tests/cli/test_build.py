@@ -11,7 +11,10 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+from rdkit import Chem
+from rdkit.Chem import AllChem
 
+from moleblend_plugin.chem.conformers import GEOMETRY_VERSION
 from moleblend_plugin.cli._build_work import BuildWork, work_of
 from moleblend_plugin.cli.main import main
 from moleblend_plugin.data.store import MoleculeStore
@@ -384,3 +387,44 @@ def test_the_command_line_runs_as_a_module(tmp_path):
     assert again.returncode == 2
     assert again.stderr.startswith("error: ")
     assert again.stderr.count("\n") == 1
+
+
+def test_molecules_without_3d_and_minima_not_reached_are_counted_by_reason(tmp_path, capsys):
+    """SF6 is not embedded well; iron has no parameters, and two steps are too few for chains."""
+    rows = "FS(F)(F)(F)(F)F\n*CC*\nCCCCCCO\nCCCCCCN\n[Fe]\n"
+    (tmp_path / "a.smi").write_text(rows)
+    options = ("--conformers", 1, "--relax-steps", 2, "--workers", 1)
+    assert run("build", tmp_path / "a.smi", "--out", tmp_path / "out", *options) == 0
+    counts = {
+        "ETKDGv3+MMFF94, not converged": 3,
+        "implausible conformer, atoms too close": 1,
+        "ETKDGv3, no MMFF94 parameters": 1,
+    }
+    facts = report(tmp_path / "out")
+    assert (facts["with_3d"], facts["coords_from"]) == (4, counts)
+    assert facts["settings"]["conversion"]["conformers"]["relax_steps"] == 2
+    assert facts["settings"]["conversion"]["geometry_version"] == GEOMETRY_VERSION
+    shown = capsys.readouterr().out
+    for reason, count in counts.items():
+        assert f"{count}  {reason}\n" in "\n".join(line.rstrip() for line in shown.splitlines()) + "\n"
+
+
+def test_no_steps_leave_conformers_as_they_are_embedded(tmp_path):
+    (tmp_path / "a.smi").write_text("CCCCCCO\n")
+    options = ("--conformers", 1, "--relax-steps", 0, "--workers", 1)
+    assert run("build", tmp_path / "a.smi", "--out", tmp_path / "out", *options) == 0
+    assert MoleculeStore(tmp_path / "out" / "train.lmdb")[0].coords_from == "ETKDGv3"
+
+
+def test_a_file_in_another_unit_is_told(tmp_path, capsys):
+    """Two records of 2-butanol, the second in Bohr: it stays 2D, and the summary says why."""
+    mol = Chem.AddHs(Chem.MolFromSmiles("CCC(C)O"))
+    AllChem.EmbedMolecule(mol, randomSeed=1)
+    with Chem.SDWriter(str(tmp_path / "a.sdf")) as writer:
+        writer.write(mol)
+        mol.GetConformer().SetPositions(mol.GetConformer().GetPositions() * 1.8897)
+        writer.write(mol)
+    assert build(tmp_path / "a.sdf", tmp_path / "out") == 0
+    told = "source bonds too long (given in Bohr?), none wanted"
+    assert report(tmp_path / "out")["coords_from"] == {"source": 1, told: 1}
+    assert f"1  {told}" in capsys.readouterr().out

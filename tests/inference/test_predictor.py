@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from moleblend_plugin.chem.relax import DEFAULT_STEPS
 from moleblend_plugin.data.collate import collate
 from moleblend_plugin.data.featurize import featurize
 from moleblend_plugin.data.property import show
@@ -115,6 +116,14 @@ def test_new_molecules_are_made_as_those_of_training(regression, pretrained):
     assert conversion_for(args, "both").told.endswith("the training data's settings are not known")
     with pytest.raises(MoleblendError, match="--conformers 0: give a number from 1"):
         conversion_for(args, "both", 0)
+
+
+def test_settings_that_name_no_steps_are_of_the_time_of_200(regression):
+    _, args = load_property_model(regression)
+    now = args.conversion["conformers"]
+    assert conversion_for(args, "both").config.conformers.relax_steps == now["relax_steps"] == DEFAULT_STEPS
+    args.conversion = {"conformers": {"count": 2, "seed": 0, "timeout_s": 20.0, "relax": True}}
+    assert conversion_for(args, "both").config.conformers.relax_steps == 200
 
 
 def test_a_pretraining_checkpoint_is_refused_in_one_line(pretrained):
