@@ -120,8 +120,8 @@ class LabelRange:
                 distance = abs(end - middle)
                 if distance >= limit:
                     told.append(
-                        f"column {name!r} holds {end:g} in {row_id}, {distance / usual:.0e} times as far from "
-                        f"the median ({middle:g}) as half of the values are: check its unit, or name it by "
+                        f"column {name!r} holds {end:g} in {row_id}, {distance / usual:.0e} widths of the "
+                        f"middle half of the values from their median ({middle:g}): check its unit, or name it by "
                         "--missing-label"
                     )
         return told
