@@ -43,6 +43,7 @@ class SetSpec:
         training: numbers of our runs on it.
         split_seed: seed of conformers and of a random split.
         grid: as a model's, for our models on this set alone.
+        words: what ``missing_label``, ``positive`` and ``negative`` of the build are, where given.
     """
 
     name: str
@@ -56,6 +57,7 @@ class SetSpec:
     training: Training
     split_seed: int = 0
     grid: Mapping[str, tuple[Any, ...]] | None = None
+    words: Mapping[str, tuple[str, ...]] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -184,6 +186,7 @@ def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -
         training=training,
         split_seed=item.whole("split_seed", 0, least=0) or 0,
         grid=item.lists("grid", TUNABLE["ours"]),
+        words={key: words for key in _WORDS if (words := item.texts(key, ()))},
     )
     item.done()
     if not spec.table.is_file():
@@ -192,6 +195,9 @@ def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -
     if rows != spec.split and not Path(rows).is_file():
         raise MoleblendError(f"{item.where}: {rows} does not exist; mend split, or give --data FOLDER")
     return spec
+
+
+_WORDS: Final = ("missing_label", "positive", "negative")
 
 
 def _targets(item: Reader, default: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -164,6 +164,8 @@ def _why_not(text: str) -> str:
     """What is wrong with a cell that is neither number nor known word, and the remedy."""
     if text.lower().lstrip("+-") in ("inf", "infinity"):
         return "infinity; correct it or leave it empty"
+    if '"' in text:
+        return "a double quote; close or remove it"
     if _THOUSANDS.fullmatch(text) or _COMMA.fullmatch(text):
         return "a comma; write 1000 and 1.5, without thousands separators and with a decimal point"
     if _BROKEN.fullmatch(text.replace("_", " ")):

@@ -65,12 +65,12 @@ class Oddities:
     def told(self) -> None:
         """Tell all of them."""
         for (count, first), what in (
-            (self.comments, "begin with # and are passed over"),
-            (self.short, "have fewer cells than the header: those that they lack count as empty"),
-            (self.quotes, "open a quote that does not close there: each is read as a row of its own"),
+            (self.comments, "lines that begin with #, passed over"),
+            (self.short, "lines with fewer cells than the header, those that they lack taken as empty"),
+            (self.quotes, "lines whose quote does not close there, each read as a row of its own"),
         ):
             if count:
-                self.tell(f"has {count:,} line{'s' if count > 1 else ''} that {what} (first: line {first})")
+                self.tell(f"has {what}: {count:,} (first: line {first})")
 
 
 def _more(counted: tuple[int, int], line: int) -> tuple[int, int]:
@@ -295,7 +295,8 @@ def column_name(cell: str) -> str:
 
 def without_header(header: list[str]) -> str:
     """A hint for a header that is none: its cells hold a SMILES; "" where they do not."""
+    has_number = any(cell.replace(".", "", 1).isdigit() for cell in header)
     for cell in header:
-        if looks_like_smiles(cell) and len(cell) > 1:
+        if looks_like_smiles(cell) and (len(cell) > 1 or has_number):
             return f"; its first line holds {cell[:40]!r}, which is a SMILES: add a line of names above it"
     return ""
