@@ -52,6 +52,7 @@ def labels(folder, part="train"):
         ["--target-columns", f'"{NAME}",[b]'],
         ["--target-columns", f'"{NAME}"', "--target-columns", "[b]"],
         ["--target-columns", f'[b] , "{NAME}"'],
+        ["--target-columns", NAME, "--target-columns", "[b]"],  # nothing else of the table has that name
     ],
 )
 def test_columns_of_any_name_in_build_and_training(tmp_path, options):
