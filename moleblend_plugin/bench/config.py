@@ -45,6 +45,7 @@ class SetSpec:
         training: numbers of our runs on it.
         split_seed: seed of conformers and of a random split.
         grid: as a model's, for our models on this set alone.
+        words: what ``missing_label``, ``positive`` and ``negative`` of the build are, where given.
     """
 
     name: str
@@ -58,6 +59,7 @@ class SetSpec:
     training: Training
     split_seed: int = 0
     grid: Mapping[str, tuple[Any, ...]] | None = None
+    words: Mapping[str, tuple[str, ...]] | None = None
 
     @property
     def kind(self) -> Kind:
@@ -182,6 +184,7 @@ def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -
         training=training,
         split_seed=item.whole("split_seed", 0, least=0) or 0,
         grid=item.lists("grid", TUNABLE["ours"]),
+        words={key: words for key in _WORDS if (words := item.texts(key, ()))},
     )
     item.done()
     _check_files(item.where, spec)
@@ -196,6 +199,9 @@ def _check_files(where: str, spec: SetSpec) -> None:
     kind, _, rows = spec.split.partition(":")
     if kind == "rows" and not rows_file_path(rows)[0].is_file():
         raise MoleblendError(f"{where}: {rows} does not exist; mend split, or give --data FOLDER")
+
+
+_WORDS: Final = ("missing_label", "positive", "negative")
 
 
 def _targets(item: Reader, default: tuple[str, ...] | None) -> tuple[str, ...]:

@@ -43,10 +43,12 @@ class Built:
 def build_command(spec: SetSpec, folder: Path, workers: int) -> list[str]:
     """The command that builds a set."""
     smiles = ["--smiles-column", spec.smiles] if spec.smiles else []
+    words = [(key, word) for key, given in (spec.words or {}).items() for word in given]
     return [
         *(sys.executable, "-m", "moleblend_plugin.cli.main", "build", str(spec.table), "--out", str(folder)),
         *smiles,
         *("--target-columns", write_targets(spec.targets), "--conformers", spec.conformers),
+        *(part for key, word in words for part in (f"--{key.replace('_', '-')}", word)),
         *("--split", spec.split, "--seed", str(spec.split_seed), "--workers", str(workers), "--overwrite"),
     ]
 
@@ -107,7 +109,7 @@ def _settings(spec: SetSpec) -> dict[str, Any]:
         "split": split,
         "seed": spec.split_seed,
         "geometry_version": GEOMETRY_VERSION,
-    }
+    } | ({"words": {key: list(given) for key, given in spec.words.items()}} if spec.words else {})
 
 
 def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:

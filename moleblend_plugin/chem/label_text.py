@@ -34,6 +34,9 @@ CLASS_WORDS: Final = (
 LARGEST: Final = float(np.finfo(np.float32).max)
 """Networks compute in float32: beyond it is infinity."""
 
+_NUMBERS: Final = "numbers"
+_COMMAS: Final = "numbers with decimal commas"
+
 _KNOWN: Final = 10_000
 """Different numbers that are kept by their text."""
 
@@ -68,6 +71,8 @@ class LabelRules:
 class LabelReader:
     """Labels of rows, one after the other. A column holds numbers or the two words of one pair, never both.
 
+    Words that the user names go with either.
+
     Args:
         names: of the columns.
         rules: what the user says.
@@ -85,7 +90,7 @@ class LabelReader:
         self._given = {word.strip().lower(): 1.0 for word in self._rules.positive}
         self._given |= {word.strip().lower(): 0.0 for word in self._rules.negative}
         self._known: dict[str, float] = {}  # numbers that were met: labels of classes come again and again
-        self._kinds: list[str] = [""] * len(self.names)  # "number", a pair's first word, or "given"
+        self._kinds: list[str] = [""] * len(self.names)  # of numbers, or a pair's first word
 
     def read(self, cells: Sequence[str]) -> tuple[float, ...]:
         """Labels from their text, NaN where one is missing.
@@ -99,7 +104,7 @@ class LabelReader:
                 math.nan
                 if not cell
                 else known[cell]
-                if cell in known and kinds[place] == "number"
+                if cell in known and kinds[place] == _NUMBERS
                 else self._label(place, cell)
                 for place, cell in enumerate(cells)
             ]
@@ -111,7 +116,7 @@ class LabelReader:
             return math.nan
         word = text.lower()
         if word in self._given:
-            return self._class(place, word, "given", self._given[word])
+            return self._class(place, word, self._given[word])
         if word in self._missing:
             return math.nan
         comma = self.names[place] in self._rules.decimal_comma
@@ -119,7 +124,8 @@ class LabelReader:
             return self._number(place, text, comma)
         if word in _PAIR_OF:
             pair, value = _PAIR_OF[word]
-            return self._class(place, word, pair, value)
+            self._note_kind(place, word, pair)
+            return self._class(place, word, value)
         raise self._refused(place, text, _why_not(text))
 
     def _number(self, place: int, text: str, comma: bool) -> float:
@@ -133,23 +139,27 @@ class LabelReader:
                 f"target too large: column {self.names[place]!r} holds {text[:40]!r}; float32 ends at "
                 f"{LARGEST:.2g}: give the column another unit, or name it by --missing-label"
             )
-        if self._kinds[place] != "number":
-            if self._kinds[place]:
-                raise self._refused(place, text, "a number among words for classes")
-            self._kinds[place] = "number"
+        self._note_kind(place, text, _COMMAS if comma else _NUMBERS)
         if not comma and len(self._known) < _KNOWN:
             self._known[text] = value
         return value
 
-    def _class(self, place: int, word: str, kind: str, value: float) -> float:
-        if self._kinds[place] != kind:
-            if self._kinds[place] == "number":
-                raise self._refused(place, word, "a word among numbers")
-            if self._kinds[place]:
-                raise self._refused(place, word, "a word of another pair than the rows before")
-            self._kinds[place] = kind
+    def _class(self, place: int, word: str, value: float) -> float:
         self.classes.setdefault(self.names[place], {})[word] = value
         return value
+
+    def _note_kind(self, place: int, text: str, kind: str) -> None:
+        """Refuse a cell that is of another kind than those before it in its column."""
+        before = self._kinds[place]
+        if before == kind:
+            return
+        if before:
+            number, numbers = kind in (_NUMBERS, _COMMAS), before in (_NUMBERS, _COMMAS)
+            why = "a word of another pair than the rows before"
+            if number or numbers:
+                why = "a number among words for classes" if number else "a word among numbers"
+            raise self._refused(place, text, f"{why}; name the words by --positive and --negative")
+        self._kinds[place] = kind
 
     def _refused(self, place: int, text: str, why: str) -> ValueError:
         return ValueError(f"target is no number: column {self.names[place]!r} holds {text[:40]!r}, {why}")
@@ -164,6 +174,8 @@ def _why_not(text: str) -> str:
     """What is wrong with a cell that is neither number nor known word, and the remedy."""
     if text.lower().lstrip("+-") in ("inf", "infinity"):
         return "infinity; correct it or leave it empty"
+    if '"' in text:
+        return "a double quote; close or remove it"
     if _THOUSANDS.fullmatch(text) or _COMMA.fullmatch(text):
         return "a comma; write 1000 and 1.5, without thousands separators and with a decimal point"
     if _BROKEN.fullmatch(text.replace("_", " ")):

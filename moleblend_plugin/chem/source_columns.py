@@ -9,8 +9,9 @@ from moleblend_plugin.chem import source_npz, source_sdf, source_tables
 from moleblend_plugin.chem.label_text import LabelReader, LabelRules, has_decimal_commas
 from moleblend_plugin.chem.sources import Source
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.names import write_name
+from moleblend_plugin.names import parse_names, write_name
 
+_NAMED: Final = (".csv", ".tsv", ".sdf", ".sd", ".mol")
 LOOK_AHEAD: Final = 1000
 """Rows that decide."""
 
@@ -36,7 +37,7 @@ def numeric_columns(source: Source) -> NumericColumns:
     Raises:
         MoleblendError: the format has no columns, none is numeric, or the file cannot be read.
     """
-    names, rows = _peek(source)
+    names, rows = _peek(source, LOOK_AHEAD)
     if not rows:
         next(iter(source), None)  # the reader says in what way the file is empty
     taken: list[str] = []
@@ -58,7 +59,20 @@ def numeric_columns(source: Source) -> NumericColumns:
     return NumericColumns(tuple(taken), left_out)
 
 
-def _peek(source: Source) -> tuple[list[str], list[list[str]]]:
+def named_columns(source: Source, text: str) -> tuple[str, ...]:
+    """The names in ``text`` (``names.parse_names``); or all of it, where only that is a column of the file.
+
+    Raises:
+        MoleblendError: the file cannot be read.
+    """
+    names = parse_names(text)
+    if len(names) < 2 or not source.name.lower().removesuffix(".gz").endswith(_NAMED):
+        return names
+    present, _ = _peek(source, 1)
+    return (text.strip(),) if text.strip() in present and not set(names) <= set(present) else names
+
+
+def _peek(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
     """Names of columns and their first rows of cells."""
     name = source.name.lower().removesuffix(".gz")
     for endings, peek in (
@@ -67,7 +81,7 @@ def _peek(source: Source) -> tuple[list[str], list[list[str]]]:
         ((".npz",), source_npz.peek_npz),
     ):
         if name.endswith(endings):
-            return peek(source, LOOK_AHEAD)
+            return peek(source, count)
     raise MoleblendError(
         f"{source.path} has no named columns; --target-columns all needs a CSV, TSV, SDF or npz"
     )

@@ -128,7 +128,8 @@ def _smiles(source: Source, table: Table) -> int:
     place = smiles_column(table.header, source.columns.smiles, source.path)
     if place is None:
         error = missing_column(source, source.columns.smiles or "smiles", table.header, "column")
-        raise MoleblendError(f"{error}{without_header(table.header)}")
+        hint = "" if source.columns.smiles else "; name the one of SMILES by --smiles-column"
+        raise MoleblendError(f"{error}{without_header(table.header) or hint}")
     return place
 
 

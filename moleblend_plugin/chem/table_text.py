@@ -22,6 +22,9 @@ from moleblend_plugin.errors import MoleblendError
 USUAL_NAMES: Final = ("smiles", "canonical_smiles", "isomeric_smiles", "isosmiles", "smi", "mol")
 """Names of SMILES columns tried in this order (case does not matter) when none is given."""
 
+_UNSEEN: Final = "".join(map(chr, (*range(33), 0xA0, 0x200B, 0x200E, 0x3000, 0xFEFF)))
+"""Blanks around names, those that nobody sees too."""
+
 _LOOK_AHEAD: Final = 1000
 """Lines that decide the separator, and whether numbers have decimal commas."""
 
@@ -62,12 +65,12 @@ class Oddities:
     def told(self) -> None:
         """Tell all of them."""
         for (count, first), what in (
-            (self.comments, "begin with # and are passed over"),
-            (self.short, "have fewer cells than the header: those that they lack count as empty"),
-            (self.quotes, "open a quote that does not close there: each is read as a row of its own"),
+            (self.comments, "lines that begin with #, passed over"),
+            (self.short, "lines with fewer cells than the header, those that they lack taken as empty"),
+            (self.quotes, "lines whose quote does not close there, each read as a row of its own"),
         ):
             if count:
-                self.tell(f"has {count:,} line{'s' if count > 1 else ''} that {what} (first: line {first})")
+                self.tell(f"has {what}: {count:,} (first: line {first})")
 
 
 def _more(counted: tuple[int, int], line: int) -> tuple[int, int]:
@@ -120,6 +123,12 @@ class Table:
         Args:
             is_sound: whether cells, as many as the header's, make a whole row by themselves.
         """
+        try:
+            yield from self._rows(is_sound)
+        finally:  # also where the caller stops early
+            self._met.told()
+
+    def _rows(self, is_sound: Callable[[list[str]], bool]) -> Iterator[TableRow]:
         separator, width, ahead = self.separator, len(self.header), self._ahead
         odd = f"#{separator}"
         while True:
@@ -137,7 +146,6 @@ class Table:
                 yield TableRow(number, cells, width)
             elif any(cell.strip() for cell in cells):
                 yield self._fitted(number, cells)
-        self._met.told()
 
     def _first_line(self, smiles: str) -> tuple[int, str]:
         """The line of the header: the first that is neither blank nor a comment."""
@@ -282,12 +290,13 @@ def _places(header: list[str], wanted: str) -> list[int]:
 
 def column_name(cell: str) -> str:
     """Name of a column: its cell of the header without blanks around it, and with a blank for a line end."""
-    return " ".join(line.strip() for line in cell.splitlines()).strip()
+    return " ".join(line.strip(_UNSEEN) for line in cell.splitlines()).strip(_UNSEEN)
 
 
 def without_header(header: list[str]) -> str:
     """A hint for a header that is none: its cells hold a SMILES; "" where they do not."""
+    has_number = any(cell.replace(".", "", 1).isdigit() for cell in header)
     for cell in header:
-        if looks_like_smiles(cell) and len(cell) > 1:
+        if looks_like_smiles(cell) and (len(cell) > 1 or has_number):
             return f"; its first line holds {cell[:40]!r}, which is a SMILES: add a line of names above it"
     return ""

@@ -201,15 +201,17 @@ def _given_parts(
 def _with_targets(first: Path, columns: Columns, targets: list[str]) -> Columns:
     """``columns`` with the labels asked for; of ``all``, the columns of labels of the first input."""
     from dataclasses import replace
+    from functools import partial
 
-    from moleblend_plugin.chem.source_columns import numeric_columns
+    from moleblend_plugin.chem.source_columns import named_columns, numeric_columns
     from moleblend_plugin.chem.sources import open_source
     from moleblend_plugin.cli._inputs import is_unimol
     from moleblend_plugin.errors import MoleblendError
     from moleblend_plugin.names import parse_names, write_names
 
     if [text.strip() for text in targets] != ["all"] or is_unimol(first):
-        names = tuple(name for text in targets for name in parse_names(text))
+        take = parse_names if is_unimol(first) else partial(named_columns, open_source(first, columns))
+        names = tuple(name for text in targets for name in take(text))
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise MoleblendError(f"--target-columns names {twice!r} twice; name every column once")

@@ -111,6 +111,8 @@ class LabelRange:
                 continue
             values = sample[:, place]
             values = values[~np.isnan(values)]
+            if len(values) < _FEWEST:  # a column that is nearly empty, thinned out
+                continue
             middle = float(np.median(values))
             usual, limit = _usual(values, middle, (self._low[place], self._high[place]))
             for end, row_id in (
@@ -120,9 +122,9 @@ class LabelRange:
                 distance = abs(end - middle)
                 if distance >= limit:
                     told.append(
-                        f"column {name!r} holds {end:g} in {row_id}, {distance / usual:.0e} times as far "
-                        f"from the median ({middle:g}) as half of the values are: check its unit, or name it "
-                        "by --missing-label"
+                        f"column {name!r} holds {end:g} in {row_id}, {distance / usual:.0e} widths of the "
+                        f"middle half of the values from their median ({middle:g}): check its unit; "
+                        "--missing-label names a number for missing"
                     )
         return told
 

@@ -132,6 +132,11 @@ def test_words_that_the_user_names(tmp_path):
     assert "'x', a word" in found[4]
 
 
+def test_words_that_the_user_names_may_stand_among_numbers(tmp_path):
+    path = as_table(tmp_path, ["1", "True", "0", "false"])
+    assert read(path, positive=("true",), negative=("false",)) == [1, 1, 0, 0]
+
+
 def test_numbers_for_missing(tmp_path):
     found = read(as_table(tmp_path, ["-1", "-1.0", "-999", "1"]), missing_label=-1, missing_words=("-999.0",))
     assert [math.isnan(value) for value in found] == [True, True, True, False]

@@ -51,8 +51,7 @@ def test_lines_with_open_quotes_are_told(tmp_path):
     table = source(tmp_path, 'smiles,name,y\nCCO,a,1\nCCN,"b,2\nCCC,c,3\n')
     assert len(list(table)) == 3
     assert table.notes == [
-        "a.csv has 1 line that open a quote that does not close there: each is read as a row of its own "
-        "(first: line 3)"
+        "a.csv has lines whose quote does not close there, each read as a row of its own: 1 (first: line 3)"
     ]
 
 
@@ -93,7 +92,7 @@ def test_short_rows_are_told(tmp_path):
     table = source(tmp_path, "smiles,y,a\nC,1\nCC,2,b\nCCC,3\n")
     list(table)
     assert table.notes == [
-        "a.csv has 2 lines that have fewer cells than the header: those that they lack count as empty "
+        "a.csv has lines with fewer cells than the header, those that they lack taken as empty: 2 "
         "(first: line 2)"
     ]
 
@@ -152,8 +151,13 @@ def test_a_name_that_is_there_twice_is_told_or_refused(tmp_path):
 
 
 def test_a_table_without_header_is_named(tmp_path):
-    with pytest.raises(MoleblendError, match="its first line holds 'CCO', which is a SMILES: add a line"):
-        list(source(tmp_path, "CCO,1\nCCN,2\n", targets=()))
+    for smiles in ("CCO", "C"):
+        with pytest.raises(
+            MoleblendError, match=f"first line holds '{smiles}', which is a SMILES: add a line"
+        ):
+            list(source(tmp_path, f"{smiles},1\nCCN,2\n", targets=()))
+    with pytest.raises(MoleblendError, match="name the one of SMILES by --smiles-column"):
+        list(source(tmp_path, "structure,N\nCCN,2\n", targets=()))
 
 
 def test_names_in_errors_can_be_pasted(tmp_path):
@@ -167,7 +171,7 @@ def test_names_in_errors_can_be_pasted(tmp_path):
 def test_comments_are_passed_over_and_told(tmp_path):
     table = source(tmp_path, "# made on Monday\n#, by X\nsmiles,y\nC,1\n# half way\nCC,2\n#3,4\n")
     assert shown(table) == {"C": 1, "CC": 2, "#3": 4}  # as many cells as the header: a row
-    assert table.notes == ["a.csv has 3 lines that begin with # and are passed over (first: line 1)"]
+    assert table.notes == ["a.csv has lines that begin with #, passed over: 3 (first: line 1)"]
     assert shown(source(tmp_path, "#smiles,y\nC,1\n")) == {"C": 1}
 
 
@@ -280,6 +284,7 @@ def test_a_header_beyond_ascii_is_read_as_written_or_refused(tmp_path, name):
         (b"smiles,y\0\nC,1\n", "holds zero bytes"),
         (b"C" * (17 << 20), "no line end in its first"),
     ],
+    ids=("parquet", "bzip2", "xz", "zstd", "xls", "html", "gzip twice", "zero bytes", "endless line"),
 )
 def test_other_files_under_the_name_of_a_table_are_named(tmp_path, data, words):
     with pytest.raises(MoleblendError, match=words):

@@ -52,6 +52,7 @@ def labels(folder, part="train"):
         ["--target-columns", f'"{NAME}",[b]'],
         ["--target-columns", f'"{NAME}"', "--target-columns", "[b]"],
         ["--target-columns", f'[b] , "{NAME}"'],
+        ["--target-columns", NAME, "--target-columns", "[b]"],  # nothing else of the table has that name
     ],
 )
 def test_columns_of_any_name_in_build_and_training(tmp_path, options):
@@ -107,11 +108,16 @@ def test_a_bench_file_names_columns_as_they_are(tmp_path):
         file = write(
             tmp_path / f"{number}.toml",
             f'[[sets]]\nname = "s"\ntable = "a.csv"\nsplit = "random"\nmetric = "rmse"\ntargets = {targets}\n'
+            'missing_label = ["ND", "-1"]\npositive = "CA"\n'
             '[[models]]\nname = "m"\nkind = "ecfp4-rf"\n',
         )
         (spec,) = load_config(file).sets
         words = build_command(spec, tmp_path / "out", 1)
         assert words[words.index("--target-columns") + 1] == wanted
+        start = words.index("--missing-label")
+        assert words[start : start + 6] == [
+            "--missing-label", "ND", "--missing-label", "-1", "--positive", "CA",
+        ]  # fmt: skip
 
 
 def test_words_for_classes_are_told_and_kept_in_the_report(tmp_path, capsys):
