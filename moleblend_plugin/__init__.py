@@ -2,7 +2,7 @@
 
 ``unicore-train --user-dir moleblend_plugin`` imports this package, and it then registers its tasks,
 models and losses. A plain ``import moleblend_plugin`` stays light and registers nothing; the estimators
-(``from moleblend_plugin import MoleblendRegressor``) bring torch with them when they are first named.
+(``from moleblend_plugin import MoleblendRegressor``) bring scikit-learn when named and torch when they work.
 """
 
 from __future__ import annotations
