@@ -42,13 +42,13 @@ def without_stereo(smiles: str) -> tuple[str, int]:
 
 def read_table(data: Path, name: str) -> list[str]:
     """SMILES of a set, by row number."""
-    with gzip.open(data / "moleculenet" / f"{name}.csv.gz", "rt", newline="") as file:
+    with gzip.open(data / "moleculenet" / f"{name}.csv.gz", "rt", newline="", encoding="utf-8") as file:
         return [row[SMILES_COLUMN.get(name, "smiles")].strip() for row in csv.DictReader(file)]
 
 
 def read_split(data: Path, name: str) -> dict[str, Any]:
     """The published split of a set."""
-    with gzip.open(data / "splits" / f"unimol_scaffold_{name}.json.gz", "rt") as file:
+    with gzip.open(data / "splits" / f"unimol_scaffold_{name}.json.gz", "rt", encoding="utf-8") as file:
         split: dict[str, Any] = json.load(file)
         return split
 
@@ -76,10 +76,10 @@ def take_tables(data: Path, most: int, max_atoms: int) -> tuple[list[list[str]],
 
 def take_qm9(data: Path, out: Path, most: int, held: set[str]) -> dict[str, int]:
     """Writes ``most`` QM9 geometries: none held out anywhere, none of the 12,000 of qm9_gap.toml."""
-    with gzip.open(data / "qm9" / "qm9_all_smiles_homo.csv.gz", "rt", newline="") as file:
+    with gzip.open(data / "qm9" / "qm9_all_smiles_homo.csv.gz", "rt", newline="", encoding="utf-8") as file:
         smiles = {int(row["gdb_index"]): row["smiles"] for row in csv.DictReader(file)}
     split = read_split(data, "qm9")
-    with gzip.open(data / "qm9" / "qm9_12k.sdf.gz", "rt") as file:
+    with gzip.open(data / "qm9" / "qm9_12k.sdf.gz", "rt", encoding="utf-8") as file:
         twelve = {int(line) for before, line in pairwise_lines(file) if "<gdb_index>" in before}
     away = {*split["valid"], *split["test"], *twelve}
     keys = {index: without_stereo(text)[0] for index, text in smiles.items()}
@@ -114,11 +114,11 @@ def main() -> None:
         parser.error(f"{args.data} has no folder moleculenet; give the folder that holds the sets")
     args.out.mkdir(parents=True, exist_ok=True)
     rows, held, counts = take_tables(args.data, args.most, args.max_atoms)
-    with (args.out / "moleculenet.csv").open("w", newline="") as file:
+    with (args.out / "moleculenet.csv").open("w", newline="", encoding="utf-8") as file:
         csv.writer(file).writerows([["smiles", "set"], *rows])
     counts["qm9"] = take_qm9(args.data, args.out / "qm9.npz", args.qm9, held)
     told = {"held_out_molecules": len(held), "sets": counts, "max_atoms": args.max_atoms}
-    (args.out / "prepare.json").write_text(json.dumps(told, indent=1) + "\n")
+    (args.out / "prepare.json").write_text(json.dumps(told, indent=1) + "\n", encoding="utf-8")
     print(json.dumps(told, indent=1))
 
 

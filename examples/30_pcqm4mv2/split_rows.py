@@ -61,7 +61,7 @@ def main() -> None:
         split = read_split(args.split_dict)
     except (OSError, ValueError, RuntimeError, pickle.UnpicklingError) as error:
         parser.error(f"{args.split_dict} cannot be read: {error}")
-    args.out.write_text(json.dumps(rows_file(split)))
+    args.out.write_text(json.dumps(rows_file(split)), encoding="utf-8")
     print(", ".join(f"{part} {len(rows):,}" for part, rows in split.items()))
 
 

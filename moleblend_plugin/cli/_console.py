@@ -5,10 +5,13 @@ rich reads ``[/m]`` as a tag and ``:m:`` as a picture, in cells, titles and line
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
+
+_ANY_WIDTH: Final = 10_000
 
 
 def plain_console(**options: Any) -> Console:  # noqa: ANN401  rich's own
@@ -20,3 +23,10 @@ def plain_console(**options: Any) -> Console:  # noqa: ANN401  rich's own
     from rich.console import Console
 
     return Console(**{"markup": False, "emoji": False, "highlight": False, **options})
+
+
+def print_tables(*tables: Table) -> None:
+    """Print tables as wide as they are: what does not fit is broken by the screen, not cut here."""
+    console = plain_console(soft_wrap=True, width=_ANY_WIDTH)
+    for table in tables:
+        console.print(table)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from moleblend_plugin.cli._console import plain_console
+from moleblend_plugin.cli._console import print_tables
 from moleblend_plugin.cli._options import SmilesColumn, Workers, usable_cores
 from moleblend_plugin.cli._progress import RowProgress
 
@@ -293,7 +293,7 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
     table.add_row("split", f"{plan.method.kind}, sha256 {tally.split_sha256[:16]}  {plan.out / 'split.json'}")
     table.add_row("reports", f"{plan.out / 'build_report.json'}, {plan.out / 'rejected.csv'}")
     table.add_row("time", f"{tally.seconds:.1f} s, {tally.rate:,.0f} rows/s, {plan.workers} workers")
-    plain_console(soft_wrap=True).print(table)
+    print_tables(table)
     _warn(plan, tally)
 
 

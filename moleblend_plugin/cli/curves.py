@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from moleblend_plugin.cli._console import plain_console
+from moleblend_plugin.cli._console import print_tables
 from moleblend_plugin.cli.runlog import Points, RunLog, Term, logged_terms, read_run_log
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
@@ -60,7 +60,7 @@ def print_table(log: RunLog, terms: tuple[Term, ...]) -> None:
     from rich.table import Table
 
     title = f"first → last over {log.updates} updates of {log.path}"
-    table = Table(box=box.SIMPLE_HEAD, title=title, title_justify="left", padding=(0, 1, 0, 0))
+    table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))
     table.add_column("term", no_wrap=True)
     for column in ("training", "change", log.subset or "validation", "change", "best"):
         table.add_column(column, justify="right", no_wrap=True)
@@ -69,7 +69,8 @@ def print_table(log: RunLog, terms: tuple[Term, ...]) -> None:
         best = f"{term.best(valid)[1]:.3f}" if valid else "-"
         label = f"{term.key} [Å]" if term.unit.startswith("Å") else term.key
         table.add_row(label, span(train), change(term, train), span(valid), change(term, valid), best)
-    plain_console().print(table)
+    print(title)
+    print_tables(table)
 
 
 def span(points: Points) -> str:

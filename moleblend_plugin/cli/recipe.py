@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from moleblend_plugin.cli._console import plain_console
+from moleblend_plugin.cli._console import print_tables
 
 
 def recipe(
@@ -97,4 +97,4 @@ def _print_all() -> None:
         numbers = (run.lr, run.batch, run.epochs, run.dropout, run.warmup)
         words = [f"{value:g}" for value in numbers]
         table.add_row(found.name, str(found.tasks), found.metric, *words, found.input_mode, found.source)
-    plain_console(width=120).print(table)
+    print_tables(table)

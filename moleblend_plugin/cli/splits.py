@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from moleblend_plugin.cli._console import plain_console
+from moleblend_plugin.cli._console import plain_console, print_tables
 from moleblend_plugin.errors import MoleblendError
 
 if TYPE_CHECKING:
@@ -47,10 +47,8 @@ def splits(
     if out is not None:
         with replacing(out) as temporary:
             temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    console = plain_console(soft_wrap=True)
-    for table in (_parts_table(report), _pairs_table(report), _tasks_table(report, tasks)):
-        if table.row_count:
-            console.print(table)
+    tables = _parts_table(report), _pairs_table(report), _tasks_table(report, tasks)
+    print_tables(*(table for table in tables if table.row_count))
     for line in _remarks(report, tasks):
         print(line)
     if out is not None:

@@ -33,7 +33,7 @@ from moleblend_plugin.data.blend import BlendConfig
 from moleblend_plugin.data.dataset import BlendedMolecules
 from moleblend_plugin.data.store import MoleculeStore
 def anonymous():
-    lines = open("/proc/self/status").read().splitlines()
+    lines = open("/proc/self/status", encoding="utf-8").read().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem")))
 loaded, memory = time.process_time(), anonymous()
 molecules = BlendedMolecules(MoleculeStore(sys.argv[1]), BlendConfig(), 1, shuffle=True)

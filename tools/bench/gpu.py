@@ -227,7 +227,7 @@ def trained(folder: Path, compiled: bool) -> tuple[float, float]:
     command = [sys.executable, "-m", "moleblend_plugin.host.embedded.main", str(folder), *flags.split()]
     command += ["--save-dir", str(out), *(["--compile"] if compiled else [])]
     query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"]
-    with (out.with_suffix(".busy")).open("w+") as samples:
+    with (out.with_suffix(".busy")).open("w+", encoding="utf-8") as samples:
         watch = subprocess.Popen(query, stdout=samples)
         try:
             subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
