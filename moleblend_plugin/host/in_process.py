@@ -49,13 +49,14 @@ def _train(argv: list[str], verbose: bool) -> None:
     from moleblend_plugin.host.embedded.logs import start_logging
     from moleblend_plugin.host.embedded.memory import explain_memory
     from moleblend_plugin.host.embedded.options import parse_options
+    from moleblend_plugin.host.embedded.processes import one_process
     from moleblend_plugin.host.embedded.session import build_session
     from moleblend_plugin.host.embedded.signals import STOP
     from moleblend_plugin.host.embedded.train_loop import train
 
     quiet = [] if verbose else ["--log-format", "none"]
     args = parse_options([*argv, *quiet, "--distributed-world-size", "1"])
-    fabric = build_fabric(args)
+    fabric = build_fabric(args, one_process())  # scripts of many tasks fit a model in each
     fabric.launch()
     if verbose:
         start_logging(is_first=True)

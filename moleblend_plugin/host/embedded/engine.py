@@ -44,17 +44,21 @@ def backend_of(args: Namespace) -> str:
     return "gloo" if _on_cpu(args) else str(args.distributed_backend)
 
 
-def build_fabric(args: Namespace) -> Fabric:
+def build_fabric(args: Namespace, processes: Processes | None = None) -> Fabric:
     """Fabric for the devices, processes and precision of the options.
 
     Several processes are started here, or were started by torchrun or srun, whose numbers then count.
+
+    Args:
+        args: the run's options.
+        processes: those of the run, where they are known; else they are looked for.
 
     Raises:
         MoleblendError: more processes than GPUs.
     """
     cpu = _on_cpu(args)
     accelerator = "cpu" if cpu else "cuda"
-    processes = find_processes(args)
+    processes = processes or find_processes(args)
     if not cpu and processes.local > torch.cuda.device_count():
         raise MoleblendError(
             f"{processes.local} processes are more than the {torch.cuda.device_count()} GPUs seen here: "
