@@ -53,6 +53,7 @@ def _train(argv: list[str], verbose: bool, device: str) -> None:
     from moleblend_plugin.host.embedded.engine import Engine, build_fabric
     from moleblend_plugin.host.embedded.memory import explain_memory
     from moleblend_plugin.host.embedded.options import parse_options
+    from moleblend_plugin.host.embedded.processes import one_process
     from moleblend_plugin.host.embedded.session import build_session
     from moleblend_plugin.host.embedded.signals import STOP
     from moleblend_plugin.host.embedded.train_loop import train
@@ -66,7 +67,7 @@ def _train(argv: list[str], verbose: bool, device: str) -> None:
     else:
         gpu = 0
     args = parse_options([*argv, *quiet, "--distributed-world-size", "1"])
-    fabric = build_fabric(args, gpu)
+    fabric = build_fabric(args, one_process(), gpu)  # scripts of many tasks fit a model in each
     fabric.launch()
     STOP.number = 0  # what an earlier run of this process was told is not for this one
     try:

@@ -8,6 +8,8 @@ import torch
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.embedded.meeting import Place
 from moleblend_plugin.host.embedded.processes import explain_loss, find_processes
+from moleblend_plugin.host.in_process import train_in_process
+from tests.host.conftest import CHOICES
 
 TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "RANK": "5", "LOCAL_RANK": "1"}
 SRUN = {"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4", "SLURM_STEP_ID": "0", "SLURM_PROCID": "5"}
@@ -102,3 +104,13 @@ def test_processes_of_another_launcher_do_not_train_alone(monkeypatch, name):
     with pytest.raises(MoleblendError, match=f"{name}=2: another launcher .* would train alone as rank 0"):
         found(monkeypatch, {name: "2"})
     assert found(monkeypatch, {name: "1"})[0] == 2
+
+
+@pytest.mark.parametrize("variables", [SRUN, {"OMPI_COMM_WORLD_SIZE": "2"}], ids=["srun", "mpirun"])
+def test_estimators_fit_alone_in_every_task_of_a_script(monkeypatch, tmp_path, variables):
+    """The tasks of such a script fit models of their own: nobody waits for another."""
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    words = [40, *CHOICES, "--cpu", "--batch-size", 4, "--num-workers", 0, "--max-update", 1]
+    train_in_process([*map(str, words), "--save-dir", str(tmp_path)])
+    assert (tmp_path / "checkpoint_last.pt").is_file()

@@ -42,7 +42,7 @@ def backend_of(args: Namespace) -> str:
     return str(args.distributed_backend) if device_type(args.cpu) == "cuda" else "gloo"
 
 
-def build_fabric(args: Namespace, gpu: int = 0) -> Fabric:
+def build_fabric(args: Namespace, processes: Processes | None = None, gpu: int = 0) -> Fabric:
     """Fabric for the devices, processes and precision of the options.
 
     Several processes are started here, or were started by torchrun or srun, whose numbers then count.
@@ -50,12 +50,13 @@ def build_fabric(args: Namespace, gpu: int = 0) -> Fabric:
     Args:
         args: the run's options.
         gpu: number of the GPU of a single process.
+        processes: those of the run, where they are known; else they are looked for.
 
     Raises:
         MoleblendError: more processes than GPUs, or a device that cannot be used.
     """
     accelerator = device_type(args.cpu)
-    processes = find_processes(args)
+    processes = processes or find_processes(args)
     if accelerator == "mps" and processes.world > 1:
         raise MoleblendError(
             f"{processes.world} processes cannot share Apple's GPU (mps): give "

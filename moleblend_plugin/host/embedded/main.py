@@ -91,7 +91,7 @@ def _train(argv: list[str]) -> None:
 
     args = parse_options(argv)
     processes = find_processes(args)
-    fabric = build_fabric(args)
+    fabric = build_fabric(args, processes)
     with (
         STOP.listening(forward=processes.world > 1 and not processes.started),
         joined(processes, args, backend_of(args)),

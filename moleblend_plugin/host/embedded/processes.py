@@ -47,6 +47,11 @@ class Processes:
         return self.world // self.local
 
 
+def one_process() -> Processes:
+    """This process alone, whoever started it."""
+    return Processes(1, 1, False, LightningEnvironment())
+
+
 def find_processes(args: Namespace) -> Processes:
     """The processes that torchrun or SLURM's srun started, else ``--distributed-world-size`` of our own.
 
