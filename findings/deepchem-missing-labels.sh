@@ -3,8 +3,8 @@
 #
 # An empty cell of a CSV becomes y = 0 with weight 0, and losses and metrics respect the weight. NormalizationTransformer
 # does not: mean and standard deviation run over all rows, so each missing label pulls them towards zero. With
-# labels 10, 12 and 14 and one empty cell the mean is 9.00 instead of 12.00, the deviation 5.39 instead of 1.63, and the three known
-# labels become 0.19, 0.56 and 0.93: all of one sign, in a third of the spread. A multi-task set with 70 % empty
+# labels 10, 12 and 14 and one empty cell the mean is 9.00 instead of 12.00, the deviation 5.39 instead of 1.63, and the
+# three known labels become 0.19, 0.56 and 0.93: all of one sign, in a third of the spread. A multi-task set with 70 % empty
 # cells is scaled by how empty each task is. Nothing is said; predictions are transformed back by the same numbers, so only
 # training suffers (weights of tasks against one another, learning rates, penalties).
 #

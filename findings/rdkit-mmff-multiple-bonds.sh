@@ -7,7 +7,7 @@
 # C=S bond of CH3-N=C=S, a common reactive group in toxicity sets, at 1.80 A instead of 1.60. Open Babel's
 # MMFF94 gives 1.20 and 1.59 A for these two, and UFF in RDKit is right within 0.1 A.
 #
-# Seen with: rdkit 2026.9.1 (also 2026.3.5), openbabel-wheel 3.1.1.23, Python 3.11. Experimental lengths: CRC Handbook.
+# Seen with: rdkit 2026.9.1 (also 2026.3.5), openbabel-wheel 3.1.1.23, Python 3.11. Experimental lengths are rounded.
 # Output seen (Angstrom):
 #   N#N       experiment 1.10  MMFF94 1.460  UFF 1.120
 #   O=C=O     experiment 1.16  MMFF94 1.405  UFF 1.237   Open Babel's MMFF94 1.197
