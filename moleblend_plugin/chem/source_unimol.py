@@ -69,6 +69,8 @@ def _numbers(label: object, depth: int) -> Iterator[float]:
         yield float("nan")
     elif isinstance(label, bool | int | float | np.bool_ | np.integer | np.floating):
         number = float(label)
+        if number in (float("inf"), float("-inf")):
+            raise ValueError(f"target is no number: {number}")
         if abs(number) > LARGEST:
             raise ValueError(f"target too large: {number:g}; float32 ends at {LARGEST:.2g}")
         yield number
