@@ -57,13 +57,21 @@ def choose_device(name: str = "auto") -> torch.device:
         raise _refusal(name, "networks run on the CPU, CUDA and MPS")
     if device.index and device.type != "cuda":
         raise _refusal(name, f"there is one device of type {device.type}")
+    if device.type not in {there.partition(":")[0] for there in available()}:
+        raise _refusal(name, f"torch sees none of type {device.type}")
     if device.type == "cuda" and torch.cuda.is_available() and device.index >= torch.cuda.device_count():
         raise _refusal(name, f"torch sees {torch.cuda.device_count()} CUDA GPU(s)")
     try:
         torch.zeros(1, device=device).add_(1)  # a computation: a driver may fit the build only in part
     except (RuntimeError, AssertionError, NotImplementedError, AttributeError) as error:
-        raise _refusal(name, str(error).splitlines()[0] if str(error) else type(error).__name__) from error
+        raise _refusal(name, _first_sentence(error)) from error
     return device
+
+
+def _first_sentence(error: Exception) -> str:
+    """Of what torch says, which may go on about every backend that it has."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text.partition(". ")[0][:200]
 
 
 def _refusal(name: str, why: str) -> MoleblendError:

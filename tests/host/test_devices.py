@@ -68,6 +68,7 @@ def test_a_refusal_lists_what_may_be_named_and_what_is_here(name):
     assert told.startswith(f"device {name!r} cannot be used here (")
     assert told.endswith("give one of auto, cpu, cuda, cuda:N, mps (there are here: cpu)")
     assert "\n" not in told
+    assert len(told) < 200
 
 
 def test_a_device_that_torch_only_claims_to_have_is_one_line(monkeypatch):
