@@ -59,7 +59,7 @@ def from_smiles(text: str) -> Chem.Mol | None:
     with pinned():
         mol: Chem.Mol | None = Chem.MolFromSmiles(" ".join((_MAP.sub("", smiles), *rest)))
         # A CXSMILES extension may set maps too.
-        return mol if mol is None or not _mapped(mol) else _unmapped(mol)
+        return mol if mol is None or ":" not in text or not _mapped(mol) else _unmapped(mol)
 
 
 def from_block(block: str) -> Chem.Mol | None:

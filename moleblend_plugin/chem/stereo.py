@@ -48,6 +48,8 @@ def cip_codes(mol: Chem.Mol) -> UInt8Array:
     if centres:
         for index, code in _labels(mol, centres).items():
             codes[index] = code
+    if mol.GetNumHeavyAtoms() == count:
+        return codes
     heavy = [mol.GetAtomWithIdx(index).GetAtomicNum() != 1 for index in range(count)]
     return codes[heavy]
 
