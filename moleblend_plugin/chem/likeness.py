@@ -35,6 +35,11 @@ _CARE: Final = re.compile(r"\[\d|\[[^\]]*[-+:]|[~<>.]|\[(?:Li|Na|K|Rb|Cs|Mg|Ca|S
 """In a canonical SMILES: isotopes, charges, atom maps, odd bonds, fragments, s-block metals, hydrogens.
 Without any of them there is no other writing, and the molecule is its own parent."""
 
+_USUAL: Final = re.compile(
+    r"\[N\+\]\(=O\)\[O-\]|O=\[N\+\]\(\[O-\]\)|\[(?:Na\+|K\+|Ca\+2|F-|Cl-|Br-|I-)\](?=\.|$)|\.|(?<=\[)\d+"
+)
+"""Nitro groups, lone ions, fragments and isotopes: at level ``exact`` they have one writing too."""
+
 _STEREO: Final = re.compile(r"[@/\\]")
 
 
@@ -57,7 +62,7 @@ def identity(smiles: str, level: str = "connectivity") -> str:
 
 def written_identity(smiles: str) -> str:
     """``exact`` of a SMILES that this version of RDKit has just written: most are their own."""
-    return identity(smiles, "exact") if _CARE.search(smiles) else smiles
+    return identity(smiles, "exact") if _CARE.search(_USUAL.sub("", smiles)) else smiles
 
 
 def connectivity(mol: Chem.Mol) -> str:

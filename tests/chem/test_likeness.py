@@ -166,6 +166,21 @@ def test_one_level_at_a_time_gives_the_same_texts():
         assert written_identity(Chem.MolToSmiles(Chem.MolFromSmiles(smiles))) == whole.exact
 
 
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        "CCO[N+](=O)[O-]",
+        "O=[N+]([O-])c1ccccc1.[Na+].[Cl-]",
+        "[2H]OC.O",
+        "CC(=O)O[Na].[Br-]",
+        "[Cl-].C[S+](C)[O-]",
+    ],
+)
+def test_the_quick_way_gives_the_same_text(smiles):
+    canonical = Chem.MolToSmiles(Chem.MolFromSmiles(smiles))
+    assert written_identity(canonical) == of(smiles).exact
+
+
 def test_text_that_rdkit_does_not_read_is_its_own():
     assert identity("not a molecule") == "not a molecule"
 
