@@ -48,7 +48,8 @@ def _row(source: Source, row: int, line: str, separator: str, place: int) -> Raw
     cells, _ = split_line(line, separator, literal=True)
     if place >= len(cells):
         return Rejection(source.name, row, line[:500], "no SMILES where the header has it")
-    return RawRow(source.name, row, cells[place].strip(), "smiles")
+    name = " ".join(cell.strip() for number, cell in enumerate(cells) if number != place)
+    return RawRow(source.name, row, cells[place].strip(), "smiles", name=name.strip())
 
 
 def _separator(lines: list[str]) -> str:

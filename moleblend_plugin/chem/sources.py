@@ -130,7 +130,9 @@ class Source:
 
     def without_targets(self) -> Source:
         """A fresh reader that looks at no label, so that no row is rejected for one."""
-        return Source(self.path, Columns(self.columns.smiles), self._read, expects_columns=True)
+        copy = Source(self.path, Columns(self.columns.smiles), self._read, expects_columns=True)
+        copy.name = self.name
+        return copy
 
     def changed(self, change: Callable[[Rows], Rows]) -> Source:
         """The same file, whose rows go through ``change`` each time they are read."""
