@@ -10,6 +10,7 @@
 #
 # Seen with: deepchem 2.8.0 (its core, without torch or tensorflow), rdkit 2023.9.6, Python 3.11.
 # Output seen:
+#   This module requires PyTorch to be installed.   (its own notice)
 #   y [10. 12. 14.  0.] w [1. 1. 1. 0.]
 #   mean 9.00 (of the known labels 12.00), standard deviation 5.39 (of the known labels 1.63)
 #   known labels after the transform: [0.19 0.56 0.93]
