@@ -270,8 +270,10 @@ def test_two_builds_into_one_folder(table, tmp_path, capsys, straight):
     os.read(begun[0], 1)
     capsys.readouterr()
     assert run(words) == 2
-    told = f"error: another build (process {pid}) is writing {tmp_path / 'out'}; wait for it"
-    assert told in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert f"error: another build is writing {tmp_path / 'out'} (host " in told
+    assert f"process {pid}, since " in told
+    assert "wait for it or name another --out" in told
     os.write(go[1], b"x")
     assert exit_code(pid) == 0
     assert content(tmp_path / "out") == straight
