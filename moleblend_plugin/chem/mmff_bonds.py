@@ -1,7 +1,7 @@
 """Bonds for which RDKit's MMFF94 has no length of its own, and takes that of a single bond instead.
 
-Where MMFF94's table lacks a bond, RDKit estimates it as the sum of two single-bond radii whatever the order of
-the bond, and reports success: 1.80 Angstrom for the C=S of isothiocyanates (measured: 1.60), 1.40 for carbon
+Where MMFF94's table lacks a bond, RDKit estimates it as the sum of two single-bond radii whatever its order,
+and reports success: 1.80 Angstrom for the C=S of isothiocyanates (measured: 1.60), 1.40 for carbon
 dioxide (1.16), 1.46 for N#N (1.10), 1.54 for the bridges of porphyrins (1.39). Relaxing then stretches what
 ETKDG had right.
 """
