@@ -98,14 +98,14 @@ def from_mol(mol: Chem.Mol) -> Chem.Mol:
 
 
 def without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
-    """``mol`` without hydrogens, but for those that ``Chem.RemoveHs`` keeps, its double bonds as they were."""
+    """``mol`` without hydrogens, but for those that ``Chem.RemoveHs`` keeps; double bonds as they were."""
     bare = Chem.RemoveHs(mol)
     set_directions(bare)
     return bare
 
 
 def set_directions(mol: Chem.Mol) -> None:
-    """Write the sides of double bonds into the bonds beside them anew, in place, after hydrogens were removed.
+    """Write the sides of double bonds into the bonds beside them anew, in place: after removing hydrogens.
 
     RDKit moves the direction of a bond to hydrogen to the other bond of the atom as if that pointed away from
     it. One that closes a ring may point to it; writing the SMILES, or perceiving stereo anew, then takes E
