@@ -1,4 +1,4 @@
-"""What RDKit is told elsewhere in the process changes nothing that is compared, split by, embedded or drawn."""
+"""What RDKit is told elsewhere changes nothing that is compared, split by, embedded or drawn."""
 
 import numpy as np
 import pytest
@@ -35,10 +35,10 @@ def everything(smiles: str) -> tuple:
     assert isinstance(record, MoleculeRecord)
     texts = [identity(record.smiles, level) for level in LEVELS]
     coords = None if record.coords is None else record.coords.tolist()
-    facts = (record.smiles, record.atom_codes.tolist(), record.bond_codes.tolist(), record.coords_from, coords)
+    codes = record.atom_codes.tolist(), record.bond_codes.tolist()
     numbers = descriptors([record.smiles]).values[0]
     return (
-        facts,
+        (record.smiles, codes, record.coords_from, coords),
         texts,
         identify(record.smiles),
         [scaffold_of(record.smiles, chiral) for chiral in (True, False)],
