@@ -12,6 +12,7 @@ from typing import Final, NamedTuple
 import numpy as np
 from rdkit import Chem
 
+from moleblend_plugin.chem.reading import set_directions
 from moleblend_plugin.chem.stereo import cip_codes
 from moleblend_plugin.schema import UInt8Array, UInt16Array
 from moleblend_plugin.vocab import ATOM_FEATURES, BOND_FEATURES, CHIRALITY
@@ -115,4 +116,5 @@ def heavy_atoms(mol: Chem.Mol) -> Chem.Mol:
             editable.RemoveAtom(index)
         bare = editable.GetMol()
         Chem.SanitizeMol(bare)
+    set_directions(bare)
     return bare

@@ -24,6 +24,7 @@ from moleblend_plugin.chem.reading import (
     lacks_geometry,
     leaves_stereo_open,
     pinned,
+    without_hydrogens,
 )
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.scaffold import stereo_free
@@ -107,9 +108,9 @@ def _record(row: RawRow, parsed: Chem.Mol, config: ConversionConfig) -> Molecule
         raise Unusable("no heavy atoms")
     if mol.GetNumAtoms() > MOST_ATOMS:
         raise Unusable(f"more than {MOST_ATOMS} heavy atoms")
-    # RemoveHs keeps isotopes of hydrogen: the SMILES is the molecule's identity, the codes are its graph.
+    # Isotopes of hydrogen are kept here: the SMILES is the molecule's identity, the codes are its graph.
     same = mol.GetNumAtoms() == parsed.GetNumAtoms()
-    named = parsed if same else Chem.RemoveHs(parsed)
+    named = parsed if same else without_hydrogens(parsed)
     smiles: str = Chem.MolToSmiles(named)
     codes = encode_molecule(mol, named)
     given = Conformers(None, _NO_COORDS)

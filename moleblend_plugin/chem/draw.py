@@ -8,6 +8,8 @@ from typing import Any
 from rdkit import Chem, rdBase
 from rdkit.Chem.Draw import rdMolDraw2D
 
+from moleblend_plugin.chem.reading import from_smiles
+
 
 def draw_png(smiles: str, size: int) -> bytes | None:
     """A drawing on white as PNG, ``size`` x ``size`` pixels; ``None`` where RDKit cannot draw the SMILES."""
@@ -44,7 +46,7 @@ def draw_grid(smiles: Sequence[str], labels: Sequence[str], columns: int, size: 
 
 def _parsed(smiles: str) -> Any:  # noqa: ANN401  RDKit has no types
     with rdBase.BlockLogs():
-        return Chem.MolFromSmiles(smiles)
+        return from_smiles(smiles)
 
 
 def _prepared(mol: Any) -> Any:  # noqa: ANN401

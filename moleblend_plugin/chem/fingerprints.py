@@ -10,6 +10,8 @@ import numpy.typing as npt
 from rdkit import Chem, rdBase
 from rdkit.Chem import Descriptors, rdFingerprintGenerator
 
+from moleblend_plugin.chem.reading import from_smiles, pinned
+
 ECFP_BITS: Final = 2048
 ECFP_RADIUS: Final = 2
 """Radius 2 is diameter 4, the 4 of ECFP4."""
@@ -60,9 +62,9 @@ def _rows(
 ) -> Features:
     values = np.tile(blank, (len(smiles), 1))
     reasons = {}
-    with rdBase.BlockLogs():
+    with rdBase.BlockLogs(), pinned():
         for number, text in enumerate(smiles):
-            mol = Chem.MolFromSmiles(text)
+            mol = from_smiles(text)
             if mol is None or not mol.GetNumAtoms():
                 reasons[number] = f"RDKit cannot read {text!r}" if mol is None else "no atoms"
             else:

@@ -26,6 +26,7 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import rdMolHash
 
 from moleblend_plugin.chem.parents import flat_text, parent_of
+from moleblend_plugin.chem.reading import from_smiles, pinned
 from moleblend_plugin.chem.writings import one_writing, without_isotopes
 
 LEVELS: Final = ("exact", "connectivity", "parent")
@@ -55,8 +56,8 @@ class Likeness(NamedTuple):
 
 def identity(smiles: str, level: str = "connectivity") -> str:
     """Text of a molecule at one of ``LEVELS``; of a SMILES that RDKit does not read, the SMILES itself."""
-    with rdBase.BlockLogs():
-        mol: Chem.Mol | None = Chem.MolFromSmiles(smiles)
+    with rdBase.BlockLogs(), pinned():
+        mol = from_smiles(smiles)
         return smiles if mol is None else str(getattr(_Texts(mol), level))
 
 
@@ -67,14 +68,16 @@ def written_identity(smiles: str) -> str:
 
 def connectivity(mol: Chem.Mol) -> str:
     """Text of a molecule at hand without stereochemistry and isotopes. RDKit may write warnings."""
-    return _Texts(mol).connectivity
+    with pinned():
+        return _Texts(mol).connectivity
 
 
 def likeness(mol: Chem.Mol) -> Likeness:
     """Texts and hashes of a molecule at hand. RDKit may write warnings."""
-    texts = _Texts(mol)
-    parent = texts.parent
-    return Likeness(texts.exact, texts.unlabelled, texts.connectivity, parent, _tautomer_hashes(parent))
+    with pinned():
+        texts = _Texts(mol)
+        parent = texts.parent
+        return Likeness(texts.exact, texts.unlabelled, texts.connectivity, parent, _tautomer_hashes(parent))
 
 
 def _tautomer_hashes(parent: str) -> tuple[str, str]:

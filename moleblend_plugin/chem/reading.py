@@ -14,7 +14,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from rdkit import Chem
@@ -29,6 +29,8 @@ _SWITCHES: Final = tuple(
     )
     if hasattr(Chem, f"Set{name}")
 )
+
+_DIRECTIONS: Final = (Chem.BondDir.ENDUPRIGHT, Chem.BondDir.ENDDOWNRIGHT)
 
 _EXTENT: Final = 1e-4
 """Angstrom: atoms that lie nearer than this along every axis have no geometry."""
@@ -57,7 +59,7 @@ def from_smiles(text: str) -> Chem.Mol | None:
     """
     smiles, *rest = text.split(maxsplit=1) or [""]  # a name may say anything
     with pinned():
-        mol: Chem.Mol | None = Chem.MolFromSmiles(" ".join((_MAP.sub("", smiles), *rest)))
+        mol = _parsed(" ".join((_MAP.sub("", smiles), *rest)))
         # A CXSMILES extension may set maps too.
         return mol if mol is None or ":" not in text or not _mapped(mol) else _unmapped(mol)
 
@@ -95,6 +97,28 @@ def from_mol(mol: Chem.Mol) -> Chem.Mol:
         return _unmapped(copy)
 
 
+def without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
+    """``mol`` without hydrogens, but for those that ``Chem.RemoveHs`` keeps; double bonds as they were."""
+    bare = Chem.RemoveHs(mol)
+    set_directions(bare)
+    return bare
+
+
+def set_directions(mol: Chem.Mol) -> None:
+    """Write the sides of double bonds into the bonds beside them anew, in place: after removing hydrogens.
+
+    RDKit moves the direction of a bond to hydrogen to the other bond of the atom as if that pointed away from
+    it. One that closes a ring may point to it; writing the SMILES, or perceiving stereo anew, then takes E
+    for Z (rings of eight atoms and more, as in ``[H]/C1=C(/[H])CCCCCC1``).
+    """
+    bonds = [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
+    if any(bond.GetStereo() != Chem.BondStereo.STEREONONE for bond in bonds):
+        for bond in bonds:
+            if bond.GetBondDir() in _DIRECTIONS:
+                bond.SetBondDir(Chem.BondDir.NONE)
+        Chem.SetDoubleBondNeighborDirections(mol)
+
+
 def lacks_geometry(mol: Chem.Mol) -> bool:
     """Whether all atoms of ``mol`` lie in one place, as in files that were written without coordinates."""
     if mol.GetNumAtoms() < 2 or not mol.GetNumConformers():
@@ -121,6 +145,17 @@ def to_smiles(mol: Chem.Mol) -> str:
     """Canonical isomeric SMILES of ``mol``, which has no maps."""
     with pinned():
         return str(Chem.MolToSmiles(mol))
+
+
+def _parsed(text: str) -> Chem.Mol | None:
+    """Molecule of a SMILES, whose sides of double bonds are perceived before its hydrogens are removed."""
+    if "[H]" not in text or not ("/" in text or "\\" in text):
+        mol: Chem.Mol | None = Chem.MolFromSmiles(text)
+        return mol
+    how: Any = Chem.SmilesParserParams()
+    how.removeHs = False
+    full: Chem.Mol | None = Chem.MolFromSmiles(text, how)
+    return None if full is None else without_hydrogens(full)
 
 
 def _as_drawing(block: str) -> str:

@@ -15,6 +15,8 @@ from typing import Final, NamedTuple
 from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 
+from moleblend_plugin.chem.mmff_bonds import has_stretched_bonds
+
 DEFAULT_STEPS: Final = 1000
 """Steps of a minimisation at most."""
 
@@ -47,6 +49,8 @@ def relax(full: Chem.Mol, ids: list[int], steps: int, timeout_s: float, deadline
     properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(full)
     if properties is None:
         return Relaxed("no MMFF94 parameters", 0)
+    if has_stretched_bonds(full, properties):
+        return Relaxed("no MMFF94 length of a multiple bond", 0)
     cost = _STEP_SECONDS * full.GetNumAtoms() ** 2
     steps = min(steps, max(_FEWEST_STEPS, int(timeout_s / 2 / (cost * len(ids)))))
     unfinished = 0

@@ -8,27 +8,30 @@ from typing import Any
 from rdkit import Chem, rdBase
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
+from moleblend_plugin.chem.reading import from_smiles, pinned
 from moleblend_plugin.chem.writings import without_isotopes, without_maps
 
 
 def scaffold_of(smiles: str, chiral: bool = True) -> str:
-    """Bemis-Murcko scaffold of ``smiles`` as SMILES; "" for a molecule without rings.
+    """Bemis-Murcko scaffold of ``smiles`` as SMILES; "" without rings, or where RDKit does not read it.
 
     Atom-map numbers and isotopes are no part of a scaffold.
 
     Args:
-        smiles: a molecule that RDKit reads.
+        smiles: a molecule.
         chiral: whether stereoisomers of a scaffold differ.
     """
-    with rdBase.BlockLogs():
-        return scaffold_of_mol(Chem.MolFromSmiles(smiles), chiral)
+    with rdBase.BlockLogs(), pinned():
+        mol = from_smiles(smiles)
+        return "" if mol is None else scaffold_of_mol(mol, chiral)
 
 
 def scaffold_of_mol(mol: Chem.Mol, chiral: bool = True) -> str:
     """The same of a molecule at hand. RDKit may write warnings."""
     murcko: Any = MurckoScaffold  # its functions are untyped
-    bare = without_isotopes(without_maps(mol))
-    return str(Chem.MolToSmiles(murcko.GetScaffoldForMol(bare), isomericSmiles=chiral))
+    with pinned():
+        bare = without_isotopes(without_maps(mol))
+        return str(Chem.MolToSmiles(murcko.GetScaffoldForMol(bare), isomericSmiles=chiral))
 
 
 def stereo_free(mol: Chem.Mol) -> str:

@@ -18,9 +18,10 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from rdkit import Chem, rdBase
+from rdkit import rdBase
 
 from moleblend_plugin.chem.likeness import Likeness, likeness
+from moleblend_plugin.chem.reading import from_smiles, pinned
 from moleblend_plugin.chem.scaffold import scaffold_of_mol
 from moleblend_plugin.chem.split_likeness import Molecules, likeness_report
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
@@ -51,8 +52,8 @@ class Identity(NamedTuple):
 
 def identify(smiles: str) -> Identity:
     """Identity of a molecule; one that this RDKit does not read is like its own text only."""
-    with rdBase.BlockLogs():
-        mol: Chem.Mol | None = Chem.MolFromSmiles(smiles)
+    with rdBase.BlockLogs(), pinned():
+        mol = from_smiles(smiles)
         if mol is None:
             return Identity(Likeness(smiles, smiles, smiles, smiles, (smiles, smiles)), "", "")
         return Identity(likeness(mol), scaffold_of_mol(mol), scaffold_of_mol(mol, chiral=False))

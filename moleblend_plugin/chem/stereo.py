@@ -55,7 +55,7 @@ def cip_codes(mol: Chem.Mol) -> UInt8Array:
 
 
 def _labels(mol: Chem.Mol, centres: list[int]) -> dict[int, int]:
-    """Codes of ``centres``; those without a label are "other", such as all that are not tetrahedral."""
+    """Codes of ``centres``; those without a label have a parity, or are "other" if not tetrahedral."""
     copy = Chem.Mol(mol)  # the labeller rewrites labels and the stereo of bonds
     atoms = {index: copy.GetAtomWithIdx(index) for index in centres}
     for atom in atoms.values():
@@ -67,11 +67,14 @@ def _labels(mol: Chem.Mol, centres: list[int]) -> dict[int, int]:
     found = {
         index: atom.GetProp("_CIPCode") if atom.HasProp("_CIPCode") else "" for index, atom in atoms.items()
     }
-    return {index: _CODES.get(label, _OTHER) for index, label in found.items()}
+    unnamed = [index for index, label in found.items() if label not in _CODES]
+    codes = {index: _CODES[label] for index, label in found.items() if label in _CODES}
+    # The rules do not rank everything that differs, such as the places [1*] and [2*] of a fragment.
+    return codes | (_parities(mol, unnamed) if unnamed else {})
 
 
 def _parities(mol: Chem.Mol, centres: Iterable[int]) -> dict[int, int]:
-    """Codes of ``centres`` where the labeller gives up: the sense of the neighbours in :func:`_ranks`' order.
+    """Codes of ``centres`` without a label: the sense of the neighbours in :func:`_ranks`' order.
 
     Right- and left-handed as R and S are, but by another order than theirs.
     """

@@ -160,3 +160,27 @@ def test_records_do_not_hang_on_the_switches(switched, smiles):
         wanted = record_of(smiles)
     assert same(record_of(smiles), wanted)
     assert same(record_of(users), wanted)
+
+
+@pytest.mark.parametrize(
+    "smiles", ["C1CCCC/C=C/C1", "C1CCCCC/C=C\\CC1", "F/C1=C/CCCCCC1", "C1C/C=C\\CC/C=C/CC/C=C/1", "C/C=C/C"]
+)
+@pytest.mark.parametrize("way", ["SMILES", "molecule", "unsanitised molecule"])
+def test_explicit_hydrogens_leave_the_sides_of_double_bonds(smiles: str, way: str) -> None:
+    # RDKit alone reads E for Z in some of these writings: [H]/C1=C(/[H])CCCCCC1 is trans.
+    plain = convert(RawRow("x", 0, smiles, "smiles"), ConversionConfig())
+    full = Chem.AddHs(Chem.MolFromSmiles(smiles))
+    for start in range(40):
+        order = list(range(full.GetNumAtoms()))
+        random.Random(start).shuffle(order)
+        shuffled = Chem.RenumberAtoms(full, order)
+        text = Chem.MolToSmiles(shuffled, canonical=False)
+        if way == "SMILES":
+            found = convert(RawRow("x", 0, text, "smiles"), ConversionConfig())
+        elif way == "molecule":
+            found = convert_molecule(shuffled, 0, ConversionConfig())
+        else:
+            found = convert_molecule(Chem.MolFromSmiles(text, sanitize=False), 0, ConversionConfig())
+        assert isinstance(found, MoleculeRecord)
+        assert found.smiles == plain.smiles, text
+        assert sorted(found.bond_codes.tolist()) == sorted(plain.bond_codes.tolist()), text

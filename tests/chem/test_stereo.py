@@ -77,6 +77,17 @@ def test_a_centre_without_a_label_is_still_a_centre():
     assert sorted(triol[triol > 0].tolist()) == [3, 4, 4]
 
 
+@pytest.mark.parametrize("smiles", ["[1*][C@H](C)[2*]", "[1*]C[C@H](O)C[2*]", "[3*][C@]1([1*])CCCCO1"])
+def test_numbered_places_of_a_fragment_tell_hands(smiles):
+    """The rules of Cahn, Ingold and Prelog know no dummy atoms."""
+    codes = record_of(smiles).atom_codes[:, CHIRALITY]
+    assert set(codes.tolist()) in ({0, 1}, {0, 2})
+    for written, order in writings(smiles, 6, seed=3):
+        np.testing.assert_array_equal(record_of(written).atom_codes[:, CHIRALITY], codes[order])
+    image = record_of(mirrored(from_smiles(smiles)))
+    np.testing.assert_array_equal(image.atom_codes[:, CHIRALITY], np.array([0, 2, 1, 3, 4])[codes])
+
+
 def test_the_labels_stand_in_the_record_and_rdkits_tags_beside_them():
     first, second = record_of("N[C@@H](C)C(=O)O"), record_of("C[C@H](N)C(=O)O")
     s_code = CIP_LABELS.encode("S")
