@@ -89,9 +89,7 @@ def _table(source: Source) -> Iterator[Table]:
         yield Table(lines, source.path, usual, source.columns.smiles, source.tell)
 
 
-def _soundness(
-    source: Source, table: Table, smiles: int, targets: list[int]
-) -> Callable[[list[str]], bool]:
+def _soundness(source: Source, table: Table, smiles: int, targets: list[int]) -> Callable[[list[str]], bool]:
     """Whether cells make a row by themselves: asked of lines that an open quote may have swallowed.
 
     It may lack empty cells at its end where a label is there or, where none is asked for, another cell

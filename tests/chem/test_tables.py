@@ -79,7 +79,7 @@ def test_a_header_that_comes_again_is_refused_alone(tmp_path, name):
     rows = list(source(tmp_path, content, targets=(name,)))
     reasons = {row.row: row.reason for row in rows if not isinstance(row, RawRow)}
     assert {row.text: row.targets[0] for row in rows if isinstance(row, RawRow)} == {"CCO": 1, "CCN": 2}
-    assert reasons[0] == "header line again: line 2" and reasons[3] == "header line again: line 5"
+    assert (reasons[0], reasons[3]) == ("header line again: line 2", "header line again: line 5")
     assert len(list(read_cells(source(tmp_path, content, targets=(name,))))) == 6
 
 
