@@ -231,8 +231,8 @@ class Table:
             cells, is_open = split_line(whole, self.separator)
             if not is_open:
                 cells = trimmed(cells, len(self.header))
-                if len(cells) == len(self.header):
-                    found = TableRow(number, cells, len(cells))
+                if len(cells) == len(self.header) or len(cells) < len(self.header) and is_sound(cells):
+                    found = self._fitted(number, cells)
                 break
         if found is None:
             self._ahead.extendleft(reversed(taken))

@@ -67,6 +67,12 @@ def test_short_lines_behind_an_open_quote_are_rows(tmp_path):
     assert len(list(source(tmp_path, content, targets=()))) == len(rows)
 
 
+def test_a_cell_of_several_lines_in_a_short_row(tmp_path):
+    content = 'smiles,y,note,more\nCCO,1,"two\nlines"\nCCN,2,a,b\nCCC,3,"x\ny",z\n'
+    assert shown(source(tmp_path, content)) == {"CCO": 1, "CCN": 2, "CCC": 3}
+    assert [row.text for row in source(tmp_path, content, targets=())] == ["CCO", "CCN", "CCC"]
+
+
 def test_a_comment_of_several_lines_stays_one_row(tmp_path):
     content = 'smiles,y,note\nCCO,1,"first,\nno, 2\nCO,see"\nCCN,2,\n'
     assert shown(source(tmp_path, content)) == {"CCO": 1, "CCN": 2}
