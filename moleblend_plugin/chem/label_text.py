@@ -92,6 +92,16 @@ class LabelReader:
         self._known: dict[str, float] = {}  # numbers that were met: labels of classes come again and again
         self._kinds: list[str] = [""] * len(self.names)  # of numbers, or a pair's first word
 
+    @property
+    def kinds(self) -> dict[str, str]:
+        """By column with a label: ``numbers``, or the words that its classes are told by."""
+        words = dict(reversed(CLASS_WORDS))
+        return {
+            name: "numbers" if kind in (_NUMBERS, _COMMAS) else f"{kind} and {words[kind]}"
+            for name, kind in zip(self.names, self._kinds, strict=True)
+            if kind
+        }
+
     def read(self, cells: Sequence[str]) -> tuple[float, ...]:
         """Labels from their text, NaN where one is missing.
 

@@ -12,6 +12,9 @@ _SMILES: Final = re.compile(
 _ODD: Final = re.compile(r"[\s;,>\x00]")
 """Letters that no SMILES has outside an extension."""
 
+_BETWEEN: Final = frozenset(["/", "+", "&", "|", ";", ",", "and", "or", "und", "with", "->"])
+"""Words that people write between two SMILES."""
+
 
 def looks_like_smiles(text: str) -> bool:
     """Whether ``text`` is made of the words of SMILES and has an atom. Some names are: "no", "CON"."""
@@ -45,7 +48,10 @@ def problem_with(text: str) -> str:
         return "zero byte in a SMILES"
     smiles, rest = what_follows(text)
     parts = re.split("[;,]", smiles.split()[0])
-    if rest and looks_like_smiles(rest.split()[0]) or len(parts) > 1 and all(map(looks_like_smiles, parts)):
+    words = rest.split()
+    if words[0:1] and words[0].lower() in _BETWEEN:
+        words = words[1:]
+    if words and looks_like_smiles(words[0]) or len(parts) > 1 and all(map(looks_like_smiles, parts)):
         return f"more than one SMILES: {text[:60]!r}"
     if ">" in smiles.split()[0]:
         return f"a reaction, not a molecule: {text[:60]!r}"

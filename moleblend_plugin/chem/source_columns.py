@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Final, NamedTuple
 
 from moleblend_plugin.chem import source_npz, source_sdf, source_tables
@@ -57,6 +58,11 @@ def numeric_columns(source: Source) -> NumericColumns:
         )
         raise MoleblendError(f"{source.path} has no column of numbers for --target-columns all ({told})")
     return NumericColumns(tuple(taken), left_out)
+
+
+def has_columns(path: Path) -> bool:
+    """Whether files of such a name have columns (tables, SDF's data items, npz's arrays)."""
+    return path.name.lower().removesuffix(".gz").endswith((*_NAMED, ".npz"))
 
 
 def named_columns(source: Source, text: str) -> tuple[str, ...]:

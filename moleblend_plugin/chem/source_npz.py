@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.chem.elements import SYMBOLS
-from moleblend_plugin.chem.label_text import LabelReader
+from moleblend_plugin.chem.label_text import LabelReader, has_decimal_commas
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.sources import Rows, Source, missing_column
 from moleblend_plugin.errors import MoleblendError
@@ -26,6 +26,9 @@ from moleblend_plugin.schema import Rejection
 Arrays = dict[str, npt.NDArray[Any]]
 
 _NEEDED: Final = ("n_atoms", "n_bonds", "atomic_number", "formal_charge", "pos_angstrom", "bonds_i_j_order")
+_LOOK_AHEAD: Final = 1000
+"""Molecules that decide whether labels have decimal commas."""
+
 _MOST: Final = 999
 """Atoms or bonds that a V2000 mol block can count."""
 
@@ -40,7 +43,8 @@ def read_npz(source: Source) -> Rows:
     ends_of_atoms = np.cumsum(arrays["n_atoms"])
     ends_of_bonds = np.cumsum(arrays["n_bonds"])
     count = len(arrays["n_atoms"])
-    labels = source.label_reader()
+    commas = (name for name in source.columns.targets if _has_commas(arrays[name][:_LOOK_AHEAD]))
+    labels = source.label_reader(frozenset(commas))
     for row in range(count):
         source.rows_done = (row + 1) / count
         atoms = slice(int(ends_of_atoms[row] - arrays["n_atoms"][row]), int(ends_of_atoms[row]))
@@ -54,6 +58,11 @@ def peek_npz(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
     names = [name for name in arrays if name not in _NEEDED]
     rows = range(min(count, len(arrays["n_atoms"])))
     return names, [[str(arrays[name][row]) for name in names] for row in rows]
+
+
+def _has_commas(values: npt.NDArray[Any]) -> bool:
+    """Whether an array of text holds numbers with decimal commas."""
+    return values.dtype.kind == "U" and has_decimal_commas(map(str, values))
 
 
 def _row(

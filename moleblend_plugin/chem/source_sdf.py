@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain, islice
 from typing import Final
 
-from moleblend_plugin.chem.label_text import LabelReader
+from moleblend_plugin.chem.label_text import LabelReader, has_decimal_commas
 from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.chem.sources import Rows, Source, missing_column
 from moleblend_plugin.errors import MoleblendError
@@ -40,7 +40,7 @@ def read_sdf(source: Source) -> Rows:
         if not first:
             raise MoleblendError(f"{source.path} holds no molecules; expected SDF records ended by $$$$")
         _check_tags(source, first)
-        labels = source.label_reader()
+        labels = source.label_reader(_decimal_commas(source, first))
         for row, record in enumerate(chain(first, records)):
             yield _row(source, row, record, labels)
 
@@ -142,6 +142,16 @@ def _parts(record: list[str]) -> tuple[str, list[tuple[str, str]]]:
             name, value = items[-1]
             items[-1] = name, f"{value}\n{line.strip()}" if value else line.strip()
     return "\n".join(record[:end]) + "\n", items
+
+
+def _decimal_commas(source: Source, records: list[Record]) -> frozenset[str]:
+    """The data items of labels whose numbers have decimal commas in ``records``."""
+    items = [take_apart(record)[1] for record in records] if source.columns.targets else []
+    return frozenset(
+        name
+        for name in source.columns.targets
+        if has_decimal_commas(tags[name] for tags in items if name in tags)
+    )
 
 
 def _check_tags(source: Source, records: list[Record]) -> None:

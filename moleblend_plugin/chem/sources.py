@@ -80,6 +80,7 @@ class Source:
         rows_done: fraction of rows read, from readers that know the number of rows.
         notes: what a user should know about how the file is read, as far as it was read.
         classes: by label column, the words for classes that were met and their numbers.
+        labels: the reader of labels, once there is one.
     """
 
     def __init__(
@@ -102,6 +103,7 @@ class Source:
         self.rows_done: float | None = None
         self.notes: list[str] = []
         self.classes: dict[str, dict[str, float]] = {}
+        self.labels: LabelReader | None = None
 
     def __iter__(self) -> Rows:
         rows = self._read(self)
@@ -121,7 +123,7 @@ class Source:
         for name in sorted(decimal_comma):
             self.tell(f"has decimal commas in column {write_name(name)}: 1,5 is read as 1.5")
         reader = LabelReader(self.columns.targets, replace(self.columns.rules, decimal_comma=decimal_comma))
-        self.classes = reader.classes
+        self.classes, self.labels = reader.classes, reader
         return reader
 
     def again(self) -> Source:

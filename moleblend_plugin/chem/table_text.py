@@ -121,7 +121,7 @@ class Table:
         """Every row; blank lines and comments are none.
 
         Args:
-            is_sound: whether cells, as many as the header's, make a whole row by themselves.
+            is_sound: whether cells, as many as the header's or fewer, make a whole row by themselves.
         """
         try:
             yield from self._rows(is_sound)
@@ -223,7 +223,7 @@ class Table:
             plain = line[1].rstrip("\r\n")
             cells, _ = split_line(plain, self.separator, literal=True)
             cells = trimmed(cells, len(self.header))
-            if len(cells) == len(self.header) and is_sound(cells):
+            if len(cells) <= len(self.header) and is_sound(cells):
                 break
             whole += "\n" + plain
             if '"' not in plain:
@@ -231,8 +231,8 @@ class Table:
             cells, is_open = split_line(whole, self.separator)
             if not is_open:
                 cells = trimmed(cells, len(self.header))
-                if len(cells) == len(self.header):
-                    found = TableRow(number, cells, len(cells))
+                if len(cells) == len(self.header) or len(cells) < len(self.header) and is_sound(cells):
+                    found = self._fitted(number, cells)
                 break
         if found is None:
             self._ahead.extendleft(reversed(taken))

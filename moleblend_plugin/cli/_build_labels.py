@@ -72,7 +72,19 @@ def told_of_labels(plan: BuildPlan, tally: Tally) -> Iterator[str]:
         for column, words in classes_of(plan).items()
     ]
     yield from _few("note: words of classes in ", classes)
-    yield from _few("warning: ", tally.range.warnings())
+    yield from _few("warning: ", (*_mixed(plan), *tally.range.warnings()))
+
+
+def _mixed(plan: BuildPlan) -> Iterator[str]:
+    """Columns that hold numbers in one file and words in another, or words of several pairs."""
+    kinds: dict[str, dict[str, str]] = {}  # by column and kind, the first file
+    for source in plan.sources:
+        for column, kind in ({} if source.labels is None else source.labels.kinds).items():
+            kinds.setdefault(column, {}).setdefault(kind, source.name)
+    for column, found in kinds.items():
+        if len(found) > 1:
+            told = ", ".join(f"{kind} in {name}" for kind, name in found.items())
+            yield f"labels of {write_name(column)} are of several kinds: {told}; do they mean the same?"
 
 
 def _few(start: str, lines: Iterable[str]) -> Iterator[str]:

@@ -8,14 +8,22 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moleblend_plugin.chem.convert import ConversionConfig
+    from moleblend_plugin.chem.sources import Columns
     from moleblend_plugin.inference.inputs import Input
     from moleblend_plugin.inference.outputs import Counts
 
 
 def open_rows(
-    path: Path, conversion: ConversionConfig, workers: int, smiles_column: str, max_atoms: int
+    path: Path,
+    conversion: ConversionConfig,
+    workers: int,
+    smiles_column: str,
+    max_atoms: int,
+    labels: Columns | None = None,
 ) -> Input:
     """Rows of a store, of a file of Uni-Mol, or of any other file of molecules.
+
+    ``labels`` as in ``inference.inputs.open_input``.
 
     Raises:
         MoleblendError: no such file, format or column.
@@ -29,7 +37,7 @@ def open_rows(
     if path.is_dir():
         raise MoleblendError(f"{path} is a folder; name a file in it")
     try:
-        return open_input(path, conversion, workers, smiles_column, max_atoms)
+        return open_input(path, conversion, workers, smiles_column, max_atoms, labels)
     except NotAStore:
         (source,), _ = open_inputs([path], Columns())
         return FileInput(source, conversion, workers, max_atoms)

@@ -41,6 +41,18 @@ def score(
             "[default: the targets' names]."
         ),
     ] = None,
+    missing_label: Annotated[
+        list[str] | None,
+        typer.Option(help="As in build: a number or word for a missing label [default: those of the build]."),
+    ] = None,
+    positive: Annotated[
+        list[str] | None,
+        typer.Option(help="As in build: a word that means class 1 [default: those of the build]."),
+    ] = None,
+    negative: Annotated[
+        list[str] | None,
+        typer.Option(help="As in build: a word that means class 0 [default: those of the build]."),
+    ] = None,
     out: Annotated[
         list[Path] | None,
         typer.Option(
@@ -67,12 +79,14 @@ def score(
     Every score of the task stands with its interval, for every target and on average. Predictions are those
     of 'moleblend predict'.
     """
+    from moleblend_plugin.chem.sources import Columns
+    from moleblend_plugin.cli._build_labels import tell_notes, with_words
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.cli._scores import score_lines, write_scores
     from moleblend_plugin.inference.conversion import conversion_for
     from moleblend_plugin.inference.labelled import labels_of
     from moleblend_plugin.inference.predictor import Predictor
-    from moleblend_plugin.inference.run_folder import find_checkpoint, find_part
+    from moleblend_plugin.inference.run_folder import find_checkpoint, find_part, words_of_build
     from moleblend_plugin.inference.score import predict_labelled, score_all
     from moleblend_plugin.metrics.bootstrap import check_interval
 
@@ -84,11 +98,20 @@ def score(
     if found.told:
         print(f"warning: {found.told}", file=sys.stderr)
     conversion = conversion_for(predictor.args, predictor.input_mode, conformers)
-    rows = open_rows(found.path, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
+    words = words_of_build(checkpoint, predictor.args)
+    given = {"missing_label": missing_label, "positive": positive, "negative": negative}
+    words |= {name: values for name, values in given.items() if values}
+    columns = with_words(
+        Columns(targets=tuple(target_columns or predictor.target_names)),
+        *(words.get(name, ()) for name in given),
+    )
+    workers = workers or usable_cores()
+    rows = open_rows(found.path, conversion.config, workers, smiles_column, max_atoms, columns)
     labels = labels_of(rows, predictor.target_names, target_columns or (), str(found.path))
     tell_3d(found.path, conversion.told)
     with RowProgress("score", rows.fraction_done, rows.total) as progress:
         scored = predict_labelled(predictor, rows, labels, batch_size, progress.update, table)
+    tell_notes(rows.notes)
     scores = score_all(predictor, scored, resamples, seed, level)
     told = {"model": str(checkpoint), "data": str(found.path)}
     bootstrap = {"resamples": resamples, "level": level, "seed": seed}

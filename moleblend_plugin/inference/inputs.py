@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Final, Protocol
 from moleblend_plugin.chem import beside
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.chem.source_columns import has_columns
 from moleblend_plugin.chem.source_tables import is_table, read_cells
 from moleblend_plugin.chem.sources import Columns, Source, open_source
 from moleblend_plugin.chem.workers import Outcome, Task, convert_in_order
@@ -135,7 +136,7 @@ class FileInput:
             self._cells = read_cells(open_source(source.path, source.columns))
             self.header = tuple(next(self._cells))
         else:
-            self._columns = beside.Columns(source)
+            self._columns = beside.Columns(source.without_targets() if self.target_names else source)
             self.header = self._columns.names
 
     @property
@@ -187,6 +188,7 @@ def open_input(
     workers: int = 1,
     smiles_column: str = "",
     max_atoms: int = MAX_ATOMS,
+    labels: Columns | None = None,
 ) -> Input:
     """A store (``.lmdb``) as it is, or any file that ``moleblend build`` reads.
 
@@ -196,6 +198,8 @@ def open_input(
         workers: processes that convert.
         smiles_column: column of SMILES in a table; "" looks for a usual name.
         max_atoms: molecules with more heavy atoms are rows with a reason.
+        labels: columns of labels, which the molecules then bring as targets, read as a build reads them;
+            files without named columns and stores are read without.
 
     Raises:
         MoleblendError: no such file, format or column.
@@ -205,7 +209,10 @@ def open_input(
         if smiles_column:
             raise MoleblendError(f"--smiles-column {smiles_column!r}: {file} is a store; leave it out")
         return StoreInput(MoleculeStore(file), max_atoms)
-    return FileInput(open_source(file, Columns(smiles=smiles_column)), conversion, workers, max_atoms)
+    columns = Columns(smiles=smiles_column)
+    if labels is not None and has_columns(file):
+        columns = replace(labels, smiles=smiles_column)
+    return FileInput(open_source(file, columns), conversion, workers, max_atoms)
 
 
 def convert_few_or_many(rows: Iterable[RawRow | Rejection], task: Task, workers: int) -> Iterator[Outcome]:

@@ -39,8 +39,10 @@ def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], told:
         )
     if isinstance(rows, StoreInput):
         return _of_records(_places(names, list(rows.target_names), told, "the store"))
-    if isinstance(rows, FileInput) and rows.target_names:  # Uni-Mol's files: labels without a header
-        return _of_records(_places(names, list(rows.target_names), told, "the file"))
+    if isinstance(rows, FileInput) and rows.target_names:
+        named = rows.target_names == tuple(names)  # not Uni-Mol's files: their labels have no header
+        places = _places(names, list(rows.header if named else rows.target_names), told, "the file")
+        return _of_records(list(range(len(names))) if named else places)
     places = _places(names, list(rows.header), told, "the file")
     labels = LabelReader(names)
 

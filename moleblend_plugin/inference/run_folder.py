@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.run_record import FILE_NAME, read_record
 
@@ -65,6 +66,25 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
             "give --part, or name a file with labels"
         )
     return Part(path, told)
+
+
+def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list[str]]:
+    """What ``--missing-label``, ``--positive`` and ``--negative`` of the build of the run's data were.
+
+    By the names of the options; nothing where the training data are not there any more.
+    """
+    try:
+        folder, _ = _data_of_run(checkpoint, args)
+        columns = MoleculeStore(folder / "train.lmdb").meta.settings.get("columns") or {}
+    except MoleblendError:
+        return {}
+    number = columns.get("missing_label")
+    missing = [] if number is None else [repr(number)]
+    return {
+        "missing_label": [*missing, *columns.get("missing_words", ())],
+        "positive": list(columns.get("positive", ())),
+        "negative": list(columns.get("negative", ())),
+    }
 
 
 def _data_of_run(checkpoint: Path, args: argparse.Namespace) -> tuple[Path, str]:

@@ -36,6 +36,18 @@ def test_an_item_with_two_values_is_no_label(tmp_path):
     assert found == ["data item twice: 'y' holds '1' and '2'", (3,), (4,)]
 
 
+def test_decimal_commas_are_read_as_in_tables(tmp_path):
+    values = {"y": ("1,5", "2,25", "1,000"), "z": ("1,000", "2,000", "3,000")}
+    rows = (record("a", *zip(values, row, strict=True)) for row in zip(*values.values(), strict=True))
+    content = "$$$$\n".join(rows)
+    found, notes = read(tmp_path, content + "$$$$\n", "y")
+    assert found == [(1.5,), (2.25,), (1,)]
+    assert notes == ["a.sdf has decimal commas in column y: 1,5 is read as 1.5"]
+    found, notes = read(tmp_path, content + "$$$$\n", "z")  # thousands, perhaps
+    assert ["a comma" in reason for reason in found] == [True] * 3
+    assert notes == []
+
+
 @pytest.mark.parametrize("block", [BLOCK, V3000])
 @pytest.mark.parametrize("items", [[], [("y", 1)]])
 def test_records_without_a_separator_are_two(tmp_path, block, items):

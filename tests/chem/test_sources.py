@@ -295,6 +295,11 @@ def test_npz_geometries(tmp_path):
     np.testing.assert_allclose(ammonium.coords[0], arrays["pos_angstrom"][6:7], atol=1e-4)
 
 
+def test_npz_with_decimal_commas(tmp_path):
+    np.savez(tmp_path / "a.npz", **geometries(), text=np.array(["1,5", "2,25"]))
+    assert [row.targets for row in read(tmp_path / "a.npz", targets=("text",))] == [(1.5,), (2.25,)]
+
+
 @pytest.mark.parametrize(
     ("change", "words"),
     [

@@ -47,6 +47,48 @@ def test_a_quote_that_is_not_closed_moves_no_label(tmp_path, content):
     assert shown(source(tmp_path, content)) == {"CCO": 1, "CCN": 2, "CCC": 3, "CCCl": 4}
 
 
+@pytest.mark.parametrize(
+    "content",
+    [
+        'smiles;y;note\nCCO;1,5;"a\nCCN;2,5;x\nCCC;3,5;b"\nCCCl;4,5;\n',  # decimal commas
+        'smiles,y,note\nCCO,1.5,"a\nCCN,2.5\nCCC,3.5,b"\nCCCl,4.5,\n',  # without the empty cells at the end
+    ],
+)
+def test_an_open_quote_swallows_no_row_of_any_kind(tmp_path, content):
+    rows = {"CCO": 1.5, "CCN": 2.5, "CCC": 3.5, "CCCl": 4.5}
+    assert shown(source(tmp_path, content)) == rows
+    assert [row.text for row in source(tmp_path, content, targets=())] == list(rows)
+
+
+def test_short_lines_behind_an_open_quote_are_rows(tmp_path):
+    content = 'smiles,y,note\nCCO,1,"a\nCCN,2\nCCC,3\n"\nCCCl,4,\n'
+    rows = {"CCO": 1, "CCN": 2, "CCC": 3, 3: "unclosed quote: line 5", "CCCl": 4}
+    assert shown(source(tmp_path, content)) == rows
+    assert len(list(source(tmp_path, content, targets=()))) == len(rows)
+
+
+def test_a_cell_of_several_lines_in_a_short_row(tmp_path):
+    content = 'smiles,y,note,more\nCCO,1,"two\nlines"\nCCN,2,a,b\nCCC,3,"x\ny",z\n'
+    assert shown(source(tmp_path, content)) == {"CCO": 1, "CCN": 2, "CCC": 3}
+    assert [row.text for row in source(tmp_path, content, targets=())] == ["CCO", "CCN", "CCC"]
+
+
+def test_a_comment_of_several_lines_stays_one_row(tmp_path):
+    content = 'smiles,y,note\nCCO,1,"first,\nno, 2\nCO,see"\nCCN,2,\n'
+    assert shown(source(tmp_path, content)) == {"CCO": 1, "CCN": 2}
+    assert [row.text for row in source(tmp_path, content, targets=())] == ["CCO", "CCN"]
+
+
+@pytest.mark.parametrize("name", ["y", "t", "logS"])  # y and t are words for classes, too
+def test_a_header_that_comes_again_is_refused_alone(tmp_path, name):
+    content = f"smiles,{name}\nsmiles,{name}\nCCO,1\nSmiles,{name}\nsmiles , {name}\nCCN,2\n"
+    rows = list(source(tmp_path, content, targets=(name,)))
+    reasons = {row.row: row.reason for row in rows if not isinstance(row, RawRow)}
+    assert {row.text: row.targets[0] for row in rows if isinstance(row, RawRow)} == {"CCO": 1, "CCN": 2}
+    assert (reasons[0], reasons[3]) == ("header line again: line 2", "header line again: line 5")
+    assert len(list(read_cells(source(tmp_path, content, targets=(name,))))) == 6
+
+
 def test_lines_with_open_quotes_are_told(tmp_path):
     table = source(tmp_path, 'smiles,name,y\nCCO,a,1\nCCN,"b,2\nCCC,c,3\n')
     assert len(list(table)) == 3
@@ -114,6 +156,9 @@ def test_cells_of_every_row_stand_beside_the_rows(tmp_path):
         ("CCO\tN", "more than one SMILES: 'CCO\\tN'"),
         ("CCO;CCN", "more than one SMILES: 'CCO;CCN'"),
         ("CCO,CCN", "more than one SMILES: 'CCO,CCN'"),
+        ("CCO / CCN", "more than one SMILES: 'CCO / CCN'"),
+        ("CCO and C", "more than one SMILES: 'CCO and C'"),
+        ("CCO | CCN", "more than one SMILES: 'CCO | CCN'"),
         ("CCO>>CC=O", "a reaction, not a molecule: 'CCO>>CC=O'"),
         ("CCO |nonsense|", "CXSMILES extension that RDKit does not read: '|nonsense|'"),
     ],

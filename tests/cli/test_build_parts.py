@@ -109,6 +109,24 @@ def test_a_missing_label_column_is_told_before_the_work(files, tmp_path, capsys)
     assert not list(tmp_path.glob(".*partial*"))
 
 
+@pytest.mark.parametrize(
+    ("valid", "test", "told"),
+    [
+        ("yes", "no", "numbers in train.csv, yes and no in valid.csv"),
+        ("2", "toxic", "numbers in train.csv, toxic and nontoxic in test.csv"),
+        ("2", "-3", ""),
+    ],
+)
+def test_labels_of_several_kinds_in_files_are_told(tmp_path, capsys, valid, test, told):
+    labels = {"train": "1.5", "valid": valid, "test": test}
+    for number, (part, label) in enumerate(labels.items(), 1):
+        (tmp_path / f"{part}.csv").write_text(f"smiles,y\n{'C' * number}O,{label}\n")
+    assert build([tmp_path / f"{part}.csv" for part in PARTS], tmp_path / "out", "--target-columns", "y") == 0
+    errors = capsys.readouterr().err
+    assert ("labels of y are of several kinds" in errors) == bool(told)
+    assert told in errors
+
+
 def test_what_names_no_part_is_one_line(files, tmp_path, capsys):
     (files / "more.csv").write_text("smiles,y\nC,1\n")
     assert build([files / "train.csv", files / "more.csv"], tmp_path / "out", "--split", "files") == 2

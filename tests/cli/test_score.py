@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from argparse import Namespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_m
 from moleblend_plugin.cli.main import main
 from moleblend_plugin.data.store import MoleculeStore
 from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.inference.run_folder import words_of_build
 from moleblend_plugin.metrics.bootstrap import interval, intervals
 from tests.checkpoints import property_checkpoint
 from tests.labelled import NAN, RUN, write_labelled
@@ -107,6 +109,51 @@ def test_predictions_are_those_of_predict(regression, tmp_path):
     assert [row["predicted_a"] for row in scored] == [row["predicted_a"] for row in predicted]
     assert [row["label_a"] for row in scored] == [str(n) for n in range(1, 9)]
     assert [row["label_b"] for row in scored] == [""] * 8
+
+
+def scored_labels(tmp_path, *arguments):
+    return {
+        row["row_id"].rpartition(":")[2]: row["labels"][0]
+        for row in report_of(tmp_path, *arguments)["predictions"]
+    }
+
+
+def test_words_of_labels_are_those_of_a_build(classifier, tmp_path):
+    (tmp_path / "w.csv").write_text("smiles,c\nCCO,hit\nCCN,dud\nCCC,n.d.\nCCF,true\n")
+    words = ("--positive", "hit", "--negative", "dud", "--missing-label", "n.d.")
+    assert scored_labels(tmp_path, classifier, tmp_path / "w.csv", *words) == {"0": 1, "1": 0, "3": 1}
+
+
+def test_a_run_knows_the_words_of_its_build(tmp_path):
+    (tmp_path / "w.csv").write_text("smiles,c\nCCO,hit\nCCN,dud\nCCC,n.d.\nCCF,-1\n")
+    words = ("--positive", "hit", "--negative", "dud", "--missing-label", "-1", "--missing-label", "n.d.")
+    options = ("--target-columns", "c", "--conformers", "none", "--workers", "1")
+    assert run("build", tmp_path / "w.csv", "--out", tmp_path / "store", *options, *words) == 0
+    args = Namespace(data=str(tmp_path / "store"))
+    expected = {"missing_label": ["-1.0", "n.d."], "positive": ["hit"], "negative": ["dud"]}
+    assert words_of_build(tmp_path / "checkpoint.pt", args) == expected
+    assert words_of_build(tmp_path / "checkpoint.pt", Namespace(data=str(tmp_path / "gone"))) == {}
+
+
+def test_numbers_with_decimal_commas_are_labels(regression, tmp_path):
+    (tmp_path / "d.csv").write_text("smiles;a;b\nCCO;1,5;2\nCCN;2,25;3\n")
+    assert scored_labels(tmp_path, regression, tmp_path / "d.csv") == {"0": 1.5, "1": 2.25}
+
+
+def test_columns_of_one_name_are_refused(classifier, tmp_path, capsys):
+    (tmp_path / "d.csv").write_text("smiles,c,c\nCCO,1,0\nCCN,0,1\n")
+    assert run("score", classifier, tmp_path / "d.csv", *CPU) == 2
+    assert "has 2 columns named 'c'; rename all but one" in capsys.readouterr().err
+
+
+def test_a_data_item_with_two_values_is_no_label(classifier, tmp_path):
+    atoms = (
+        "m\n\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.0000 C   0  0\nM  END\n"
+    )
+    items = ("> <c>\n1\n\n> <c>\n0\n", "> <c>\n1\n", "> <other>\n5\n\n> <c>\n0\n")
+    (tmp_path / "d.sdf").write_text("".join(f"{atoms}{item}\n$$$$\n" for item in items))
+    assert scored_labels(tmp_path, classifier, tmp_path / "d.sdf") == {"1": 1, "2": 0}
+    assert report_of(tmp_path, classifier, tmp_path / "d.sdf")["rejected"] == {"data item twice": 1}
 
 
 @pytest.fixture
