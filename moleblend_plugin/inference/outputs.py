@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ FIRST: Final = 64
 LARGEST: Final = 1024
 """Rows sorted together: enough to cut padding, few enough that progress is told now and then."""
 
+NOT_FINITE: Final = "the prediction is not finite"
+
 
 @dataclass
 class Counts:
@@ -42,10 +45,12 @@ class Counts:
     flat: Counter[str] = field(default_factory=Counter)
     reasons: Counter[str] = field(default_factory=Counter)
 
-    def add(self, row: InputRow) -> None:
-        """Count a row."""
+    def add(self, row: InputRow, failed: str = "") -> None:
+        """Count a row; ``failed`` says why a molecule has no number."""
         self.rows += 1
-        if row.record is None:
+        if failed:
+            self.reasons[failed] += 1
+        elif row.record is None:
             self.reasons[row.reason.partition(":")[0]] += 1
         else:
             self.done += 1
@@ -99,21 +104,31 @@ def predict_to_table(
 ) -> Counts:
     """Write a table: the input's columns, ``row_id``, ``predicted_NAME`` for every target, ``reason``.
 
+    A number that is not finite is no prediction: its cell is empty, and the reason names the target.
+
     Raises:
         MoleblendError: the table cannot be written.
     """
     columns = input_columns(rows.header)
-    for name in predictor.target_names:
+    names = predictor.target_names
+    for name in names:
         columns[free_name(f"predicted_{name}", columns)] = "number"
     columns[free_name("reason", columns)] = "text"
-    counts, blank = Counts(), [None] * len(predictor.target_names)
+    counts, blank = Counts(), [None] * len(names)
     with open_table(path, columns) as table:
         for part in predicted(predictor, rows, batch_size, progress, window):
             for row, values in part:
                 numbers: Sequence[Any] = blank if values is None else values.tolist()
-                table.write([row.row_id, *row.cells, *numbers, row.reason])
-                counts.add(row)
+                lost = [name for name, value in zip(names, numbers, strict=True) if _is_lost(value)]
+                reason = f"{NOT_FINITE}: {', '.join(lost)}" if lost else row.reason
+                numbers = [None if _is_lost(value) else value for value in numbers]
+                table.write([row.row_id, *row.cells, *numbers, reason])
+                counts.add(row, NOT_FINITE if lost else "")
     return counts
+
+
+def _is_lost(value: float | None) -> bool:
+    return value is not None and not math.isfinite(value)
 
 
 def embed_to_file(

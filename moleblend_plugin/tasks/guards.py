@@ -131,7 +131,7 @@ def check_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], host: 
         host: the embedded host tells itself what is left over.
 
     Raises:
-        MoleblendError: nothing would be loaded, or a shape differs.
+        MoleblendError: nothing would be loaded, a shape differs, or a weight is not finite.
     """
     shared = [name for name in own if name in given]
     fresh, unused = [name for name in own if name not in given], [name for name in given if name not in own]
@@ -147,11 +147,32 @@ def check_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], host: 
                 f"size mismatch for {name}: {tuple(given[name].shape)} in the checkpoint, "
                 f"{tuple(own[name].shape)} in the model: give the options of the checkpoint's own run"
             )
+    refuse_not_finite(own, given)
     if host == "unicore" and (fresh or unused):
         logger.warning(
             f"{len(shared)} of {len(own)} weights are loaded ({_some(shared)}); fresh: {_some(fresh)}; "
             f"in the checkpoint only: {_some(unused)}"
         )
+
+
+def refuse_not_finite(own: Mapping[str, Tensor], given: Mapping[str, Tensor], named: str = "") -> None:
+    """Refuse the weights of a diverged run: whatever they predict is NaN, and no training mends them.
+
+    Args:
+        own: the model's weights, before loading; what is infinite there (a mask) may be so.
+        given: a checkpoint's weights.
+        named: the checkpoint, for the message.
+
+    Raises:
+        MoleblendError: names the first weight that is not finite.
+    """
+    for name, value in given.items():
+        before = own.get(name)
+        if before is not None and bool(before.isfinite().all()) and not bool(value.isfinite().all()):
+            raise MoleblendError(
+                f"{named or 'the checkpoint'} is of a run that diverged: its weight {name} is not finite; "
+                "give a checkpoint from before"
+            )
 
 
 def check_encoder(missing: Sequence[str], unused: Sequence[str]) -> None:

@@ -23,6 +23,7 @@ from moleblend_plugin.models.property import (
 )
 from moleblend_plugin.models.property_gin import GinConfig, GinProperty
 from moleblend_plugin.tasks.flags import read_flags
+from moleblend_plugin.tasks.guards import refuse_not_finite
 from moleblend_plugin.tasks.property import kind_of
 
 
@@ -103,6 +104,7 @@ def _load(model: nn.Module, weights: dict[str, Any], path: str | Path, modules: 
             f"{str(path)!r} does not hold the network that its options describe: "
             f"{(missing or unused)[0]!r} is {'missing' if missing else 'left over'}; use another checkpoint"
         )
+    refuse_not_finite(model.state_dict(), weights, repr(str(path)))
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:

@@ -20,6 +20,7 @@ from moleblend_plugin.models.structure_aware import StructureOutput
 from moleblend_plugin.models.structure_config import StructureConfig
 from moleblend_plugin.models.structure_views import BlendedStructureAware, StructureAware
 from moleblend_plugin.tasks.flags import read_flags
+from moleblend_plugin.tasks.guards import refuse_not_finite
 from moleblend_plugin.tasks.stores import store_fingerprint
 
 Network = StructureAware | BlendedStructureAware
@@ -53,6 +54,7 @@ def load_structure_model(path: Path) -> tuple[Network, argparse.Namespace]:
     args.image_weights = "none"  # they are in the checkpoint
     views = read_flags(args, ViewConfig).names
     model = _NETWORKS[task](read_flags(args, ModelConfig), read_flags(args, StructureConfig), views)
+    refuse_not_finite(model.state_dict(), state["model"], repr(str(path)))
     try:
         model.load_state_dict(state["model"])
     except RuntimeError as error:

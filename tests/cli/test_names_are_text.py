@@ -109,6 +109,7 @@ COMMANDS = {
     "export": ["{}", "--out", "x"],
     "curves": ["{}"],
     "rerun": ["{}"],
+    "score": ["{}"],
     "recipe": ["{}"],
     "anchors": ["{}", "s.lmdb", "--out", "x"],
     "bench": ["{}", "--out", "x"],

@@ -13,6 +13,7 @@ from moleblend_plugin.data.store import StoreWriter
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.arrays import open_arrays
 from moleblend_plugin.inference.inputs import open_input
+from moleblend_plugin.inference.outputs import predict_to_table
 from moleblend_plugin.inference.tables import check_table, free_name, open_table
 from tests.molecules import make_records
 
@@ -31,7 +32,7 @@ def test_a_table_keeps_all_cells_of_all_rows(tmp_path):
     assert facts(rows) == [
         ("a.csv:0", ("x", "OCC", "a, b"), "CCO", ""),
         ("a.csv:1", ("y", "bad(", ""), None, "SMILES syntax"),
-        ("a.csv:2", ("z", "C", ""), None, "wrong number of cells: 2 instead of 3"),
+        ("a.csv:2", ("z", "C", ""), "C", ""),
         ("a.csv:3", ("w", "C", "1"), None, "wrong number of cells: 4 instead of 3"),
     ]
 
@@ -54,6 +55,30 @@ def test_many_rows_go_through_workers_in_order(tmp_path):
     rows = open_input(path, FLAT, workers=2)
     assert [row.record.n_atoms for row in rows] == [1 + n % 20 for n in range(300)]
     assert rows.fraction_read == 1.0
+
+
+class TwoTargets:
+    """Stands for a network of which one output overflows for one molecule."""
+
+    target_names = ("a", "b [m]")
+
+    def predict_records(self, records, batch_size):
+        yield from (np.array([1.5, np.inf if record.smiles == "CCO" else 2.0]) for record in records)
+
+
+def test_a_number_that_is_not_finite_is_no_prediction(tmp_path):
+    path = tmp_path / "a.smi"
+    path.write_text("OCC\nC\nbad(\n")
+    counts = predict_to_table(TwoTargets(), open_input(path, FLAT), tmp_path / "p.csv", 4, lambda done: None)
+    with (tmp_path / "p.csv").open(newline="") as table:
+        rows = [(row["predicted_a"], row["predicted_b [m]"], row["reason"]) for row in csv.DictReader(table)]
+    assert rows == [
+        ("1.5", "", "the prediction is not finite: b [m]"),
+        ("1.5", "2", ""),
+        ("", "", "SMILES syntax"),
+    ]
+    assert (counts.rows, counts.done) == (3, 1)
+    assert counts.reasons == {"the prediction is not finite": 1, "SMILES syntax": 1}
 
 
 def test_a_store_is_read_as_it_is(tmp_path):

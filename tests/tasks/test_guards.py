@@ -179,6 +179,16 @@ def test_weights_that_fit_nowhere_are_refused(caplog: pytest.LogCaptureFixture) 
     assert "1 of 2 weights are loaded (a); fresh: b; in the checkpoint only: x" in caplog.text
 
 
+@pytest.mark.parametrize("bad", [float("nan"), float("inf"), -float("inf")])
+def test_weights_of_a_diverged_run_are_refused(bad: float) -> None:
+    """No training mends NaN, and lowering --lr, which the run would advise, does not help."""
+    own = {"mask": torch.tensor([-float("inf"), 0.0]), "a": torch.zeros(2), "count": torch.tensor(3)}
+    given = own | {"a": torch.tensor([1.0, bad])}
+    with pytest.raises(MoleblendError, match="of a run that diverged: its weight a is not finite"):
+        check_weights(own, given, "embedded")
+    check_weights(own, own | {"x": torch.tensor(bad)}, "embedded")  # a mask, and what is not loaded
+
+
 def test_the_model_asks_before_it_loads() -> None:
     model = MoleBlendModel(PRESETS["moleblend_tiny"])
     name, value = next(iter(model.state_dict().items()))
