@@ -28,7 +28,7 @@ step "2/4  pretrain for $UPDATES updates (45 minutes of one core)"
 run unicore-train "$OUT/store" --user-dir moleblend_plugin \
   --task moleblend_pretrain --arch moleblend_tiny --loss moleblend_pretrain \
   --optimizer adam --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 300 \
-  --total-num-update "$UPDATES" --max-update "$UPDATES" --batch-size 64 --clip-norm 5 --seed 1 --num-workers 0 \
+  --total-num-update "$UPDATES" --max-update "$UPDATES" --batch-size 64 --clip-norm 5 --seed 1 --num-workers 0 --input-codes published \
   --log-interval 50 --validate-interval-updates 1000 --save-interval-updates 500 --keep-interval-updates 2 \
   --keep-last-epochs 1 --save-dir "$OUT/pretrain" --tmp-save-dir "$OUT/tmp"
 

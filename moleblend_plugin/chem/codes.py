@@ -7,6 +7,7 @@ OGB, is ``vocab.CIP_LABELS`` (``chem.stereo``), and OGB's stands beside it.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -74,16 +75,41 @@ def encode_molecule(mol: Chem.Mol, labelled: Chem.Mol | None = None) -> Codes:
 
 def encode_atom(atom: Chem.Atom) -> tuple[int, ...]:
     """The nine OGB codes of ``atom``. Degree and hydrogens count implicit hydrogens too."""
+    return _atom_codes(
+        atom.GetAtomicNum(),
+        atom.GetChiralTag(),
+        atom.GetTotalDegree(),
+        atom.GetFormalCharge(),
+        atom.GetTotalNumHs(),
+        atom.GetNumRadicalElectrons(),
+        atom.GetHybridization(),
+        atom.GetIsAromatic(),
+        atom.IsInRing(),
+    )
+
+
+@lru_cache(maxsize=4096)  # a million drug-like molecules have a few hundred kinds of atoms
+def _atom_codes(
+    number: int,
+    chirality: object,
+    degree: int,
+    charge: int,
+    hydrogens: int,
+    radicals: int,
+    hybridisation: object,
+    aromatic: bool,
+    ring: bool,
+) -> tuple[int, ...]:
     return (
-        _NUMBER.encode(atom.GetAtomicNum()),  # type: ignore[arg-type]
-        _CHIRALITY_CODES[atom.GetChiralTag()],
-        _DEGREE.encode(atom.GetTotalDegree()),  # type: ignore[arg-type]
-        _CHARGE.encode(atom.GetFormalCharge()),  # type: ignore[arg-type]
-        _HYDROGENS.encode(atom.GetTotalNumHs()),  # type: ignore[arg-type]
-        _RADICALS.encode(atom.GetNumRadicalElectrons()),  # type: ignore[arg-type]
-        _HYBRIDISATION_CODES[atom.GetHybridization()],
-        int(atom.GetIsAromatic()),
-        int(atom.IsInRing()),
+        _NUMBER.encode(number),  # type: ignore[arg-type]
+        _CHIRALITY_CODES[chirality],
+        _DEGREE.encode(degree),  # type: ignore[arg-type]
+        _CHARGE.encode(charge),  # type: ignore[arg-type]
+        _HYDROGENS.encode(hydrogens),  # type: ignore[arg-type]
+        _RADICALS.encode(radicals),  # type: ignore[arg-type]
+        _HYBRIDISATION_CODES[hybridisation],
+        int(aromatic),
+        int(ring),
     )
 
 

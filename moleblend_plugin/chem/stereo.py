@@ -17,7 +17,7 @@ from typing import Any, Final
 
 import numpy as np
 from rdkit import Chem
-from rdkit.Chem import rdCIPLabeler
+from rdkit.Chem import rdCIPLabeler, rdqueries
 
 from moleblend_plugin.schema import UInt8Array
 from moleblend_plugin.vocab import CIP_LABELS
@@ -30,7 +30,9 @@ _ROUNDS: Final = 50
 
 _NONE, _R, _S, _PSEUDO_R, _OTHER = range(CIP_LABELS.size)
 _CODES: Final = {"R": _R, "S": _S, "r": _PSEUDO_R, "s": _OTHER}
-_UNSPECIFIED: Final = Chem.ChiralType.CHI_UNSPECIFIED
+_HAS_TAG: Final = rdqueries.HasChiralTagQueryAtom()
+"""Any tag but CHI_UNSPECIFIED. RDKit looks for it without a call from Python for every atom."""
+
 _CLOCKWISE: Final = Chem.ChiralType.CHI_TETRAHEDRAL_CW
 _TETRAHEDRAL: Final = (_CLOCKWISE, Chem.ChiralType.CHI_TETRAHEDRAL_CCW)
 
@@ -42,9 +44,8 @@ def cip_codes(mol: Chem.Mol) -> UInt8Array:
         mol: sanitised, stereochemistry perceived; hydrogens that tell a centre (isotopes) may be its atoms.
     """
     count = mol.GetNumAtoms()
-    tags = [mol.GetAtomWithIdx(index).GetChiralTag() for index in range(count)]
     codes = np.zeros(count, np.uint8)
-    centres = [index for index, tag in enumerate(tags) if tag != _UNSPECIFIED]
+    centres = [atom.GetIdx() for atom in mol.GetAtomsMatchingQuery(_HAS_TAG)]
     if centres:
         for index, code in _labels(mol, centres).items():
             codes[index] = code

@@ -1,0 +1,52 @@
+"""Committed tables of examples can be repeated: the networks of a comparison see the codes of the tables."""
+
+from __future__ import annotations
+
+import shlex
+import tomllib
+from typing import Any
+
+import pytest
+
+from moleblend_plugin.data.input_codes import input_codes_of
+from moleblend_plugin.host import read_checkpoint
+from tests.trainers import ROOT
+
+EXAMPLES = ROOT / "examples"
+CODES = ["--input-codes", "published"]
+
+
+def read(name: str) -> dict[str, Any]:
+    """An example's TOML file."""
+    return tomllib.loads((EXAMPLES / name).read_text(encoding="utf-8"))
+
+
+def names_codes(flags: list[str]) -> bool:
+    """Whether the flags are for the codes of the committed tables."""
+    return CODES in [flags[at : at + 2] for at in range(len(flags))]
+
+
+def test_the_bundled_network_sees_published_codes() -> None:
+    weights = EXAMPLES / "20_moleculenet" / "pretrained_tiny.pt"
+    assert input_codes_of(read_checkpoint(weights, ("model",))["args"]) == "published"
+
+
+@pytest.mark.parametrize("name", ["20_moleculenet/moleculenet.toml", "40_structure_aware/gin.toml"])
+def test_networks_from_scratch_see_them_too(name: str) -> None:
+    scratch = [
+        model for model in read(name)["models"] if model["kind"] == "ours" and "pretrained" not in model
+    ]
+    assert scratch
+    assert [model["name"] for model in scratch if not names_codes(model["flags"])] == []
+
+
+def test_the_ablations_see_them_from_start_to_end() -> None:
+    config = read("40_structure_aware/ablations.toml")
+    assert names_codes(config["pretrain"]["flags"])
+    assert names_codes(config["readout"])
+
+
+def test_pretraining_for_the_seven_sets_sees_them() -> None:
+    script = (EXAMPLES / "20_moleculenet" / "run.sh").read_text(encoding="utf-8")
+    command = script.partition("run unicore-train")[2].partition("\n\nstep")[0]
+    assert names_codes(shlex.split(command.replace("\\\n", " ")))
