@@ -324,7 +324,9 @@ def test_a_worker_that_dies_is_one_line(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(_build_run, "work_of", lambda plan: Dies(work_of(plan)))
     source = chains(tmp_path / "a.smi", 10)
     assert build(source, tmp_path / "out", "--workers", 2) == 2
-    assert "a worker process died while converting rows from about a.smi:0 on" in one_error(capsys)
+    assert "a worker process ended while converting rows from about a.smi:0 on with exit code 9" in one_error(
+        capsys
+    )
     assert os.listdir(tmp_path) == ["a.smi"]
 
 
