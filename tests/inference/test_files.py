@@ -33,7 +33,7 @@ def test_a_table_keeps_all_cells_of_all_rows(tmp_path):
         ("a.csv:0", ("x", "OCC", "a, b"), "CCO", ""),
         ("a.csv:1", ("y", "bad(", ""), None, "SMILES syntax"),
         ("a.csv:2", ("z", "C", ""), "C", ""),
-        ("a.csv:3", ("w", "C", "1"), None, "wrong number of cells: 4 instead of 3"),
+        ("a.csv:3", ("w", "C", "1"), None, "wrong number of cells: 4 instead of 3 (line 7)"),
     ]
 
 
