@@ -47,6 +47,6 @@ def problem_with(text: str) -> str:
     parts = re.split("[;,]", smiles.split()[0])
     if rest and looks_like_smiles(rest.split()[0]) or len(parts) > 1 and all(map(looks_like_smiles, parts)):
         return f"more than one SMILES: {text[:60]!r}"
-    if ">" in smiles.split()[0]:
+    if ">" in smiles.split()[0].replace("->", ""):  # a dative bond is no arrow of a reaction
         return f"a reaction, not a molecule: {text[:60]!r}"
     return ""
