@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _SMILES: Final = re.compile(
-    r"(?:\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*.\-=#$:/\\~()]|[0-9]|%[0-9]{2}|%\([0-9]+\))+"
+    r"(?:\[[^\[\]\s]+\]|->|<-|Br|Cl|[BCNOPSFIbcnops*.\-=#$:/\\~()]|[0-9]|%[0-9]{2}|%\([0-9]+\))+"
 )
 
 _ODD: Final = re.compile(r"[\s;,>\x00]")
