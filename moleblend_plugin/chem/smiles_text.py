@@ -6,7 +6,7 @@ import re
 from typing import Final
 
 _SMILES: Final = re.compile(
-    r"(?:\[[^\[\]\s]+\]|Br|Cl|[BCNOPSFIbcnops*.\-=#$:/\\~()]|[0-9]|%[0-9]{2}|%\([0-9]+\))+"
+    r"(?:\[[^\[\]\s]+\]|->|<-|Br|Cl|[BCNOPSFIbcnops*.\-=#$:/\\~()]|[0-9]|%[0-9]{2}|%\([0-9]+\))+"
 )
 
 _ODD: Final = re.compile(r"[\s;,>\x00]")
@@ -53,6 +53,6 @@ def problem_with(text: str) -> str:
         words = words[1:]
     if words and looks_like_smiles(words[0]) or len(parts) > 1 and all(map(looks_like_smiles, parts)):
         return f"more than one SMILES: {text[:60]!r}"
-    if ">" in smiles.split()[0]:
+    if ">" in smiles.split()[0].replace("->", ""):  # a dative bond is no arrow of a reaction
         return f"a reaction, not a molecule: {text[:60]!r}"
     return ""

@@ -184,3 +184,11 @@ def test_explicit_hydrogens_leave_the_sides_of_double_bonds(smiles: str, way: st
         assert isinstance(found, MoleculeRecord)
         assert found.smiles == plain.smiles, text
         assert sorted(found.bond_codes.tolist()) == sorted(plain.bond_codes.tolist()), text
+
+
+def test_a_dative_bond_is_no_reaction() -> None:
+    found = convert(RawRow("x", 0, "N->[Pt](<-N)(Cl)Cl", "smiles"), ConversionConfig())
+    assert isinstance(found, MoleculeRecord)
+    assert found.smiles == "[NH3]->[Pt](<-[NH3])([Cl])[Cl]"
+    for text in ("CCO>>CC=O", "N->[Pt]>>[Pt]"):
+        assert "a reaction" in convert(RawRow("x", 0, text, "smiles"), ConversionConfig()).reason
