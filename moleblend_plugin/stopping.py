@@ -72,7 +72,7 @@ def ended_by(number: int) -> Ending:
     except ValueError:
         name = f"signal {number}"
     if name == "SIGKILL":
-        return Ending("killed by SIGKILL: often the memory is full", memory=True)
+        return Ending("by SIGKILL: often the memory is full", memory=True)
     if name == "SIGBUS":
         return Ending("by SIGBUS: often the shared memory (/dev/shm) is full", memory=True)
     return Ending(f"by {name}")

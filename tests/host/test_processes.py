@@ -135,7 +135,7 @@ def wait_until_trained(process, folder):
 LOST = {
     "spawned": (COMMAND, ("--distributed-world-size", 2), r"error: (process 1 was ended by SIGKILL|another)"),
     "torchrun": (TORCHRUN, (), r"error: another process of this run ended or went silent \(.*\): "),
-    "data worker": (COMMAND, ("--num-workers", 1), r"error: a data worker ended \(.*\): often the memory"),
+    "data worker": (COMMAND, ("--num-workers", 1), "error: a data worker ended by SIGKILL: often the memory"),
 }
 
 

@@ -91,7 +91,7 @@ class Ends(Numbers):
 @pytest.mark.parametrize(
     ("how", "told", "memory"),
     [
-        (-signal.SIGKILL, "killed by SIGKILL: often the memory is full; give fewer --num-workers", True),
+        (-signal.SIGKILL, "by SIGKILL: often the memory is full; give fewer --num-workers", True),
         (-signal.SIGSEGV, "by SIGSEGV; --num-workers 0", False),
         (3, "with exit code 3; what it printed above says why; --num-workers 0", False),
     ],
