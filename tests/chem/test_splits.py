@@ -168,7 +168,7 @@ def test_a_given_split_that_is_wrong(tmp_path, content, words):
         ("a.json", b"train: 1", "is no JSON"),
         ("a.json", b"\xff\xfe\x00", "is no JSON"),
         ("a.json", b"[1, 2]", "holds no JSON object"),
-        ("a.json.gz", b"{}", "is no JSON"),
+        ("a.json.gz", b"{}", "has no list 'train'"),  # what a file holds, not its name, says how to read it
         ("a.json.gz", gzip.compress(b"{}" * 100, mtime=0)[:-9], "is no JSON"),
     ],
 )

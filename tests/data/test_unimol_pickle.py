@@ -70,6 +70,7 @@ def same(a, b):
 @settings(deadline=None, max_examples=150)
 @given(value=values, protocol=st.sampled_from(PROTOCOLS))
 @example(value=np.zeros((), ">f4"), protocol=0)
+@example(value=np.asfortranarray(np.array([["C", "O"], [None, "N"]], dtype=object)), protocol=4)
 def test_plain_values_come_back_as_from_pickle(value, protocol):
     content = pickle.dumps(value, protocol=protocol)
     assert same(pickle.loads(content), loads(content))

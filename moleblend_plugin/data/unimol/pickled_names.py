@@ -55,7 +55,9 @@ class PendingArray:
     def build(self, state: tuple[Any, ...]) -> None:
         """Take ``(version, shape, data type, Fortran order, bytes or a list of objects)``."""
         _, shape, dtype, fortran, content = state
-        self.value = array_of(content, dtype, shape, "F" if fortran else "C")
+        # NumPy flags an array of objects too, but lists them row by row all the same.
+        by_columns = fortran and not isinstance(content, list)
+        self.value = array_of(content, dtype, shape, "F" if by_columns else "C")
 
 
 def array_of(
