@@ -33,15 +33,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def trained(data: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """A run of 60 updates over several epochs, and its log."""
+    """A run of 120 updates over several epochs, and its log."""
     run = tmp_path_factory.mktemp("run")
-    return run, train(EMBEDDED, data, run, "--max-update", 60, *NO_DROPOUT)
+    return run, train(EMBEDDED, data, run, "--max-update", 120, *NO_DROPOUT)
 
 
 def test_pretraining_lowers_every_term(trained: tuple[Path, str]) -> None:
     _, log = trained
     updates = logged(log, "train_inner")
-    assert [update["num_updates"] for update in updates] == list(range(1, 61))
+    assert [update["num_updates"] for update in updates] == list(range(1, 121))
     for term in TERMS:
         first, last = (sum(u[term] for u in part) / 10 for part in (updates[:10], updates[-10:]))
         assert last < 0.97 * first, term
