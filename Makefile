@@ -1,7 +1,7 @@
 # Every target sets itself up: the first one you type builds .venv, the next ones find it ready.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint types test faults bench demo example-qm9 example-moleculenet clean
+.PHONY: help setup lint types test faults nodes bench demo example-qm9 example-moleculenet clean
 
 PYTHON ?= python3# any Python from 3.11 on; used once, to make .venv
 VENV := .venv
@@ -49,6 +49,9 @@ test: lint types ## the gate: lint, types and all tests, as continuous integrati
 faults: $(READY) ## the long fault injection: 50 kills, 50 signals, 1,000 flipped bytes each (about 8 minutes)
 	@echo "faults: what make test does in small, with the full counts (docs/faults.md)"
 	@MOLEBLEND_FAULTS=long $(BIN)/python -m pytest -q -s tests/faults
+
+nodes: $(READY) ## two nodes on one machine: joined, cut off, killed (Linux, root, iproute2; about 3 minutes)
+	@MOLEBLEND_NODES=two $(BIN)/python -m pytest -q -ra tests/nodes
 
 demo: $(READY) ## pretrain on 2,000 real molecules, then fine-tune on FreeSolv (4 to 6 minutes on 2 cores)
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/00_demo/run.sh

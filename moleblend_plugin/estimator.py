@@ -173,10 +173,11 @@ class MoleblendClassifier(ClassifierMixin, Network):
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: ANN401
         """Mean over targets of the accuracy, each on the molecules that have its label."""
         if not self._two_d:
-            truth = label_table(y, len(as_list(X)), None)[0][:, 0]
+            predicted = self.predict(X)
+            truth = label_table(y, len(predicted), None)[0][:, 0]
             known = np.array([not is_missing(label) for label in truth.tolist()])
             weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-            return float(accuracy_score(truth[known], self.predict(X)[known], sample_weight=weights))
+            return float(accuracy_score(truth[known], predicted[known], sample_weight=weights))
         return _mean_score(accuracy_score, y, self.predict(X), sample_weight)
 
 
