@@ -36,7 +36,7 @@ def let_idle_threads_sleep() -> None:
 
 
 SMALL: Final = 10_000_000
-"""Weights below which a second thread gains nothing in a training step (docs/runs.md)."""
+"""Weights below which a run takes one thread: an estimate, not a measured limit (docs/runs.md)."""
 
 
 def threads_for(weights: int, processes: int = 1) -> int | None:
