@@ -7,10 +7,10 @@ from setuptools import find_packages, setup
 
 ROOT = Path(__file__).resolve().parent
 VERSION = re.search(
-    r'^__version__ = "(.+)"$', (ROOT / "moleblend_plugin" / "__init__.py").read_text(encoding="utf-8"), re.M
+    r'^__version__ = "(.+)"$', (ROOT / "moleblend_plugin" / "version.py").read_text(encoding="utf-8"), re.M
 )
 if VERSION is None:
-    raise SystemExit('error: moleblend_plugin/__init__.py has no line __version__ = "..."; add it')
+    raise SystemExit('error: moleblend_plugin/version.py has no line __version__ = "..."; add it')
 
 TENSORBOARD = ["tensorboard>=2.10"]
 PARQUET = ["pyarrow>=14"]
@@ -47,7 +47,7 @@ setup(
     entry_points={
         "console_scripts": [
             "moleblend = moleblend_plugin.cli.main:main",
-            "moleblend-train = moleblend_plugin.host.embedded.main:main",
+            "moleblend-train = moleblend_plugin.trainer.main:main",
         ]
     },
     classifiers=[

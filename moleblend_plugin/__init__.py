@@ -12,10 +12,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from moleblend_plugin.entry import let_idle_threads_sleep
-from moleblend_plugin.host import unicore_command
-from moleblend_plugin.host.detect import trainer_in_charge
-
-__version__ = "0.1.0"
+from moleblend_plugin.runs import unicore_command
+from moleblend_plugin.runs.detect import trainer_in_charge
+from moleblend_plugin.version import __version__
 
 if TYPE_CHECKING:
     from moleblend_plugin.estimator import MoleblendClassifier, MoleblendEmbedder, MoleblendRegressor

@@ -17,15 +17,15 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags
 
 from moleblend_plugin.inference.conversion import conversion_for
-from moleblend_plugin.inference.estimators import Network, OnError, OnMolecules
-from moleblend_plugin.inference.label_arrays import (
+from moleblend_plugin.inference.estimators.label_arrays import (
     check_weights,
     is_missing,
     label_numbers,
     label_table,
     two_classes,
 )
-from moleblend_plugin.inference.molecules import as_list
+from moleblend_plugin.inference.estimators.molecules import as_list
+from moleblend_plugin.inference.estimators.network import Network, OnError, OnMolecules
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 if TYPE_CHECKING:

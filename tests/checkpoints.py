@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from moleblend_plugin.chem.conformers import ConformerConfig
 from moleblend_plugin.chem.convert import ConversionConfig
-from moleblend_plugin.data.store import StoreWriter
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.data.store.reader import StoreWriter
 from moleblend_plugin.host.in_process import train_in_process
-from moleblend_plugin.inference.fit import FitConfig, fit_checkpoint
+from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint
 from tests.molecules import make_record
 
 PRETRAIN = (

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from moleblend_plugin.data.blend import BlendConfig, Sample, blend
-from moleblend_plugin.data.collate import collate
-from moleblend_plugin.data.featurize import featurize
+from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.data.samples.blend import BlendConfig, Sample, blend
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.schema import INPUT_FIELDS
 from tests.molecules import make_record
 

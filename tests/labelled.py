@@ -10,9 +10,9 @@ from pathlib import Path
 
 import numpy as np
 
-from moleblend_plugin.data.store import StoreWriter
+from moleblend_plugin.data.store.reader import StoreWriter
 from moleblend_plugin.host.in_process import train_in_process
-from moleblend_plugin.models.config import ModelConfig
+from moleblend_plugin.models.blend.config import ModelConfig
 from tests.molecules import make_record
 from tests.tasks.test_pretrain import arguments
 

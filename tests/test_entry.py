@@ -26,7 +26,7 @@ def in_fresh_process(code: str, **given: str) -> list[str]:
 SEEN = "import os, sys; print(os.environ.get('OMP_WAIT_POLICY'), 'torch' in sys.modules)"
 DOORS = {
     "command": "from moleblend_plugin.cli.main import begin; begin()",
-    "training": "from moleblend_plugin.host.embedded.main import begin; begin()",
+    "training": "from moleblend_plugin.trainer.main import begin; begin()",
     "estimator": "import sys, types, moleblend_plugin\n"
     "fake = sys.modules['moleblend_plugin.estimator'] = types.ModuleType('e')\n"
     "fake.MoleblendRegressor = 1\n"
@@ -77,7 +77,7 @@ def test_a_containers_quota_counts(files, most, tmp_path, monkeypatch):
 
 
 def test_a_fit_takes_one_thread_for_a_small_network_and_gives_the_others_back(tmp_path, monkeypatch):
-    from moleblend_plugin.tasks.property_losses import PropertyLoss
+    from moleblend_plugin.tasks.property.loss import PropertyLoss
 
     plain, seen = PropertyLoss.forward, []
     monkeypatch.setattr(

@@ -17,14 +17,14 @@ from sklearn.model_selection import cross_val_score
 
 from moleblend_plugin import MoleblendClassifier, MoleblendRegressor
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.labels import read_labels
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.batches.label_statistics import read_labels
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded.main import main as train
-from moleblend_plugin.inference.label_arrays import check_weights, label_numbers
-from moleblend_plugin.inference.molecules import as_list
+from moleblend_plugin.inference.estimators.label_arrays import check_weights, label_numbers
+from moleblend_plugin.inference.estimators.molecules import as_list
 from moleblend_plugin.losses.property import RegressionConfig
-from moleblend_plugin.tasks.property_losses import MoleblendClassificationLoss, MoleblendRegressionLoss
+from moleblend_plugin.tasks.property.loss import MoleblendClassificationLoss, MoleblendRegressionLoss
+from moleblend_plugin.trainer.main import main as train
 from tests.checkpoints import pretraining_checkpoint, property_checkpoint
 from tests.labelled import NAN, RUN, write_labelled
 from tests.tasks.test_property import task_of

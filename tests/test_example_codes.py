@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from moleblend_plugin.data.input_codes import input_codes_of
+from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.host import read_checkpoint
 from tests.trainers import ROOT
 

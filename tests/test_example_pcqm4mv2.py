@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.chem.split_rows import read_rows_file
+from moleblend_plugin.splits.given_rows import read_rows_file
 
 SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "30_pcqm4mv2" / "split_rows.py"
 PARTS = {"train": [0, 1, 3], "valid": [2], "test-dev": [6, 4], "test-challenge": [5]}

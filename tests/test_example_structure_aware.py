@@ -11,13 +11,13 @@ from types import ModuleType
 
 import pytest
 
-from moleblend_plugin.bench.config import load_config
-from moleblend_plugin.data.blend import BlendConfig
-from moleblend_plugin.data.views import ViewConfig
-from moleblend_plugin.host import detect
+from moleblend_plugin.bench.spec.config import load_config
+from moleblend_plugin.data.batches.views import ViewConfig
+from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.losses.structure import StructureLossConfig
-from moleblend_plugin.models.structure_config import StructureConfig
+from moleblend_plugin.models.structure.config import StructureConfig
+from moleblend_plugin.runs import detect
 from moleblend_plugin.tasks.flags import read_flags
 from tests.trainers import ROOT
 
@@ -48,7 +48,7 @@ def lay_out(comparison: Path, data: Path) -> None:
 
 @pytest.mark.parametrize("name", CONFIG["variants"])
 def test_a_variants_flags_parse(ablate: ModuleType, name: str) -> None:
-    from moleblend_plugin.host.embedded.options import parse_options
+    from moleblend_plugin.trainer.command.options import parse_options
 
     detect.take_charge("embedded")
     try:

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.host import read_checkpoint
-from moleblend_plugin.models.config import PRESETS
-from moleblend_plugin.models.moleblend import MoleBlend
-from moleblend_plugin.tasks.restore import load_encoder
+from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.tasks.load import load_encoder
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPT = ROOT / "examples" / "10_pretrain_qm9" / "take.py"

@@ -64,7 +64,7 @@ def test_documented_training_commands_parse(name, arguments):
     assert arguments[1:3] == ["--user-dir", "moleblend_plugin"]
     code = (
         "import sys; from moleblend_plugin.host import detect; detect.take_charge('embedded'); "
-        "from moleblend_plugin.host.embedded.options import parse_options; "
+        "from moleblend_plugin.trainer.command.options import parse_options; "
         "print(parse_options(sys.argv[1:]).arch)"
     )
     done = run(sys.executable, "-c", code, *arguments)

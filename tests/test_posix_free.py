@@ -59,7 +59,7 @@ WORK = """
 import sys
 from pathlib import Path
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.host.embedded.main import main as train
+from moleblend_plugin.trainer.main import main as train
 
 def run(*words):
     try:
@@ -80,9 +80,10 @@ if __name__ == "__main__":
     assert train([*words, "--num-workers", "0", "--max-epoch", "2"]) == 0
     run("predict", "r/checkpoint_last.pt", table, "--out", "p.csv", "--workers", 1)
     run("embed", "r/checkpoint_last.pt", table, "--out", "e.npz", "--workers", 1)
-    import moleblend_plugin.bench.cell, moleblend_plugin.bench.runner, moleblend_plugin.cli.bench
-    assert moleblend_plugin.bench.cell._cpu_seconds() > 0
-    assert not moleblend_plugin.bench.cell.leads_group()
+    import moleblend_plugin.cli.bench
+    from moleblend_plugin.bench.run import cell_process, runner
+    assert cell_process._cpu_seconds() > 0
+    assert not cell_process.leads_group()
     from moleblend_plugin import MoleblendRegressor
     model = MoleblendRegressor(arch="tiny", input_mode="2d", epochs=1)
     fitted = model.fit(["C" * n + "O" for n in range(1, 13)], list(range(12)))

@@ -29,7 +29,7 @@ RELATION: Edits = {
         ("needs_3d=True, share=0.6),\n", "needs_3d=True, share=0.4),\n"
          '    RelationRow(Shown.SAME, "same", needs_3d=False, share=0.2),\n'),
     ],
-    "moleblend_plugin/models/relations.py": [
+    "moleblend_plugin/models/blend/relations.py": [
         ("class BlendedBias(", '''class SameElement(Relation):
     """Whether both atoms are of one element."""
 
@@ -50,7 +50,9 @@ class BlendedBias('''),
         ('            "distance": DistanceRelation(', '            "same": SameElement(heads),\n'
          '            "distance": DistanceRelation('),
     ],
-    "moleblend_plugin/data/blend.py": [("a pair shows spd, edge, 3D.", "a pair shows spd, edge, 3D, same.")],
+    "moleblend_plugin/data/samples/blend.py": [
+        ("a pair shows spd, edge, 3D.", "a pair shows spd, edge, 3D, same.")
+    ],
 }  # fmt: skip
 
 LOSS: Edits = {
@@ -78,7 +80,7 @@ def spd_term('''),
         ("    return terms\n",
          '    terms["symmetry"] = symmetry_term(predictions.spd, every_pair)\n    return terms\n'),
     ],
-    "moleblend_plugin/cli/runlog.py": [
+    "moleblend_plugin/report/run_log.py": [
         ('    Term("denoise_cosine"', '    Term("symmetry_loss", "symmetry loss", "square"),\n'
          '    Term("symmetry_rms", "symmetry difference", "logits"),\n    Term("denoise_cosine"'),
     ],
@@ -130,12 +132,12 @@ import dataclasses
 from pathlib import Path
 import torch
 from moleblend_plugin.cli.inspect import print_blend
-from moleblend_plugin.data.blend import BlendConfig, blend
-from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.data.property import PAIRS_SHOWN
-from moleblend_plugin.data.store import MoleculeStore
-from moleblend_plugin.models.config import ModelConfig
-from moleblend_plugin.models.relations import BlendedBias, Relations
+from moleblend_plugin.data.samples.blend import BlendConfig, blend
+from moleblend_plugin.data.samples.featurize import featurize
+from moleblend_plugin.data.batches.labelled import PAIRS_SHOWN
+from moleblend_plugin.data.store.reader import MoleculeStore
+from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.blend.relations import BlendedBias, Relations
 from moleblend_plugin.schema import RELATIONS, Shown
 
 record = MoleculeStore(Path(sys.argv[2]) / "train.lmdb")[0]
@@ -182,7 +184,7 @@ import sys
 import moleblend_plugin
 assert moleblend_plugin.__file__.startswith(sys.argv[1]), moleblend_plugin.__file__
 from pathlib import Path
-from moleblend_plugin.host.embedded.main import main
+from moleblend_plugin.trainer.main import main
 run = sys.argv[3]
 for metric in ("symmetry_loss", "symmetry_rms"):
     assert main([sys.argv[2], "--task", "moleblend_pretrain", "--arch", "moleblend_tiny",
@@ -190,7 +192,7 @@ for metric in ("symmetry_loss", "symmetry_rms"):
                  "--cpu", "--max-epoch", "1", "--log-interval", "1", "--save-dir", f"{run}/{metric}",
                  "--best-checkpoint-metric", metric, "--symmetry-weight", "0.5"]) == 0
     assert (Path(run) / metric / "checkpoint_best.pt").is_file()
-from moleblend_plugin.cli.runlog import TERMS, read_run_log
+from moleblend_plugin.report.run_log import TERMS, read_run_log
 log = read_run_log(Path(run) / "symmetry_rms")
 titles = {term.key: term.title for term in TERMS}
 for key in ("symmetry_loss", "symmetry_rms"):

@@ -7,7 +7,7 @@ from inspect import signature
 
 import numpy as np
 
-from moleblend_plugin.models.moleblend import MoleBlendEncoder
+from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
 from moleblend_plugin.schema import (
     INPUT_FIELDS,
     PATH_HOPS,

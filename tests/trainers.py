@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.host.embedded.checkpoint import State, read_checkpoint
-from moleblend_plugin.host.launch import has_unicore
+from moleblend_plugin.runs.launch import has_unicore
+from moleblend_plugin.trainer.checkpoints.file import State, read_checkpoint
 
 ROOT = Path(__file__).resolve().parents[1]
 UNICORE = [sys.executable, str(ROOT / "tools" / "unicore_train_shim.py")]
-EMBEDDED = [sys.executable, "-m", "moleblend_plugin.host.embedded.main"]
+EMBEDDED = [sys.executable, "-m", "moleblend_plugin.trainer.main"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node"]
 PRETRAIN = (
     *("--task", "moleblend_pretrain", "--loss", "moleblend_pretrain"),

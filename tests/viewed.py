@@ -7,10 +7,10 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from moleblend_plugin.data.collate import Batch
-from moleblend_plugin.data.views import ViewConfig, ViewedMolecules, ViewMaker
-from moleblend_plugin.models.config import ModelConfig
-from moleblend_plugin.models.structure_config import StructureConfig
+from moleblend_plugin.data.batches.collate import Batch
+from moleblend_plugin.data.batches.views import ViewConfig, ViewedMolecules, ViewMaker
+from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.structure.config import StructureConfig
 from tests.molecules import RecordList, make_record
 
 SMALL = ModelConfig(

@@ -5,19 +5,19 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from moleblend_plugin.data.blend import BlendConfig
-from moleblend_plugin.data.views import ViewConfig
+from moleblend_plugin.data.batches.views import ViewConfig
+from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.losses.property import ClassificationConfig, RegressionConfig
 from moleblend_plugin.losses.structure import StructureLossConfig
-from moleblend_plugin.models.config import PRESETS, ModelConfig
-from moleblend_plugin.models.property import HeadConfig
-from moleblend_plugin.models.property_gin import GinConfig
-from moleblend_plugin.models.structure_config import StructureConfig
+from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
+from moleblend_plugin.models.property.gin import GinConfig
+from moleblend_plugin.models.property.network import HeadConfig
+from moleblend_plugin.models.structure.config import StructureConfig
 from moleblend_plugin.tasks.flags import Config, attribute_help
-from moleblend_plugin.tasks.property import PropertyTaskConfig
-from moleblend_plugin.tasks.structure_loss import AddedWeight
-from moleblend_plugin.tasks.structure_task import StructureTaskConfig
+from moleblend_plugin.tasks.property.task import PropertyTaskConfig
+from moleblend_plugin.tasks.structure.loss import AddedWeight
+from moleblend_plugin.tasks.structure.task import StructureTaskConfig
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 AWARE = "MMSA-style (reconstructed)"

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 HERE = Path(__file__).resolve().parent
-TRAIN = [sys.executable, "-m", "moleblend_plugin.host.embedded.main"]
+TRAIN = [sys.executable, "-m", "moleblend_plugin.trainer.main"]
 BENCH = [sys.executable, "-m", "moleblend_plugin.cli.main", "bench"]
 FINISHED = "seconds"
 RETRIEVAL = ("retrieval_2d_3d", "retrieval_2d_image", "retrieval_image_3d")

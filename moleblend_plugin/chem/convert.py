@@ -13,9 +13,16 @@ import numpy.typing as npt
 from rdkit import Chem, rdBase
 
 from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
-from moleblend_plugin.chem.conformers import GEOMETRY_VERSION, ConformerConfig, Conformers, make_conformers
-from moleblend_plugin.chem.listed import take_listed
-from moleblend_plugin.chem.plausible import Plausibility
+from moleblend_plugin.chem.geometry.conformers import (
+    GEOMETRY_VERSION,
+    ConformerConfig,
+    Conformers,
+    make_conformers,
+)
+from moleblend_plugin.chem.geometry.listed_coordinates import take_listed
+from moleblend_plugin.chem.geometry.plausible import Plausibility
+from moleblend_plugin.chem.identity.scaffold import stereo_free
+from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.reading import (
     clear_maps,
     from_block,
@@ -26,8 +33,6 @@ from moleblend_plugin.chem.reading import (
     pinned,
     without_hydrogens,
 )
-from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.scaffold import stereo_free
 from moleblend_plugin.chem.smiles_text import problem_with
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 

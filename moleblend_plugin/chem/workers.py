@@ -21,10 +21,10 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final, TypeVar, cast
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
-from moleblend_plugin.chem.exclusion import DEFAULT_LEVEL, identity_of
-from moleblend_plugin.chem.likeness import written_identity
-from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.scaffold import scaffold_of
+from moleblend_plugin.chem.identity.exclusion import DEFAULT_LEVEL, identity_of
+from moleblend_plugin.chem.identity.likeness import written_identity
+from moleblend_plugin.chem.identity.scaffold import scaffold_of
+from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 from moleblend_plugin.stopping import how_ended

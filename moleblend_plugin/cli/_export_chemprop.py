@@ -15,7 +15,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
 if TYPE_CHECKING:
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.store.reader import MoleculeStore
 
 WORDS: Final = {"train": "train", "valid": "val", "test": "test"}
 """Our parts as chemprop calls them."""

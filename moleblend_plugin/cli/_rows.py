@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from moleblend_plugin.chem.convert import ConversionConfig
-    from moleblend_plugin.chem.sources import Columns
+    from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.inference.inputs import Input
     from moleblend_plugin.inference.outputs import Counts
 
@@ -28,9 +28,9 @@ def open_rows(
     Raises:
         MoleblendError: no such file, format or column.
     """
-    from moleblend_plugin.chem.sources import Columns
-    from moleblend_plugin.cli._inputs import open_inputs
-    from moleblend_plugin.data.store import NotAStore
+    from moleblend_plugin.building.inputs import open_inputs
+    from moleblend_plugin.chem.readers.source import Columns
+    from moleblend_plugin.data.store.reader import NotAStore
     from moleblend_plugin.errors import MoleblendError
     from moleblend_plugin.inference.inputs import FileInput, open_input
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from moleblend_plugin.files import replacing
-from moleblend_plugin.host.run_record import file_sha256, package_versions
 from moleblend_plugin.inference.score import Score, Scored
+from moleblend_plugin.runs.run_record import file_sha256, package_versions
 
 _SHOWN: Final = 30
 """Targets that the terminal shows."""

@@ -14,7 +14,7 @@ from moleblend_plugin.errors import MoleblendError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from moleblend_plugin.tasks.structure_restore import Seen
+    from moleblend_plugin.tasks.structure.load import Seen
 
 _NEAREST = 4
 """Anchors shown for every molecule."""
@@ -32,7 +32,7 @@ def anchors(
     An anchor is no molecule: the one of the batch that attends to it most stands for it.
     """
     from moleblend_plugin.chem.draw import draw_grid
-    from moleblend_plugin.tasks.structure_restore import load_structure_model, look_at
+    from moleblend_plugin.tasks.structure.load import load_structure_model, look_at
 
     for flag, value, least in (("--molecules", molecules, 2), ("--rows", rows, 1)):
         if value < least:

@@ -18,8 +18,8 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.stopping import termination_as_exit
 
 if TYPE_CHECKING:
-    from moleblend_plugin.bench.cells import Cell
-    from moleblend_plugin.bench.config import BenchConfig
+    from moleblend_plugin.bench.spec.cell_spec import Cell
+    from moleblend_plugin.bench.spec.config import BenchConfig
 
 
 def bench(
@@ -45,8 +45,8 @@ def bench(
     A cell that is finished is not run again, so an interrupted command goes on when it is repeated. A cell
     that fails is named and the others go on.
     """
-    from moleblend_plugin.bench.config import load_config
-    from moleblend_plugin.bench.summary import Plan
+    from moleblend_plugin.bench.report.summary import Plan
+    from moleblend_plugin.bench.spec.config import load_config
     from moleblend_plugin.locks import holding
 
     if report_only:
@@ -99,9 +99,9 @@ def _part(config: BenchConfig, only_sets: str, only_models: str) -> BenchConfig:
 
 def _run(config: BenchConfig, out: Path, jobs: int | None) -> int:
     """Build what is missing and run what is not finished; how many cells or sets failed."""
-    from moleblend_plugin.bench.cells import cells_of, finished
-    from moleblend_plugin.bench.runner import run_cells
-    from moleblend_plugin.host.run_record import file_sha256
+    from moleblend_plugin.bench.run.runner import run_cells
+    from moleblend_plugin.bench.spec.cell_spec import cells_of, finished
+    from moleblend_plugin.runs.run_record import file_sha256
 
     gpus = _gpus() if any(model.kind == "ours" for model in config.models) else 0
     count = jobs or config.jobs or gpus or max(1, usable_cores() // config.threads)
@@ -121,7 +121,7 @@ def _run(config: BenchConfig, out: Path, jobs: int | None) -> int:
 
 def _stores(config: BenchConfig, out: Path, workers: int) -> tuple[dict[str, dict[str, str]], int]:
     """Fingerprints of the stores by set, and how many sets could not be built."""
-    from moleblend_plugin.bench.stores import ensure_stores
+    from moleblend_plugin.bench.run.stores import ensure_stores
 
     stores, failed = {}, 0
     for spec in config.sets:
@@ -151,7 +151,7 @@ def _without_chemprop(config: BenchConfig) -> set[str]:
 
 
 def _gpus() -> int:
-    from moleblend_plugin.host.devices import available
+    from moleblend_plugin.runs.devices import available
 
     return sum(name.startswith("cuda") for name in available())
 
@@ -209,8 +209,8 @@ class _Board:
 
 
 def _report(plan: object, out: Path) -> None:
-    from moleblend_plugin.bench.report import write_report
-    from moleblend_plugin.bench.summary import Plan
+    from moleblend_plugin.bench.report.summary import Plan
+    from moleblend_plugin.bench.report.write import write_report
 
     assert isinstance(plan, Plan)
     files = write_report(plan, out)

@@ -13,9 +13,9 @@ from moleblend_plugin.cli._options import SmilesColumn, Workers, usable_cores
 from moleblend_plugin.cli._progress import RowProgress
 
 if TYPE_CHECKING:
-    from moleblend_plugin.chem.sources import Columns
-    from moleblend_plugin.cli._build_plan import BuildPlan
-    from moleblend_plugin.cli._build_tally import Tally
+    from moleblend_plugin.building.plan import BuildPlan
+    from moleblend_plugin.building.tally import Tally
+    from moleblend_plugin.chem.readers.source import Columns
 
 _COUNT_BYTES: Final = 16 << 20
 """Inputs up to this size (16 MiB) are read through once to count rows for the progress bar."""
@@ -120,19 +120,19 @@ def build(
     A row that is no molecule is listed with its reason in rejected.csv; it never stops the build
     (--strict makes it). Coordinates in an SDF are kept, others come from RDKit.
     """
-    from moleblend_plugin.chem.conformer_count import parse_conformers
-    from moleblend_plugin.chem.conformers import ConformerConfig
+    from moleblend_plugin.building.exclude import read_exclusions
+    from moleblend_plugin.building.inputs import open_inputs
+    from moleblend_plugin.building.labels import told_of_labels, with_words
+    from moleblend_plugin.building.plan import BuildPlan, parse_sizes
+    from moleblend_plugin.building.run import run_build
     from moleblend_plugin.chem.convert import ConversionConfig
-    from moleblend_plugin.chem.source_joined import join_geometry
-    from moleblend_plugin.chem.sources import Columns
-    from moleblend_plugin.chem.split_files import in_part, with_own_names
-    from moleblend_plugin.chem.split_rows import read_rows_file
-    from moleblend_plugin.chem.splits import parse_split
-    from moleblend_plugin.cli._build_labels import told_of_labels, with_words
-    from moleblend_plugin.cli._build_plan import BuildPlan, parse_sizes
-    from moleblend_plugin.cli._build_run import run_build
-    from moleblend_plugin.cli._exclude import read_exclusions
-    from moleblend_plugin.cli._inputs import open_inputs
+    from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
+    from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+    from moleblend_plugin.chem.readers.joined import join_geometry
+    from moleblend_plugin.chem.readers.source import Columns
+    from moleblend_plugin.splits.files import in_part, with_own_names
+    from moleblend_plugin.splits.given_rows import read_rows_file
+    from moleblend_plugin.splits.methods import parse_split
 
     count = parse_conformers(conformers)
     inputs, split, parts = _given_parts(inputs, valid or [], test or [], split)
@@ -182,9 +182,9 @@ def _given_parts(
     inputs: list[Path], valid: list[Path], test: list[Path], split: str
 ) -> tuple[list[Path], str, tuple[str, ...]]:
     """All files, what ``--split`` means for them, and the part of every file where files are parts."""
-    from moleblend_plugin.chem.split_files import parts_of
-    from moleblend_plugin.cli._inputs import expand_folders, split_of
+    from moleblend_plugin.building.inputs import expand_folders, split_of
     from moleblend_plugin.errors import MoleblendError
+    from moleblend_plugin.splits.files import parts_of
 
     if not valid and not test:
         split = split_of(inputs, split)
@@ -203,9 +203,9 @@ def _with_targets(first: Path, columns: Columns, targets: list[str]) -> Columns:
     from dataclasses import replace
     from functools import partial
 
-    from moleblend_plugin.chem.source_columns import named_columns, numeric_columns
-    from moleblend_plugin.chem.sources import open_source
-    from moleblend_plugin.cli._inputs import is_unimol
+    from moleblend_plugin.building.inputs import is_unimol
+    from moleblend_plugin.chem.readers.columns import named_columns, numeric_columns
+    from moleblend_plugin.chem.readers.formats import open_source
     from moleblend_plugin.errors import MoleblendError
     from moleblend_plugin.names import parse_names, write_names
 
@@ -299,7 +299,7 @@ def _print_summary(plan: BuildPlan, tally: Tally) -> None:
 
 def _warn(plan: BuildPlan, tally: Tally) -> None:
     """What a user must not overlook, a line each."""
-    from moleblend_plugin.cli._build_duplicates import duplicates_line
+    from moleblend_plugin.building.duplicates import duplicates_line
 
     if tally.unknown_parts:
         told = f"{plan.split.partition(':')[2]!r} holds {tally.unknown_words}"

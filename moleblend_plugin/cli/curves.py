@@ -8,9 +8,9 @@ from typing import Annotated
 import typer
 
 from moleblend_plugin.cli._console import print_tables
-from moleblend_plugin.cli.runlog import Points, RunLog, Term, logged_terms, read_run_log
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
+from moleblend_plugin.report.run_log import Points, RunLog, Term, logged_terms, read_run_log
 
 
 def curves(
@@ -35,7 +35,7 @@ def draw_curves(log: RunLog, terms: tuple[Term, ...], out: Path) -> tuple[Path, 
     Raises:
         MoleblendError: the folder cannot be written.
     """
-    from moleblend_plugin.cli import curves_page
+    from moleblend_plugin.report import curves_page
 
     title = f"{log.path.parent}: {log.updates} updates"
     light = curves_page.figure_png(log, terms, title, curves_page.LIGHT)

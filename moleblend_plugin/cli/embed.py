@@ -48,12 +48,12 @@ def embed(
     overwrite: OverwriteFile = False,
 ) -> None:
     """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
-    from moleblend_plugin.cli._build_labels import tell_notes
+    from moleblend_plugin.building.labels import tell_notes
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.inference.conversion import conversion_for
     from moleblend_plugin.inference.embedder import Embedder
     from moleblend_plugin.inference.outputs import embed_to_file
-    from moleblend_plugin.inference.tables import check_table
+    from moleblend_plugin.inference.table_writer import check_table
 
     check_table(out, (".npz", ".parquet"))
     refuse_existing(out, overwrite)

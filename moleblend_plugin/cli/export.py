@@ -15,7 +15,7 @@ from moleblend_plugin.errors import MoleblendError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.schema import MoleculeRecord
 
 
@@ -40,7 +40,7 @@ def export(
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace files that are there.")] = False,
 ) -> None:
     """Write stores as files that Uni-Mol reads (atoms, coordinates, smi and target), or chemprop."""
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.data.unimol.writer import write_unimol
 
     if format in ("chemprop", "chemprop-splits"):
@@ -64,7 +64,7 @@ def export(
 
 def _for_chemprop(store: Path, out: Path, as_table: bool, overwrite: bool) -> None:
     from moleblend_plugin.cli._export_chemprop import write_splits, write_table
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.store.reader import MoleculeStore
 
     if out.is_dir():
         raise MoleblendError(f"--out {out} is a folder; name a file")
@@ -90,7 +90,7 @@ def _targets(store: Path, out: Path) -> list[tuple[Path, Path]]:
 def _values(
     store: MoleculeStore, hydrogens: bool, missing: float | None, tally: Counter[str]
 ) -> Iterator[dict[str, Any]]:
-    from moleblend_plugin.chem.in_order import in_smiles_order
+    from moleblend_plugin.chem.atom_order import in_smiles_order
 
     whole = _whole_columns(store)
     for record in store:

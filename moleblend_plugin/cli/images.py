@@ -15,8 +15,8 @@ from moleblend_plugin.errors import MoleblendError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moleblend_plugin.data.images import ImageWriter
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.store.images import ImageWriter
+    from moleblend_plugin.data.store.reader import MoleculeStore
 
 _CHUNK = 256
 """Molecules per transaction and per message to a worker."""
@@ -34,9 +34,9 @@ def images(
 
     An interrupted run goes on where it was. A molecule that cannot be drawn is used without that view.
     """
-    from moleblend_plugin.data.images import ImageWriter, images_path
-    from moleblend_plugin.data.store import MoleculeStore
-    from moleblend_plugin.tasks.stores import store_fingerprint
+    from moleblend_plugin.data.store.images import ImageWriter, images_path
+    from moleblend_plugin.data.store.reader import MoleculeStore
+    from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
     if not 32 <= image_size <= 1024:
         raise MoleblendError(f"--image-size {image_size}: give 32 to 1024 pixels")
@@ -68,7 +68,7 @@ def _chunks(opened: MoleculeStore, start: int) -> Iterator[list[str]]:
 
 
 def _smiles(opened: MoleculeStore, number: int) -> str:
-    from moleblend_plugin.data.store import DamagedValue
+    from moleblend_plugin.data.store.reader import DamagedValue
 
     try:
         return opened[number].smiles

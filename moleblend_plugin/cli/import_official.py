@@ -13,7 +13,7 @@ from moleblend_plugin.files import replacing
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from moleblend_plugin.models.published import Imported
+    from moleblend_plugin.models.blend.published_weights import Imported
 
 
 def import_official(
@@ -21,7 +21,7 @@ def import_official(
     out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write, for --finetune-from-model.")],
 ) -> None:
     """Map a published checkpoint's names to ours and list every name left over on either side."""
-    from moleblend_plugin.models.published import convert
+    from moleblend_plugin.models.blend.published_weights import convert
 
     imported = convert(read_tensors(checkpoint))
     write(imported, out)
@@ -40,7 +40,7 @@ def rebuilding_flags(imported: Imported) -> str:
     """``--arch moleblend_base`` and every flag in which the checkpoint differs from it."""
     from dataclasses import asdict
 
-    from moleblend_plugin.models.config import PRESETS
+    from moleblend_plugin.models.blend.config import PRESETS
 
     base, differing = asdict(PRESETS["moleblend_base"]), asdict(imported.config)
     flags = [f"--{k.replace('_', '-')} {v}" for k, v in differing.items() if v != base[k]]

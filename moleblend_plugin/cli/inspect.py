@@ -12,9 +12,9 @@ from moleblend_plugin.errors import MoleblendError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from moleblend_plugin.data.blend import BlendConfig
-    from moleblend_plugin.data.featurize import Features
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.samples.blend import BlendConfig
+    from moleblend_plugin.data.samples.featurize import Features
+    from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.schema import MoleculeRecord
 
 _SHOWN_ATOMS = 8
@@ -32,9 +32,9 @@ def inspect(
     epoch: Annotated[int, typer.Option(min=1, help="Epoch of the training run, for the blend.")] = 1,
 ) -> None:
     """Show what a store holds: its metadata, and one molecule at every stage in words."""
-    from moleblend_plugin.data.blend import BlendConfig
-    from moleblend_plugin.data.featurize import featurize
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.samples.blend import BlendConfig
+    from moleblend_plugin.data.samples.featurize import featurize
+    from moleblend_plugin.data.store.reader import MoleculeStore
 
     stores = [MoleculeStore(path) for path in store_files(store)]
     for opened in stores:
@@ -73,7 +73,7 @@ def _record(store: MoleculeStore, index: int) -> MoleculeRecord:
 
 
 def _atoms(record: MoleculeRecord, features: Features, pair: tuple[int, int] | None) -> tuple[int, int]:
-    from moleblend_plugin.cli._words import farthest_pair
+    from moleblend_plugin.cli._decoded_words import farthest_pair
 
     if pair is None:
         return farthest_pair(features)
@@ -128,7 +128,7 @@ def _flat(settings: dict[str, Any], prefix: str = "") -> list[str]:
 
 def print_molecule(record: MoleculeRecord, index: int, conformer: int) -> None:
     """Identity, atoms and bonds."""
-    from moleblend_plugin.cli._words import ATOM_HEADER, atom_row, bond_words, symbol
+    from moleblend_plugin.cli._decoded_words import ATOM_HEADER, atom_row, bond_words, symbol
 
     print(f"\nmolecule {index}: {record.smiles}")
     print(f"  from         {record.row_id}")
@@ -150,7 +150,7 @@ def print_path(record: MoleculeRecord, features: Features, atoms: tuple[int, int
     """The three relations of one pair of atoms, before blending."""
     import numpy as np
 
-    from moleblend_plugin.cli._words import distance_words, path_words, symbol
+    from moleblend_plugin.cli._decoded_words import distance_words, path_words, symbol
 
     i, j = atoms
     print(f"\nrelations of {symbol(record, i)} -> {symbol(record, j)}")
@@ -171,8 +171,8 @@ def print_blend(
     """What a pretraining step would show: ``draw`` is (config, seed, epoch, index)."""
     import numpy as np
 
-    from moleblend_plugin.cli._words import shown_word, symbol
-    from moleblend_plugin.data.blend import blend
+    from moleblend_plugin.cli._decoded_words import shown_word, symbol
+    from moleblend_plugin.data.samples.blend import blend
     from moleblend_plugin.schema import RELATIONS
 
     config, seed, epoch, index = draw

@@ -41,12 +41,12 @@ def predict(
     The table has the input's rows in their order, with row_id, the input's columns, predicted_NAME for each
     target (a probability, or a value in the target's own unit) and the reason where there is no number.
     """
-    from moleblend_plugin.cli._build_labels import tell_notes
+    from moleblend_plugin.building.labels import tell_notes
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.inference.conversion import conversion_for
     from moleblend_plugin.inference.outputs import predict_to_table
     from moleblend_plugin.inference.predictor import Predictor
-    from moleblend_plugin.inference.tables import check_table
+    from moleblend_plugin.inference.table_writer import check_table
 
     check_table(out)
     refuse_existing(out, overwrite)

@@ -26,7 +26,7 @@ def recipe(
 
     The two commands run as they are printed; lines that begin with # say what to know about them.
     """
-    from moleblend_plugin.bench.recipes import RECIPES, recipe_of
+    from moleblend_plugin.bench.spec.recipes import RECIPES, recipe_of
 
     if name == "list":
         _print_all()
@@ -47,7 +47,7 @@ def recipe(
 
 def build_words(name: str, table: Path, stores: Path, split: str = "") -> list[str]:
     """The words of ``moleblend build`` for a preset."""
-    from moleblend_plugin.bench.recipes import recipe_of
+    from moleblend_plugin.bench.spec.recipes import recipe_of
     from moleblend_plugin.names import write_targets
 
     found = recipe_of(name)
@@ -60,7 +60,7 @@ def build_words(name: str, table: Path, stores: Path, split: str = "") -> list[s
 
 def train_words(name: str, stores: Path, arch: str, seed: int, checkpoint: Path | None) -> list[str]:
     """The words of ``unicore-train`` for a preset."""
-    from moleblend_plugin.bench.recipes import recipe_of, train_flags
+    from moleblend_plugin.bench.spec.recipes import recipe_of, train_flags
 
     found = recipe_of(name)
     flags = train_flags(found.kind, found.metric, found.loss, found.training, found.targets, found.input_mode)
@@ -87,7 +87,7 @@ def _shell(words: list[str]) -> str:
 def _print_all() -> None:
     from rich.table import Table
 
-    from moleblend_plugin.bench.recipes import RECIPES
+    from moleblend_plugin.bench.spec.recipes import RECIPES
 
     table = Table(box=None)
     for column in ("set", "tasks", "metric", "lr", "batch", "epochs", "dropout", "warm-up", "input", "from"):

@@ -25,7 +25,7 @@ def rerun(
     force: Annotated[bool, typer.Option("--force", help="Go on although data or weights differ.")] = False,
 ) -> None:
     """Repeat a run: same command, same host, same data, into another folder."""
-    from moleblend_plugin.host.run_record import command_of, read_record
+    from moleblend_plugin.runs.run_record import command_of, read_record
 
     record = read_record(run)
     target = (save_dir or run.resolve().with_name(f"{run.resolve().name}-rerun")).resolve()
@@ -59,8 +59,8 @@ def with_folder(arguments: list[str], target: Path) -> list[str]:
 
 def changes(record: Mapping[str, Any]) -> list[str]:
     """Data and weights that are no longer what they were, a line each."""
-    from moleblend_plugin.host.run_record import file_sha256
-    from moleblend_plugin.tasks.stores import store_fingerprint
+    from moleblend_plugin.runs.run_record import file_sha256
+    from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
     found = []
     for split, store in record["stores"].items():
@@ -76,7 +76,7 @@ def changes(record: Mapping[str, Any]) -> list[str]:
 
 def differences(record: Mapping[str, Any]) -> list[str]:
     """Versions that differ from the run's, a line each."""
-    from moleblend_plugin.host.run_record import git_revision, package_versions
+    from moleblend_plugin.runs.run_record import git_revision, package_versions
 
     now = package_versions() | {"python": platform.python_version()}
     before = record["packages"] | {"python": record["python"]}

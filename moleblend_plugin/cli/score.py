@@ -79,8 +79,8 @@ def score(
     Every score of the task stands with its interval, for every target and on average. Predictions are those
     of 'moleblend predict'.
     """
-    from moleblend_plugin.chem.sources import Columns
-    from moleblend_plugin.cli._build_labels import tell_notes, with_words
+    from moleblend_plugin.building.labels import tell_notes, with_words
+    from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.cli._scores import score_lines, write_scores
     from moleblend_plugin.inference.conversion import conversion_for
@@ -124,7 +124,7 @@ def score(
 def _outputs(out: list[Path], overwrite: bool) -> tuple[Path | None, Path | None]:
     """The .json and the table of ``--out``."""
     from moleblend_plugin.errors import MoleblendError
-    from moleblend_plugin.inference.tables import check_table
+    from moleblend_plugin.inference.table_writer import check_table
 
     found: dict[bool, Path] = {}
     for path in out:

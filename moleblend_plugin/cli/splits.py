@@ -16,7 +16,7 @@ from moleblend_plugin.errors import MoleblendError
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.store.reader import MoleculeStore
 
 _SHOWN_TASKS: Final = 20
 """Tasks of which every one gets a line; of more, those with one class."""
@@ -33,8 +33,8 @@ def splits(
     Duplicates in the tables leave stereochemistry and isotopes aside; the lines below tell the same molecule,
     isotopes, stereoisomers, salt or charge forms and tautomers apart.
     """
-    from moleblend_plugin.chem.split_report import split_report
     from moleblend_plugin.files import replacing
+    from moleblend_plugin.splits.report import split_report
 
     stores = open_stores(folder)
     names = {store.meta.target_names for store in stores.values()}
@@ -57,7 +57,7 @@ def splits(
 
 def open_stores(folder: Path) -> dict[str, MoleculeStore]:
     """Stores of a built folder by part."""
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.store.reader import MoleculeStore
 
     found = {part: folder / f"{part}.lmdb" for part in _PARTS}
     stores = {part: MoleculeStore(path) for part, path in found.items() if path.exists()}
@@ -69,7 +69,7 @@ def open_stores(folder: Path) -> dict[str, MoleculeStore]:
 def _read(stores: dict[str, MoleculeStore]) -> dict[str, Any]:
     from rich.progress import Progress
 
-    from moleblend_plugin.chem.split_report import read_part
+    from moleblend_plugin.splits.report import read_part
 
     console = plain_console(stderr=True)
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
@@ -198,7 +198,7 @@ def _remarks(report: dict[str, Any], tasks: tuple[str, ...]) -> list[str]:
 
 def _alike(scope: str, kind: str, found: dict[str, Any]) -> str:
     """One kind of likeness in a part or between two, in a line."""
-    from moleblend_plugin.chem.split_likeness import KINDS
+    from moleblend_plugin.splits.likeness import KINDS
 
     counts = " and ".join(f"{count:,} of {name}" for name, count in found["molecules"].items())
     groups = f"{found['groups']:,} group{'s' if found['groups'] > 1 else ''}"

@@ -6,37 +6,37 @@ with the same method names and meaning. No other file of the package imports eit
 ==============================  ============================  ==================================
 name here                       Uni-Core                      embedded
 ==============================  ============================  ==================================
-``BaseTask``                    ``UnicoreTask``               ``embedded.task.BaseTask``
-``BaseModel``                   ``BaseUnicoreModel``          ``embedded.model.BaseModel``
-``BaseLoss``                    ``UnicoreLoss``               ``embedded.loss.BaseLoss``
-``BaseDataset``                 ``UnicoreDataset``            ``embedded.dataset.BaseDataset``
-``register_*``, ``log_*``       same names                    ``embedded.registry``, ``.metrics``
-``read_checkpoint``             ours: the layout is one       ``embedded.checkpoint``
+``BaseTask``                    ``UnicoreTask``               ``trainer.contract.task.BaseTask``
+``BaseModel``                   ``BaseUnicoreModel``          ``trainer.contract.model.BaseModel``
+``BaseLoss``                    ``UnicoreLoss``               ``trainer.contract.loss.BaseLoss``
+``BaseDataset``                 ``UnicoreDataset``            ``trainer.contract.dataset.BaseDataset``
+``register_*``, ``log_*``       same names                    ``trainer.contract.registry``, ``.metrics``
+``read_checkpoint``             ours: the layout is one       ``trainer.checkpoints.file``
 ==============================  ============================  ==================================
 
-The names are looked up on first use, so that ``moleblend_plugin.host.detect`` can be imported without torch.
+The names are looked up on first use, so that ``moleblend_plugin.runs.detect`` can be imported without torch.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from moleblend_plugin.host.detect import chosen_host
+from moleblend_plugin.runs.detect import chosen_host
 
 if TYPE_CHECKING:  # both hosts keep one contract; type checkers read the embedded one
-    from moleblend_plugin.host.detect import Host
-    from moleblend_plugin.host.embedded.checkpoint import read_checkpoint
-    from moleblend_plugin.host.embedded.dataset import BaseDataset
-    from moleblend_plugin.host.embedded.loss import BaseLoss
-    from moleblend_plugin.host.embedded.metrics import log_derived, log_scalar
-    from moleblend_plugin.host.embedded.model import BaseModel
-    from moleblend_plugin.host.embedded.registry import (
+    from moleblend_plugin.runs.detect import Host
+    from moleblend_plugin.trainer.checkpoints.file import read_checkpoint
+    from moleblend_plugin.trainer.contract.dataset import BaseDataset
+    from moleblend_plugin.trainer.contract.loss import BaseLoss
+    from moleblend_plugin.trainer.contract.model import BaseModel
+    from moleblend_plugin.trainer.contract.registry import (
         register_loss,
         register_model,
         register_model_architecture,
         register_task,
     )
-    from moleblend_plugin.host.embedded.task import BaseTask
+    from moleblend_plugin.trainer.contract.task import BaseTask
+    from moleblend_plugin.trainer.logging.metrics import log_derived, log_scalar
 
     HOST: Host
 
@@ -63,7 +63,7 @@ def _unicore_names() -> dict[str, object]:
     from unicore.models import BaseUnicoreModel, register_model, register_model_architecture
     from unicore.tasks import UnicoreTask, register_task
 
-    from moleblend_plugin.host.embedded.checkpoint import read_checkpoint
+    from moleblend_plugin.trainer.checkpoints.file import read_checkpoint
 
     return {
         "BaseDataset": UnicoreDataset,
@@ -81,7 +81,9 @@ def _unicore_names() -> dict[str, object]:
 
 
 def _embedded_names() -> dict[str, object]:
-    from moleblend_plugin.host.embedded import checkpoint, dataset, loss, metrics, model, registry, task
+    from moleblend_plugin.trainer.checkpoints import file as checkpoint
+    from moleblend_plugin.trainer.contract import dataset, loss, model, registry, task
+    from moleblend_plugin.trainer.logging import metrics
 
     return {
         "BaseDataset": dataset.BaseDataset,

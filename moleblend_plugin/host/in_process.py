@@ -15,7 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import detect
+from moleblend_plugin.runs import detect
 
 _LOGGERS = ("moleblend-train", "moleblend_plugin", "train_inner", "train", "valid")
 """Loggers that the trainer writes to."""
@@ -47,17 +47,17 @@ def train_in_process(argv: Sequence[str], verbose: bool = False, device: str = "
 
 
 def _train(argv: list[str], verbose: bool, device: str) -> None:
-    from moleblend_plugin.host.devices import choose_device
-    from moleblend_plugin.host.embedded import main as _quiet_fabric  # noqa: F401  its import silences Fabric
-    from moleblend_plugin.host.embedded import metrics
-    from moleblend_plugin.host.embedded.engine import Engine, build_fabric
-    from moleblend_plugin.host.embedded.memory import explain_memory
-    from moleblend_plugin.host.embedded.options import parse_options
-    from moleblend_plugin.host.embedded.processes import one_process
-    from moleblend_plugin.host.embedded.session import build_session
-    from moleblend_plugin.host.embedded.signals import STOP
-    from moleblend_plugin.host.embedded.train_loop import train
-    from moleblend_plugin.host.run_lock import holding_run
+    from moleblend_plugin.runs.devices import choose_device
+    from moleblend_plugin.runs.run_lock import holding_run
+    from moleblend_plugin.trainer import main as _quiet_fabric  # noqa: F401  its import silences Fabric
+    from moleblend_plugin.trainer.command.options import parse_options
+    from moleblend_plugin.trainer.logging import metrics
+    from moleblend_plugin.trainer.loop.engine import Engine, build_fabric
+    from moleblend_plugin.trainer.loop.session import build_session
+    from moleblend_plugin.trainer.loop.train_loop import train
+    from moleblend_plugin.trainer.nodes.processes import one_process
+    from moleblend_plugin.trainer.trouble.out_of_memory import explain_memory
+    from moleblend_plugin.trainer.trouble.signals import STOP
 
     quiet = [] if verbose else ["--log-format", "none"]
     if "--cpu" not in argv and device != "auto":
@@ -91,7 +91,7 @@ def _quiet(wanted: bool) -> Iterator[None]:
 
     The root logger is the caller's: the trainer's own loggers get the handler, and are given back.
     """
-    from moleblend_plugin.host.embedded.logs import StandardOutput
+    from moleblend_plugin.trainer.logging.logs import StandardOutput
 
     ours = [logging.getLogger(name) for name in _LOGGERS]
     before = [(logger.level, logger.propagate) for logger in ours]
@@ -116,7 +116,7 @@ def _global_state_kept() -> Iterator[None]:
     import numpy as np
     import torch
 
-    from moleblend_plugin.host.devices import generators_kept
+    from moleblend_plugin.runs.devices import generators_kept
 
     threads = torch.get_num_threads()
     python, numpy = random.getstate(), np.random.get_state()  # noqa: NPY002  the trainer seeds it

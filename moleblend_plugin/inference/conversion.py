@@ -8,10 +8,10 @@ from dataclasses import asdict, fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from moleblend_plugin.chem.conformer_count import parse_conformers
-from moleblend_plugin.chem.conformers import ConformerConfig
 from moleblend_plugin.chem.convert import ConversionConfig
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 
 _STEPS_BEFORE: Final = 200

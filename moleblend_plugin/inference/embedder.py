@@ -17,15 +17,15 @@ from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import torch
 
-from moleblend_plugin.data.input_codes import input_codes_of
-from moleblend_plugin.data.property import InputMode, show
+from moleblend_plugin.data.batches.labelled import InputMode, show
+from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.devices import choose_device
 from moleblend_plugin.inference.stream import Array, run
+from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import MoleculeRecord
 
 if TYPE_CHECKING:
-    from moleblend_plugin.models.moleblend import MoleBlendEncoder
+    from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
 
 What = Literal["graph", "mean", "atoms"]
 
@@ -99,7 +99,7 @@ class Embedder:
         Raises:
             MoleblendError: no such file, damaged, no encoder in it, or an impossible argument.
         """
-        from moleblend_plugin.tasks.restore import load_encoder
+        from moleblend_plugin.tasks.load import load_encoder
 
         encoder, args = load_encoder(path, use_ema)
         return cls(encoder, args, what, device, input_mode)

@@ -10,14 +10,15 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Protocol
 
-from moleblend_plugin.chem import beside
 from moleblend_plugin.chem.convert import ConversionConfig
-from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.source_columns import has_columns
-from moleblend_plugin.chem.source_tables import is_table, read_cells
-from moleblend_plugin.chem.sources import Columns, Source, open_source
+from moleblend_plugin.chem.readers import beside
+from moleblend_plugin.chem.readers.columns import has_columns
+from moleblend_plugin.chem.readers.formats import open_source
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.source import Columns, Source
+from moleblend_plugin.chem.readers.tables import is_table, read_cells
 from moleblend_plugin.chem.workers import Outcome, Task, convert_in_order
-from moleblend_plugin.data.store import DamagedValue, MoleculeStore
+from moleblend_plugin.data.store.reader import DamagedValue, MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
@@ -116,7 +117,7 @@ class StoreInput:
 class FileInput:
     """Rows of a file of molecules, converted on the way by ``workers`` processes.
 
-    A table keeps all its columns; of other files see :mod:`moleblend_plugin.chem.beside`.
+    A table keeps all its columns; of other files see :mod:`moleblend_plugin.chem.readers.beside`.
 
     Raises:
         MoleblendError: the file cannot be read.

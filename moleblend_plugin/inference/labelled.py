@@ -10,7 +10,7 @@ from difflib import get_close_matches
 
 import numpy as np
 
-from moleblend_plugin.chem.label_text import LabelReader
+from moleblend_plugin.chem.readers.label_text import LabelReader
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.inputs import FileInput, Input, InputRow, StoreInput
 from moleblend_plugin.schema import Float64Array

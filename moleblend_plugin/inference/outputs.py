@@ -10,12 +10,12 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
-from moleblend_plugin.inference.arrays import ArrayFile, open_arrays
 from moleblend_plugin.inference.embedder import Embedder
 from moleblend_plugin.inference.inputs import Input, InputRow
+from moleblend_plugin.inference.npz_writer import ArrayFile, open_arrays
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.stream import Array
-from moleblend_plugin.inference.tables import ColumnType, check_table, free_name, open_table
+from moleblend_plugin.inference.table_writer import ColumnType, check_table, free_name, open_table
 from moleblend_plugin.schema import MoleculeRecord
 
 Progress = Callable[[int], None]

@@ -15,15 +15,15 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 import torch
 
-from moleblend_plugin.data.input_codes import input_codes_of
-from moleblend_plugin.data.property import InputMode, show
-from moleblend_plugin.host.devices import choose_device
+from moleblend_plugin.data.batches.labelled import InputMode, show
+from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.inference.stream import WINDOW, Array, run
+from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 if TYPE_CHECKING:
-    from moleblend_plugin.data.store import MoleculeStore
-    from moleblend_plugin.models.property import PropertyOutputs
+    from moleblend_plugin.data.store.reader import MoleculeStore
+    from moleblend_plugin.models.property.network import PropertyOutputs
 
 Kind = Literal["classification", "regression"]
 
@@ -69,7 +69,7 @@ class Predictor:
         Raises:
             MoleblendError: no such file, damaged, a checkpoint of another task, or no such device.
         """
-        from moleblend_plugin.tasks.restore import load_property_model
+        from moleblend_plugin.tasks.load import load_property_model
 
         model, args = load_property_model(path, use_ema=use_ema)
         return cls(model, args, device)

@@ -6,9 +6,9 @@ import argparse
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.run_record import FILE_NAME, read_record
+from moleblend_plugin.runs.run_record import FILE_NAME, read_record
 
 CHECKPOINTS: Final = ("checkpoint_best.pt", "checkpoint_last.pt")
 
@@ -104,7 +104,7 @@ def _data_of_run(checkpoint: Path, args: argparse.Namespace) -> tuple[Path, str]
 
 def _changed(record: dict[str, object]) -> str:
     """A warning where the training data are not those of the run: test molecules may have been trained on."""
-    from moleblend_plugin.tasks.stores import store_fingerprint
+    from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
     stores = record["stores"]
     assert isinstance(stores, dict)

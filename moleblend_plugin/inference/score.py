@@ -19,7 +19,7 @@ from moleblend_plugin.inference.inputs import Input, InputRow
 from moleblend_plugin.inference.labelled import LabelsOf, check_labels
 from moleblend_plugin.inference.outputs import LARGEST, Progress, input_columns, predicted
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.inference.tables import TableWriter, free_name, open_table
+from moleblend_plugin.inference.table_writer import TableWriter, free_name, open_table
 from moleblend_plugin.metrics.bootstrap import Intervals, intervals
 from moleblend_plugin.metrics.scores import TaskScores, score_classification, score_regression
 from moleblend_plugin.schema import Float64Array

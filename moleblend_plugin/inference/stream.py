@@ -16,9 +16,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
-from moleblend_plugin.data.blend import Sample
-from moleblend_plugin.data.collate import collate
-from moleblend_plugin.data.featurize import Features, featurize
+from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.data.samples.blend import Sample
+from moleblend_plugin.data.samples.featurize import Features, featurize
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import InputCodes, MoleculeRecord
 
@@ -69,7 +69,7 @@ def run(
         device: where it computes.
         batch_size: items (conformers) per batch at most.
         window: molecules sorted together.
-        codes: which codes of the records the network was trained on (``data.featurize``).
+        codes: which codes of the records the network was trained on (``data.samples.featurize``).
 
     Raises:
         MoleblendError: ``batch_size`` is below 1.

@@ -68,7 +68,7 @@ class PretrainLossConfig:
 
 
 class PairPredictions(Protocol):
-    """What :func:`pretrain_terms` reads: ``models.moleblend.Predictions`` has it."""
+    """What :func:`pretrain_terms` reads: ``models.blend.moleblend.Predictions`` has it."""
 
     @property
     def spd(self) -> Tensor:

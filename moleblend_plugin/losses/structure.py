@@ -77,7 +77,7 @@ TERMS = (*_UNIFIED, *_STRUCTURE)
 
 
 class Compared(Protocol):
-    """What the terms read: ``models.structure_aware.StructureOutput`` has it."""
+    """What the terms read: ``models.structure.network.StructureOutput`` has it."""
 
     @property
     def features(self) -> Tensor:

@@ -1,23 +1,5 @@
-"""The room that wires the others for a trainer. Importing it registers task, models and losses."""
+"""The room that wires the others for a trainer. Importing it registers tasks, models and losses."""
 
-from moleblend_plugin.tasks import (
-    losses,
-    models,
-    pretrain,
-    property,
-    property_losses,
-    structure_loss,
-    structure_models,
-    structure_task,
-)
+from moleblend_plugin.tasks import pretrain, property, structure
 
-__all__ = [
-    "losses",
-    "models",
-    "pretrain",
-    "property",
-    "property_losses",
-    "structure_loss",
-    "structure_models",
-    "structure_task",
-]
+__all__ = ["pretrain", "property", "structure"]

@@ -11,18 +11,18 @@ from typing import Any, ClassVar, Literal, get_args
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.data.batching import cut_batches
-from moleblend_plugin.data.blend import Sample
-from moleblend_plugin.data.collate import Batch
-from moleblend_plugin.data.dataset import StoredMolecules
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.batches.collate import Batch
+from moleblend_plugin.data.batches.dataset import StoredMolecules
+from moleblend_plugin.data.batches.order import cut_batches
+from moleblend_plugin.data.samples.blend import Sample
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseDataset, BaseTask, log_scalar
-from moleblend_plugin.host.run_lock import hold_for_process
-from moleblend_plugin.host.run_record import write_record
+from moleblend_plugin.runs.run_lock import hold_for_process
+from moleblend_plugin.runs.run_record import write_record
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
 from moleblend_plugin.tasks.input_codes import add_codes_flag, check_store, choose_input_codes
-from moleblend_plugin.tasks.stores import store_fingerprint
+from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
 BatchOrder = Literal["size", "mixed"]
 
@@ -55,7 +55,7 @@ class TrainerDataset(BaseDataset):
         return self.molecules.collate(samples)
 
     def ordered_indices(self) -> npt.NDArray[np.int64]:
-        """This epoch's order: neighbours are of like size (``data.batching``)."""
+        """This epoch's order: neighbours are of like size (``data.batches.order``)."""
         return self.molecules.order(self.batch_size)
 
     def batch_by_size(

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, read_checkpoint
-from moleblend_plugin.host.horizon import check_horizon
+from moleblend_plugin.runs.run_length import check_horizon
 
 logger = logging.getLogger("moleblend_plugin")
 

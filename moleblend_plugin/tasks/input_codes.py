@@ -7,8 +7,8 @@ from argparse import ArgumentParser, Namespace
 from pathlib import Path
 from typing import get_args
 
-from moleblend_plugin.data.input_codes import has_labels, input_codes_of
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.samples.input_codes import has_labels, input_codes_of
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.schema import InputCodes

@@ -12,7 +12,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 
-from moleblend_plugin.bench.baselines import fit_predict
+from moleblend_plugin.bench.run.baselines import fit_predict
 
 RNG = np.random.default_rng(0)
 TRAIN, OTHER = RNG.integers(0, 2, (60, 20)).astype(np.uint8), RNG.integers(0, 2, (15, 20)).astype(np.uint8)

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.bench.cells import cells_of
-from moleblend_plugin.bench.config import BenchConfig, load_config
+from moleblend_plugin.bench.spec.cell_spec import cells_of
+from moleblend_plugin.bench.spec.config import BenchConfig, load_config
 from moleblend_plugin.errors import MoleblendError
 
 GOOD = """

@@ -10,8 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from moleblend_plugin.bench.cell import filled, settings_of
-from moleblend_plugin.bench.cells import (
+from moleblend_plugin.bench.report.curves import by_scaffold_size, mean_roc
+from moleblend_plugin.bench.report.html_report import MOST_TOLD, _told
+from moleblend_plugin.bench.report.summary import FINE_RESAMPLES, Group, Plan, compare, comparisons, mean_sd
+from moleblend_plugin.bench.report.table import form_of
+from moleblend_plugin.bench.run.cell_process import filled, settings_of
+from moleblend_plugin.bench.run.chemprop import write_table
+from moleblend_plugin.bench.run.moleblend_runs import best_on_test, command, read_log
+from moleblend_plugin.bench.run.split_arrays import Part
+from moleblend_plugin.bench.run.stores import last_line
+from moleblend_plugin.bench.spec.cell_spec import (
     Cell,
     copy_of_twin,
     finished,
@@ -19,14 +27,6 @@ from moleblend_plugin.bench.cells import (
     write_failure,
     write_result,
 )
-from moleblend_plugin.bench.chemprop import write_table
-from moleblend_plugin.bench.curves import by_scaffold_size, mean_roc
-from moleblend_plugin.bench.ours import best_on_test, command, read_log
-from moleblend_plugin.bench.page import MOST_TOLD, _told
-from moleblend_plugin.bench.parts import Part
-from moleblend_plugin.bench.stores import last_line
-from moleblend_plugin.bench.summary import FINE_RESAMPLES, Group, Plan, compare, comparisons, mean_sd
-from moleblend_plugin.bench.table import form_of
 from moleblend_plugin.errors import MoleblendError
 
 

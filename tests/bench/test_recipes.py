@@ -7,7 +7,7 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from moleblend_plugin.bench.recipes import METRICS, RECIPES, RISING, recipe_of
+from moleblend_plugin.bench.spec.recipes import METRICS, RECIPES, RISING, recipe_of
 from moleblend_plugin.cli.main import app
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import CLASSIFICATION, HIGHER_IS_BETTER, REGRESSION

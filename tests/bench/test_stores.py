@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from moleblend_plugin.bench.config import load_config
-from moleblend_plugin.bench.stores import ABOUT, ensure_stores, shared_with_test
+from moleblend_plugin.bench.run.stores import ABOUT, ensure_stores, shared_with_test
+from moleblend_plugin.bench.spec.config import load_config
 
 CONFIG = """
 conformers = "none"

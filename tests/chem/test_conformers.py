@@ -7,8 +7,8 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-from moleblend_plugin.chem import conformers
-from moleblend_plugin.chem.conformers import ConformerConfig, make_conformers, molecule_seed
+from moleblend_plugin.chem.geometry import conformers
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig, make_conformers, molecule_seed
 from moleblend_plugin.errors import MoleblendError
 
 ASPIRIN = "CC(=O)Oc1ccccc1C(=O)O"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from moleblend_plugin.chem.conformers import ConformerConfig
 from moleblend_plugin.chem.convert import ConversionConfig, convert
-from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 FLAT = ConversionConfig()

@@ -6,7 +6,7 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import AllChem, Crippen, rdMolDescriptors
 
-from moleblend_plugin.chem.fingerprints import descriptors, ecfp4
+from moleblend_plugin.chem.identity.fingerprints import descriptors, ecfp4
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O"]
 

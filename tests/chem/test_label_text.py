@@ -5,8 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.sources import Columns, open_source
+from moleblend_plugin.chem.readers.formats import open_source
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.source import Columns
 
 BLOCK = "x\n\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.1000 C   0  0\nM  END\n"
 

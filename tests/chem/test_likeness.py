@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from rdkit import Chem, rdBase
 
-from moleblend_plugin.chem.likeness import LEVELS, identity, likeness, written_identity
-from moleblend_plugin.chem.parents import COMPANIONS, flat_text
-from moleblend_plugin.chem.scaffold import scaffold_of
+from moleblend_plugin.chem.identity.likeness import LEVELS, identity, likeness, written_identity
+from moleblend_plugin.chem.identity.parents import COMPANIONS, flat_text
+from moleblend_plugin.chem.identity.scaffold import scaffold_of
 
 ORDER = ("exact", "unlabelled", "connectivity", "parent", "tautomers")
 REAL = Path(__file__).parents[2] / "examples" / "00_demo" / "freesolv.csv"

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from moleblend_plugin.chem.conformers import ConformerConfig, make_conformers
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig, make_conformers
 
 UNRELAXED = "ETKDGv3, no MMFF94 length of a multiple bond"
 

@@ -12,7 +12,7 @@ from rdkit import Chem
 from rdkit.Chem import rdDistGeom
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
-from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.cli.main import main
 from moleblend_plugin.schema import MoleculeRecord
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from moleblend_plugin.chem.conformers import ConformerConfig
 from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
-from moleblend_plugin.chem.plausible import Plausibility
-from moleblend_plugin.chem.rows import ListedAtoms, RawRow
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.geometry.plausible import Plausibility
+from moleblend_plugin.chem.readers.raw_row import ListedAtoms, RawRow
 
 FLAT = ConversionConfig()
 WITH_3D = ConversionConfig(ConformerConfig())
@@ -212,7 +212,7 @@ def test_good_conformers_of_a_list_are_kept():
 
 def test_good_conformers_of_several_are_kept_and_counted(monkeypatch):
     """The second of three conformers is spoilt before it is checked."""
-    from moleblend_plugin.chem import conformers
+    from moleblend_plugin.chem.geometry import conformers
 
     whole = conformers._coords
 

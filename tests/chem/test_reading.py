@@ -9,8 +9,8 @@ from rdkit.Chem import rdDepictor
 
 from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
 from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
+from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.reading import clear_maps, from_block, from_mol, from_smiles, pinned, to_smiles
-from moleblend_plugin.chem.rows import RawRow
 from moleblend_plugin.schema import MoleculeRecord
 
 STEREO = [

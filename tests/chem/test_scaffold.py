@@ -2,7 +2,7 @@
 
 import pytest
 
-from moleblend_plugin.chem.scaffold import scaffold_of, scaffold_split
+from moleblend_plugin.chem.identity.scaffold import scaffold_of, scaffold_split
 
 
 @pytest.mark.parametrize(

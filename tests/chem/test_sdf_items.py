@@ -2,8 +2,9 @@
 
 import pytest
 
-from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.sources import Columns, open_source
+from moleblend_plugin.chem.readers.formats import open_source
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.source import Columns
 
 BLOCK = (
     "{}\n  x\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.1000 C   0  0\nM  END\n"

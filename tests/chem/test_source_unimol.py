@@ -7,10 +7,10 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from moleblend_plugin.chem.conformers import ConformerConfig
+from moleblend_plugin.chem.atom_order import in_smiles_order
 from moleblend_plugin.chem.convert import ConversionConfig, convert
-from moleblend_plugin.chem.in_order import in_smiles_order
-from moleblend_plugin.chem.source_unimol import row_of
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.readers.unimol import row_of
 from moleblend_plugin.schema import Rejection
 
 PLAIN = ConversionConfig()
@@ -187,7 +187,7 @@ def test_atoms_in_the_order_of_the_smiles_are_the_same_molecule(smiles, hydrogen
     AllChem.EmbedMolecule(mol, randomSeed=3)
     bare = Chem.RemoveAllHs(mol)
     shuffled = Chem.RenumberAtoms(bare, np.random.default_rng(5).permutation(bare.GetNumAtoms()).tolist())
-    from moleblend_plugin.chem.rows import RawRow
+    from moleblend_plugin.chem.readers.raw_row import RawRow
 
     record = convert(RawRow("a.sdf", 0, Chem.MolToMolBlock(shuffled), "molblock"), PLAIN)
     assert record.coords is not None

@@ -9,10 +9,11 @@ import pytest
 from rdkit import Chem
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
-from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.source_npz import mol_block
-from moleblend_plugin.chem.source_sdf import take_apart
-from moleblend_plugin.chem.sources import Columns, open_source
+from moleblend_plugin.chem.readers.formats import open_source
+from moleblend_plugin.chem.readers.npz import mol_block
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.sdf import take_apart
+from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 

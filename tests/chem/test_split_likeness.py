@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from moleblend_plugin.chem import split_likeness as module
-from moleblend_plugin.chem.split_likeness import KINDS
-from moleblend_plugin.chem.split_report import Part, identify, split_report
+from moleblend_plugin.splits import likeness as module
+from moleblend_plugin.splits.likeness import KINDS
+from moleblend_plugin.splits.report import Part, identify, split_report
 
 NAN = float("nan")
 

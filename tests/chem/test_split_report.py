@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from moleblend_plugin.chem import split_report as module
-from moleblend_plugin.chem.split_report import Part, identify, split_report
+from moleblend_plugin.splits import report as module
+from moleblend_plugin.splits.report import Part, identify, split_report
 
 NAN = float("nan")
 

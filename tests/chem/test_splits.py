@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rdkit import Chem
 
-from moleblend_plugin.chem.scaffold import scaffold_of, stereo_free
-from moleblend_plugin.chem.split_rows import read_rows_file
-from moleblend_plugin.chem.splits import PARTS, SplitMethod, kfold_split, parse_split, random_split
+from moleblend_plugin.chem.identity.scaffold import scaffold_of, stereo_free
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.splits.given_rows import read_rows_file
+from moleblend_plugin.splits.methods import PARTS, SplitMethod, kfold_split, parse_split, random_split
 
 TRAIN, VALID, TEST = range(3)
 

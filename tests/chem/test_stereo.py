@@ -12,7 +12,7 @@ from moleblend_plugin.chem import stereo
 from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
 from moleblend_plugin.chem.reading import from_block, from_smiles, to_smiles
 from moleblend_plugin.chem.stereo import cip_codes
-from moleblend_plugin.data.featurize import featurize
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.schema import MoleculeRecord
 from moleblend_plugin.vocab import CHIRALITY, CIP_LABELS
 from tests.stereoisomers import MOLECULES, mirrored, stereoisomers, writings

@@ -4,15 +4,15 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from moleblend_plugin.chem.conformers import ConformerConfig
 from moleblend_plugin.chem.convert import ConversionConfig, convert
 from moleblend_plugin.chem.draw import draw_png
-from moleblend_plugin.chem.fingerprints import descriptors, ecfp4
-from moleblend_plugin.chem.likeness import LEVELS, identity
-from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.scaffold import scaffold_of
-from moleblend_plugin.chem.split_report import identify
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.identity.fingerprints import descriptors, ecfp4
+from moleblend_plugin.chem.identity.likeness import LEVELS, identity
+from moleblend_plugin.chem.identity.scaffold import scaffold_of
+from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.schema import MoleculeRecord
+from moleblend_plugin.splits.report import identify
 
 MOLECULES = [
     "C(=C/c1ccccc1)\\c1ccccc1",

@@ -8,9 +8,10 @@ import zipfile
 import pytest
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
-from moleblend_plugin.chem.rows import RawRow
-from moleblend_plugin.chem.source_tables import read_cells
-from moleblend_plugin.chem.sources import Columns, open_source
+from moleblend_plugin.chem.readers.formats import open_source
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.source import Columns
+from moleblend_plugin.chem.readers.tables import read_cells
 from moleblend_plugin.errors import MoleblendError
 
 

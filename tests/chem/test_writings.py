@@ -8,13 +8,13 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem, rdDistGeom, rdForceFieldHelpers
 
-from moleblend_plugin.chem import conformers
-from moleblend_plugin.chem.canonical import canonical
 from moleblend_plugin.chem.codes import heavy_atoms
-from moleblend_plugin.chem.conformers import ConformerConfig, make_conformers, molecule_seed
 from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
-from moleblend_plugin.chem.relax import Relaxed, relax
-from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.chem.geometry import conformers
+from moleblend_plugin.chem.geometry.canonical import canonical
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig, make_conformers, molecule_seed
+from moleblend_plugin.chem.geometry.relax import Relaxed, relax
+from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.errors import MoleblendError
 
 FREESOLV = Path(__file__).parents[2] / "examples" / "00_demo" / "freesolv.csv"

@@ -14,10 +14,10 @@ import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
 
-from moleblend_plugin.chem.conformers import GEOMETRY_VERSION
-from moleblend_plugin.cli._build_work import BuildWork, work_of
+from moleblend_plugin.building.work import BuildWork, work_of
+from moleblend_plugin.chem.geometry.conformers import GEOMETRY_VERSION
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.schema import MoleculeRecord
 
 TABLE = """smiles,y,part
@@ -319,7 +319,7 @@ def test_a_folder_without_permission_is_one_line(table, tmp_path, capsys, monkey
 
 
 def test_a_worker_that_dies_is_one_line(tmp_path, capsys, monkeypatch):
-    from moleblend_plugin.cli import _build_run
+    from moleblend_plugin.building import run as _build_run
 
     monkeypatch.setattr(_build_run, "work_of", lambda plan: Dies(work_of(plan)))
     source = chains(tmp_path / "a.smi", 10)

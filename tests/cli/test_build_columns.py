@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 
 
 def build(path, out, *options):

@@ -9,7 +9,7 @@ from rdkit import Chem
 from rdkit.Chem import AllChem
 
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 
 
 def build(path, out, *options):

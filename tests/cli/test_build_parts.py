@@ -5,9 +5,9 @@ import json
 
 import pytest
 
-from moleblend_plugin.cli import _build_duplicates
+from moleblend_plugin.building import duplicates as _build_duplicates
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 
 PARTS = ("train", "valid", "test")
 

@@ -12,10 +12,10 @@ import lmdb
 import msgpack
 import pytest
 
-from moleblend_plugin.cli import _build_run
-from moleblend_plugin.cli._build_work import BuildWork, work_of
+from moleblend_plugin.building import run as _build_run
+from moleblend_plugin.building.work import BuildWork, work_of
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.seal import unseal
+from moleblend_plugin.data.store.checksum import unseal
 
 ROWS = 44
 STOP = 20  # in the third chunk of eight: sixteen rows are finished

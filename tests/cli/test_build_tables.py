@@ -7,12 +7,12 @@ import json
 import numpy as np
 import pytest
 
-from moleblend_plugin.bench.config import load_config
-from moleblend_plugin.bench.stores import build_command
+from moleblend_plugin.bench.run.stores import build_command
+from moleblend_plugin.bench.spec.config import load_config
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.tasks.property import choose_columns
+from moleblend_plugin.tasks.property.task import choose_columns
 from tests.checkpoints import property_checkpoint
 
 NAME = "IC50, nM"

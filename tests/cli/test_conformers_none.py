@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from moleblend_plugin import MoleblendEmbedder, MoleblendRegressor
-from moleblend_plugin.bench.config import load_config
-from moleblend_plugin.chem.conformer_count import parse_conformers
+from moleblend_plugin.bench.spec.config import load_config
+from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.cli.main import main
 from moleblend_plugin.errors import MoleblendError
 from tests.checkpoints import property_checkpoint

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from moleblend_plugin.cli.curves import change, curves, span
-from moleblend_plugin.cli.runlog import TERMS, Term, logged_terms, read_run_log
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.report.run_log import TERMS, Term, logged_terms, read_run_log
 
 LOSSES = {"loss": 9.0, "spd_loss": 2.0, "edge_loss": 3.0, "distance_loss": 4.0, "denoise_loss": 1.0}
 SCORES = {"spd_accuracy": 0.1, "edge_accuracy": 0.2, "distance_mae": 3.0, "denoise_cosine": 0.0}

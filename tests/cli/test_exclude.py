@@ -10,7 +10,7 @@ import pytest
 from rdkit import Chem
 
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore, StoreWriter
+from moleblend_plugin.data.store.reader import MoleculeStore, StoreWriter
 from tests.chem.test_source_unimol import entry
 
 ROWS = [

@@ -6,7 +6,7 @@ import json
 import pytest
 
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 
 TABLE = "smiles,y,split,part\nC,1.5,0,train\nbad(,2,0,train\nCC,,1,valid\nCCC,0.1,1,test\nCCCC,3,,train\n"
 

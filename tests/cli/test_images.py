@@ -8,8 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from moleblend_plugin.cli.main import app
-from moleblend_plugin.data.images import ImageFile, ImageWriter
-from moleblend_plugin.tasks.stores import store_fingerprint
+from moleblend_plugin.data.store.images import ImageFile, ImageWriter
+from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
 
 @pytest.fixture(scope="module")

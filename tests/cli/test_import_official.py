@@ -12,8 +12,8 @@ import torch
 
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.models.moleblend import MoleBlend
-from moleblend_plugin.models.published import convert
+from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.models.blend.published_weights import convert
 from tests.published_files import published_state
 
 

@@ -4,10 +4,10 @@ import math
 
 import pytest
 
-from moleblend_plugin.cli._words import bond_words, farthest_pair, shown_word
+from moleblend_plugin.cli._decoded_words import bond_words, farthest_pair, shown_word
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.samples.featurize import featurize
+from moleblend_plugin.data.store.reader import MoleculeStore
 
 
 def run(*arguments):

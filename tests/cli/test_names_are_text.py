@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import typer
 
-from moleblend_plugin.bench import page, pictures
-from moleblend_plugin.bench.summary import Group, Plan
-from moleblend_plugin.bench.table import Best, escaped, markdown, tables
+from moleblend_plugin.bench.report import figures, html_report
+from moleblend_plugin.bench.report.summary import Group, Plan
+from moleblend_plugin.bench.report.table import Best, escaped, markdown, tables
 from moleblend_plugin.cli import main as command
 from moleblend_plugin.cli._console import plain_console
 from tests.checkpoints import property_checkpoint
@@ -177,7 +177,7 @@ def comparison():
 def test_a_comparisons_page_and_table_show_names_as_they_are():
     plan, groups = comparison()
     found = tables(plan, groups, [], {})
-    html = "".join(page._table(table) for table in found)
+    html = "".join(html_report._table(table) for table in found)
     assert "<b>1.000</b> [1 of 2 seeds]" in html
     assert '<th scope="col">**x** &lt;b&gt;|[a](b)</th>' in html
     assert 'class="better"' not in html
@@ -189,7 +189,7 @@ def test_a_comparisons_page_and_table_show_names_as_they_are():
 
 def test_names_in_pictures_are_no_formulas():
     plan, groups = comparison()
-    assert pictures.overview(plan, groups, pictures.LIGHT).startswith(b"\x89PNG")
+    assert figures.overview(plan, groups, figures.LIGHT).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

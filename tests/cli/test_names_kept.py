@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from moleblend_plugin.chem.beside import Columns
-from moleblend_plugin.chem.sources import open_source
+from moleblend_plugin.chem.readers.beside import Columns
+from moleblend_plugin.chem.readers.formats import open_source
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.inference.arrays import open_arrays
+from moleblend_plugin.inference.npz_writer import open_arrays
 from tests.checkpoints import property_checkpoint
 
 SMI = "CCO ethanol  77\nbad(\tbroken\tone \nC\n"

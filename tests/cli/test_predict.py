@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import StoreWriter
+from moleblend_plugin.data.store.reader import StoreWriter
 from tests.checkpoints import property_checkpoint
 from tests.molecules import make_records
 

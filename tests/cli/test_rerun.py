@@ -17,7 +17,7 @@ from moleblend_plugin.cli import rerun as command
 from moleblend_plugin.cli.main import app
 from moleblend_plugin.cli.rerun import changes, differences, with_folder
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.run_record import git_revision, package_versions
+from moleblend_plugin.runs.run_record import git_revision, package_versions
 from tests.tasks.test_pretrain import write_stores
 from tests.trainers import EMBEDDED, ROOT, last_state, train
 

@@ -11,7 +11,7 @@ import pytest
 from sklearn.metrics import mean_absolute_error, r2_score, roc_auc_score, root_mean_squared_error
 
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.run_folder import words_of_build
 from moleblend_plugin.metrics.bootstrap import interval, intervals
@@ -158,7 +158,7 @@ def test_a_data_item_with_two_values_is_no_label(classifier, tmp_path):
 
 @pytest.fixture
 def trained(tmp_path):
-    from moleblend_plugin.host.embedded.main import main as train
+    from moleblend_plugin.trainer.main import main as train
 
     table = [[float(n), -float(n)] for n in range(8)]
     data = write_labelled(tmp_path / "data", {"train": table, "valid": table, "test": table[:5]})

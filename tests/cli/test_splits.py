@@ -6,7 +6,7 @@ import shutil
 import pytest
 
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 
 TABLE = """smiles,active,y,part
 C[C@H](N)C(=O)O,1,0.5,train

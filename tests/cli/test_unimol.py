@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.cli.main import main
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.data.unimol.reader import UniMolFile
 from moleblend_plugin.errors import MoleblendError
 from tests.chem.test_source_unimol import entry

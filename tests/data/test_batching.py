@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.batching import cut_batches, epoch_order, mixed_order, padding_share
+from moleblend_plugin.data.batches.order import cut_batches, epoch_order, mixed_order, padding_share
 
 SIZES = np.random.default_rng(0).integers(3, 40, 5000).astype(np.uint16)
 

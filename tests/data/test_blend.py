@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.blend import BlendConfig, blend
-from moleblend_plugin.data.featurize import featurize
+from moleblend_plugin.data.samples.blend import BlendConfig, blend
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Shown
 from tests.molecules import make_record

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from moleblend_plugin.data.blend import BlendConfig, blend
-from moleblend_plugin.data.collate import collate
-from moleblend_plugin.data.featurize import featurize
+from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.data.samples.blend import BlendConfig, blend
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.schema import INPUT_FIELDS, TARGET_FIELDS
 from tests.molecules import make_record
 

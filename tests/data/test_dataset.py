@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from moleblend_plugin.data.blend import BlendConfig
-from moleblend_plugin.data.collate import Batch
-from moleblend_plugin.data.dataset import BlendedMolecules
+from moleblend_plugin.data.batches.collate import Batch
+from moleblend_plugin.data.batches.dataset import BlendedMolecules
+from moleblend_plugin.data.samples.blend import BlendConfig
 from tests.molecules import make_records
 
 RECORDS = make_records([5, 8, 1, 12, 7, 7, 3, 9, 20, 4], conformers=3)

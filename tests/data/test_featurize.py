@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.featurize import featurize
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.schema import MoleculeRecord
 from moleblend_plugin.vocab import BOND, DEGREE
 from tests.molecules import make_record

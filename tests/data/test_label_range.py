@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.label_range import LabelRange
+from moleblend_plugin.data.store.label_range import LabelRange
 
 
 def warnings(*columns):
@@ -39,7 +39,7 @@ def test_a_value_among_equal_ones_is_told():
 
 
 def test_far_values_in_a_long_table_are_found_beyond_the_sample(monkeypatch):
-    monkeypatch.setattr("moleblend_plugin.data.label_range._SAMPLE", 2000)
+    monkeypatch.setattr("moleblend_plugin.data.store.label_range._SAMPLE", 2000)
     values = spread(10_001)
     values[7777] = 1e12
     (line,) = warnings(values, spread(10_001, 1))

@@ -10,9 +10,9 @@ import pytest
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import shortest_path
 
-from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.data.paths import invariant_paths
-from moleblend_plugin.data.paths import shortest_paths as write_shortest_paths
+from moleblend_plugin.data.samples.featurize import featurize
+from moleblend_plugin.data.samples.paths import invariant_paths
+from moleblend_plugin.data.samples.paths import shortest_paths as write_shortest_paths
 from moleblend_plugin.schema import PATH_HOPS, InputCodes, MoleculeRecord
 from moleblend_plugin.vocab import BOND, SPD
 from tests.molecules import make_record

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.data.labels import read_labels
-from moleblend_plugin.data.property import InputMode, PropertyMolecules, show
+from moleblend_plugin.data.batches.label_statistics import read_labels
+from moleblend_plugin.data.batches.labelled import InputMode, PropertyMolecules, show
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import PROPERTY_FIELDS, Shown
 from tests.molecules import RecordList, make_record
@@ -86,7 +86,9 @@ def test_labels_are_chosen_by_column_and_follow_the_schema() -> None:
 
 
 def test_statistics_equal_numpys_on_the_labels_that_are_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("moleblend_plugin.data.labels._CHUNK", 7)  # several chunks, the last one short
+    monkeypatch.setattr(
+        "moleblend_plugin.data.batches.label_statistics._CHUNK", 7
+    )  # several chunks, the last one short
     rng = np.random.default_rng(0)
     table = rng.normal(1000.0, [1.0, 20.0, 3.0], (50, 3))
     table[rng.random(table.shape) < 0.3] = NAN

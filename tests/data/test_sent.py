@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.data.blend import BlendConfig
-from moleblend_plugin.data.dataset import BlendedMolecules, StoredMolecules
-from moleblend_plugin.data.property import PropertyMolecules
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.batches.dataset import BlendedMolecules, StoredMolecules
+from moleblend_plugin.data.batches.labelled import PropertyMolecules
+from moleblend_plugin.data.samples.blend import BlendConfig
+from moleblend_plugin.data.store.reader import MoleculeStore
 from tests.molecules import make_record
 from tests.viewed import viewed
 
@@ -24,7 +24,7 @@ def leaves(value):
 
 @pytest.fixture
 def store(tmp_path: Path) -> MoleculeStore:
-    from moleblend_plugin.data.store import StoreWriter
+    from moleblend_plugin.data.store.reader import StoreWriter
 
     with StoreWriter(tmp_path / "train.lmdb", settings={}, sources={}, target_names=("y",)) as writer:
         for number in range(6):

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.record_codec import decode_record
-from moleblend_plugin.data.spill import Spill, finished, pack
+from moleblend_plugin.building.finished_rows import Spill, finished, pack
+from moleblend_plugin.data.store.record_codec import decode_record
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Rejection
 from tests.molecules import make_record

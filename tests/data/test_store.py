@@ -12,9 +12,9 @@ import msgpack
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.seal import seal, unseal
-from moleblend_plugin.data.store import DamagedValue, MoleculeStore, StoreWriter, fingerprint
-from moleblend_plugin.data.store_meta import META_KEY, N_ATOMS_KEY, record_key
+from moleblend_plugin.data.store.checksum import seal, unseal
+from moleblend_plugin.data.store.meta import META_KEY, N_ATOMS_KEY, record_key
+from moleblend_plugin.data.store.reader import DamagedValue, MoleculeStore, StoreWriter, fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord
 
@@ -94,7 +94,7 @@ def test_more_records_than_a_transaction_keep_their_order(tmp_path):
 
 
 def test_map_grows_when_full(tmp_path, monkeypatch):
-    monkeypatch.setattr("moleblend_plugin.data.store_writer._FIRST_MAP_BYTES", 1 << 15)
+    monkeypatch.setattr("moleblend_plugin.data.store.writer._FIRST_MAP_BYTES", 1 << 15)
     path = write(tmp_path / "train.lmdb", (chain(row, 60) for row in range(3000)))
     assert path.stat().st_size > 1 << 20
     assert MoleculeStore(path)[2999].row == 2999

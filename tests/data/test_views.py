@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.data.augment import draw_changes
-from moleblend_plugin.data.views import ViewConfig, derangement, keep
+from moleblend_plugin.data.batches.views import ViewConfig, derangement, keep
+from moleblend_plugin.data.samples.image_changes import draw_changes
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import IMAGE_CHANGES, VIEW_FIELDS, Modality
 from tests.viewed import batch_of, viewed

@@ -11,10 +11,10 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from moleblend_plugin.host.embedded import engine, train_loop
-from moleblend_plugin.host.embedded import main as command
-from moleblend_plugin.host.embedded.checkpoint import State, read_checkpoint
-from moleblend_plugin.host.embedded.logs import LOG_NAME
+from moleblend_plugin.trainer import main as command
+from moleblend_plugin.trainer.checkpoints.file import State, read_checkpoint
+from moleblend_plugin.trainer.logging.logs import LOG_NAME
+from moleblend_plugin.trainer.loop import engine, train_loop
 from tests.host.conftest import CHOICES
 from tests.host.same import assert_same
 from tests.host.test_resume import BASE, comparable

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded.checkpoint import (
+from moleblend_plugin.trainer.checkpoints.file import (
     DamagedCheckpoint,
     State,
     read_checkpoint,

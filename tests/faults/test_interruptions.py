@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.host import detect
+from moleblend_plugin.runs import detect
 from tests.faults.lives import UPDATES, assert_same_run, losses, saved_updates, start
 
 SAVING = (".checkpoint.tmp", ".checkpoint*.tmp")

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.data.blend import BlendConfig
-from moleblend_plugin.data.dataset import BlendedMolecules
-from moleblend_plugin.data.record_codec import encode_record
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.batches.dataset import BlendedMolecules
+from moleblend_plugin.data.samples.blend import BlendConfig
+from moleblend_plugin.data.store.reader import MoleculeStore
+from moleblend_plugin.data.store.record_codec import encode_record
 from moleblend_plugin.errors import MoleblendError
 from tests.faults.flips import count_outcomes, flip, truncate
 from tests.molecules import make_record

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.host import detect
-from moleblend_plugin.host.embedded import main as command
-from moleblend_plugin.host.embedded.checkpoint import read_checkpoint
+from moleblend_plugin.runs import detect
+from moleblend_plugin.trainer import main as command
+from moleblend_plugin.trainer.checkpoints.file import read_checkpoint
 
 TOY = Path(__file__).parent / "toy_plugin"
 CHOICES = ["--user-dir", str(TOY), "--task", "toy", "--arch", "toy_small", "--loss", "toy_mse"]

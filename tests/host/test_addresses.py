@@ -6,8 +6,8 @@ import sys
 import pytest
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded import addresses
-from moleblend_plugin.host.embedded.addresses import Address
+from moleblend_plugin.trainer.nodes import addresses
+from moleblend_plugin.trainer.nodes.addresses import Address
 
 HERE = {"lo": ["127.0.0.1", "::1"], "eth0": ["10.0.0.7", "fd00::7"], "ib0": ["192.168.5.7"], "down0": []}
 

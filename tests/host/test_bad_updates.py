@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from moleblend_plugin.host.embedded.nonfinite import Diagnosis, Growth, diagnose
+from moleblend_plugin.trainer.trouble.nonfinite import Diagnosis, Growth, diagnose
 from tests.host.same import assert_same
 from tests.host.test_processes import run as run_processes
 from tests.host.test_resume import BASE, comparable

@@ -8,12 +8,12 @@ import torch
 from torch import nn
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded import metrics
-from moleblend_plugin.host.embedded.dataset import BaseDataset
-from moleblend_plugin.host.embedded.loss import BaseLoss
-from moleblend_plugin.host.embedded.model import BaseModel
-from moleblend_plugin.host.embedded.optim import Optimizer
-from moleblend_plugin.host.embedded.task import BaseTask
+from moleblend_plugin.trainer.contract.dataset import BaseDataset
+from moleblend_plugin.trainer.contract.loss import BaseLoss
+from moleblend_plugin.trainer.contract.model import BaseModel
+from moleblend_plugin.trainer.contract.task import BaseTask
+from moleblend_plugin.trainer.logging import metrics
+from moleblend_plugin.trainer.loop.optim import Optimizer
 
 
 class Count(BaseDataset):

@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded.batches import EpochBatches
-from moleblend_plugin.host.embedded.dataset import BaseDataset
+from moleblend_plugin.trainer.contract.dataset import BaseDataset
+from moleblend_plugin.trainer.loop.batches import EpochBatches
 
 
 class Numbers(BaseDataset):

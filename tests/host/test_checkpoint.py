@@ -14,8 +14,8 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded import checkpoint
-from moleblend_plugin.host.embedded.checkpoint import (
+from moleblend_plugin.trainer.checkpoints import file as checkpoint
+from moleblend_plugin.trainer.checkpoints.file import (
     TEMPORARY,
     check_plain,
     prepare_folder,
@@ -23,7 +23,7 @@ from moleblend_plugin.host.embedded.checkpoint import (
     read_checkpoint,
     write_checkpoint,
 )
-from moleblend_plugin.host.embedded.config import SaveConfig
+from moleblend_plugin.trainer.command.config import SaveConfig
 
 STATE = {"model": {"w": torch.arange(4.0)}, "optimizer_history": [{"num_updates": 3}], "extra_state": {}}
 
@@ -113,7 +113,7 @@ FULL_DISK = """
 import resource, signal, sys, torch
 from pathlib import Path
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded.checkpoint import write_checkpoint
+from moleblend_plugin.trainer.checkpoints.file import write_checkpoint
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000))
 state = {"model": {"w": torch.zeros(100_000)}, "optimizer_history": [], "extra_state": {}}

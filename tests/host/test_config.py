@@ -7,10 +7,10 @@ import torch
 from torch import nn
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded.config import Progress, ValidConfig
-from moleblend_plugin.host.embedded.nonfinite import first_bad_gradient, watch_outputs
-from moleblend_plugin.host.embedded.seeding import torch_seed
-from moleblend_plugin.host.embedded.values import parse_betas, parse_overrides
+from moleblend_plugin.trainer.command.config import Progress, ValidConfig
+from moleblend_plugin.trainer.command.parse_values import parse_betas, parse_overrides
+from moleblend_plugin.trainer.loop.seeding import torch_seed
+from moleblend_plugin.trainer.trouble.nonfinite import first_bad_gradient, watch_outputs
 
 CONFIG = ValidConfig(
     subsets=("valid",),

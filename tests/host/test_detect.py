@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import detect
+from moleblend_plugin.runs import detect
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +47,7 @@ def test_wrong_environment_variable_is_named(monkeypatch):
 
 def test_asking_who_trains_imports_no_torch():
     code = (
-        "import sys, moleblend_plugin.host.detect as d; d.trainer_in_charge(); print('torch' in sys.modules)"
+        "import sys, moleblend_plugin.runs.detect as d; d.trainer_in_charge(); print('torch' in sys.modules)"
     )
     environment = {key: value for key, value in os.environ.items() if key != "MOLEBLEND_HOST"}
     done = subprocess.run(
@@ -58,7 +58,7 @@ def test_asking_who_trains_imports_no_torch():
 
 def test_border_hands_out_embedded_classes():
     from moleblend_plugin import host
-    from moleblend_plugin.host.embedded.task import BaseTask
+    from moleblend_plugin.trainer.contract.task import BaseTask
 
     assert host.BaseTask is BaseTask
     assert host.HOST == "embedded"

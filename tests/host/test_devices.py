@@ -10,12 +10,12 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import devices
-from moleblend_plugin.host.devices import available, choose_device, device_type, generators_kept
-from moleblend_plugin.host.embedded import engine
-from moleblend_plugin.host.embedded.processes import Processes
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.metrics.collapse import anchor_perplexity
+from moleblend_plugin.runs import devices
+from moleblend_plugin.runs.devices import available, choose_device, device_type, generators_kept
+from moleblend_plugin.trainer.loop import engine
+from moleblend_plugin.trainer.nodes.processes import Processes
 from tests.checkpoints import pretraining_checkpoint, property_checkpoint
 
 

@@ -4,7 +4,7 @@ import sys
 
 import pytest
 
-from moleblend_plugin.host import detect
+from moleblend_plugin.runs import detect
 
 
 def test_no_samples_are_named(train):

@@ -7,8 +7,8 @@ import time
 
 import pytest
 
-from moleblend_plugin.host.embedded import heartbeat
-from moleblend_plugin.host.embedded.heartbeat import Heartbeat
+from moleblend_plugin.trainer.nodes import heartbeat
+from moleblend_plugin.trainer.nodes.heartbeat import Heartbeat
 
 NAMES = {0: "rank 0 (node 0, a)", 1: "rank 1 (node 1, b)", 2: "rank 2 (node 2, c)"}
 LIMIT = 1.0

@@ -12,11 +12,11 @@ from lightning_fabric.plugins.environments import TorchElasticEnvironment
 from torch.distributed import HashStore
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded import addresses
-from moleblend_plugin.host.embedded.addresses import Address
-from moleblend_plugin.host.embedded.joining import check_world, explain_start
-from moleblend_plugin.host.embedded.meeting import Meeting, Place, Watchdog, meet
-from moleblend_plugin.host.embedded.processes import Processes
+from moleblend_plugin.trainer.nodes import addresses
+from moleblend_plugin.trainer.nodes.addresses import Address
+from moleblend_plugin.trainer.nodes.joining import check_world, explain_start
+from moleblend_plugin.trainer.nodes.meeting import Meeting, Place, Watchdog, meet
+from moleblend_plugin.trainer.nodes.processes import Processes
 
 LOOPBACK = Address("127.0.0.1", "lo", "a test")
 

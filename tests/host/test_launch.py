@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.host import launch
+from moleblend_plugin.runs import launch
 from tests.host.conftest import CHOICES
 
 SHIM = Path(__file__).parents[2] / "tools" / "unicore_train_shim.py"
@@ -92,7 +92,7 @@ def test_a_reader_that_leaves_does_not_end_training(tmp_path):
     command = [
         sys.executable,
         "-m",
-        "moleblend_plugin.host.embedded.main",
+        "moleblend_plugin.trainer.main",
         *arguments,
         "--save-dir",
         str(tmp_path),
@@ -107,7 +107,7 @@ def test_a_reader_that_leaves_does_not_end_training(tmp_path):
 OWN_COMMAND = """
 import os, sys, types
 from moleblend_plugin.host import unicore_command
-from moleblend_plugin.host.launch import SAID
+from moleblend_plugin.runs.launch import SAID
 assert not unicore_command.is_command()
 sys.modules["unicore_cli.train"] = types.ModuleType("unicore_cli.train")
 os.environ[SAID] = str(os.getpid())

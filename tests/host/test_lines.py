@@ -2,8 +2,9 @@
 
 import json
 
-from moleblend_plugin.host.embedded import lines, metrics
-from moleblend_plugin.host.embedded.live import LiveLine, molecules_per_second, terms_text
+from moleblend_plugin.trainer.logging import log_lines as lines
+from moleblend_plugin.trainer.logging import metrics
+from moleblend_plugin.trainer.logging.live_line import LiveLine, molecules_per_second, terms_text
 
 STATS = {"loss": 7.102, "lr": 9.89899e-05, "num_updates": 20, "x_norm": None}
 

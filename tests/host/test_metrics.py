@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.host.embedded import metrics
-from moleblend_plugin.host.embedded.meters import StopwatchMeter, TimeMeter, as_number
+from moleblend_plugin.trainer.logging import metrics
+from moleblend_plugin.trainer.logging.meters import StopwatchMeter, TimeMeter, as_number
 
 
 @pytest.fixture(autouse=True)

@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from moleblend_plugin.host.embedded.optim import Optimizer, build_adamw, decay_groups
+from moleblend_plugin.trainer.loop.optim import Optimizer, build_adamw, decay_groups
 
 
 def options(**changes):

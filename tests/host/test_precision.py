@@ -6,7 +6,7 @@ import pytest
 import torch
 from lightning_fabric.plugins import MixedPrecision
 
-from moleblend_plugin.host.embedded import engine
+from moleblend_plugin.trainer.loop import engine
 
 
 def weights(run, name="checkpoint_last.pt"):

@@ -13,9 +13,9 @@ import torch
 
 from tests.host.conftest import CHOICES, Run
 
-COMMAND = [sys.executable, "-m", "moleblend_plugin.host.embedded.main"]
+COMMAND = [sys.executable, "-m", "moleblend_plugin.trainer.main"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",
-            "-m", "moleblend_plugin.host.embedded.main"]  # fmt: skip
+            "-m", "moleblend_plugin.trainer.main"]  # fmt: skip
 
 
 def start(folder, *arguments, command=COMMAND, data=40, **more):

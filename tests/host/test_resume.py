@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from moleblend_plugin.host.embedded.checkpoint import read_checkpoint
+from moleblend_plugin.trainer.checkpoints.file import read_checkpoint
 from tests.host.same import assert_same
 
 EMA = ("--ema-decay", 0.9)

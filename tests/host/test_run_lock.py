@@ -8,13 +8,13 @@ from argparse import Namespace
 import pytest
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import run_lock
 from moleblend_plugin.locks import holding
+from moleblend_plugin.runs import run_lock
 
 HOLD = """
 import sys
 from argparse import Namespace
-from moleblend_plugin.host.run_lock import hold_for_process
+from moleblend_plugin.runs.run_lock import hold_for_process
 hold_for_process(Namespace(save_dir=sys.argv[1], tmp_save_dir=sys.argv[2], no_save=False))
 print("held", flush=True)
 sys.stdin.read()

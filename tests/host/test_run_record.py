@@ -10,8 +10,8 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import launch, run_record
-from moleblend_plugin.host.run_record import command_of, git_revision, read_record, stores_of
+from moleblend_plugin.runs import launch, run_record
+from moleblend_plugin.runs.run_record import command_of, git_revision, read_record, stores_of
 
 
 def test_a_run_tells_command_settings_and_surroundings(train):
@@ -96,7 +96,7 @@ def test_a_task_tells_of_its_data_or_not():
 
 def test_the_hosts_own_program_is_run(monkeypatch):
     record = {"host": "embedded", "launcher": None}
-    module = ["-m", "moleblend_plugin.host.embedded.main"]
+    module = ["-m", "moleblend_plugin.trainer.main"]
     assert command_of(record, ["data"]) == [sys.executable, *module, "data"]
     spread = record | {"launcher": {"world": 2, "per_node": 2}}
     torchrun = ["-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2"]

@@ -6,7 +6,7 @@ from argparse import ArgumentParser
 import pytest
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded.schedules import SCHEDULES
+from moleblend_plugin.trainer.loop.schedules import SCHEDULES
 
 
 def schedule(kind, *flags, lr=(1.0,), total=0):

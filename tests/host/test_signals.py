@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from moleblend_plugin.host.embedded.batches import EpochBatches
-from moleblend_plugin.host.embedded.signals import STOP, Interrupted, guard_worker
+from moleblend_plugin.trainer.loop.batches import EpochBatches
+from moleblend_plugin.trainer.trouble.signals import STOP, Interrupted, guard_worker
 from tests.host.same import assert_same
 from tests.host.test_resume import BASE, comparable
 

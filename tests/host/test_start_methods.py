@@ -9,9 +9,9 @@ import sys
 import pytest
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded.batches import EpochBatches
-from moleblend_plugin.host.embedded.signals import guard_worker
 from moleblend_plugin.stopping import how_ended
+from moleblend_plugin.trainer.loop.batches import EpochBatches
+from moleblend_plugin.trainer.trouble.signals import guard_worker
 from tests.host.conftest import TOY
 from tests.host.test_batches import Numbers
 from tests.trainers import ROOT
@@ -32,7 +32,7 @@ def run_python(code, *words, **environment):
 TRAIN = """
 import multiprocessing, sys
 multiprocessing.set_start_method(sys.argv[1])
-from moleblend_plugin.host.embedded.main import main
+from moleblend_plugin.trainer.main import main
 sys.exit(main(sys.argv[2:]))
 """
 
@@ -57,7 +57,7 @@ def test_a_users_plugin_trains_validates_and_resumes(method, train, tmp_path):
     second = run_python(TRAIN, method, 16, *options, "--num-workers", 1, "--max-epoch", 1)
     assert second.returncode == 0, second.stderr[-2000:]
     plain = train("--max-epoch", 1, data=16)
-    from moleblend_plugin.host.embedded.checkpoint import read_checkpoint
+    from moleblend_plugin.trainer.checkpoints.file import read_checkpoint
     from tests.host.same import assert_same
 
     assert_same(plain.state()["model"], read_checkpoint(tmp_path / "a" / "checkpoint_last.pt")["model"])
@@ -136,7 +136,7 @@ def test_a_data_set_that_cannot_be_sent_is_told_in_one_line():
 
 BUILD = """
 from moleblend_plugin.chem.convert import ConversionConfig
-from moleblend_plugin.chem.rows import RawRow
+from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.workers import Task, convert_in_order
 rows = [RawRow("a.smi", number, "CCO", "smiles") for number in range(600)]
 list(convert_in_order(rows, Task(ConversionConfig(None)), 2))

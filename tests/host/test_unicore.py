@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.host.launch import has_unicore
+from moleblend_plugin.runs.launch import has_unicore
 from tests.host.conftest import CHOICES
 
 ROOT = Path(__file__).parents[2]
 UNICORE = [sys.executable, str(ROOT / "tools" / "unicore_train_shim.py")]
-EMBEDDED = [sys.executable, "-m", "moleblend_plugin.host.embedded.main"]
+EMBEDDED = [sys.executable, "-m", "moleblend_plugin.trainer.main"]
 
 pytestmark = [
     pytest.mark.unicore,

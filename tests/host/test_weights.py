@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from moleblend_plugin.host.embedded.ema import MovingAverage
+from moleblend_plugin.trainer.loop.ema import MovingAverage
 from tests.host.same import assert_same
 
 

@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.chem.convert import ConversionConfig
-from moleblend_plugin.data.store import StoreWriter
+from moleblend_plugin.data.store.reader import StoreWriter
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.arrays import open_arrays
 from moleblend_plugin.inference.inputs import open_input
+from moleblend_plugin.inference.npz_writer import open_arrays
 from moleblend_plugin.inference.outputs import predict_to_table
-from moleblend_plugin.inference.tables import check_table, free_name, open_table
+from moleblend_plugin.inference.table_writer import check_table, free_name, open_table
 from tests.molecules import make_records
 
 FLAT = ConversionConfig(None)

@@ -9,15 +9,15 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.chem.relax import DEFAULT_STEPS
-from moleblend_plugin.data.collate import collate
-from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.data.property import show
-from moleblend_plugin.data.store import MoleculeStore, StoreWriter
+from moleblend_plugin.chem.geometry.relax import DEFAULT_STEPS
+from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.data.batches.labelled import show
+from moleblend_plugin.data.samples.featurize import featurize
+from moleblend_plugin.data.store.reader import MoleculeStore, StoreWriter
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.tasks.restore import load_property_model
+from moleblend_plugin.tasks.load import load_property_model
 from tests.molecules import make_record, make_records
 
 

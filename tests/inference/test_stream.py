@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.data.property import show
+from moleblend_plugin.data.batches.labelled import show
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.stream import cut, run
 from tests.molecules import make_record, make_records

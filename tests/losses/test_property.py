@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional as F
 
 from moleblend_plugin.losses.property import RegressionForm, classification_loss, regression_loss
-from moleblend_plugin.tasks.property_losses import balanced
+from moleblend_plugin.tasks.property.loss import balanced
 
 NAN = float("nan")
 

@@ -20,7 +20,7 @@ from moleblend_plugin.losses.structure import (
     structure_terms,
     weigh_structure,
 )
-from moleblend_plugin.models.unify import AutoEncoders, ViewHeads
+from moleblend_plugin.models.structure.fusion import AutoEncoders, ViewHeads
 
 VIEWS = ("2d", "image", "3d")
 CONFIG = StructureLossConfig()

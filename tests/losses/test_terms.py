@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.data.collate import collate
+from moleblend_plugin.data.batches.collate import collate
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.losses.pretrain import PretrainLossConfig, pretrain_objective, pretrain_terms, weigh
 from moleblend_plugin.losses.terms import (
@@ -19,8 +19,8 @@ from moleblend_plugin.losses.terms import (
     expected_distance,
     spd_term,
 )
-from moleblend_plugin.models.config import PRESETS
-from moleblend_plugin.models.moleblend import MoleBlend
+from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import BOND, EDGE_CLASSES, SPD
 from tests.invariants import samples

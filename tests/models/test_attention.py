@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.models.attention import HAS_TRITON, _attend, _attend_on_cpu, _attend_on_gpu
-from moleblend_plugin.models.dropout import Dropout, keep_mask
+from moleblend_plugin.models.blend.attention import HAS_TRITON, _attend, _attend_on_cpu, _attend_on_gpu
+from moleblend_plugin.models.parts.dropout import Dropout, keep_mask
 
 GPU = torch.cuda.is_available()
 RUNS_KERNELS = HAS_TRITON and (GPU or os.environ.get("TRITON_INTERPRET") == "1")

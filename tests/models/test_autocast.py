@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.models.attention import _attend_on_cpu
-from moleblend_plugin.models.relations import GaussianDistances
+from moleblend_plugin.models.blend.attention import _attend_on_cpu
+from moleblend_plugin.models.blend.relations import GaussianDistances
 
 
 def drawn(*shape: int) -> Tensor:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 from torch.autograd.graph import saved_tensors_hooks
 
-from moleblend_plugin.data.collate import collate
-from moleblend_plugin.models.config import PRESETS
-from moleblend_plugin.models.moleblend import MoleBlend
+from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.blend.moleblend import MoleBlend
 from tests.invariants import samples
 
 CONFIG = replace(PRESETS["moleblend_tiny"], dropout=0.1, drop_path=0.2)

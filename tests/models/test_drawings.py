@@ -7,8 +7,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.data.augment import draw_changes
-from moleblend_plugin.models.drawings import blur, change_drawings, colours, grey, jitter, rotate
+from moleblend_plugin.data.samples.image_changes import draw_changes
+from moleblend_plugin.models.structure.image_changes import (
+    blur,
+    change_drawings,
+    colours,
+    grey,
+    jitter,
+    rotate,
+)
 from moleblend_plugin.schema import IMAGE_CHANGES
 
 

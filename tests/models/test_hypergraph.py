@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from moleblend_plugin.models.hypergraph import HypergraphConv, Memory, incidence, propagation
+from moleblend_plugin.models.structure.hypergraph import HypergraphConv, Memory, incidence, propagation
 
 FORMS = ("symmetric", "random_walk")
 

@@ -9,10 +9,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.data.collate import collate
-from moleblend_plugin.models import moleblend
-from moleblend_plugin.models.config import PRESETS
-from moleblend_plugin.models.moleblend import MoleBlend
+from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.models.blend import moleblend
+from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.schema import Shown
 from tests.invariants import (
     Run,

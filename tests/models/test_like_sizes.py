@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.models.like_sizes import MOLECULES, like_sizes
-from moleblend_plugin.models.moleblend import MoleBlendEncoder
-from moleblend_plugin.models.structure_views import read_view
+from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
+from moleblend_plugin.models.parts.size_groups import MOLECULES, like_sizes
+from moleblend_plugin.models.structure.views import read_view
 from tests.viewed import SMALL, batch_of, part_of, viewed
 
 MIXED = np.random.default_rng(3).permutation(np.r_[np.full(60, 4), np.arange(2, 22), 30]).tolist()
@@ -61,7 +61,7 @@ def test_features_and_gradients_are_those_of_the_whole_batch(view, readout, monk
         return features, list(torch.autograd.grad((features * weigh).sum(), used, allow_unused=True))
 
     parted, pulled = run()
-    monkeypatch.setattr("moleblend_plugin.models.like_sizes.MOLECULES", len(MIXED))
+    monkeypatch.setattr("moleblend_plugin.models.parts.size_groups.MOLECULES", len(MIXED))
     whole, expected = run()
     torch.testing.assert_close(parted, whole, rtol=1e-5, atol=1e-6)
     assert sum(grad is not None and bool(grad.any()) for grad in expected) > 5

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from moleblend_plugin.data.collate import collate
+from moleblend_plugin.data.batches.collate import collate
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.models.config import PRESETS, ModelConfig
-from moleblend_plugin.models.encoder import DropPath, Encoder
-from moleblend_plugin.models.heads import BilinearPairs, DenoiseHead, DirectionPairs, PropertyHead
-from moleblend_plugin.models.moleblend import MoleBlend, geometry
-from moleblend_plugin.models.relations import (
+from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
+from moleblend_plugin.models.blend.encoder import DropPath, Encoder
+from moleblend_plugin.models.blend.heads import BilinearPairs, DenoiseHead, DirectionPairs, PropertyHead
+from moleblend_plugin.models.blend.moleblend import MoleBlend, geometry
+from moleblend_plugin.models.blend.relations import (
     BlendedBias,
     DistanceRelation,
     EdgeRelation,

@@ -9,14 +9,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.data.collate import collate
-from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.data.property import show
+from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.data.batches.labelled import show
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.models.config import PRESETS
-from moleblend_plugin.models.heads import PropertyHead, Readout
-from moleblend_plugin.models.moleblend import MoleBlend
-from moleblend_plugin.models.property import HeadConfig, PropertyConfig, PropertyNet, encoder_part
+from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.blend.heads import PropertyHead, Readout
+from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.models.property.network import HeadConfig, PropertyConfig, PropertyNet, encoder_part
 from tests.molecules import make_record
 
 TINY = PRESETS["moleblend_tiny"]

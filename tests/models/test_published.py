@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.models.moleblend import MoleBlend
-from moleblend_plugin.models.published import convert, rules
+from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.models.blend.published_weights import convert, rules
 from moleblend_plugin.vocab import ATOM_FEATURES, ATOM_OFFSETS, SPD
 from tests.published_files import ROOT, published_state
 

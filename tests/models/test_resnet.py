@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.models.batch_norm import SharedBatchNorm
-from moleblend_plugin.models.exchange import Exchange
-from moleblend_plugin.models.resnet import ResNet18, load_image_weights
+from moleblend_plugin.models.parts.across_processes import Exchange
+from moleblend_plugin.models.parts.batch_norm import SharedBatchNorm
+from moleblend_plugin.models.parts.resnet import ResNet18, load_image_weights
 
 
 def test_names_and_sizes_are_torchvisions():

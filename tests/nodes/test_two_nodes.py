@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.host.embedded import main as command
+from moleblend_plugin.trainer import main as command
 from tests.host.conftest import CHOICES, Run
 from tests.host.test_processes import assert_same_run, end
 from tests.nodes.network import CABLE, TwoNodes, needs_two_nodes
@@ -20,7 +20,7 @@ from tests.nodes.network import CABLE, TwoNodes, needs_two_nodes
 pytestmark = needs_two_nodes
 
 ROOT = Path(__file__).parents[2]
-WORKER = ["-m", "moleblend_plugin.host.embedded.main"]
+WORKER = ["-m", "moleblend_plugin.trainer.main"]
 FIXED = ("--cpu", "--batch-size", 4, "--num-workers", 0, "--lr", 1e-2, "--log-interval", 1)
 ENDLESS = ("--max-update", 10**6, "--log-format", "none")
 GO_ON = "go on with the same command from the last checkpoint"

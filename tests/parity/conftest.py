@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.data.collate import Batch, collate
-from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.models.moleblend import MoleBlend
-from moleblend_plugin.models.published import Imported, convert
+from moleblend_plugin.data.batches.collate import Batch, collate
+from moleblend_plugin.data.samples.featurize import featurize
+from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.models.blend.published_weights import Imported, convert
 from moleblend_plugin.schema import MoleculeRecord, Shown
 
 PAIR_BITS = np.array([Shown.SPD, Shown.EDGE, Shown.DISTANCE], np.uint8)

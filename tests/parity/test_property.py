@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.data.collate import collate
-from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.data.property import show
-from moleblend_plugin.models.heads import Readout
-from moleblend_plugin.models.property import HeadConfig, PropertyConfig, PropertyNet, encoder_part
+from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.data.batches.labelled import show
+from moleblend_plugin.data.samples.featurize import featurize
+from moleblend_plugin.models.blend.heads import Readout
+from moleblend_plugin.models.property.network import HeadConfig, PropertyConfig, PropertyNet, encoder_part
 
 from .conftest import Golden
 

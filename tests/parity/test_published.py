@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.data.featurize import featurize
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.losses.pretrain import PretrainLossConfig, weigh
 from moleblend_plugin.losses.terms import Term, denoise_term, direction_term, edge_term, spd_term
-from moleblend_plugin.models.heads import PropertyHead
-from moleblend_plugin.models.moleblend import MoleBlend, geometry
-from moleblend_plugin.models.published import rules
-from moleblend_plugin.models.relations import Relations
+from moleblend_plugin.models.blend.heads import PropertyHead
+from moleblend_plugin.models.blend.moleblend import MoleBlend, geometry
+from moleblend_plugin.models.blend.published_weights import rules
+from moleblend_plugin.models.blend.relations import Relations
 from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import SPD
 

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.host import detect
-from moleblend_plugin.host.embedded.options import parse_options
-from moleblend_plugin.tasks.property import MoleblendPropertyTask
-from moleblend_plugin.tasks.structure_task import BlendedStructureAwareTask, StructureAwareTask
+from moleblend_plugin.runs import detect
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask
+from moleblend_plugin.tasks.structure.task import BlendedStructureAwareTask, StructureAwareTask
+from moleblend_plugin.trainer.command.options import parse_options
 from tests.labelled import options, regression_tables, write_labelled
 
 PROPERTY = (

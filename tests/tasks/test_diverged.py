@@ -8,7 +8,7 @@ import pytest
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import score_regression
-from moleblend_plugin.tasks.property_losses import check_finite
+from moleblend_plugin.tasks.property.loss import check_finite
 from tests.labelled import fit, regression_tables, write_labelled
 
 

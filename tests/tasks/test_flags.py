@@ -6,9 +6,9 @@ import argparse
 
 import pytest
 
-from moleblend_plugin.data.blend import BlendConfig
+from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
-from moleblend_plugin.models.config import ModelConfig
+from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.tasks.flags import add_flags, attribute_help, read_flags
 
 

@@ -14,7 +14,7 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
-from moleblend_plugin.models.config import PRESETS
+from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.tasks import base
 from moleblend_plugin.tasks.guards import (
     check_best_metric,
@@ -23,9 +23,9 @@ from moleblend_plugin.tasks.guards import (
     check_weights,
     even_batches,
 )
-from moleblend_plugin.tasks.losses import MoleblendPretrainLoss
-from moleblend_plugin.tasks.models import MoleBlendModel
-from moleblend_plugin.tasks.pretrain import MoleblendPretrainTask
+from moleblend_plugin.tasks.pretrain.loss import MoleblendPretrainLoss
+from moleblend_plugin.tasks.pretrain.model import MoleBlendModel
+from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
 from tests.tasks.test_pretrain import arguments, write_stores
 
 HOSTS = ("embedded", "unicore")
@@ -156,7 +156,7 @@ def test_the_names_are_those_that_are_logged(
     data = task.dataset("train")
     logged: list[str] = []
     monkeypatch.setattr(
-        "moleblend_plugin.tasks.losses.log_scalar", lambda key, *args, **kw: logged.append(key)
+        "moleblend_plugin.tasks.pretrain.loss.log_scalar", lambda key, *args, **kw: logged.append(key)
     )
     MoleblendPretrainLoss.reduce_metrics([loss(model, data.collater([data[0], data[1]]))[2]], "valid")
     assert sorted(logged) == sorted(loss.logged_names())

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
-from moleblend_plugin.data.featurize import featurize
-from moleblend_plugin.data.input_codes import input_codes_of
-from moleblend_plugin.data.store import MoleculeStore, StoreWriter
+from moleblend_plugin.data.samples.featurize import featurize
+from moleblend_plugin.data.samples.input_codes import input_codes_of
+from moleblend_plugin.data.store.reader import MoleculeStore, StoreWriter
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.inference.embedder import Embedder
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.models.moleblend import MoleBlend
+from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.schema import MoleculeRecord
 from moleblend_plugin.tasks.input_codes import choose_input_codes
 from moleblend_plugin.vocab import CHIRALITY

@@ -10,8 +10,8 @@ import pytest
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.tasks.base import StoreTask
-from moleblend_plugin.tasks.pretrain import MoleblendPretrainTask
-from moleblend_plugin.tasks.property import MoleblendPropertyTask
+from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask
 from tests.labelled import options, regression_tables, write_labelled
 from tests.tasks.test_pretrain import SIZES, arguments, write_stores
 

@@ -9,14 +9,14 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.data.blend import BlendConfig
-from moleblend_plugin.data.store import MoleculeStore, StoreWriter
+from moleblend_plugin.data.samples.blend import BlendConfig
+from moleblend_plugin.data.store.reader import MoleculeStore, StoreWriter
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
-from moleblend_plugin.models.config import PRESETS
-from moleblend_plugin.models.moleblend import MoleBlend
-from moleblend_plugin.tasks.losses import MoleblendPretrainLoss
-from moleblend_plugin.tasks.pretrain import MoleblendPretrainTask
+from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.tasks.pretrain.loss import MoleblendPretrainLoss
+from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
 from tests.molecules import make_record
 
 SIZES = {"train": [4, 9, 1, 7, 12, 5, 6, 8], "valid": [6, 3]}
@@ -124,7 +124,7 @@ def test_reduced_metrics_weigh_molecules_and_targets(
 ) -> None:
     seen: dict[str, float] = {}
     monkeypatch.setattr(
-        "moleblend_plugin.tasks.losses.log_scalar",
+        "moleblend_plugin.tasks.pretrain.loss.log_scalar",
         lambda key, value, *args, **kw: seen.__setitem__(key, value),
     )
     outputs = [

@@ -11,24 +11,24 @@ import torch
 from sklearn.metrics import mean_absolute_error
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host.embedded import metrics
-from moleblend_plugin.host.embedded.optim import AdamW, Optimizer
-from moleblend_plugin.models.config import ModelConfig
-from moleblend_plugin.models.moleblend import MoleBlend
-from moleblend_plugin.models.property import HeadConfig, PropertyConfig, encoder_part
+from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.models.property.network import HeadConfig, PropertyConfig, encoder_part
 from moleblend_plugin.tasks.layer_decay import LayerDecay
-from moleblend_plugin.tasks.models import MoleblendPropertyModel
-from moleblend_plugin.tasks.property import (
+from moleblend_plugin.tasks.property.loss import (
+    MoleblendClassificationLoss,
+    MoleblendRegressionLoss,
+    PropertyLoss,
+)
+from moleblend_plugin.tasks.property.model import MoleblendPropertyModel
+from moleblend_plugin.tasks.property.task import (
     MoleblendPropertyTask,
     PropertyTaskConfig,
     _check_precision,
     _make_room,
 )
-from moleblend_plugin.tasks.property_losses import (
-    MoleblendClassificationLoss,
-    MoleblendRegressionLoss,
-    PropertyLoss,
-)
+from moleblend_plugin.trainer.logging import metrics
+from moleblend_plugin.trainer.loop.optim import AdamW, Optimizer
 from tests.labelled import CLASSES, NAN, SMALL, class_tables, options, regression_tables, write_labelled
 
 

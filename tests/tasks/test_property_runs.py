@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.host.in_process import train_in_process
-from moleblend_plugin.models.moleblend import MoleBlend
-from moleblend_plugin.models.property import encoder_part
-from moleblend_plugin.tasks.property import MoleblendPropertyTask
-from moleblend_plugin.tasks.restore import load_encoder, load_property_model
+from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.models.property.network import encoder_part
+from moleblend_plugin.tasks.load import load_encoder, load_property_model
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask
 from tests.labelled import (
     CLASSES,
     RUN,
@@ -74,9 +74,9 @@ def test_the_best_checkpoint_is_kept_with_what_prediction_needs(trained: tuple[P
 
 PREDICT = """
 import sys, torch
-from moleblend_plugin.data.property import PropertyMolecules
-from moleblend_plugin.data.store import MoleculeStore
-from moleblend_plugin.tasks.restore import load_property_model
+from moleblend_plugin.data.batches.labelled import PropertyMolecules
+from moleblend_plugin.data.store.reader import MoleculeStore
+from moleblend_plugin.tasks.load import load_property_model
 model, _ = load_property_model(sys.argv[1])
 items = PropertyMolecules(MoleculeStore(sys.argv[2]), [0, 1], "both", 1, conformers="all")
 batch = items.collate([items[index] for index in range(len(items))])

@@ -17,12 +17,13 @@ from typer.testing import CliRunner
 from moleblend_plugin.cli.anchors import nearest_anchors, retrieval_by_update
 from moleblend_plugin.cli.main import app
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import detect, read_checkpoint
-from moleblend_plugin.host.embedded import main as command
-from moleblend_plugin.models.structure_views import StructureAware
-from moleblend_plugin.tasks.restore import load_encoder
-from moleblend_plugin.tasks.structure_restore import load_structure_model, look_at
-from moleblend_plugin.tasks.structure_task import StructureTaskConfig, read_steps
+from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.models.structure.views import StructureAware
+from moleblend_plugin.runs import detect
+from moleblend_plugin.tasks.load import load_encoder
+from moleblend_plugin.tasks.structure.load import load_structure_model, look_at
+from moleblend_plugin.tasks.structure.task import StructureTaskConfig, read_steps
+from moleblend_plugin.trainer import main as command
 from tests.trainers import EMBEDDED, launch, train
 from tests.viewed import SIZES, SMALL, VIEWS
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from moleblend_plugin.models.moleblend import MoleBlend
-from moleblend_plugin.tasks.restore import load_property_model
+from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.tasks.load import load_property_model
 from tests.labelled import CLASSES, RUN, SMALL, class_tables, regression_tables, write_labelled
 from tests.trainers import EMBEDDED, NO_DROPOUT, UNICORE, launch, logged, needs_unicore, train
 

@@ -1,7 +1,7 @@
 """A user's own plugin: a loss that extends the one of moleblend_plugin. Give it as --user-dir."""
 
 from moleblend_plugin.host import log_scalar, register_loss
-from moleblend_plugin.tasks.losses import MoleblendPretrainLoss
+from moleblend_plugin.tasks.pretrain.loss import MoleblendPretrainLoss
 
 
 @register_loss("pretrain_per_atom")

@@ -52,7 +52,7 @@ def rdkit_seconds(source: Path) -> float:
     from rdkit import Chem, RDLogger
     from rdkit.Chem import rdDistGeom, rdForceFieldHelpers
 
-    from moleblend_plugin.chem.relax import DEFAULT_STEPS
+    from moleblend_plugin.chem.geometry.relax import DEFAULT_STEPS
 
     RDLogger.DisableLog("rdApp.*")  # it reports molecules without MMFF94 parameters
     start = time.process_time()

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 from measure import Figure, Table, finish, molecules, settings, timed
 
-from moleblend_plugin.data.batching import cut_batches, epoch_order
+from moleblend_plugin.data.batches.order import cut_batches, epoch_order
 from moleblend_plugin.schema import INPUT_FIELDS, TARGET_FIELDS
 
 BEFORE = {"drug-like": (171, 294), "PCQM4Mv2-like": (584, 71)}
@@ -29,9 +29,9 @@ BATCH = 32
 _WORKER = """
 import sys, time
 start = time.process_time()
-from moleblend_plugin.data.blend import BlendConfig
-from moleblend_plugin.data.dataset import BlendedMolecules
-from moleblend_plugin.data.store import MoleculeStore
+from moleblend_plugin.data.samples.blend import BlendConfig
+from moleblend_plugin.data.batches.dataset import BlendedMolecules
+from moleblend_plugin.data.store.reader import MoleculeStore
 def anonymous():
     lines = open("/proc/self/status", encoding="utf-8").read().splitlines()
     return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem")))
@@ -48,9 +48,9 @@ print(opened - loaded, ordered - opened, (anonymous() - memory) / 1024)
 
 def speed(folder: Path, which: str, scratch: Path, repeats: int) -> list[Figure]:
     """Molecules/s and bytes of one kind of molecules."""
-    from moleblend_plugin.data.blend import BlendConfig
-    from moleblend_plugin.data.dataset import BlendedMolecules
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.batches.dataset import BlendedMolecules
+    from moleblend_plugin.data.samples.blend import BlendConfig
+    from moleblend_plugin.data.store.reader import MoleculeStore
 
     records = molecules(folder, which)
     records = records * max(1, 256 // len(records))
@@ -96,7 +96,7 @@ def device_bytes(there: np.ndarray) -> float:
 
 def write(path: Path, records: list, count: int) -> Path:
     """A store of ``count`` molecules that repeats ``records``."""
-    from moleblend_plugin.data.store import StoreWriter
+    from moleblend_plugin.data.store.reader import StoreWriter
 
     with StoreWriter(path, settings={}, sources={}) as writer:
         for row in range(count):
@@ -120,9 +120,9 @@ def first_batch(store: Path, repeats: int) -> Figure:
     """Wall seconds from the start of an epoch, with workers yet to be forked, to its first batch."""
     from torch.utils.data import DataLoader
 
-    from moleblend_plugin.data.blend import BlendConfig
-    from moleblend_plugin.data.dataset import BlendedMolecules
-    from moleblend_plugin.data.store import MoleculeStore
+    from moleblend_plugin.data.batches.dataset import BlendedMolecules
+    from moleblend_plugin.data.samples.blend import BlendConfig
+    from moleblend_plugin.data.store.reader import MoleculeStore
 
     data = BlendedMolecules(MoleculeStore(store), BlendConfig(), 1, shuffle=True)
     batches = [batch.tolist() for batch in cut_batches(data.order(BATCH), data.sizes(), BATCH)][:64]

@@ -26,13 +26,13 @@ from measure import Figure, Table, Timing, finish, molecules, settings
 from step import HEADS
 from torch.utils.flop_counter import FlopCounterMode
 
-from moleblend_plugin.data.blend import BlendConfig, blend
-from moleblend_plugin.data.collate import collate
-from moleblend_plugin.data.featurize import featurize
+from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.data.samples.blend import BlendConfig, blend
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.losses.pretrain import PretrainLossConfig, pretrain_objective
-from moleblend_plugin.models import attention
-from moleblend_plugin.models.config import PRESETS
-from moleblend_plugin.models.moleblend import MoleBlend
+from moleblend_plugin.models.blend import attention
+from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.blend.moleblend import MoleBlend
 
 HALF = torch.bfloat16
 PARTS = ("attention", "step", "run")
@@ -224,7 +224,7 @@ def trained(folder: Path, compiled: bool) -> tuple[float, float]:
         f"--total-num-update {RUN_UPDATES} --max-update {RUN_UPDATES} --num-workers {RUN_WORKERS} "
         "--no-epoch-checkpoints --disable-validation --log-interval 10 --seed 1"
     )
-    command = [sys.executable, "-m", "moleblend_plugin.host.embedded.main", str(folder), *flags.split()]
+    command = [sys.executable, "-m", "moleblend_plugin.trainer.main", str(folder), *flags.split()]
     command += ["--save-dir", str(out), *(["--compile"] if compiled else [])]
     query = ["nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "-lms", "200"]
     with (out.with_suffix(".busy")).open("w+", encoding="utf-8") as samples:

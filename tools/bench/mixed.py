@@ -16,11 +16,11 @@ import torch
 from measure import Figure, Table, finish, molecules, settings, timed
 from torch import Tensor
 
-from moleblend_plugin.data.views import ViewConfig, ViewedMolecules, ViewMaker
-from moleblend_plugin.models import like_sizes
-from moleblend_plugin.models.config import PRESETS
-from moleblend_plugin.models.moleblend import MoleBlendEncoder
-from moleblend_plugin.models.structure_views import read_view
+from moleblend_plugin.data.batches.views import ViewConfig, ViewedMolecules, ViewMaker
+from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
+from moleblend_plugin.models.parts import size_groups as like_sizes
+from moleblend_plugin.models.structure.views import read_view
 
 BATCH = 125
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from measure import Figure, Table, finish, molecules, settings
 
-from moleblend_plugin.data.batching import cut_batches, epoch_order, padding_share
+from moleblend_plugin.data.batches.order import cut_batches, epoch_order, padding_share
 
 MOLECULES = 100_000
 """Sizes drawn from those of the file, with replacement."""

@@ -38,12 +38,12 @@ def one_case(folder: Path, batch_name: str, heads: str, precision: str, threads:
     import torch
     from torch.utils.flop_counter import FlopCounterMode
 
-    from moleblend_plugin.data.blend import BlendConfig, blend
-    from moleblend_plugin.data.collate import collate
-    from moleblend_plugin.data.featurize import featurize
+    from moleblend_plugin.data.batches.collate import collate
+    from moleblend_plugin.data.samples.blend import BlendConfig, blend
+    from moleblend_plugin.data.samples.featurize import featurize
     from moleblend_plugin.losses.pretrain import PretrainLossConfig, pretrain_objective
-    from moleblend_plugin.models.config import PRESETS
-    from moleblend_plugin.models.moleblend import MoleBlend
+    from moleblend_plugin.models.blend.config import PRESETS
+    from moleblend_plugin.models.blend.moleblend import MoleBlend
 
     torch.set_num_threads(threads)
     torch.manual_seed(1)

@@ -11,8 +11,8 @@ import lmdb
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.data.environment import Environment, check_length, open_environment
-from moleblend_plugin.data.store_meta import META_KEY
+from moleblend_plugin.data.store.environment import Environment, check_length, open_environment
+from moleblend_plugin.data.store.meta import META_KEY
 from moleblend_plugin.data.unimol.safe_pickle import BadPickle, RefusedName, loads
 from moleblend_plugin.errors import MoleblendError
 

@@ -1,0 +1,1 @@
+"""Cells of a benchmark, each in a process of its own."""

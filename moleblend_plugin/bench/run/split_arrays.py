@@ -1,0 +1,55 @@
+"""The parts of a set as arrays: what every model is trained on and scored on, row for row the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.data.store.reader import MoleculeStore
+from moleblend_plugin.errors import MoleblendError
+
+PARTS: Final = ("train", "valid", "test")
+
+FloatArray = npt.NDArray[np.float64]
+
+
+class Part(NamedTuple):
+    """One part of a set.
+
+    Attributes:
+        ids: ``file:row`` of every molecule, M of them.
+        smiles: canonical SMILES.
+        targets: [M, T], NaN where a label is missing.
+        names: of the T targets.
+        path: the store.
+    """
+
+    ids: list[str]
+    smiles: list[str]
+    targets: FloatArray
+    names: tuple[str, ...]
+    path: Path
+
+
+def read_part(folder: Path, part: str) -> Part:
+    """Read a store.
+
+    Raises:
+        MoleblendError: it is missing, damaged, empty or has no labels.
+    """
+    store = MoleculeStore(folder / f"{part}.lmdb")
+    names = tuple(store.meta.target_names)
+    if not len(store) or not names:
+        what = "molecules" if names else "target columns"
+        raise MoleblendError(f"{store.path} holds no {what}: build the set with a {part} part and labels")
+    records = list(store)
+    return Part(
+        ids=[record.row_id for record in records],
+        smiles=[record.smiles for record in records],
+        targets=np.stack([record.targets for record in records]).astype(np.float64),
+        names=names,
+        path=store.path,
+    )

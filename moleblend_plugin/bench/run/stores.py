@@ -1,0 +1,184 @@
+"""The stores of a comparison: built once per set by ``moleblend build``, again when settings change."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from moleblend_plugin.bench.run.split_arrays import PARTS
+from moleblend_plugin.bench.spec.cell_spec import store_folder
+from moleblend_plugin.bench.spec.config import SetSpec
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import replacing
+from moleblend_plugin.names import write_targets
+from moleblend_plugin.runs.run_record import file_sha256
+from moleblend_plugin.version import __version__
+
+_ERROR: Final = re.compile(r"(\S+: )?error: (?P<text>.*)")
+"""A line of a command that gives up, with the program's name before it where argparse wrote it."""
+
+ABOUT: Final = "bench.json"
+"""Beside the stores: what they were built from, sizes of scaffolds, and what the parts share."""
+
+
+@dataclass(frozen=True, slots=True)
+class Built:
+    """Stores that are there.
+
+    Attributes:
+        fingerprints: by part.
+        new: whether they were built now.
+    """
+
+    fingerprints: dict[str, str]
+    new: bool
+
+
+def build_command(spec: SetSpec, folder: Path, workers: int) -> list[str]:
+    """The command that builds a set."""
+    smiles = ["--smiles-column", spec.smiles] if spec.smiles else []
+    words = [(key, word) for key, given in (spec.words or {}).items() for word in given]
+    return [
+        *(sys.executable, "-m", "moleblend_plugin.cli.main", "build", str(spec.table), "--out", str(folder)),
+        *smiles,
+        *("--target-columns", write_targets(spec.targets), "--conformers", spec.conformers),
+        *(part for key, word in words for part in (f"--{key.replace('_', '-')}", word)),
+        *("--split", spec.split, "--seed", str(spec.split_seed), "--workers", str(workers), "--overwrite"),
+    ]
+
+
+def ensure_stores(spec: SetSpec, out: Path, workers: int) -> Built:
+    """Build the stores of a set, unless they are there and were built the same way.
+
+    Raises:
+        MoleblendError: the build failed, or a part is missing.
+    """
+    from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
+
+    folder = store_folder(out, spec.name)
+    wanted = _settings(spec)
+    about = _read_about(folder)
+    new = about.get("settings") != wanted or not all((folder / f"{part}.lmdb").is_file() for part in PARTS)
+    if new:
+        _build(spec, folder, out / "logs" / f"build-{spec.name}.log", workers)
+    if new or "shared" not in about:
+        with replacing(folder / ABOUT) as temporary:
+            told = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder), "shared": _shared(folder)}
+            temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
+    return Built({part: store_fingerprint(folder / f"{part}.lmdb") for part in PARTS}, new)
+
+
+def scaffold_sizes(out: Path, name: str) -> dict[str, int]:
+    """By row id of a test molecule, how many molecules of the set have its scaffold (itself counted)."""
+    sizes: dict[str, int] = _read_about(store_folder(out, name)).get("scaffold_sizes", {})
+    return sizes
+
+
+def shared_with_test(out: Path, name: str) -> dict[str, dict[str, int]]:
+    """By part (train, valid), how many ``molecules``, ``conflicts`` and ``scaffolds`` it shares with test.
+
+    A molecule is the same without stereochemistry; conflicts are those whose labels differ.
+    """
+    shared: dict[str, dict[str, int]] = _read_about(store_folder(out, name)).get("shared", {})
+    return shared
+
+
+def _settings(spec: SetSpec) -> dict[str, Any]:
+    from moleblend_plugin.chem.convert import TOOLKIT
+    from moleblend_plugin.chem.geometry.conformers import GEOMETRY_VERSION
+    from moleblend_plugin.splits.given_rows import rows_file_path
+
+    kind, _, name = spec.split.partition(":")
+    split = spec.split
+    if kind == "rows":
+        path, replicate = rows_file_path(name)
+        split = f"rows:{file_sha256(path)}" + ("" if replicate is None else f":{replicate}")
+    return {
+        "version": __version__,
+        "toolkit": TOOLKIT,
+        "table": file_sha256(spec.table),
+        "smiles": spec.smiles,
+        "targets": list(spec.targets),
+        "conformers": spec.conformers,
+        "split": split,
+        "seed": spec.split_seed,
+        "geometry_version": GEOMETRY_VERSION,
+    } | ({"words": {key: list(given) for key, given in spec.words.items()}} if spec.words else {})
+
+
+def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("w", encoding="utf-8") as stream:
+        process = subprocess.Popen(
+            build_command(spec, folder, workers), stdout=stream, stderr=subprocess.STDOUT
+        )
+        try:
+            failed = process.wait()
+        except BaseException:  # the next call goes on from what it has done
+            process.terminate()
+            process.wait()
+            raise
+    if failed:
+        raise MoleblendError(f"{spec.name} cannot be built: {last_line(log)}")
+    absent = [part for part in PARTS if not (folder / f"{part}.lmdb").is_file()]
+    if absent:
+        raise MoleblendError(
+            f"{spec.name}: split {spec.split} gives no {' and no '.join(absent)} part; choose another split"
+        )
+
+
+def _scaffold_sizes(folder: Path) -> dict[str, int]:
+    from moleblend_plugin.chem.identity.scaffold import scaffold_of
+    from moleblend_plugin.data.store.reader import MoleculeStore
+
+    scaffolds = {
+        (part, record.row_id): scaffold_of(record.smiles)
+        for part in PARTS
+        for record in MoleculeStore(folder / f"{part}.lmdb")
+    }
+    sizes = Counter(scaffolds.values())
+    return {row: sizes[scaffold] for (part, row), scaffold in scaffolds.items() if part == "test"}
+
+
+def _shared(folder: Path) -> dict[str, dict[str, int]]:
+    from moleblend_plugin.data.store.reader import MoleculeStore
+    from moleblend_plugin.splits.report import read_part, split_report
+
+    stores = {part: MoleculeStore(folder / f"{part}.lmdb") for part in PARTS}
+    tasks = tuple(stores["test"].meta.target_names)
+    report = split_report({part: read_part(store) for part, store in stores.items()}, tasks)
+    found = {}
+    for part in PARTS[:-1]:
+        pair = report["pairs"][f"{part}-test"]
+        found[part] = {
+            "molecules": pair["duplicates"]["groups"],
+            "conflicts": pair["conflicts"]["groups"],
+            "scaffolds": pair["scaffolds"]["achiral"]["shared"],
+        }
+    return found
+
+
+def _read_about(folder: Path) -> dict[str, Any]:
+    try:
+        about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return about if isinstance(about, dict) else {}
+
+
+def last_line(log: Path) -> str:
+    """The last ``error:`` line of a log, else its last line."""
+    try:
+        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return "it left no log"
+    lines = [line for line in lines if line]
+    errors = [found["text"] for line in lines if (found := _ERROR.match(line))]
+    return (errors or lines or ["it printed nothing"])[-1]

@@ -1,0 +1,1 @@
+"""What a benchmark is: configuration file, recipes, cells."""

@@ -1,0 +1,100 @@
+"""What a build says about labels: words for classes, how files were read, and values that are odd."""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import write_name
+
+if TYPE_CHECKING:
+    from moleblend_plugin.building.plan import BuildPlan
+    from moleblend_plugin.building.tally import Tally
+    from moleblend_plugin.chem.readers.source import Columns
+
+_SHOWN: Final = 5
+"""Lines of one kind; the report has all."""
+
+
+def with_words(
+    columns: Columns, missing: Sequence[str], positive: Sequence[str], negative: Sequence[str]
+) -> Columns:
+    """``columns`` with the words of ``--missing-label``, ``--positive`` and ``--negative``.
+
+    Raises:
+        MoleblendError: a word means two things.
+    """
+    flags = {"--missing-label": missing, "--positive": positive, "--negative": negative}
+    meaning: dict[str, str] = {}
+    for flag, words in flags.items():
+        for word in words:
+            other = meaning.setdefault(word.strip().lower(), flag)
+            if other != flag:
+                raise MoleblendError(f"{other} and {flag} are both {word!r}: give each word one meaning")
+    first = _number(missing[0]) if missing else None
+    words = tuple(missing[1:] if first is not None else missing)
+    return replace(
+        columns, missing_label=first, missing_words=words, positive=tuple(positive), negative=tuple(negative)
+    )
+
+
+def _number(text: str) -> float | None:
+    try:
+        value = float(text)
+    except ValueError:
+        return None
+    return value if math.isfinite(value) else None
+
+
+def classes_of(plan: BuildPlan) -> dict[str, dict[str, int]]:
+    """By label column, the words that were read as classes."""
+    found: dict[str, dict[str, int]] = {}
+    for source in plan.sources:
+        for column, words in source.classes.items():
+            found.setdefault(column, {}).update({word: int(value) for word, value in words.items()})
+    return found
+
+
+def notes_of(plan: BuildPlan) -> list[str]:
+    """How files were read, where that is not plain."""
+    return list(dict.fromkeys(note for source in plan.sources for note in source.notes))
+
+
+def told_of_labels(plan: BuildPlan, tally: Tally) -> Iterator[str]:
+    """Lines for people, after a build."""
+    yield from _few("note: ", notes_of(plan))
+    classes = [
+        f"{write_name(column)}: " + ", ".join(f"{word} = {value}" for word, value in sorted(words.items()))
+        for column, words in classes_of(plan).items()
+    ]
+    yield from _few("note: words of classes in ", classes)
+    yield from _few("warning: ", (*_mixed(plan), *tally.range.warnings()))
+
+
+def _mixed(plan: BuildPlan) -> Iterator[str]:
+    """Columns that hold numbers in one file and words in another, or words of several pairs."""
+    kinds: dict[str, dict[str, str]] = {}  # by column and kind, the first file
+    for source in plan.sources:
+        for column, kind in ({} if source.labels is None else source.labels.kinds).items():
+            kinds.setdefault(column, {}).setdefault(kind, source.name)
+    for column, found in kinds.items():
+        if len(found) > 1:
+            told = ", ".join(f"{kind} in {name}" for kind, name in found.items())
+            yield f"labels of {write_name(column)} are of several kinds: {told}; do they mean the same?"
+
+
+def _few(start: str, lines: Iterable[str]) -> Iterator[str]:
+    every = list(lines)
+    yield from (start + line for line in every[:_SHOWN])
+    if len(every) > _SHOWN:
+        yield f"{start}{len(every) - _SHOWN} more of this kind: see build_report.json"
+
+
+def tell_notes(notes: Iterable[str]) -> None:
+    """Say on stderr how a file was read."""
+    for line in _few("note: ", notes):
+        print(line, file=sys.stderr)

@@ -1,0 +1,162 @@
+"""Where a build works: a hidden folder of fixed name, found again by the same command after an interruption.
+
+``.NAME.partial`` (beside a new ``--out``, inside one that exists) holds::
+
+    lock         held by the process that works here
+    work.json    what the outcomes of rows depend on
+    rows         finished rows (data.spill)
+    result/      the stores and reports, made last and moved to --out when complete
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+from moleblend_plugin.building.finished_rows import Spill
+from moleblend_plugin.building.plan import SPLITS, BuildPlan
+from moleblend_plugin.building.work import different
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import replacing, sync_file, sync_folder
+from moleblend_plugin.locks import holding
+
+_LOCK: Final = "lock"
+_WORK: Final = "work.json"
+_ROWS: Final = "rows"
+_RESULT: Final = "result"
+
+
+class NothingToBuild(MoleblendError):
+    """The inputs hold nothing that a store could be made of: finished rows are of no use."""
+
+
+class Stage(NamedTuple):
+    """``rows``: finished outcomes; ``result``: an empty folder that becomes the content of ``--out``."""
+
+    rows: Spill
+    result: Path
+
+
+def stage_folder(out: Path) -> Path:
+    """The folder that a build of ``out`` works in."""
+    name = f".{out.name}.partial"
+    beside = out.parent / name
+    # Inside an existing folder its parent may be read-only or another disk; a new one appears in one step.
+    return out / name if out.is_dir() and not beside.is_dir() else beside
+
+
+def refuse_existing(plan: BuildPlan) -> None:
+    """Raise when a store would be replaced without ``--overwrite``, or ``out`` is a file."""
+    if plan.out.exists() and not plan.out.is_dir():
+        raise MoleblendError(f"--out {plan.out} is a file; name a folder")
+    held = [f"{split}.lmdb" for split in SPLITS if (plan.out / f"{split}.lmdb").exists()]
+    if held and not plan.overwrite:
+        raise MoleblendError(
+            f"{plan.out} already holds {', '.join(held)}; name another --out or add --overwrite"
+        )
+
+
+@contextmanager
+def staging(plan: BuildPlan, settings: dict[str, Any], say: Callable[[str], None]) -> Iterator[Stage]:
+    """Work in the folder; when the block ends well its result is moved to ``out`` and the folder removed.
+
+    When it ends badly the folder stays for the next time, unless it holds no finished rows.
+
+    Args:
+        plan: the build.
+        settings: what the outcomes of rows depend on; rows of other settings are dropped.
+        say: tells the user one line.
+
+    Raises:
+        MoleblendError: ``out`` cannot be written to, the disk is full, or another build works there.
+    """
+    folder = stage_folder(plan.out)
+    try:
+        what = f"another build is writing {plan.out}"
+        with holding(folder / _LOCK, what, "wait for it or name another --out", make_folder=True):
+            refuse_existing(plan)  # again: a build may have ended since
+            _drop_other_work(folder, settings, say)
+            with Spill(folder / _ROWS) as rows, _kept(folder, rows, say):
+                result = _empty(folder / _RESULT)
+                yield Stage(rows, result)
+                _move(result, plan.out)
+            _remove(folder)
+        with suppress(OSError):  # where a folder with an open file in it could not be removed
+            folder.rmdir()
+    except OSError as error:
+        raise MoleblendError(
+            f"cannot write {plan.out} ({error.strerror or error}); name a folder that can be written to and "
+            "has free space"
+        ) from error
+
+
+@contextmanager
+def _kept(folder: Path, rows: Spill, say: Callable[[str], None]) -> Iterator[None]:
+    """Keep the finished rows when the block ends badly, and say so; remove the folder when there are none."""
+    try:
+        yield
+    except BaseException as error:
+        if not len(rows) or isinstance(error, NothingToBuild):
+            _remove(folder)
+        else:
+            shutil.rmtree(
+                folder / _RESULT, ignore_errors=True
+            )  # quick to make again, and the disk may be full
+            say(f"{rows.rows:,} finished rows are kept in {folder}; the same command goes on from there")
+        raise
+
+
+def _drop_other_work(folder: Path, settings: dict[str, Any], say: Callable[[str], None]) -> None:
+    """Remove finished rows of other settings, and write down those of this build."""
+    written = folder / _WORK
+    try:
+        held = json.loads(written.read_text(encoding="utf-8"))
+    except (FileNotFoundError, ValueError):  # nothing yet, or ended while it was written
+        held = {}
+    if held == settings:
+        return
+    if held and (folder / _ROWS).exists():
+        with Spill(folder / _ROWS) as rows:
+            count = rows.rows
+        told = ", ".join(different(held, settings))
+        say(f"starting anew: {count:,} finished rows of an interrupted build differ in {told}")
+    (folder / _ROWS).unlink(missing_ok=True)
+    with replacing(written) as temporary:
+        temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
+
+
+def _empty(folder: Path) -> Path:
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    return folder
+
+
+def _move(result: Path, out: Path) -> None:
+    """Bring the files of ``result`` to disk and to ``out``."""
+    new = sorted(result.iterdir())
+    for file in new:
+        sync_file(file)
+    if not out.is_dir():
+        os.rename(result, out)
+        sync_folder(out.parent)
+        return
+    for split in SPLITS:  # a split that the new build does not have must not stay behind
+        if not (result / f"{split}.lmdb").exists():
+            (out / f"{split}.lmdb").unlink(missing_ok=True)
+    for file in new:
+        os.replace(file, out / file.name)
+    sync_folder(out)
+
+
+def _remove(folder: Path) -> None:
+    """Remove the folder; first its name, so that a build that begins now makes one of its own."""
+    gone = folder.with_name(f"{folder.name}.{secrets.token_hex(6)}")
+    with suppress(OSError):  # a system that does not rename open files
+        folder = folder.rename(gone)
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,1 @@
+"""Coordinates: conformers, what is plausible, and coordinates that a file brings."""

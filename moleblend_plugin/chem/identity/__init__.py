@@ -1,0 +1,1 @@
+"""When two molecules are the same: spellings, parents, scaffolds, fingerprints, exclusion lists."""

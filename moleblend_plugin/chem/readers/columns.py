@@ -1,0 +1,113 @@
+"""Which columns of a file hold numbers: ``--target-columns all``."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from moleblend_plugin.chem.readers import npz as source_npz
+from moleblend_plugin.chem.readers import sdf as source_sdf
+from moleblend_plugin.chem.readers import tables as source_tables
+from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, has_decimal_commas
+from moleblend_plugin.chem.readers.source import Source
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import parse_names, write_name
+
+_NAMED: Final = (".csv", ".tsv", ".sdf", ".sd", ".mol")
+LOOK_AHEAD: Final = 1000
+"""Rows that decide."""
+
+
+class NumericColumns(NamedTuple):
+    """Columns of labels.
+
+    Attributes:
+        taken: names in the order of the file.
+        left_out: why each other column is none, by name.
+    """
+
+    taken: tuple[str, ...]
+    left_out: dict[str, str]
+
+
+def numeric_columns(source: Source) -> NumericColumns:
+    """Columns whose cells in the first ``LOOK_AHEAD`` rows are labels or missing, one at least a label.
+
+    Labels are numbers, or the words of one pair of classes (``chem.readers.label_text``). The columns of
+    SMILES and of the split are not looked at; one without a name, or with that which pandas gives to an
+    index, is none.
+
+    Raises:
+        MoleblendError: the format has no columns, none is numeric, or the file cannot be read.
+    """
+    names, rows = _peek(source, LOOK_AHEAD)
+    if not rows:
+        next(iter(source), None)  # the reader says in what way the file is empty
+    taken: list[str] = []
+    left_out: dict[str, str] = {}
+    for place, name in enumerate(names):
+        if name == source.columns.split:
+            continue
+        reason = _not_numeric(name, [row[place] for row in rows], source.columns.rules)
+        if reason:
+            left_out[name] = reason
+        else:
+            taken.append(name)
+    if not taken:
+        told = (
+            "; ".join(f"{write_name(name)}: {reason}" for name, reason in list(left_out.items())[:5])
+            or "no columns"
+        )
+        raise MoleblendError(f"{source.path} has no column of numbers for --target-columns all ({told})")
+    return NumericColumns(tuple(taken), left_out)
+
+
+def has_columns(path: Path) -> bool:
+    """Whether files of such a name have columns (tables, SDF's data items, npz's arrays)."""
+    return path.name.lower().removesuffix(".gz").endswith((*_NAMED, ".npz"))
+
+
+def named_columns(source: Source, text: str) -> tuple[str, ...]:
+    """The names in ``text`` (``names.parse_names``); or all of it, where only that is a column of the file.
+
+    Raises:
+        MoleblendError: the file cannot be read.
+    """
+    names = parse_names(text)
+    if len(names) < 2 or not source.name.lower().removesuffix(".gz").endswith(_NAMED):
+        return names
+    present, _ = _peek(source, 1)
+    return (text.strip(),) if text.strip() in present and not set(names) <= set(present) else names
+
+
+def _peek(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
+    """Names of columns and their first rows of cells."""
+    name = source.name.lower().removesuffix(".gz")
+    for endings, peek in (
+        ((".csv", ".tsv"), source_tables.peek_table),
+        ((".sdf", ".sd", ".mol"), source_sdf.peek_sdf),
+        ((".npz",), source_npz.peek_npz),
+    ):
+        if name.endswith(endings):
+            return peek(source, count)
+    raise MoleblendError(
+        f"{source.path} has no named columns; --target-columns all needs a CSV, TSV, SDF or npz"
+    )
+
+
+def _not_numeric(name: str, cells: list[str], rules: LabelRules) -> str:
+    """Why a column is not one of labels; "" where it is."""
+    if not name or name.startswith("Unnamed: "):
+        return "a column without a name, such as an index"
+    comma = frozenset((name,) if has_decimal_commas(cells) else ())
+    labels = LabelReader((name,), replace(rules, decimal_comma=comma))
+    found = False
+    for cell in cells:
+        try:
+            (value,) = labels.read([cell])
+        except ValueError as error:
+            too_large = str(error).startswith("target too large")
+            return f"holds {cell.strip()[:20]!r}" + (", beyond float32" if too_large else "")
+        found = found or value == value  # not NaN: not missing
+    return "" if found else f"no value in the first {LOOK_AHEAD:,} rows"

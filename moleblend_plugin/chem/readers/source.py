@@ -1,0 +1,211 @@
+"""Files of molecules as streams: rows for conversion, or rejections; never the whole file in memory.
+
+``readers.formats`` picks the reader. A reader raises :class:`MoleblendError` for what
+concerns the whole file (missing, empty, no such column, damaged compression) and yields a
+:class:`Rejection` for what concerns one row. Rows are counted from 0; blank lines and headers do not count.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Final
+
+from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, missing_numbers
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.text_files import open_lines
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import write_name, write_names
+from moleblend_plugin.schema import Rejection
+
+Rows = Iterator[RawRow | Rejection]
+
+_SHOWN_COLUMNS: Final = 30
+"""Column names that an error lists; files with hundreds would drown it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Columns:
+    """Which columns of a table (or tags of an SDF, or arrays of an npz) mean what.
+
+    Attributes:
+        smiles: column of SMILES (tables only); "" looks for a usual name.
+        targets: columns of labels, numbers.
+        split: column that names each row's split, or "".
+        missing_label: the number that stands for a missing label in targets, where there is one.
+        missing_words: more words, or numbers, that do (``chem.readers.label_text`` knows the usual words).
+        positive: words for class 1 in targets, besides the usual ones.
+        negative: words for class 0.
+    """
+
+    smiles: str = ""
+    targets: tuple[str, ...] = ()
+    split: str = ""
+    missing_label: float | None = None
+    missing_words: tuple[str, ...] = ()
+    positive: tuple[str, ...] = ()
+    negative: tuple[str, ...] = ()
+
+    @property
+    def rules(self) -> LabelRules:
+        """What cells of labels mean."""
+        missing = () if self.missing_label is None else (repr(self.missing_label),)
+        return LabelRules((*missing, *self.missing_words), self.positive, self.negative)
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values for reports and fingerprints."""
+        told: dict[str, Any] = {"smiles": self.smiles, "targets": list(self.targets), "split": self.split}
+        told["missing_label"] = self.missing_label
+        words = {name: list(getattr(self, name)) for name in ("missing_words", "positive", "negative")}
+        return told | {name: given for name, given in words.items() if given}
+
+
+class Source:
+    """One input file.
+
+    Args:
+        path: the file.
+        columns: what to read from it.
+        read: generator over the open file's rows.
+
+    Attributes:
+        n_bytes: size on disk.
+        rows_done: fraction of rows read, from readers that know the number of rows.
+        notes: what a user should know about how the file is read, as far as it was read.
+        classes: by label column, the words for classes that were met and their numbers.
+        labels: the reader of labels, once there is one.
+    """
+
+    def __init__(
+        self, path: Path, columns: Columns, read: Callable[[Source], Rows], expects_columns: bool
+    ) -> None:
+        if not path.exists():
+            raise MoleblendError(f"{path} does not exist; check the path")
+        if not path.is_file():
+            raise MoleblendError(f"{path} is not a file; name the files inside it")
+        if not expects_columns and (columns.smiles or columns.targets or columns.split):
+            raise MoleblendError(
+                f"{path} has no named columns; leave out the column options or give a CSV, TSV or SDF"
+            )
+        self.path = path
+        self.name = path.name
+        self.columns = columns
+        self.n_bytes = path.stat().st_size
+        self._read = read
+        self._raw: io.BufferedReader | None = None
+        self.rows_done: float | None = None
+        self.notes: list[str] = []
+        self.classes: dict[str, dict[str, float]] = {}
+        self.labels: LabelReader | None = None
+
+    def __iter__(self) -> Rows:
+        rows = self._read(self)
+        missing = frozenset(missing_numbers(self.columns.rules.missing))
+        if not missing:
+            return rows
+        return (_with_missing(row, missing) for row in rows)
+
+    def tell(self, what: str) -> None:
+        """Note ``what`` a user should know, once."""
+        note = f"{self.name} {what}"
+        if note not in self.notes:
+            self.notes.append(note)
+
+    def label_reader(self, decimal_comma: frozenset[str] = frozenset()) -> LabelReader:
+        """A reader of this file's labels, whose words for classes are noted in ``classes``."""
+        for name in sorted(decimal_comma):
+            self.tell(f"has decimal commas in column {write_name(name)}: 1,5 is read as 1.5")
+        reader = LabelReader(self.columns.targets, replace(self.columns.rules, decimal_comma=decimal_comma))
+        self.classes, self.labels = reader.classes, reader
+        return reader
+
+    def again(self) -> Source:
+        """A fresh reader of the same file, for a second pass beside or after the first."""
+        return self._like(self._read)
+
+    def without_targets(self) -> Source:
+        """A fresh reader that looks at no label, so that no row is rejected for one."""
+        copy = Source(self.path, Columns(self.columns.smiles), self._read, expects_columns=True)
+        copy.name = self.name
+        return copy
+
+    def changed(self, change: Callable[[Rows], Rows]) -> Source:
+        """The same file, whose rows go through ``change`` each time they are read."""
+        return self._like(lambda source: change(self._read(source)))
+
+    def named(self, name: str) -> Source:
+        """The same file under another name in row ids."""
+        copy = self._like(self._read)
+        copy.name = name
+        return copy
+
+    def _like(self, read: Callable[[Source], Rows]) -> Source:
+        copy = Source(self.path, self.columns, read, expects_columns=True)
+        copy.name = self.name
+        return copy
+
+    def __repr__(self) -> str:
+        return f"Source({str(self.path)!r})"
+
+    @property
+    def fraction_read(self) -> float:
+        """How far reading has come, 0 to 1, by rows or bytes on disk (for progress bars)."""
+        if self.rows_done is not None or self._raw is None:
+            return self.rows_done or 0.0
+        return 1.0 if self._raw.closed else self._raw.tell() / max(1, self.n_bytes)
+
+    def sha256(self) -> str:
+        """Checksum (hex) of the file as it lies on disk."""
+        digest = hashlib.sha256()
+        with self._clear_errors(), self.path.open("rb") as file:
+            while block := file.read(1 << 20):
+                digest.update(block)
+        return digest.hexdigest()
+
+    @contextmanager
+    def text(self) -> Iterator[Iterator[str]]:
+        """Lines of the file with their ends, decompressed and decoded; read once at a time."""
+        with self._clear_errors(), self.path.open("rb") as raw:
+            self._raw = raw
+            with open_lines(raw, self.path, self.tell) as lines:
+                yield lines
+
+    @contextmanager
+    def _clear_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+            raise MoleblendError(f"{self.path} is damaged or cut off ({error}); copy it again") from error
+        except OSError as error:
+            raise MoleblendError(f"{self.path} cannot be read ({error.strerror or error})") from error
+
+
+def _with_missing(row: RawRow | Rejection, missing: frozenset[float]) -> RawRow | Rejection:
+    """``row`` with NaN for every label that is one of ``missing``, also where the source holds numbers."""
+    if isinstance(row, Rejection) or missing.isdisjoint(row.targets):
+        return row
+    return replace(row, targets=tuple(float("nan") if label in missing else label for label in row.targets))
+
+
+def missing_column(source: Source, wanted: str, present: list[str], what: str) -> MoleblendError:
+    """The error for a name that the file lacks: lists those there are, and the closest."""
+    by_case = {name.lower(): name for name in present}
+    close = get_close_matches(wanted.lower(), by_case, n=1)
+    parted = [
+        name for name in present if "," in name and wanted in (part.strip() for part in name.split(","))
+    ]
+    hint = ""
+    if parted:
+        hint = f"; a name with a comma is written in double quotes: '{write_name(parted[0])}'"
+    elif close:
+        hint = f"; did you mean {by_case[close[0]]!r}?"
+    more = f" and {len(present) - _SHOWN_COLUMNS} more" if len(present) > _SHOWN_COLUMNS else ""
+    shown = write_names(present[:_SHOWN_COLUMNS], ", ") or "none"
+    return MoleblendError(f"{source.path} has no {what} {wanted!r}{hint} ({what}s: {shown}{more})")

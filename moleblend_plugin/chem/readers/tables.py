@@ -1,0 +1,177 @@
+"""Readers of `.smi` lists and of CSV / TSV tables (``docs/tables.md`` states the rules)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from moleblend_plugin.chem.readers.cells import split_line
+from moleblend_plugin.chem.readers.label_text import LabelReader, has_decimal_commas
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.source import Rows, Source, missing_column
+from moleblend_plugin.chem.readers.table_text import (
+    Table,
+    TableRow,
+    column_name,
+    smiles_column,
+    without_header,
+)
+from moleblend_plugin.chem.smiles_text import looks_like_smiles
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import write_names
+from moleblend_plugin.schema import Rejection
+
+_WORD: Final = 3
+"""Letters of a SMILES that no short word of a comment ("no", "NO") is taken for."""
+
+
+def read_table(source: Source) -> Rows:
+    """Rows of a table with a header line."""
+    row = -1
+    with _table(source) as table:
+        smiles = _smiles(source, table)
+        targets = [_column(source, table.header, name) for name in source.columns.targets]
+        split = _column(source, table.header, source.columns.split) if source.columns.split else None
+        labels = _labels(source, table, targets)
+        _tell_doubles(source, table.header)
+        first_label = min(targets, default=0)
+        for taken in table.rows(_soundness(source, table, smiles, targets)):
+            row += 1
+            cells = taken.cells
+            problem = taken.problem or _header_again(table, taken, smiles)
+            if problem:
+                yield Rejection(source.name, row, taken.text or cells[smiles].strip(), problem)
+                continue
+            text = cells[smiles].strip()
+            if taken.given <= smiles or taken.given <= first_label:
+                yield _too_short(source, row, taken, text)
+                continue
+            try:
+                numbers = labels.read([cells[index] for index in targets])
+            except ValueError as error:
+                yield Rejection(source.name, row, text, str(error))
+                continue
+            part = "" if split is None else cells[split].strip()
+            yield RawRow(source.name, row, text, "smiles", numbers, part)
+    if row < 0:
+        raise MoleblendError(f"{source.path} has a header but no rows; nothing to build")
+
+
+def is_table(source: Source) -> bool:
+    """Whether ``source`` is read by :func:`read_table`."""
+    return source.name.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+
+
+def read_cells(source: Source) -> Iterator[list[str]]:
+    """The header of a table, then the cells of every row as :func:`read_table` counts them.
+
+    A row that cannot be taken apart has no cells. Take another ``Source`` than the one whose rows are read.
+    """
+    with _table(source) as table:
+        smiles = smiles_column(table.header, source.columns.smiles, source.path)
+        yield table.header
+        places = [table.header.index(name) for name in source.columns.targets if name in table.header]
+        for row in table.rows(_soundness(source, table, smiles or 0, places)):
+            yield row.cells
+
+
+def peek_table(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns but that of SMILES, and their cells in the first ``count`` sound rows."""
+    with _table(source) as table:
+        smiles = _smiles(source, table)
+        rows = (row.cells for row in table.rows(_soundness(source, table, smiles, [])) if not row.problem)
+        kept = [[*cells[:smiles], *cells[smiles + 1 :]] for cells in islice(rows, count)]
+        return [*table.header[:smiles], *table.header[smiles + 1 :]], kept
+
+
+@contextmanager
+def _table(source: Source) -> Iterator[Table]:
+    usual = "\t" if source.name.lower().removesuffix(".gz").endswith(".tsv") else ","
+    with source.text() as lines:
+        yield Table(lines, source.path, usual, source.columns.smiles, source.tell)
+
+
+def _soundness(source: Source, table: Table, smiles: int, targets: list[int]) -> Callable[[list[str]], bool]:
+    """Whether cells make a row by themselves: asked of lines that an open quote may have swallowed.
+
+    It may lack empty cells at its end where a label is there or, where none is asked for, another cell
+    behind a SMILES that is no short word.
+    """
+    width = len(table.header)
+    commas = frozenset(_decimal_commas(source.columns.targets, table, targets))
+    rules = replace(source.columns.rules, decimal_comma=commas)
+
+    def is_sound(cells: list[str]) -> bool:
+        is_short = len(cells) < width
+        if is_short and max(smiles, *targets, 1) >= len(cells):
+            return False
+        try:
+            labels = LabelReader(source.columns.targets, rules).read([cells[place] for place in targets])
+        except ValueError:
+            return False
+        if is_short and targets and all(label != label for label in labels):
+            return False
+        text = cells[smiles].strip()
+        is_word = is_short and (text.isalpha() and text.islower() or not targets and len(text) < _WORD)
+        return looks_like_smiles(text) and not is_word
+
+    return is_sound
+
+
+def _labels(source: Source, table: Table, targets: list[int]) -> LabelReader:
+    """The reader of labels; whether they have decimal commas is seen in the first rows."""
+    return source.label_reader(frozenset(_decimal_commas(source.columns.targets, table, targets)))
+
+
+def _decimal_commas(names: Iterable[str], table: Table, places: list[int]) -> Iterator[str]:
+    """Names of the columns whose numbers have decimal commas in the first rows."""
+    mark = '"' if table.separator == "," else ","
+    if not any(mark in line for line in table.first_lines):
+        return
+    rows = [split_line(line, table.separator, literal=True)[0] for line in table.first_lines]
+    for name, place in zip(names, places, strict=False):
+        if has_decimal_commas(row[place] for row in rows if place < len(row)):
+            yield name
+
+
+def _header_again(table: Table, taken: TableRow, smiles: int) -> str:
+    """Why a row is none that repeats the header, as in files that were put behind one another."""
+    header = table.header
+    if column_name(taken.cells[smiles]) != header[smiles] or list(map(column_name, taken.cells)) != header:
+        return ""
+    return f"header line again: line {taken.line}"
+
+
+def _tell_doubles(source: Source, header: list[str]) -> None:
+    """Note names that columns share: none of these columns is used, or it would be refused."""
+    doubles = [name for name, count in Counter(filter(None, header)).items() if count > 1]
+    if doubles:
+        source.tell(f"has several columns named {write_names(doubles, ', ')}; none of them is used")
+
+
+def _too_short(source: Source, row: int, taken: TableRow, text: str) -> Rejection:
+    problem = f"wrong number of cells: {taken.given} instead of {len(taken.cells)} (line {taken.line})"
+    return Rejection(source.name, row, text or ",".join(taken.cells[: taken.given])[:500], problem)
+
+
+def _smiles(source: Source, table: Table) -> int:
+    place = smiles_column(table.header, source.columns.smiles, source.path)
+    if place is None:
+        error = missing_column(source, source.columns.smiles or "smiles", table.header, "column")
+        hint = "" if source.columns.smiles else "; name the one of SMILES by --smiles-column"
+        raise MoleblendError(f"{error}{without_header(table.header) or hint}")
+    return place
+
+
+def _column(source: Source, header: list[str], name: str) -> int:
+    if name not in header:
+        raise missing_column(source, name, header, "column")
+    if header.count(name) > 1:
+        raise MoleblendError(
+            f"{source.path} has {header.count(name)} columns named {name!r}; rename all but one"
+        )
+    return header.index(name)

@@ -1,0 +1,1 @@
+"""Samples to batches: data sets, their order, collation, labels and views."""

@@ -1,0 +1,57 @@
+"""Samples -> one padded batch, driven by the schema: no field or pad is named here."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from moleblend_plugin.data.samples.blend import Sample
+from moleblend_plugin.schema import INPUT_FIELDS, PROPERTY_FIELDS, TARGET_FIELDS, Field
+
+Batch = dict[str, Any]
+"""``net_input`` and ``target`` (dicts of tensors, see ``schema``) and ``index`` int64 [B]."""
+
+
+def pad_field(field: Field, arrays: Sequence[np.ndarray[Any, Any]], n_atoms: int) -> torch.Tensor:
+    """Stack ``arrays`` along B, axes called N padded to ``n_atoms``; L, V, S are as long in all of them."""
+    letters = field.shape.split()[1:]
+    axes = zip(letters, arrays[0].shape, strict=True)
+    shape = [n_atoms if axis == "N" else length if axis in "LVS" else int(axis) for axis, length in axes]
+    out = np.full((len(arrays), *shape), field.pad, np.dtype(field.dtype))
+    padded = letters.count("N")  # they come first
+    if padded == 2:
+        for row, array in enumerate(arrays):
+            size = len(array)
+            out[row, :size, :size] = array
+    elif padded == 1:
+        for row, array in enumerate(arrays):
+            out[row, : len(array)] = array
+    else:
+        out[:] = arrays
+    return torch.from_numpy(out)
+
+
+def pad_fields(
+    fields: Mapping[str, Field], samples: Sequence[Sample], n_atoms: int
+) -> dict[str, torch.Tensor]:
+    """Pad every field of ``fields`` that the samples carry."""
+    return {
+        name: pad_field(field, [sample[name] for sample in samples], n_atoms)
+        for name, field in fields.items()
+        if name in samples[0]
+    }
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """One batch, padded to its largest molecule. An empty list gives ``{}`` (Uni-Core's dummy batch)."""
+    if not samples:
+        return {}
+    n_atoms = max(sample["atom_codes"].shape[0] for sample in samples)
+    return {
+        "net_input": pad_fields(INPUT_FIELDS, samples, n_atoms),
+        "target": pad_fields(TARGET_FIELDS | PROPERTY_FIELDS, samples, n_atoms),
+        "index": torch.tensor([int(sample["index"]) for sample in samples], dtype=torch.int64),
+    }

@@ -1,0 +1,123 @@
+"""Stored molecules with labels: what a property run trains on, evaluates and predicts.
+
+L labels per molecule, M molecules, N atoms.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.data.batches.dataset import Records, StoredMolecules
+from moleblend_plugin.data.samples.blend import Sample
+from moleblend_plugin.data.samples.featurize import Features, featurize
+from moleblend_plugin.data.store.reader import DamagedValue
+from moleblend_plugin.schema import MoleculeRecord, Shown
+
+InputMode = Literal["2d", "3d", "both"]
+Conformers = Literal["draw", "all"]
+
+PAIRS_SHOWN: Final[dict[str, Shown]] = {"2d": Shown.ALL_2D, "3d": Shown.DISTANCE, "both": Shown.ALL}
+ATOMS_SHOWN: Final[dict[str, Shown]] = {
+    "2d": Shown.SPD,
+    "3d": Shown.DISTANCE,
+    "both": Shown.SPD | Shown.DISTANCE,
+}
+
+
+def show(features: Features, input_mode: InputMode) -> Sample:
+    """The network's input without noise: every pair and atom shows all that ``input_mode`` lets it.
+
+    A molecule without 3D shows its 2D relations in any mode.
+    """
+    n_atoms, coords = features.n_atoms, features.coords
+    mode = input_mode if coords is not None else "2d"
+    seen = coords if coords is not None and mode != "2d" else np.zeros((n_atoms, 3), np.float32)
+    return {
+        "atom_codes": features.atom_codes,
+        "degree": features.degree,
+        "spd": features.spd,
+        "bond_path": features.bond_path,
+        "coords": seen,
+        "pair_shown": np.full((n_atoms, n_atoms), PAIRS_SHOWN[mode], np.uint8),
+        "atom_shown": np.full(n_atoms, ATOMS_SHOWN[mode], np.uint8),
+    }
+
+
+class PropertyMolecules(StoredMolecules):
+    """Molecules as they are, with their labels.
+
+    Args:
+        records: the molecules.
+        columns: which columns of ``MoleculeRecord.targets`` are the labels, [L].
+        input_mode: "2d", "3d" or "both"; a molecule without 3D shows 2D.
+        seed: the run's seed.
+        shuffle: whether :meth:`order` shuffles (training).
+        conformers: "draw" one per molecule and epoch (an item is a molecule), or "all" (an item is a
+            conformer; this reads every record once).
+        strict: whether a damaged row is an error, else it is left out of its batch.
+        counts: conformers of every molecule [M], where they are known already ("all" only).
+        weight_column: which column of ``MoleculeRecord.targets`` holds weights; ``None``: all count alike.
+    """
+
+    def __init__(
+        self,
+        records: Records,
+        columns: Sequence[int],
+        input_mode: InputMode,
+        seed: int,
+        shuffle: bool = False,
+        conformers: Conformers = "draw",
+        strict: bool = False,
+        counts: npt.NDArray[np.int64] | None = None,
+        weight_column: int | None = None,
+    ) -> None:
+        super().__init__(records, seed, shuffle, strict)
+        self.columns = np.array(columns, np.int64)
+        self.weight_column = weight_column
+        self.input_mode = input_mode
+        self._items: npt.NDArray[np.int64] | None = None  # [items, 2]: molecule, conformer
+        if conformers == "all":
+            counts = count_conformers(records) if counts is None else counts
+            molecules = np.repeat(np.arange(len(counts)), counts)
+            first = np.repeat(np.cumsum(counts) - counts, counts)
+            self._items = np.stack((molecules, np.arange(len(molecules)) - first), axis=1)
+
+    def __len__(self) -> int:
+        return len(self.records) if self._items is None else len(self._items)
+
+    def item_of(self, index: int) -> tuple[int, int | None]:
+        """Molecule of item ``index`` and its conformer, ``None`` where one is drawn in every epoch."""
+        if self._items is None:
+            return index, None
+        molecule, conformer = self._items[index]
+        return int(molecule), int(conformer)
+
+    def sizes(self) -> npt.NDArray[np.uint16]:
+        """Heavy atoms of every item, [len]."""
+        n_atoms = self.records.n_atoms
+        return n_atoms if self._items is None else n_atoms[self._items[:, 0]]
+
+    def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
+        """Input and labels of one conformer."""
+        targets = record.targets[self.columns].astype(np.float32)
+        sample = show(featurize(record, conformer, self.codes), self.input_mode) | {"targets": targets}
+        if self.weight_column is not None:
+            sample["weights"] = np.array(record.targets[self.weight_column], np.float32)
+        return sample
+
+
+def count_conformers(records: Records) -> npt.NDArray[np.int64]:
+    """Items that evaluation makes of every molecule, [M]: its conformers, and one where it has no 3D."""
+    counts = np.ones(len(records), np.int64)
+    for index in range(len(records)):
+        try:
+            coords = records[index].coords
+        except DamagedValue:
+            continue  # told when the item is read
+        if coords is not None:
+            counts[index] = len(coords)
+    return counts

@@ -1,0 +1,131 @@
+"""Blending: which relation each ordered pair shows, what each atom shows, and the coordinate noise.
+
+Method 1 and 3 (Yu et al., ICLR 2024, section 3.2). Everything random about a training sample is
+drawn here, from generators that are arguments; the model draws nothing but dropout.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.data.kernels import draw_shown, pick
+from moleblend_plugin.data.rng import Purpose, passing_generator
+from moleblend_plugin.data.samples.featurize import Features
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import RELATIONS, Float32Array, Float64Array, Shown, UInt8Array
+
+BlendScope = Literal["molecule", "batch"]
+Sample = dict[str, npt.NDArray[np.generic]]
+"""One molecule, ready to be padded: the fields of ``schema.INPUT_FIELDS`` and ``TARGET_FIELDS`` without B."""
+
+
+_PAIR_CODES = np.array([row.shown for row in RELATIONS], np.uint8)
+_PAIRS_NEED_3D = tuple(row.needs_3d for row in RELATIONS)
+_ATOM_CODES = np.array([Shown.SPD, Shown.DISTANCE], np.uint8)
+_ATOMS_NEED_3D = (False, True)
+
+
+@dataclass(frozen=True, slots=True)
+class BlendConfig:
+    """How samples are blended. Defaults are the published ones, but for ``blend_scope``.
+
+    Attributes:
+        relation_probs: probability that a pair shows spd, edge, 3D. One or two may be 0 (ablations).
+        atom_probs: probability that an atom shows its degree embedding, its 3D summary.
+        noise_sigma: standard deviation of the coordinate noise in Angstrom.
+        blend_scope: "molecule" draws pairs per molecule; "batch" draws one mask for the whole batch
+            as the published code does (then a sample depends on its batch).
+
+    Raises:
+        MoleblendError: probabilities that are negative or do not sum to 1, negative noise.
+    """
+
+    relation_probs: tuple[float, ...] = tuple(row.share for row in RELATIONS)
+    atom_probs: tuple[float, float] = (0.4, 0.6)
+    noise_sigma: float = 0.2
+    blend_scope: BlendScope = "molecule"
+
+    def __post_init__(self) -> None:
+        for flag, probs, size in (
+            ("--relation-probs", self.relation_probs, len(RELATIONS)),
+            ("--atom-probs", self.atom_probs, 2),
+        ):
+            shown = ",".join(f"{p:g}" for p in probs)
+            if len(probs) != size or any(not p >= 0 for p in probs):
+                raise MoleblendError(f"{flag} {shown}: give {size} probabilities, none below 0")
+            if not math.isclose(sum(probs), 1.0, abs_tol=1e-6):
+                raise MoleblendError(f"{flag} {shown}: they sum to {sum(probs):g}; make them sum to 1")
+        if not (math.isfinite(self.noise_sigma) and self.noise_sigma >= 0):
+            raise MoleblendError(f"--noise-sigma {self.noise_sigma:g}: give a value of 0 or more (Angstrom)")
+        if self.blend_scope not in ("molecule", "batch"):
+            raise MoleblendError(f"--blend-scope {self.blend_scope}: choose molecule or batch")
+
+
+@lru_cache(maxsize=8)
+def _bounds(probs: tuple[float, ...], need_3d: tuple[bool, ...], has_3d: bool) -> Float64Array:
+    """Upper ends of the intervals of [0, 1) that choose each code; ``need_3d`` tells which are 3D sides.
+
+    A molecule without 3D chooses among its 2D sides, in their proportions; where those have no
+    probability at all there is no interval, and it shows nothing.
+    """
+    weights = np.array(probs, np.float64)
+    if not has_3d:
+        weights[np.array(need_3d)] = 0.0
+    if not weights.any():
+        return np.empty(0, np.float64)
+    bounds: Float64Array = np.cumsum(weights / weights.sum())
+    bounds[np.flatnonzero(weights)[-1] :] = 1.0  # rounding must not open a gap at the top
+    return bounds
+
+
+def choose_pairs(uniform: Float32Array, config: BlendConfig, has_3d: bool) -> UInt8Array:
+    """``pair_shown`` [N, N] from uniform draws [N, N]: the multinomial of method 1."""
+    chosen = np.empty(uniform.shape, np.uint8)
+    bounds = _bounds(config.relation_probs, _PAIRS_NEED_3D, has_3d)
+    pick(uniform.reshape(-1), bounds, _PAIR_CODES, chosen.reshape(-1))
+    return chosen
+
+
+def blend(features: Features, config: BlendConfig, seed: int, epoch: int, index: int) -> Sample:
+    """One pretraining sample: the blended relations, the noisy coordinates and the targets.
+
+    The result depends on the arguments alone, so an item is the same for any number of workers, any
+    rank and any batch size, and differs from epoch to epoch.
+    """
+    n_atoms, clean = features.n_atoms, features.coords
+    has_3d = clean is not None
+    pair_shown, atom_shown = np.empty((n_atoms, n_atoms), np.uint8), np.empty(n_atoms, np.uint8)
+    draw_shown(
+        seed,
+        epoch,
+        index,
+        _bounds(config.relation_probs, _PAIRS_NEED_3D, has_3d),
+        _PAIR_CODES,
+        _bounds(config.atom_probs, _ATOMS_NEED_3D, has_3d),
+        _ATOM_CODES,
+        pair_shown,
+        atom_shown,
+    )
+    if clean is None:
+        clean = noise = np.zeros((n_atoms, 3), np.float32)
+    else:
+        noise = passing_generator(seed, epoch, index, Purpose.NOISE).standard_normal((n_atoms, 3), np.float32)
+        noise *= np.float32(config.noise_sigma)
+    return {
+        "atom_codes": features.atom_codes,
+        "degree": features.degree,
+        "spd": features.spd,
+        "bond_path": features.bond_path,
+        "coords": clean + noise,
+        "pair_shown": pair_shown,
+        "atom_shown": atom_shown,
+        "clean_coords": clean,
+        "noise": noise,
+        "has_coords": np.array(has_3d),
+    }

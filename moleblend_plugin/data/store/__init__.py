@@ -1,0 +1,1 @@
+"""Molecules on disk: LMDB stores, their metadata, checksums and images."""

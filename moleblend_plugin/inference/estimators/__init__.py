@@ -1,0 +1,1 @@
+"""What stands behind the scikit-learn estimators: fitting, files, label arrays."""

@@ -1,0 +1,146 @@
+"""Fitted estimators in one file: the checkpoint of their network, and beside it how they were set.
+
+The file is a checkpoint like any other (``moleblend predict``, ``embed`` and ``score`` take it) with one more
+key, ``estimator``, of plain values. It is read with torch's ``weights_only``: a stranger's file runs nothing.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import replacing
+
+KEY: Final = "estimator"
+FORMAT: Final = 1
+"""Version of what stands under ``KEY``."""
+
+_PLAIN: Final = (bool, int, float, str)
+
+
+class Kept(NamedTuple):
+    """What is kept beside the network.
+
+    Attributes:
+        params: parameters of the estimator.
+        classes: of a classifier of one target, else ``None``.
+        two_d: whether labels were two-dimensional.
+    """
+
+    params: dict[str, Any]
+    classes: Any
+    two_d: bool
+
+
+def write_estimator(path: Path, checkpoint: bytes, kind: str, kept: Kept) -> None:
+    """Write an estimator.
+
+    Args:
+        path: the file.
+        checkpoint: its network, as a checkpoint's bytes.
+        kind: "classification" or "regression".
+        kept: the rest. Parameters that are no plain values, such as a generator, are left out.
+
+    Raises:
+        MoleblendError: the file cannot be written.
+    """
+    import torch
+
+    from moleblend_plugin.host import read_checkpoint
+    from moleblend_plugin.version import __version__
+
+    with replacing(path) as temporary:
+        temporary.write_bytes(checkpoint)
+        state = read_checkpoint(temporary, ("model", "args"))
+        state[KEY] = {
+            "format": FORMAT,
+            "version": __version__,
+            "kind": kind,
+            "params": {name: _plain(value) for name, value in kept.params.items() if _is_plain(value)},
+            "classes": None if kept.classes is None else np.asarray(kept.classes).tolist(),
+            "object": kept.classes is not None and np.asarray(kept.classes).dtype.kind == "O",
+            "two_d": kept.two_d,
+        }
+        packed = io.BytesIO()
+        torch.save(state, packed)
+        temporary.write_bytes(packed.getvalue())
+
+
+def read_estimator(path: Path, kind: str, known: set[str]) -> tuple[bytes, Kept, tuple[str, ...]]:
+    """Read what :func:`write_estimator` wrote, or a property checkpoint of a training run.
+
+    Args:
+        path: the file.
+        kind: what it must be, "classification" or "regression".
+        known: names of the estimator's parameters.
+
+    Returns:
+        The checkpoint's bytes, what is kept beside it, and the names of the targets.
+
+    Raises:
+        MoleblendError: no checkpoint of a property, one of the other kind or of a newer format, or a damaged
+            one.
+    """
+    from moleblend_plugin.tasks.load import load_property_model
+
+    model, args = load_property_model(path)
+    found = model.property.kind
+    if found != kind:
+        other = "MoleblendClassifier" if found == "classification" else "MoleblendRegressor"
+        raise MoleblendError(f"{str(path)!r} is a model of {found}: load it with {other}.load")
+    names = tuple(args.target_names)
+    return path.read_bytes(), _kept(path, vars(args), kind, known, len(names)), names
+
+
+def _kept(path: Path, args: dict[str, Any], kind: str, known: set[str], targets: int) -> Kept:
+    from moleblend_plugin.host import read_checkpoint
+
+    told = read_checkpoint(path, ("model", "args")).get(KEY)
+    if told is None:  # of a trainer: its options tell
+        conversion = args.get("conversion") or {}
+        made = conversion.get("conformers") or {}
+        trained: dict[str, Any] = {
+            "input_mode": args["input_mode"],
+            "conformers": made.get("count", 1 if not conversion else "none"),
+        }
+        classes = np.array([0, 1]) if kind == "classification" and targets == 1 else None
+        return Kept(trained, classes, targets > 1)
+    damaged = MoleblendError(f"{str(path)!r} holds no sound settings of an estimator: save it again")
+    if not isinstance(told, dict) or type(told.get("format")) is not int:
+        raise damaged
+    if told["format"] > FORMAT:
+        raise MoleblendError(
+            f"{str(path)!r} was saved by a newer moleblend_plugin ({told.get('version')}): update the package"
+        )
+    params, classes, two_d = told.get("params"), told.get("classes"), told.get("two_d")
+    if not isinstance(params, dict) or not all(_is_plain(value) for value in params.values()):
+        raise damaged
+    if not isinstance(two_d, bool) or two_d < (targets > 1):
+        raise damaged
+    needs_classes = kind == "classification" and not two_d
+    if needs_classes and not (
+        isinstance(classes, list) and len(classes) == 2 and all(type(label) in _PLAIN for label in classes)
+    ):
+        raise damaged
+    unknown = ", ".join(sorted(map(str, set(params) - known)))
+    if unknown:
+        raise MoleblendError(
+            f"{str(path)!r} holds parameters that this version does not know ({unknown}): it was saved by "
+            f"moleblend_plugin {told.get('version')}; use that one"
+        )
+    labels = np.array(classes, object if told.get("object") is True else None) if needs_classes else None
+    return Kept(params, labels, two_d)
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or type(value) in _PLAIN or isinstance(value, Path | np.number | np.bool_)
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401  one of _is_plain
+    if isinstance(value, Path):
+        return str(value)
+    return value.item() if isinstance(value, np.number | np.bool_) else value

@@ -1,0 +1,166 @@
+"""Molecules and labels in memory -> a checkpoint: the same task and trainer as a command line's run."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final
+
+import torch
+
+from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.data.store.reader import StoreWriter
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.host.in_process import train_in_process
+from moleblend_plugin.inference.conversion import write_conversion
+from moleblend_plugin.inference.predictor import Kind
+from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
+from moleblend_plugin.schema import MoleculeRecord
+
+_PREFIX: Final = "moleblend_"
+ARCHITECTURES: Final = tuple(name.removeprefix(_PREFIX) for name in PRESETS)
+
+_OF_TRAINING: Final = (
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "drop_path",
+    "checkpoint_activations",
+)
+"""Fields of a network's config that training may choose; the others come with its weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class FitConfig:
+    """How a network is trained.
+
+    Attributes:
+        kind: "classification" or "regression".
+        arch: "tiny", "small" or "base"; ``checkpoint`` wins.
+        checkpoint: checkpoint whose weights and sizes to start from, or ``None``.
+        input_mode: "2d", "3d" or "both".
+        epochs: passes over the training molecules, at most.
+        batch_size: molecules per update.
+        learning_rate: highest rate; it rises over the first 6 % of the updates and falls linearly to 0.
+        dropout: of the head.
+        patience: epochs without a better validation loss before the end.
+        seed: of everything random, 0 <= seed < 2**32.
+        cpu: stay on the CPU where there is a GPU.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        weight_column: name of the target that holds weights, or "".
+        verbose: whether the trainer's log is shown.
+
+    Raises:
+        MoleblendError: a value that cannot be.
+    """
+
+    kind: Kind
+    arch: str = "tiny"
+    checkpoint: str | None = None
+    input_mode: str = "both"
+    epochs: int = 50
+    batch_size: int = 32
+    learning_rate: float = 5e-4
+    dropout: float = 0.1
+    patience: int = 10
+    seed: int = 0
+    cpu: bool = False
+    device: str = "auto"
+    weight_column: str = ""
+    verbose: bool = False
+
+    def __post_init__(self) -> None:
+        if self.arch not in ARCHITECTURES:
+            raise MoleblendError(f"arch={self.arch!r} is unknown; choose from {', '.join(ARCHITECTURES)}")
+        if self.input_mode not in ("2d", "3d", "both"):
+            raise MoleblendError(f"input_mode={self.input_mode!r} is unknown; choose from 2d, 3d, both")
+        for name in ("epochs", "batch_size", "patience"):
+            if getattr(self, name) < 1:
+                raise MoleblendError(f"{name}={getattr(self, name)}: give 1 or more")
+        if not self.learning_rate > 0:
+            raise MoleblendError(f"learning_rate={self.learning_rate}: give more than 0")
+
+
+def fit_checkpoint(
+    train: Sequence[MoleculeRecord],
+    valid: Sequence[MoleculeRecord],
+    names: tuple[str, ...],
+    config: FitConfig,
+    conversion: ConversionConfig,
+) -> bytes:
+    """Train and give the checkpoint as its file's bytes: the best on ``valid``, the last without any.
+
+    Args:
+        train: molecules with targets, in the order of ``names``.
+        valid: the same, or none.
+        names: names of the targets, and of the weights where ``config`` names them.
+        config: how.
+        conversion: how the records were made; the checkpoint keeps it for new molecules.
+
+    Raises:
+        MoleblendError: something in ``config`` does not work.
+    """
+    with TemporaryDirectory(prefix="moleblend-") as folder:
+        data, run = Path(folder, "data"), Path(folder, "run")
+        data.mkdir()
+        for split, records in (("train", train), ("valid", valid)):
+            if records:
+                _write_store(data / f"{split}.lmdb", records, names, conversion)
+        train_in_process(command(data, run, config, validates=bool(valid)), config.verbose, config.device)
+        state = read_checkpoint(run / ("checkpoint_best.pt" if valid else "checkpoint_last.pt"))
+    args = state["args"]
+    args.data = args.save_dir = args.tmp_save_dir = ""  # they are gone
+    args.conversion = write_conversion(conversion)
+    packed = io.BytesIO()
+    torch.save(state, packed)
+    return packed.getvalue()
+
+
+def command(data: Path, run: Path, config: FitConfig, validates: bool) -> list[str]:
+    """Arguments of ``moleblend-train`` for a fit."""
+    words: list[object] = [
+        *(data, "--task", "moleblend_property", "--loss", f"moleblend_{config.kind}"),
+        *("--arch", f"moleblend_property_{config.arch}", "--input-mode", config.input_mode),
+        *("--head-dropout", config.dropout),
+        *("--optimizer", "adam", "--adam-betas", "(0.9, 0.99)", "--adam-eps", 1e-6, "--clip-norm", 1),
+        *("--lr", config.learning_rate, "--lr-scheduler", "polynomial_decay", "--warmup-ratio", 0.06),
+        *("--max-epoch", config.epochs, "--batch-size", config.batch_size, "--seed", config.seed),
+        *("--num-workers", 0, "--save-dir", run, "--tmp-save-dir", run),
+        *("--no-epoch-checkpoints", "--no-save-optimizer-state"),
+    ]
+    if validates:
+        words += ["--patience", config.patience]
+    else:
+        words += ["--disable-validation", "--save-interval", config.epochs]
+    if config.cpu:
+        words.append("--cpu")
+    if config.weight_column:
+        words += ["--weight-column", config.weight_column]
+    if config.checkpoint is not None:
+        words += ["--finetune-from-model", config.checkpoint, *_sizes(Path(config.checkpoint))]
+    return [str(word) for word in words]
+
+
+def _sizes(checkpoint: Path) -> list[object]:
+    """Flags that build the network of a checkpoint."""
+    args = read_checkpoint(checkpoint, ("model",)).get("args")
+    names = [item.name for item in fields(ModelConfig) if item.name not in _OF_TRAINING]
+    return [
+        word
+        for name in names
+        if hasattr(args, name)
+        for word in (f"--{name.replace('_', '-')}", getattr(args, name))
+    ]
+
+
+def _write_store(
+    path: Path, records: Sequence[MoleculeRecord], names: tuple[str, ...], conversion: ConversionConfig
+) -> None:
+    settings = {"made_by": "an estimator", "conversion": write_conversion(conversion)}
+    with StoreWriter(path, settings=settings, sources={}, target_names=names, split=path.stem) as writer:
+        for record in records:
+            writer.add(record)

@@ -1,0 +1,254 @@
+"""What the estimators share: molecules in, a checkpoint kept as bytes, labels as numbers with NaN.
+
+Legend: n molecules, T targets.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.inference.conversion import conversion_for
+from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
+from moleblend_plugin.inference.estimators.molecules import as_list, convert_all, refuse_rejections
+from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from moleblend_plugin.inference.predictor import Predictor
+
+_WEIGHT: Final = "sample_weight"
+OnError = Literal["raise", "nan"]
+
+
+class OnMolecules(BaseEstimator):
+    """What all estimators here share: molecules in, and what to do with those that are none."""
+
+    n_jobs: int | None
+    on_error: OnError
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.input_tags.string = True
+        tags.non_deterministic = False
+        return tags
+
+    def _results(self, X: Any, config: ConversionConfig) -> list[MoleculeRecord | Rejection]:  # noqa: ANN401
+        results = convert_all(as_list(X), config, self.n_jobs)
+        if self.on_error not in ("raise", "nan"):
+            raise ValueError(f"on_error={self.on_error!r} is unknown: choose 'raise' or 'nan'")
+        if self.on_error == "raise":
+            refuse_rejections(results, "mend them, or set on_error='nan' to get NaN for them")
+        return results
+
+
+class Network(OnMolecules):
+    """Training and raw predictions [n, T]; the subclasses know what labels mean."""
+
+    _kind: ClassVar[Literal["classification", "regression"]]
+    checkpoint_: bytes
+    target_names_: tuple[str, ...]
+    classes_: Any
+    _two_d: bool
+
+    def __init__(
+        self,
+        *,
+        arch: str = "tiny",
+        checkpoint: str | None = None,
+        input_mode: str = "both",
+        conformers: int | str = 1,
+        epochs: int = 50,
+        batch_size: int = 32,
+        learning_rate: float = 5e-4,
+        dropout: float = 0.1,
+        validation_fraction: float = 0.1,
+        patience: int = 10,
+        random_state: int | np.random.RandomState | None = 0,
+        device: str = "auto",
+        n_jobs: int | None = None,
+        on_error: OnError = "raise",
+        verbose: int = 0,
+    ) -> None:
+        self.arch = arch
+        self.checkpoint = checkpoint
+        self.input_mode = input_mode
+        self.conformers = conformers
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.dropout = dropout
+        self.validation_fraction = validation_fraction
+        self.patience = patience
+        self.random_state = random_state
+        self.device = device
+        self.n_jobs = n_jobs
+        self.on_error = on_error
+        self.verbose = verbose
+
+    def save(self, path: str | Path) -> None:
+        """Write the fitted estimator as one file, for :meth:`load`.
+
+        It is a checkpoint, which ``moleblend predict``, ``embed`` and ``score`` take too. A ``random_state``
+        that is a generator is not kept.
+
+        Raises:
+            MoleblendError: the file cannot be written.
+        """
+        check_is_fitted(self)
+        classes = None if self._two_d else getattr(self, "classes_", None)
+        kept = Kept(self.get_params(deep=False), classes, self._two_d)
+        write_estimator(Path(path), self.checkpoint_, self._kind, kept)
+
+    @classmethod
+    def load(cls, path: str | Path, **params: Any) -> Self:  # noqa: ANN401  of any parameter
+        """A fitted estimator from its file, or from a checkpoint that ``--task moleblend_property`` trained.
+
+        The file runs nothing (torch's ``weights_only``). A pickle or joblib file of an estimator is read by
+        pickle or joblib, and runs what it holds.
+
+        Args:
+            path: the file.
+            params: parameters that differ here, such as ``device="cpu"``.
+
+        Raises:
+            MoleblendError: no such file, no property checkpoint, one of the other kind, or a damaged one.
+            TypeError: ``params`` names a parameter that the estimator does not have.
+        """
+        known = set(cls().get_params(deep=False))
+        checkpoint, kept, names = read_estimator(Path(path), cls._kind, known)
+        made = cls(**{**kept.params, **params})
+        made.checkpoint_, made.target_names_, made._two_d = checkpoint, names, kept.two_d
+        if cls._kind == "classification":
+            made.classes_ = [np.array([0, 1])] * len(names) if kept.two_d else kept.classes
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        state: dict[str, Any] = dict(super().__getstate__())
+        state.pop("_predictor", None)  # made again from the checkpoint's bytes
+        return state
+
+    def _conversion(self) -> ConversionConfig:
+        if self.input_mode == "2d":
+            return ConversionConfig(None, source_coords=False)
+        count = parse_conformers(self.conformers)
+        return ConversionConfig(None if count is None else ConformerConfig(count))
+
+    def _train(
+        self,
+        X: Any,  # noqa: ANN401
+        targets: Float64Array,
+        names: tuple[str, ...],
+        weights: Float64Array | None,
+    ) -> None:
+        """Set ``checkpoint_`` from molecules, labels [n, T] (NaN where missing) and weights [n]."""
+        from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint
+
+        random = check_random_state(self.random_state)
+        conversion = self._conversion()
+        results = convert_all(as_list(X), conversion, self.n_jobs)
+        refuse_rejections(results, "leave them and their labels out")
+        columns, weight_column = _with_weights(targets, names, weights)
+        records = [
+            replace(record, targets=labels)
+            for record, labels in zip(results, columns, strict=True)
+            if isinstance(record, MoleculeRecord)
+        ]
+        if (
+            weights is not None
+        ):  # a molecule of weight 0 counts for nothing: not for the units, nor in validation
+            records = [record for record, weight in zip(records, weights, strict=True) if weight]
+            targets = targets[weights > 0]
+        config = FitConfig(
+            kind=self._kind,
+            arch=self.arch,
+            checkpoint=None if self.checkpoint is None else str(self.checkpoint),
+            input_mode=self.input_mode,
+            epochs=self.epochs,
+            batch_size=self.batch_size,
+            learning_rate=self.learning_rate,
+            dropout=self.dropout,
+            patience=self.patience,
+            seed=int(random.randint(2**31 - 1)),
+            device=str(self.device),
+            weight_column=weight_column,
+            verbose=bool(self.verbose),
+        )
+        chosen = self._validation_rows(targets, random)
+        train = [record for record, held in zip(records, chosen, strict=True) if not held]
+        valid = [record for record, held in zip(records, chosen, strict=True) if held]
+        stored = (*names, weight_column) if weight_column else names
+        self.checkpoint_ = fit_checkpoint(train, valid, stored, config, conversion)
+        self.target_names_ = names
+        self.__dict__.pop("_predictor", None)
+
+    def _validation_rows(self, targets: Float64Array, random: np.random.RandomState) -> npt.NDArray[np.bool_]:
+        """Which molecules are held out to choose the epoch, bool [n]; one target's classes in proportion."""
+        count = len(targets)
+        held = np.zeros(count, bool)
+        if not 0 <= self.validation_fraction < 1:
+            raise ValueError(
+                f"validation_fraction={self.validation_fraction}: give 0 (train for all epochs) to below 1"
+            )
+        if self.validation_fraction == 0:
+            return held
+        wanted = max(1, round(self.validation_fraction * count))
+        if wanted >= count:
+            raise ValueError(
+                f"n_samples={count} leaves nothing to train on beside validation: "
+                "give more molecules or validation_fraction=0"
+            )
+        order = random.permutation(count)
+        if self._kind == "classification" and targets.shape[1] == 1:
+            # Every k-th of the molecules sorted by class: each class gives its share.
+            order = order[np.argsort(targets[order, 0], kind="stable")]
+            order = order[np.linspace(0, count - 1, wanted + 2)[1:-1].round().astype(int)]
+        held[order[:wanted]] = True
+        return held
+
+    def _raw(self, X: Any) -> Float64Array:  # noqa: ANN401
+        """Predictions [n, T] of the network, NaN for molecules that are none."""
+        check_is_fitted(self)
+        network = self._network()
+        config = conversion_for(network.args, network.input_mode, self.conformers).config
+        results = self._results(X, config)
+        records = [result for result in results if isinstance(result, MoleculeRecord)]
+        values = np.full((len(results), len(self.target_names_)), np.nan)
+        good = np.array([isinstance(result, MoleculeRecord) for result in results])
+        if records:
+            values[good] = list(network.predict_records(records))
+        return values
+
+    def _network(self) -> Predictor:
+        from moleblend_plugin.inference.predictor import Predictor
+
+        if "_predictor" not in self.__dict__:
+            self._predictor = Predictor.from_bytes(self.checkpoint_, self.device)
+        found: Predictor = self._predictor
+        return found
+
+
+def _with_weights(
+    targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
+) -> tuple[Float64Array, str]:
+    """Columns to store [n, T or T + 1], and the name of that of the weights, "" where all count alike."""
+    if weights is None or len(set(weights[weights > 0].tolist())) == 1:
+        return targets, ""
+    name = _WEIGHT
+    while name in names:
+        name += "_"
+    scaled = weights / weights[weights > 0].mean()  # their scale means nothing, and float32 must hold them
+    return np.column_stack((targets, scaled)), name

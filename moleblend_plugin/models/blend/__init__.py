@@ -1,0 +1,1 @@
+"""The Transformer on blended relations."""

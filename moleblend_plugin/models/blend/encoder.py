@@ -1,0 +1,119 @@
+"""The Transformer encoder: post-LN layers whose attention takes one bias per head and pair.
+
+B molecules, N atoms, T = N + 1 tokens (graph token first), H heads, D width.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
+
+from moleblend_plugin.models.blend.attention import Attention
+from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.parts.dropout import Dropout, DropPath
+from moleblend_plugin.schema import Shown
+from moleblend_plugin.vocab import ATOM_OFFSETS, ATOM_ROWS, DEGREE
+
+
+class AtomEmbedding(nn.Module):
+    """Sum of nine feature embeddings per atom, blended with degree or 3D summary (method 3)."""
+
+    SUMMARY_SCALE = 0.01
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width = config.encoder_embed_dim
+        self.features = nn.Embedding(ATOM_ROWS, width, padding_idx=0)
+        self.in_degree = nn.Embedding(DEGREE.size, width, padding_idx=DEGREE.pad)
+        self.out_degree = nn.Embedding(DEGREE.size, width, padding_idx=DEGREE.pad)
+        self.summary = nn.Linear(config.gaussian_kernels, width)
+        self.register_buffer("_offsets", torch.tensor(ATOM_OFFSETS, dtype=torch.int32), persistent=False)
+        self._offsets: Tensor
+
+    def degree_feature(self, degree: Tensor) -> Tensor:
+        """[B, N, D] from degree codes uint8 [B, N]; bonds are undirected, so in- and out-degree agree."""
+        code = degree.int()
+        feature: Tensor = self.in_degree(code) + self.out_degree(code)
+        return feature
+
+    def summary_3d(self, gaussians: Tensor, real: Tensor) -> Tensor:
+        """[B, N, D]: Gaussian features summed over real atoms (bool ``real`` [B, N]), the atom included."""
+        total = (gaussians * real[:, None, :, None]).sum(2)  # [B, N, K]
+        summary: Tensor = self.SUMMARY_SCALE * self.summary(total.to(self.summary.weight.dtype))
+        return summary
+
+    def forward(self, atom_codes: Tensor, degree: Tensor, gaussians: Tensor, atom_shown: Tensor) -> Tensor:
+        """[B, N, D]."""
+        code = atom_codes.int()
+        x: Tensor = self.features(torch.where(code > 0, code + self._offsets, 0)).sum(2)
+        shown = atom_shown[..., None]
+        real = atom_codes[..., 0] > 0
+        degree_feature, summary = self.degree_feature(degree), self.summary_3d(gaussians, real)
+        x = x + torch.where((shown & int(Shown.SPD)).ne(0), degree_feature, 0.0)
+        return x + torch.where((shown & int(Shown.DISTANCE)).ne(0), summary, 0.0)
+
+
+class EncoderLayer(nn.Module):
+    """``x = LN(x + attn(x)); x = LN(x + W2 gelu(W1 x))`` with dropout and stochastic depth on branches."""
+
+    def __init__(self, config: ModelConfig, drop_path: float) -> None:
+        super().__init__()
+        width, hidden = config.encoder_embed_dim, config.encoder_ffn_embed_dim
+        self.attention = Attention(width, config.encoder_attention_heads, config.attention_dropout)
+        self.attention_norm = nn.LayerNorm(width)
+        self.ffn_in = nn.Linear(width, hidden)
+        self.ffn_out = nn.Linear(hidden, width)
+        self.ffn_norm = nn.LayerNorm(width)
+        self.activation_dropout = Dropout(config.activation_dropout)
+        self.dropout = Dropout(config.dropout)
+        self.drop_path = DropPath(drop_path)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """[B, T, D] -> [B, T, D]."""
+        branch = self.attention(x, bias)
+        x = self.attention_norm(x + self.drop_path(self.dropout(branch)))
+        branch = self.ffn_out(self.activation_dropout(F.gelu(self.ffn_in(x))))
+        x = self.ffn_norm(x + self.drop_path(self.dropout(branch)))
+        return x
+
+
+class Encoder(nn.Module):
+    """Graph token, embedding norm and layers."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        width, depth = config.encoder_embed_dim, config.encoder_layers
+        self.graph_token = nn.Parameter(torch.empty(width).normal_(std=0.02))
+        self.graph_bias = nn.Parameter(torch.empty(config.encoder_attention_heads).normal_(std=0.02))
+        self.norm = nn.LayerNorm(width)
+        self.dropout = Dropout(config.dropout)
+        rates = torch.linspace(0, config.drop_path, depth).tolist()
+        self.layers = nn.ModuleList(EncoderLayer(config, rate) for rate in rates)
+        self.checkpoint_activations = config.checkpoint_activations
+
+    def token_bias(self, pair_bias: Tensor) -> Tensor:
+        """Bias [B, H, T, T] from pairs [B, H, N, N]: the graph token's row and column are put in front.
+
+        Columns of padded keys are -inf for atoms; for the graph token's row they are made so here.
+        """
+        padded = torch.isinf(pair_bias[:, :, :1])  # [B, H, 1, N]: -inf columns are the same for every row
+        bias = F.pad(pair_bias, (1, 0, 1, 0))
+        edge = torch.zeros(bias.shape[-2:], dtype=bias.dtype, device=bias.device)
+        edge[0, :] = edge[:, 0] = 1  # (0, 0) once
+        bias = bias + edge * self.graph_bias[:, None, None].to(bias.dtype)
+        return bias.masked_fill(F.pad(padded, (1, 0)), -torch.inf)
+
+    def embed(self, atoms: Tensor) -> Tensor:
+        """Input of the first layer [B, T, D] from atom embeddings [B, N, D]."""
+        graph = self.graph_token.expand(atoms.shape[0], 1, -1).to(atoms.dtype)
+        x: Tensor = self.dropout(self.norm(torch.cat((graph, atoms), dim=1)))
+        return x
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """[B, T, D] -> [B, T, D]; one bias [B, H, T, T] serves every layer."""
+        again = self.checkpoint_activations and torch.is_grad_enabled()
+        for layer in self.layers:
+            x = checkpoint(layer, x, bias, use_reentrant=False) if again else layer(x, bias)
+        return x

@@ -1,0 +1,147 @@
+"""The pretraining network: relations -> encoder -> heads.
+
+B molecules, N atoms, T = N + 1 tokens (graph token first), P path hops, H heads, D width.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.blend.encoder import AtomEmbedding, Encoder
+from moleblend_plugin.models.blend.heads import BilinearPairs, DenoiseHead, DirectionPairs, DistancePairs
+from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
+from moleblend_plugin.schema import PATH_HOPS, Shown
+from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES
+
+
+class Encoded(NamedTuple):
+    """What the heads read. ``pair_bias`` is the blended bias without the graph token, -inf at padded keys."""
+
+    states: Tensor  # [B, T, D]
+    pair_bias: Tensor  # [B, H, N, N]
+    unit: Tensor  # fp32 [B, N, N, 3]
+    real: Tensor  # bool [B, N]
+
+
+class Predictions(NamedTuple):
+    """Outputs of pretraining; exactly one of ``distance`` and ``direction`` is there.
+
+    Not every tensor is fp32 under mixed precision; the losses convert.
+    """
+
+    spd: Tensor  # [B, N, N, 11]
+    edge: Tensor  # [B, N, N, P, 24]
+    distance: Tensor | None  # [B, N, N, bins]
+    direction: Tensor | None  # [B, N, N, 3]
+    noise: Tensor  # fp32 [B, N, 3]
+
+
+def geometry(coords: Tensor) -> tuple[Tensor, Tensor]:
+    """Distances fp32 [B, N, N] in Angstrom and unit vectors ``(x_j - x_i) / (d + 1e-5)`` [B, N, N, 3]."""
+    with torch.autocast(coords.device.type, enabled=False):
+        position = coords.float()
+        difference = position[:, None, :, :] - position[:, :, None, :]
+        distance = difference.norm(dim=-1)
+        return distance, difference / (distance[..., None] + 1e-5)
+
+
+class MoleBlendEncoder(nn.Module):
+    """Everything below the heads; pretraining and fine-tuning share it.
+
+    Args:
+        config: sizes and choices.
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.atoms = AtomEmbedding(config)
+        self.gaussians = GaussianDistances(config.gaussian_kernels, config.gaussian_init)
+        self.bias = BlendedBias(config)
+        self.encoder = Encoder(config)
+        self.apply(init_weights)
+
+    def encode(
+        self,
+        atom_codes: Tensor,
+        degree: Tensor,
+        spd: Tensor,
+        bond_path: Tensor,
+        coords: Tensor,
+        pair_shown: Tensor,
+        atom_shown: Tensor,
+    ) -> Encoded:
+        """Arguments are the rows of ``schema.INPUT_FIELDS``."""
+        number, real = atom_codes[..., 0], atom_codes[..., 0] > 0
+        distance, unit = geometry(coords)
+        if _unseen(Shown.DISTANCE, pair_shown, atom_shown):
+            gaussians = self.gaussians(distance[:1, :1, :1], number[:1, :1])
+        else:
+            gaussians = self.gaussians(distance, number)
+        if _unseen(Shown.ALL_2D, pair_shown):
+            spd, bond_path = spd[:1, :1, :1], bond_path[:1, :1, :1]
+        relations = Relations(number, spd, bond_path, gaussians)
+        pair_bias = self.bias(relations, pair_shown).masked_fill(~real[:, None, None, :], -torch.inf)
+        x = self.encoder.embed(self.atoms(atom_codes, degree, gaussians, atom_shown))
+        states = self.encoder(x, self.encoder.token_bias(pair_bias))
+        return Encoded(states, pair_bias, unit, real)
+
+
+def _unseen(bits: Shown, *shown: Tensor) -> bool:
+    """Whether no pair and no atom shows any of ``bits``: then one pair stands for all, at a third less time.
+
+    Its biases are computed and masked as ever, so that every weight has a gradient (of 0), which DDP waits
+    for. Only a CPU can look without waiting for earlier work.
+    """
+    return all(part.device.type == "cpu" and not (part & int(bits)).any() for part in shown)
+
+
+class MoleBlend(MoleBlendEncoder):
+    """Blend-then-predict: the encoder with its four pretraining heads."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__(config)
+        width, hidden = config.encoder_embed_dim, config.pair_hidden_dim
+        self.spd_head = BilinearPairs(width, hidden, SPD_CLASSES.size)
+        self.edge_head = BilinearPairs(width, hidden, PATH_HOPS * EDGE_CLASSES.size)
+        self.pair_head: BilinearPairs = (
+            DirectionPairs(width, hidden)
+            if config.pair_target == "direction"
+            else DistancePairs(width, hidden, config.distance_bins)
+        )
+        self.denoise_head = DenoiseHead(
+            width, config.encoder_attention_heads, config.attention_dropout, config.denoise_form
+        )
+        for head in (self.spd_head, self.edge_head, self.pair_head, self.denoise_head):
+            head.apply(init_weights)
+
+    def forward(self, **net_input: Tensor) -> Predictions:
+        """Predictions for a batch; arguments are the rows of ``schema.INPUT_FIELDS``."""
+        encoded = self.encode(**net_input)
+        atoms = encoded.states[:, 1:]  # [B, N, D]
+        pairs = self.pair_head(atoms)
+        directed = self.config.pair_target == "direction"
+        return Predictions(
+            spd=self.spd_head(atoms),
+            edge=self.edge_head(atoms).unflatten(-1, (PATH_HOPS, EDGE_CLASSES.size)),
+            distance=None if directed else pairs,
+            direction=pairs if directed else None,
+            noise=self.denoise_head(atoms, encoded.pair_bias, encoded.unit),
+        )
+
+
+def init_weights(module: nn.Module) -> None:
+    """N(0, 0.02) for linear maps and tables, zero for biases and padding rows; Gaussians keep their own."""
+    if isinstance(module, GaussianDistances):
+        module.reset_parameters()  # its tables were visited before it
+    elif isinstance(module, (nn.Linear, nn.Embedding)):
+        nn.init.normal_(module.weight, std=0.02)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, nn.Embedding) and module.padding_idx is not None:
+            with torch.no_grad():
+                module.weight[module.padding_idx].zero_()

@@ -1,0 +1,234 @@
+"""Relation encoders: how a pair of atoms is shown to the encoder as one attention bias per head.
+
+B molecules, N atoms, P path hops, H heads, D width, K Gaussian kernels (see ``schema``).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from moleblend_plugin.models.blend.config import GaussianInit, ModelConfig
+from moleblend_plugin.models.parts.autocast import without_autocast
+from moleblend_plugin.schema import PATH_HOPS, Shown
+from moleblend_plugin.vocab import ATOM_SIZES, BOND, BOND_FEATURES, N_STEREO, N_TYPE, SPD
+
+
+class Relations(NamedTuple):
+    """What the relation encoders read, one field per row of ``schema.INPUT_FIELDS``, and the geometry."""
+
+    atomic_number: Tensor  # uint8 [B, N], 0 pads
+    spd: Tensor  # uint8 [B, N, N]
+    bond_path: Tensor  # uint8 [B, N, N, P]
+    gaussians: Tensor  # [B, N, N, K]
+
+
+class Relation(nn.Module):
+    """A way to show a pair: ``forward(relations)`` gives a bias [B, N, N, H] where bit ``shown`` is set."""
+
+    shown: Shown
+
+    def forward(self, relations: Relations) -> Tensor:
+        """Bias [B, N, N, H]."""
+        raise NotImplementedError(f"{type(self).__name__}.forward")
+
+
+class SpdRelation(Relation):
+    """Shortest-path length: one row of a table per length (method 3). Output [B, N, N, H]."""
+
+    shown = Shown.SPD
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.table = nn.Embedding(SPD.size, heads, padding_idx=SPD.pad)
+
+    def forward(self, relations: Relations) -> Tensor:
+        """Bias [B, N, N, H]."""
+        bias: Tensor = self.table(relations.spd.int())
+        return bias
+
+
+class EdgeRelation(Relation):
+    """Bonds along the path: mean of three embeddings per bond, mixed over heads per hop, averaged over hops.
+
+    ``1 / min(max(spd, 1), 5) * sum_h mean_f(E[f_h]) @ D_h`` (method 3). The product of embeddings and
+    hop matrices is formed once per forward as a table [P, bond code, H], then looked up and summed.
+    """
+
+    shown = Shown.EDGE
+
+    def __init__(self, heads: int) -> None:
+        super().__init__()
+        self.features = nn.Embedding(sum(feature.size for feature in BOND_FEATURES), heads)
+        self.hops = nn.Parameter(torch.empty(PATH_HOPS, heads, heads))
+        nn.init.normal_(self.hops, std=0.02)
+        codes = torch.tensor([BOND.decode(code) for code in range(1, BOND.size)])
+        self.register_buffer("_rows", codes + torch.tensor([0, N_TYPE, N_TYPE + N_STEREO]), persistent=False)
+        self._rows: Tensor
+
+    def forward(self, relations: Relations) -> Tensor:
+        """Bias [B, N, N, H]."""
+        bonds: Tensor = self.features(self._rows).mean(1)  # [bond codes, H]
+        table = F.pad(bonds @ self.hops, (0, 0, 1, 0))  # [P, 1 + bond codes, H], row 0: no bond
+        codes = relations.bond_path.view(-1, PATH_HOPS)
+        total = looked_up(table, codes) if codes.device.type == "cpu" else multiplied(table, codes)
+        length = (relations.spd.to(total.dtype) - 1).clamp(1, PATH_HOPS)  # code -> bonds; unreachable -> P
+        bias: Tensor = total.view(*relations.spd.shape, -1) / length[..., None]
+        return bias
+
+
+def looked_up(table: Tensor, codes: Tensor) -> Tensor:
+    """Rows of ``table`` [P, C, H] chosen by ``codes`` uint8 [pairs, P], summed over P: [pairs, H]."""
+    first = torch.arange(table.shape[0], dtype=torch.int32, device=codes.device) * table.shape[1]
+    total: Tensor = F.embedding_bag(codes.int() + first, table.flatten(0, 1), mode="sum")
+    return total
+
+
+def multiplied(table: Tensor, codes: Tensor) -> Tensor:
+    """The same as a matrix product, since a GPU adds up the gradients of so few rows one after the other."""
+    every = torch.arange(table.shape[1], dtype=codes.dtype, device=codes.device)
+    chosen = (codes[..., None] == every).to(table.dtype)  # [pairs, P, C]
+    return chosen.flatten(1) @ table.flatten(0, 1)
+
+
+_LARGEST = 8.0
+"""Bound of ``|u|``: beyond it a feature is under 1e-27, and denormal numbers would be slow on a CPU."""
+
+
+class _Gaussians(torch.autograd.Function):
+    """``exp(log_height_k - u^2)`` with ``u = slope_k x + shift_k``, [..., K] from x [...] and three [K].
+
+    The K features of every pair are the largest tensor below the heads. Written out, their gradients are five
+    passes over it, where autograd makes fourteen of the plain formula: a quarter of the time.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401  torch's own
+        x: Tensor,
+        slope: Tensor,
+        shift: Tensor,
+        log_height: Tensor,
+    ) -> Tensor:
+        """Features [..., K]."""
+        u = torch.addcmul(shift, x[..., None], slope).clamp_(-_LARGEST, _LARGEST)
+        features = torch.addcmul(log_height, u, u, value=-1).exp_()
+        ctx.save_for_backward(x, slope, u, features)
+        return features
+
+    @staticmethod
+    @without_autocast
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ANN401  torch's
+        """Gradients of the four inputs."""
+        x, slope, u, features = ctx.saved_tensors
+        by_height = (grad * features).flatten(0, -2)  # [pairs, K]
+        by_u = by_height * u.flatten(0, -2)  # times -2
+        by_x = (by_u @ (-2 * slope)).view_as(x)
+        return by_x, -2 * (x.flatten() @ by_u), -2 * by_u.sum(0), by_height.sum(0)
+
+
+class GaussianDistances(nn.Module):
+    """Gaussian features of distances, scaled and shifted by the ordered pair of elements (method 3).
+
+    ``g_k = Normal(m_ij d_ij + b_ij; mean_k, |std_k| + 0.01)``. Computed in fp32 whatever the precision of
+    the rest: half-precision coordinates lose up to 0.014 Angstrom (method 6.12).
+    """
+
+    def __init__(self, kernels: int, init: GaussianInit) -> None:
+        super().__init__()
+        elements = ATOM_SIZES[0] + 1
+        self.mean = nn.Parameter(torch.empty(kernels))
+        self.std = nn.Parameter(torch.empty(kernels))
+        self.scale_from = nn.Embedding(elements, 1, padding_idx=0)
+        self.scale_to = nn.Embedding(elements, 1, padding_idx=0)
+        self.shift_from = nn.Embedding(elements, 1, padding_idx=0)
+        self.shift_to = nn.Embedding(elements, 1, padding_idx=0)
+        self.init = init
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Initialise as ``init`` says; the network's general initialisation leaves this module alone."""
+        scales, shifts = (self.scale_from, self.scale_to), (self.shift_from, self.shift_to)
+        if self.init == "published":
+            for tensor in (self.mean, self.std, *(table.weight for table in scales + shifts)):
+                nn.init.normal_(tensor, std=0.02)
+            return
+        nn.init.uniform_(self.mean, 0, 3)
+        nn.init.uniform_(self.std, 0, 3)
+        for table in scales:
+            nn.init.ones_(table.weight)
+        for table in shifts:
+            nn.init.zeros_(table.weight)
+
+    def forward(self, distance: Tensor, atomic_number: Tensor) -> Tensor:
+        """Features fp32 [B, N, N, K] of ``distance`` fp32 [B, N, N] in Angstrom."""
+        element = atomic_number.int()
+
+        def of_pair(source: nn.Embedding, target: nn.Embedding) -> Tensor:
+            from_i: Tensor = source(element).float()  # [B, N, 1]
+            to_j: Tensor = target(element).float().transpose(1, 2)  # [B, 1, N]
+            return from_i + to_j
+
+        with torch.autocast(distance.device.type, enabled=False):
+            scaled = of_pair(self.scale_from, self.scale_to) * distance
+            scaled = scaled + of_pair(self.shift_from, self.shift_to)
+            width = self.std.float().abs() + 0.01
+            slope = math.sqrt(0.5) / width
+            log_height = -torch.log(math.sqrt(2 * math.pi) * width)
+            shift = -self.mean.float() * slope
+            features: Tensor = _Gaussians.apply(scaled, slope, shift, log_height)  # type: ignore[no-untyped-call]
+            return features
+
+
+class DistanceRelation(Relation):
+    """3D distance: a two-layer network on the Gaussian features (method 3). Output [B, N, N, H]."""
+
+    shown = Shown.DISTANCE
+
+    def __init__(self, kernels: int, heads: int) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(kernels, kernels)
+        self.out = nn.Linear(kernels, heads)
+
+    def forward(self, relations: Relations) -> Tensor:
+        """Bias [B, N, N, H]."""
+        gaussians = relations.gaussians.to(self.hidden.weight.dtype)
+        bias: Tensor = self.out(F.gelu(self.hidden(gaussians)))
+        return bias
+
+
+class BlendedBias(nn.Module):
+    """Sum of the relations' biases, each where its bit is shown. A new relation is one more entry."""
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        heads = config.encoder_attention_heads
+        relations: dict[str, Relation] = {
+            "spd": SpdRelation(heads),
+            "edge": EdgeRelation(heads),
+            "distance": DistanceRelation(config.gaussian_kernels, heads),
+        }
+        self.relations = nn.ModuleDict(relations)
+        self._shown = [int(relation.shown) for relation in relations.values()]
+
+    def forward(self, relations: Relations, pair_shown: Tensor) -> Tensor:
+        """Bias [B, H, N, N] from the relations and the bits ``pair_shown`` uint8 [B, N, N]."""
+        total: Tensor | None = None
+        for relation, bit in zip(self.relations.values(), self._shown, strict=True):
+            shown = (pair_shown & bit).ne(0)[..., None]
+            bias = torch.where(shown, relation(relations), 0.0)
+            total = bias if total is None else total + bias
+        assert total is not None
+        return total.permute(0, 3, 1, 2).to(_product_dtype(total))
+
+
+def _product_dtype(like: Tensor) -> torch.dtype:
+    """In which a GPU multiplies: the bias is converted once, not in every layer. Fp32 on a CPU."""
+    device = like.device.type
+    if device == "cpu" or not torch.is_autocast_enabled(device):
+        return like.dtype
+    return torch.get_autocast_dtype(device)

@@ -1,0 +1,1 @@
+"""Networks for properties of molecules: on the Transformer, and the GIN baseline."""

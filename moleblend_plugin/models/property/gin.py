@@ -1,0 +1,97 @@
+"""A graph isomorphism network under a property head: the usual baseline, and what GIN's pretraining is for.
+
+B molecules, N atoms, D width, L labels per molecule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import ClassVar
+
+import torch
+from torch import Tensor, nn
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.models.parts.across_processes import Exchange
+from moleblend_plugin.models.parts.dropout import Dropout
+from moleblend_plugin.models.parts.graph_networks import Gin
+from moleblend_plugin.models.property.network import PropertyConfig, PropertyOutputs
+from moleblend_plugin.models.structure.config import GraphFeatures
+from moleblend_plugin.schema import Modality
+
+
+@dataclass(frozen=True, slots=True)
+class GinConfig:
+    """Sizes of the network; the defaults are those with which pretrained GINs are compared.
+
+    Five layers of 300, dropout 0.5 (Hu et al., Strategies for Pre-training Graph Neural Networks, ICLR 2020).
+
+    Attributes:
+        graph_layers: layers.
+        graph_dim: D, width of atom states.
+        graph_features: what it sees: all (OGB's features of atoms and bonds), or basic (atomic number,
+            chirality and type of bond, as the published rows have).
+        graph_dropout: after every layer.
+        head_dropout: dropout of the head.
+
+    Raises:
+        MoleblendError: an impossible value.
+    """
+
+    graph_layers: int = 5
+    graph_dim: int = 300
+    graph_features: GraphFeatures = "all"
+    graph_dropout: float = 0.5
+    head_dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("graph_layers", "graph_dim"):
+            if getattr(self, name) < 1:
+                raise MoleblendError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 1 or more")
+        for name in ("graph_dropout", "head_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise MoleblendError(f"--{name.replace('_', '-')} {getattr(self, name):g}: give 0 <= p < 1")
+
+
+class GinProperty(PropertyOutputs):
+    """GIN, mean over atoms, one linear map. Its weights have the names of the pretraining's 2d view.
+
+    It sees atoms and bonds only, whatever ``--input-mode`` shows.
+
+    Args:
+        config: sizes.
+        property: what is predicted.
+    """
+
+    ENCODER: ClassVar[tuple[str, ...]] = ("view_encoders.2d.",)
+
+    def __init__(self, config: GinConfig, property: PropertyConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.add_outputs(property)
+        gin = Gin(
+            config.graph_dim, config.graph_layers, Exchange(), config.graph_dropout, config.graph_features
+        )
+        self.view_encoders = nn.ModuleDict({"2d": gin})
+        self.head_dropout = Dropout(config.head_dropout)
+        self.head = nn.Linear(config.graph_dim, property.outputs)
+
+    def forward(self, **net_input: Tensor) -> Tensor:
+        """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
+        codes = net_input["atom_codes"]
+        has_graph = torch.full((len(codes),), int(Modality.GRAPH), dtype=torch.uint8, device=codes.device)
+        read = self.view_encoders["2d"](net_input, {"modalities": has_graph})
+        outputs: Tensor = self.head(self.head_dropout(read))
+        return outputs
+
+    def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
+        """Every parameter with its depth from the top: 0 the head, then the layers, then the atoms' table."""
+        layers, below = self.config.graph_layers, "view_encoders.2d.layers."
+        for name, parameter in self.named_parameters():
+            if name.startswith("head."):
+                yield parameter, 0
+            elif name.startswith(below):
+                yield parameter, layers - int(name.removeprefix(below).split(".")[0])
+            else:
+                yield parameter, layers + 1

@@ -1,0 +1,195 @@
+"""The fine-tuning network: the encoder of pretraining under a fresh head (method 5).
+
+B molecules, N atoms, D width, L labels per molecule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
+
+import torch
+from torch import Tensor, nn
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.blend.heads import PropertyHead, Readout
+from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
+
+if TYPE_CHECKING:
+    from typing import Self
+
+Kind = Literal["classification", "regression"]
+
+FRESH = ("head.", "target_")
+"""Prefixes of what belongs to the labels; every other weight has pretraining's name."""
+
+ENCODER = ("atoms.", "gaussians.", "bias.", "encoder.")
+"""Prefixes of the Transformer's weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class HeadConfig:
+    """The head of a property run, and what of the encoder is trained.
+
+    Attributes:
+        readout: cls (graph token), mean or sum (of atomic outputs), or attention (learned weights over
+            atoms).
+        head_dropout: dropout of the head ("pooler dropout" elsewhere).
+        freeze_layers: -1 trains everything; 0 keeps embeddings and relations as they are, N also the first
+            N layers. What is frozen also runs without dropout.
+
+    Raises:
+        MoleblendError: an impossible value.
+    """
+
+    readout: Readout = "cls"
+    head_dropout: float = 0.0
+    freeze_layers: int = -1
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.head_dropout < 1:
+            raise MoleblendError(f"--head-dropout {self.head_dropout}: give 0 <= p < 1")
+        if self.freeze_layers < -1:
+            raise MoleblendError(f"--freeze-layers {self.freeze_layers}: give -1 (nothing), 0, or a number")
+
+
+@dataclass(frozen=True, slots=True)
+class PropertyConfig:
+    """What a property network predicts.
+
+    Attributes:
+        outputs: L, number of labels.
+        kind: "classification" or "regression".
+        head: readout, dropout, freezing.
+    """
+
+    outputs: int
+    kind: Kind
+    head: HeadConfig = field(default_factory=HeadConfig)
+
+
+class PropertyOutputs(nn.Module):
+    """What every network over labels shares: the units of its outputs.
+
+    The mean and standard deviation of the training labels are buffers, so the weights alone give
+    predictions in the labels' own units; classification leaves them at 0 and 1.
+    """
+
+    ENCODER: ClassVar[tuple[str, ...]] = ENCODER
+    """Prefixes of the weights that a pretraining has too."""
+
+    property: PropertyConfig
+    target_mean: Tensor  # fp32 [L]
+    target_std: Tensor  # fp32 [L]
+
+    def add_outputs(self, property: PropertyConfig) -> None:
+        """Build the buffers; call it in ``__init__``."""
+        self.property = property
+        self.register_buffer("target_mean", torch.zeros(property.outputs))
+        self.register_buffer("target_std", torch.ones(property.outputs))
+
+    def set_target_scale(self, mean: Tensor, std: Tensor) -> None:
+        """Take over mean and standard deviation [L] of the training labels."""
+        self.target_mean.copy_(mean)
+        self.target_std.copy_(std)
+
+    def predict(self, **net_input: Tensor) -> Tensor:
+        """fp32 [B, L]: probabilities, or values in the labels' own units."""
+        return self.in_units(self(**net_input))
+
+    def in_units(self, outputs: Tensor) -> Tensor:
+        """What :meth:`predict` makes of :meth:`forward`'s outputs [B, L]."""
+        if self.property.kind == "classification":
+            return torch.sigmoid(outputs.float())
+        return outputs.float() * self.target_std + self.target_mean
+
+    def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
+        """Every parameter with its depth from the top: 0 the head, then the layers, then all below them."""
+        raise NotImplementedError(f"{type(self).__name__}.layer_depths")
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
+        """Move or convert, but keep the scale of the labels in fp32: half would round it."""
+        kept = {name: getattr(self, name) for name in ("target_mean", "target_std")}
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for name, value in kept.items():
+            setattr(self, name, value.to(getattr(self, name).device))
+        return self
+
+
+class PropertyNet(PropertyOutputs, MoleBlendEncoder):
+    """Encoder and property head.
+
+    Args:
+        config: sizes and choices of the encoder.
+        property: what is predicted.
+
+    Raises:
+        MoleblendError: more frozen layers than there are.
+    """
+
+    def __init__(self, config: ModelConfig, property: PropertyConfig) -> None:
+        super().__init__(config)
+        head = property.head
+        if head.freeze_layers > config.encoder_layers:
+            raise MoleblendError(
+                f"--freeze-layers {head.freeze_layers}: the encoder has {config.encoder_layers} layers"
+            )
+        self.add_outputs(property)
+        self.head = PropertyHead(config.encoder_embed_dim, property.outputs, head.readout, head.head_dropout)
+        self.head.apply(init_weights)
+        for module in self._frozen():
+            module.requires_grad_(False)
+
+    def forward(self, **net_input: Tensor) -> Tensor:
+        """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
+        encoded = self.encode(**net_input)
+        outputs: Tensor = self.head(encoded.states, encoded.real)
+        return outputs
+
+    def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
+        """Every parameter with its depth from the top: 0 the head, then the layers, then all below them."""
+        layers = self.config.encoder_layers
+        for name, parameter in self.named_parameters():
+            if name.startswith("head."):
+                yield parameter, 0
+            elif name.startswith("encoder.layers."):
+                yield parameter, layers - int(name.split(".")[2])
+            else:
+                yield parameter, layers + 1
+
+    def train(self, mode: bool = True) -> PropertyNet:
+        """Switch dropout; what is frozen stays without."""
+        super().train(mode)
+        for module in self._frozen():
+            if isinstance(module, nn.Module):
+                module.eval()
+        return self
+
+    def _frozen(self) -> list[nn.Module | nn.Parameter]:
+        layers = self.property.head.freeze_layers
+        if layers < 0:
+            return []
+        below = [self.atoms, self.gaussians, self.bias, self.encoder.norm, self.encoder.dropout]
+        tokens = [self.encoder.graph_token, self.encoder.graph_bias]
+        return [*below, *tokens, *self.encoder.layers[:layers]]
+
+
+def encoder_part(state: Mapping[str, Any], modules: tuple[str, ...] = ENCODER) -> dict[str, Any]:
+    """What of a state belongs to the encoder, whose weights begin with ``modules``."""
+    return {name: value for name, value in state.items() if name.startswith(modules)}
+
+
+def encoder_mismatch(
+    own: Mapping[str, Any], given: Mapping[str, Any], modules: tuple[str, ...] = ENCODER
+) -> tuple[list[str], list[str]]:
+    """Names of encoder weights that only the network has, and that only the checkpoint has.
+
+    Args:
+        own: a network's state.
+        given: a checkpoint's weights, of pretraining or of a property run.
+        modules: how the names of the encoder's weights begin.
+    """
+    mine, others = encoder_part(own, modules), encoder_part(given, modules)
+    return [name for name in mine if name not in given], [name for name in others if name not in own]

@@ -1,0 +1,113 @@
+"""Networks from checkpoints, for whoever predicts: a checkpoint's options and weights are all it takes."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
+from moleblend_plugin.models.property.gin import GinConfig, GinProperty
+from moleblend_plugin.models.property.network import (
+    ENCODER,
+    HeadConfig,
+    PropertyConfig,
+    PropertyNet,
+    PropertyOutputs,
+    encoder_mismatch,
+    encoder_part,
+)
+from moleblend_plugin.tasks.flags import read_flags
+from moleblend_plugin.tasks.guards import refuse_not_finite
+from moleblend_plugin.tasks.property.task import kind_of
+
+
+def load_property_model(
+    path: str | Path, use_ema: bool = False
+) -> tuple[PropertyOutputs, argparse.Namespace]:
+    """The network of a property run, on the CPU and in evaluation mode.
+
+    Args:
+        path: its checkpoint, of either host.
+        use_ema: take the moving average of the weights.
+
+    Returns:
+        The network, and the run's options (``target_names``, ``input_mode``, ...).
+
+    Raises:
+        MoleblendError: no checkpoint, a damaged one, or one of another kind of run.
+    """
+    state, args = _read(path)
+    task = getattr(args, "task", None)
+    if task != "moleblend_property" or not hasattr(args, "target_names"):
+        raise MoleblendError(
+            f"{str(path)!r} predicts no property: it is a checkpoint of --task {task}; "
+            f"fine-tune it first with --task moleblend_property --finetune-from-model {path}"
+        )
+    model = _property_network(args)
+    _load(model, _weights(state, path, use_ema), path, model.ENCODER)
+    return model, args
+
+
+def _property_network(args: argparse.Namespace) -> PropertyOutputs:
+    outputs, kind = len(args.target_names), kind_of(args.loss)
+    if hasattr(args, "graph_dim"):  # an option of GIN's alone among the networks over labels
+        return GinProperty(read_flags(args, GinConfig), PropertyConfig(outputs, kind))
+    config = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
+    return PropertyNet(read_flags(args, ModelConfig), config)
+
+
+def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEncoder, argparse.Namespace]:
+    """The encoder of a pretraining or property run, on the CPU and in evaluation mode.
+
+    Args:
+        path: its checkpoint, of either host, or a converted published one.
+        use_ema: take the moving average of the weights.
+
+    Raises:
+        MoleblendError: no checkpoint, a damaged one, or one without our encoder.
+    """
+    state, args = _read(path)
+    if not hasattr(args, "encoder_embed_dim"):
+        raise MoleblendError(f"{str(path)!r} holds no Transformer (--arch {args.arch}): give another one's")
+    model = MoleBlendEncoder(read_flags(args, ModelConfig))
+    _load(model, encoder_part(_weights(state, path, use_ema)), path, ENCODER)
+    return model, args
+
+
+def _read(path: str | Path) -> tuple[dict[str, Any], argparse.Namespace]:
+    state = read_checkpoint(Path(path), required=("model", "args"))
+    args = state["args"]
+    if not isinstance(args, argparse.Namespace):
+        raise MoleblendError(f"{str(path)!r} holds no options of a run: give a checkpoint of a trainer")
+    return state, args
+
+
+def _weights(state: dict[str, Any], path: str | Path, use_ema: bool) -> dict[str, Any]:
+    weights: dict[str, Any] = state["model"]
+    if use_ema:
+        if not state.get("ema"):
+            raise MoleblendError(f"{str(path)!r} holds no moving average: train with --ema-decay")
+        weights = weights | state["ema"]["params"]
+    return weights
+
+
+def _load(model: nn.Module, weights: dict[str, Any], path: str | Path, modules: tuple[str, ...]) -> None:
+    missing, unused = encoder_mismatch(model.state_dict(), weights, modules)
+    if missing or unused:
+        raise MoleblendError(
+            f"{str(path)!r} does not hold the network that its options describe: "
+            f"{(missing or unused)[0]!r} is {'missing' if missing else 'left over'}; use another checkpoint"
+        )
+    refuse_not_finite(model.state_dict(), weights, repr(str(path)))
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as error:
+        reason = " ".join(str(error).splitlines()[1:2]).strip() or str(error)
+        raise MoleblendError(f"the weights of {str(path)!r} do not fit its options: {reason}") from error
+    model.eval()

@@ -1,0 +1,245 @@
+"""``--loss`` of property runs, in the trainer's form: sums over labels, and whole validations at once.
+
+B molecules in a batch, L labels per molecule. An update is the mean over its labels, so every label counts
+alike however molecules fall into batches, micro-batches and processes. With ``--weight-column`` it is the
+weighted mean: a label counts as its molecule's weight says.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any, ClassVar, Final
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor, nn
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
+from moleblend_plugin.losses.property import (
+    ClassificationConfig,
+    LabelLoss,
+    RegressionConfig,
+    classification_loss,
+    regression_loss,
+)
+from moleblend_plugin.metrics.scores import (
+    CLASSIFICATION,
+    REGRESSION,
+    TaskScores,
+    average_rows,
+    score_classification,
+    score_regression,
+)
+from moleblend_plugin.models.property.network import Kind
+from moleblend_plugin.tasks.flags import add_flags, read_flags
+
+Score = Callable[[Any, Any, list[str]], dict[str, TaskScores]]
+
+
+class PropertyLoss(BaseLoss):
+    """What both losses share. In validation a logging output carries its rows, which are scored as one."""
+
+    kind: ClassVar[Kind]
+
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
+        """Loss of every label from the network's outputs [B, L] and the labels [B, L] in their units."""
+        raise NotImplementedError
+
+    def predictions(self, outputs: Tensor, model: Any) -> Tensor:  # noqa: ANN401  maybe wrapped
+        """fp32 [B, L]: what users see."""
+        raise NotImplementedError
+
+    def forward(
+        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+    ) -> tuple[Tensor, Tensor, dict[str, Any]]:
+        """Loss (summed over labels), number of labels, and what to log."""
+        outputs, targets = model(**sample["net_input"]), sample["target"]["targets"]
+        losses, present = self.label_loss(outputs, targets, model)
+        counts: Tensor = present
+        weights = sample["target"].get("weights")  # [B]
+        if weights is not None:
+            losses, counts = losses * weights[:, None], present * weights[:, None]
+        loss, labels = losses.sum(), counts.sum()
+        logged: dict[str, Any] = {"loss": loss.detach(), "bsz": len(targets), "sample_size": labels}
+        if not self.training:
+            rows = {
+                "row_loss": losses.detach().sum(1),
+                "row_labels": counts.sum(1),
+                "predictions": self.predictions(outputs.detach(), model),
+                "targets": targets,
+            }
+            # Arrays keep a gathered output small, and its size foreseeable.
+            logged |= {name: value.float().cpu().numpy() for name, value in rows.items()}
+            logged["index"] = sample["index"].cpu().numpy()
+        return loss, labels, logged
+
+    @staticmethod
+    def logging_outputs_can_be_summed(is_train: bool) -> bool:
+        """In training every value is a number under fixed names; in validation there are rows."""
+        return is_train
+
+
+@register_loss("moleblend_classification")
+class MoleblendClassificationLoss(PropertyLoss):
+    """Binary cross-entropy of several tasks with missing labels.
+
+    Args:
+        task: the task.
+        positive_weight: fp32 [L], what positives count; ``None`` for 1.
+    """
+
+    kind: ClassVar[Kind] = "classification"
+
+    def __init__(self, task: Any, positive_weight: Tensor | None = None) -> None:  # noqa: ANN401
+        super().__init__(task)
+        self.register_buffer("positive_weight", positive_weight, persistent=False)
+        self.positive_weight: Tensor | None
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of :class:`ClassificationConfig`."""
+        add_flags(parser, ClassificationConfig)
+
+    @classmethod
+    def build_loss(cls, args: argparse.Namespace, task: Any) -> MoleblendClassificationLoss:  # noqa: ANN401
+        """The loss of ``args`` with the class weights of the training split."""
+        if read_flags(args, ClassificationConfig).class_weights == "none":
+            return cls(task)
+        return cls(task, balanced(task.labels.positives, task.labels.negatives))
+
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
+        """Cross-entropy of logits [B, L]."""
+        weight = self.positive_weight
+        return classification_loss(outputs, targets, None if weight is None else weight.float())
+
+    def predictions(self, outputs: Tensor, model: Any) -> Tensor:  # noqa: ANN401
+        """Probabilities."""
+        return torch.sigmoid(outputs.float())
+
+    def logged_names(self) -> list[str]:
+        """Names that a checkpoint can be the best by, for ``--best-checkpoint-metric``."""
+        return ["loss", *CLASSIFICATION]
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: list[dict[str, Any]], split: str = "train") -> None:
+        """The loss; in validation also the mean scores over tasks that have both classes."""
+        _log_loss(logging_outputs)
+        if _has_rows(logging_outputs):
+            _log_scores(logging_outputs, score_classification)
+
+
+@register_loss("moleblend_regression")
+class MoleblendRegressionLoss(PropertyLoss):
+    """Regression of standardised targets with missing labels."""
+
+    kind: ClassVar[Kind] = "regression"
+
+    def __init__(self, task: Any, config: RegressionConfig) -> None:  # noqa: ANN401
+        super().__init__(task)
+        self.config = config
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of :class:`RegressionConfig`."""
+        add_flags(parser, RegressionConfig)
+
+    @classmethod
+    def build_loss(cls, args: argparse.Namespace, task: Any) -> MoleblendRegressionLoss:  # noqa: ANN401
+        """The loss of ``args``."""
+        return cls(task, read_flags(args, RegressionConfig))
+
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
+        """Error of standardised values [B, L]."""
+        standard = (targets.float() - model.target_mean) / model.target_std
+        return regression_loss(outputs, standard, self.config.regression_loss)
+
+    def predictions(self, outputs: Tensor, model: Any) -> Tensor:  # noqa: ANN401
+        """Values in the labels' own units."""
+        values: Tensor = outputs.float() * model.target_std + model.target_mean
+        return values
+
+    def logged_names(self) -> list[str]:
+        """Names that validation logs, for ``--best-checkpoint-metric``."""
+        return ["loss", *REGRESSION]
+
+    @staticmethod
+    def reduce_metrics(logging_outputs: list[dict[str, Any]], split: str = "train") -> None:
+        """The loss; in validation also the mean scores over tasks, in the labels' own units."""
+        _log_loss(logging_outputs)
+        if _has_rows(logging_outputs):
+            _log_scores(logging_outputs, score_regression)
+
+
+def balanced(positives: npt.NDArray[np.int64], negatives: npt.NDArray[np.int64]) -> Tensor:
+    """Weight of positives, fp32 [L]: negatives / positives, and 1 where a class is missing."""
+    both = (positives > 0) & (negatives > 0)
+    return torch.from_numpy(np.where(both, negatives / np.maximum(positives, 1), 1.0)).float()
+
+
+def _has_rows(logging_outputs: list[dict[str, Any]]) -> bool:
+    return any("index" in output for output in logging_outputs)
+
+
+def _log_loss(logging_outputs: list[dict[str, Any]]) -> None:
+    """Mean loss per label. In validation a molecule counts once, with the mean over its conformers."""
+    if _has_rows(logging_outputs):
+        _, sums = average_rows(
+            _joined(logging_outputs, "index"),
+            np.stack([_joined(logging_outputs, name) for name in ("row_loss", "row_labels")], axis=1),
+        )
+        loss, labels = sums.sum(0)
+    else:
+        loss = float(sum(output.get("loss", 0) for output in logging_outputs))
+        labels = float(sum(output.get("sample_size", 0) for output in logging_outputs))
+    log_scalar("loss", float(loss) / (float(labels) or 1.0), float(labels), round=4)
+
+
+def _log_scores(logging_outputs: list[dict[str, Any]], score: Score) -> None:
+    index = _joined(logging_outputs, "index")
+    _, predictions = average_rows(index, _joined(logging_outputs, "predictions"))
+    _, targets = average_rows(index, _joined(logging_outputs, "targets"))
+    losses = _joined(logging_outputs, "row_loss")[_joined(logging_outputs, "row_labels") > 0]
+    check_finite(predictions, targets, losses)
+    scores = score(targets, predictions, [str(column) for column in range(targets.shape[1])])
+    for name, found in scores.items():
+        if found.per_task:
+            log_scalar(name, found.mean, weight=0, round=4)
+    if "roc_auc" in scores:
+        log_scalar("tasks_counted", len(scores["roc_auc"].per_task), weight=0)
+
+
+DIVERGED_LOSS: Final = 1e3
+"""Of standardised labels this is an error of 30 standard deviations: no model of use does that to most."""
+
+
+def check_finite(
+    predictions: npt.NDArray[np.float64], targets: npt.NDArray[np.float64], losses: npt.NDArray[np.float32]
+) -> None:
+    """Tell a diverged model from molecules that a good one cannot do; the latter are told where scores are.
+
+    Args:
+        predictions: [M, L].
+        targets: [M, L], NaN where a label is missing.
+        losses: [R], of every row with a label; a molecule may have several.
+
+    Raises:
+        MoleblendError: predictions are not finite, and the model is to blame.
+    """
+    labelled = ~np.isnan(targets)
+    bad = int((labelled & ~np.isfinite(predictions)).sum())
+    if not bad:
+        return
+    finite = losses[np.isfinite(losses)]
+    usual = float(np.median(finite)) if len(finite) else np.inf
+    if 2 * bad > labelled.sum() or usual > DIVERGED_LOSS:
+        raise MoleblendError(
+            f"the model has diverged: {bad} of {int(labelled.sum())} predictions of the validation part are "
+            "not finite; lower --lr or set --clip-norm, and begin from a checkpoint before"
+        )
+
+
+def _joined(logging_outputs: list[dict[str, Any]], name: str) -> npt.NDArray[Any]:
+    return np.concatenate([output[name] for output in logging_outputs if name in output])

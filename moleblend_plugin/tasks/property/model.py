@@ -1,0 +1,116 @@
+"""``--arch moleblend_property_*``: networks over labels and their presets, registered with the trainer."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from moleblend_plugin.host import register_model, register_model_architecture
+from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
+from moleblend_plugin.models.property.gin import GinConfig, GinProperty
+from moleblend_plugin.models.property.network import (
+    FRESH,
+    HeadConfig,
+    PropertyConfig,
+    PropertyNet,
+    PropertyOutputs,
+    encoder_mismatch,
+)
+from moleblend_plugin.tasks.arch import LoadsWeights, preset
+from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
+
+if TYPE_CHECKING:
+    from typing import Self
+
+logger = logging.getLogger("moleblend_plugin")
+
+
+class _PropertyModel(PropertyOutputs, LoadsWeights):
+    """What the networks over labels share beside their outputs: how weights are taken over.
+
+    ``fresh_head``: the weights to be loaded are another run's, so none of its head is taken.
+    """
+
+    fresh_head = False
+
+    def fit_to(self, args: argparse.Namespace, task: Any) -> Self:  # noqa: ANN401
+        """Take over what a run says of its labels."""
+        self.fresh_head = begins_from_weights(args)
+        if task.kind == "regression":
+            mean, std = task.labels.mean, task.labels.std
+            self.set_target_scale(torch.from_numpy(mean.astype("f4")), torch.from_numpy(std.astype("f4")))
+        return self
+
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        strict: bool = True,
+        assign: bool = False,
+        model_args: argparse.Namespace | None = None,
+    ) -> Any:  # noqa: ANN401  torch's own return type is private
+        """Load weights: all of this run's own, or the encoder of another run's.
+
+        Raises:
+            MoleblendError: the encoders differ.
+        """
+        if not strict:
+            if self.fresh_head:
+                state_dict = _without_head(state_dict)
+            check_encoder(*encoder_mismatch(self.state_dict(), state_dict, self.ENCODER))
+        return super().load_state_dict(state_dict, strict, assign, model_args)
+
+
+@register_model("moleblend_property")
+class MoleblendPropertyModel(PropertyNet, _PropertyModel):
+    """The encoder under a property head, built from flags."""
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of the encoder's config and the head's; absent ones come from the preset."""
+        add_flags(parser, ModelConfig, defaults=False)
+        add_flags(parser, HeadConfig, defaults=False)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendPropertyModel:  # noqa: ANN401
+        """The network of ``args`` for the labels of ``task``, with their scale."""
+        config = PropertyConfig(len(task.labels.names), task.kind, read_flags(args, HeadConfig))
+        return cls(read_flags(args, ModelConfig), config).fit_to(args, task)
+
+
+@register_model("moleblend_property_gin")
+class MoleblendGinModel(GinProperty, _PropertyModel):
+    """A graph isomorphism network under a property head, built from flags."""
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of :class:`GinConfig`; absent ones come from the preset."""
+        add_flags(parser, GinConfig, defaults=False)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendGinModel:  # noqa: ANN401
+        """The network of ``args`` for the labels of ``task``, with their scale."""
+        config = PropertyConfig(len(task.labels.names), task.kind)
+        return cls(read_flags(args, GinConfig), config).fit_to(args, task)
+
+
+def _without_head(given: Mapping[str, Any]) -> dict[str, Any]:
+    kept = {name: value for name, value in given.items() if not name.startswith(FRESH)}
+    if len(kept) < len(given):
+        logger.info("the checkpoint is of a property run: its encoder is taken, the head begins afresh")
+    return kept
+
+
+for _name, _config in PRESETS.items():
+    _property_name = _name.replace("moleblend", "moleblend_property")
+    register_model_architecture("moleblend_property", _property_name)(preset(_config, HeadConfig()))
+
+
+@register_model_architecture("moleblend_property_gin", "moleblend_property_gin")
+def _gin(args: argparse.Namespace) -> None:
+    preset(GinConfig())(args)
+    args.batch_order = getattr(args, "batch_order", None) or "mixed"  # for its batch statistics

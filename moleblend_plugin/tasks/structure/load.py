@@ -1,0 +1,88 @@
+"""Networks of MMSA-style (reconstructed) pretraining from checkpoints, and what they make of molecules."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+
+from moleblend_plugin.data.batches.views import ViewConfig, ViewedMolecules, ViewMaker
+from moleblend_plugin.data.samples.input_codes import input_codes_of
+from moleblend_plugin.data.store.images import ImageFile, images_path
+from moleblend_plugin.data.store.reader import MoleculeStore
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.structure.config import StructureConfig
+from moleblend_plugin.models.structure.network import StructureOutput
+from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
+from moleblend_plugin.tasks.flags import read_flags
+from moleblend_plugin.tasks.guards import refuse_not_finite
+from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
+
+Network = StructureAware | BlendedStructureAware
+
+_NETWORKS: dict[str, type[Network]] = {
+    "moleblend_structure_aware": StructureAware,
+    "moleblend_pretrain_structure_aware": BlendedStructureAware,
+}
+
+
+class Seen(NamedTuple):
+    """Molecules as one batch, and what the network makes of them."""
+
+    smiles: list[str]
+    output: StructureOutput
+
+
+def load_structure_model(path: Path) -> tuple[Network, argparse.Namespace]:
+    """The network of a structure-aware run, on the CPU and in evaluation mode, and the run's options.
+
+    Raises:
+        MoleblendError: no checkpoint, or one of another kind of run.
+    """
+    state = read_checkpoint(path, required=("model", "args"))
+    args = state["args"]
+    task = getattr(args, "task", None)
+    if task not in _NETWORKS:
+        raise MoleblendError(
+            f"{str(path)!r} is a checkpoint of --task {task}: give one of --task {' or '.join(_NETWORKS)}"
+        )
+    args.image_weights = "none"  # they are in the checkpoint
+    views = read_flags(args, ViewConfig).names
+    model = _NETWORKS[task](read_flags(args, ModelConfig), read_flags(args, StructureConfig), views)
+    refuse_not_finite(model.state_dict(), state["model"], repr(str(path)))
+    try:
+        model.load_state_dict(state["model"])
+    except RuntimeError as error:
+        reason = " ".join(str(error).splitlines()[1:2]).strip()
+        raise MoleblendError(f"the weights of {str(path)!r} do not fit its options: {reason}") from error
+    return model.eval(), args
+
+
+def look_at(model: Network, args: argparse.Namespace, store_path: Path, count: int) -> Seen:
+    """The first molecules of a store as one batch, without dropout, augmentation or dropped views.
+
+    Args:
+        model: of :func:`load_structure_model`.
+        args: its options.
+        store_path: a ``.lmdb`` store with drawings beside it, where the network has that view.
+        count: how many molecules; no more than the store holds.
+    """
+    store, views = MoleculeStore(store_path), read_flags(args, ViewConfig)
+    images = None
+    if "image" in views.names:
+        images = ImageFile(images_path(store_path), store_fingerprint(store_path), len(store))
+    molecules = ViewedMolecules(store, ViewMaker(views, images, args.seed, training=False), args.seed)
+    molecules.codes = input_codes_of(args)
+    batch = molecules.collate([molecules[index] for index in range(min(count, len(store)))])
+    if not batch:
+        raise MoleblendError(f"{store_path}: none of the first {count} molecules can be read; build it again")
+    inputs = batch["net_input"]
+    with torch.no_grad():
+        output = model.look({name: inputs[name] for name in inputs}, batch["views"], None)
+    rows: np.ndarray = batch["index"].numpy()
+    return Seen([store[int(row)].smiles for row in rows], output)

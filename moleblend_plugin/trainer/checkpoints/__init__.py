@@ -1,0 +1,1 @@
+"""Checkpoint files: layout, saving, resuming."""

@@ -1,0 +1,141 @@
+"""What a checkpoint holds, and under which names it is kept."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from moleblend_plugin.trainer.checkpoints.file import State, prune, write_checkpoint
+from moleblend_plugin.trainer.checkpoints.resume import LAST, UNICORE_ADAM, Unfinished
+from moleblend_plugin.trainer.logging import metrics
+from moleblend_plugin.trainer.loop.session import Session
+from moleblend_plugin.trainer.loop.sharding import full
+from moleblend_plugin.trainer.nodes.heartbeat import uninterrupted
+
+logger = logging.getLogger("moleblend-train")
+
+
+def session_state(session: Session) -> State:
+    """All state of a run, on the CPU, in Uni-Core's layout with our additions under ``extra_state``."""
+    trainer, progress = session.trainer, session.progress
+    has_parameters = next(trainer.loss.parameters(), None) is not None
+    entry = {
+        "loss_name": type(trainer.loss).__name__,
+        "optimizer_name": UNICORE_ADAM,
+        "lr_scheduler_state": trainer.schedule.state_dict(),
+        "num_updates": trainer.num_updates,
+    }
+    extra: State = {
+        "metrics": metrics.state_dict(),
+        "previous_training_time": session.seconds(),
+        "train_iterator": session.batches.state_dict(),
+        "val_loss": progress.valid_loss,
+        "progress": progress.state_dict(),
+    }
+    if progress.best is not None:
+        extra["best"] = progress.best
+    if session.unfinished is not None:
+        extra["unfinished"] = asdict(session.unfinished)
+    if trainer.engine.scaler is not None:
+        extra["grad_scaler"] = trainer.engine.scaler.state_dict()
+    state: State = {
+        "args": session.args,
+        "model": trainer.inner_model.state_dict(),
+        "loss": trainer.loss.state_dict() if has_parameters else None,
+        "optimizer_history": [*session.history, entry],
+        "task_state": session.task.state_dict(),
+        "extra_state": extra,
+    }
+    if session.save.optimizer:
+        state["last_optimizer_state"] = trainer.optimizer.state_dict()
+    if trainer.ema is not None:
+        state["ema"] = trainer.ema.state_dict()
+    return {key: _to_cpu(value) for key, value in state.items()}
+
+
+def _to_cpu(value: Any) -> Any:  # noqa: ANN401  any nesting of tensors
+    if isinstance(value, torch.Tensor):
+        half = value.dtype in (torch.float16, torch.bfloat16)
+        return full(value.detach()).to("cpu", torch.float32 if half else value.dtype)
+    if isinstance(value, dict):
+        return {key: _to_cpu(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(_to_cpu(item) for item in value)
+    return value
+
+
+def checkpoint_names(session: Session) -> list[str]:
+    """File names of the checkpoint to be written now."""
+    save, progress = session.save, session.progress
+    epoch, updates = session.batches.epoch, session.trainer.num_updates
+    at_end = session.batches.end_of_epoch()
+    metric = progress.valid_loss
+    names = []
+    if at_end and save.epochs and epoch % save.every_epochs == 0:
+        names.append(f"checkpoint{epoch}.pt")
+    if not at_end and save.every_updates > 0 and updates % save.every_updates == 0:
+        names.append(f"checkpoint_{epoch}_{updates}.pt")
+    if metric is not None and metric == progress.best:
+        names.append("checkpoint_best.pt")
+    if metric is not None and save.keep_best > 0:
+        names.append(f"checkpoint.best_{session.valid.metric}_{metric:.5f}.pt")
+    if save.last:
+        names.append(LAST)
+    return names
+
+
+def save_checkpoint(session: Session) -> None:
+    """Write the run's state under the names it deserves now, and remove those beyond ``--keep-*``."""
+    names = checkpoint_names(session)
+    if session.save.disabled or not names:
+        return
+    state = session_state(session) if session.engine.is_first or session.engine.sharded else {}
+    if session.engine.is_first:
+        began = time.monotonic()
+        if session.lock is not None:
+            session.lock.check()
+        with uninterrupted():
+            write_checkpoint(state, session.save.folder, names)
+        prune(
+            session.save.folder,
+            session.save,
+            session.valid.metric,
+            session.valid.maximize,
+            session.batches.end_of_epoch(),
+        )
+        logger.info(
+            f"Saved checkpoint {session.save.folder / names[0]} (epoch {session.batches.epoch} @ "
+            f"{session.trainer.num_updates} updates, score {session.progress.valid_loss}) "
+            f"(writing took {time.monotonic() - began:.2f} seconds)"
+        )
+    session.engine.barrier()
+
+
+def save_interrupted(session: Session, updated: bool) -> str:
+    """Write ``checkpoint_last.pt`` right after an update, before validation and saving were looked at.
+
+    Args:
+        session: the run.
+        updated: whether the update changed weights.
+
+    Returns:
+        What was done and how to go on, in one line.
+    """
+    after = f"stopped after update {session.trainer.num_updates}"
+    if session.save.disabled:
+        return f"{after}; --no-save: nothing is kept"
+    batches, path = session.batches, session.save.folder / LAST
+    session.unfinished = Unfinished(batches.epoch, batches.position, updated)
+    state = session_state(session) if session.engine.is_first or session.engine.sharded else {}
+    if session.engine.is_first:
+        if session.lock is not None:
+            session.lock.check()
+        with uninterrupted():
+            write_checkpoint(state, session.save.folder, [LAST])
+    session.engine.barrier()
+    way = "the same command" if session.args.restore_file == LAST else "the command without --restore-file"
+    return f"{after}, saved {path}: {way} goes on from there"

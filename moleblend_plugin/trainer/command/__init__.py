@@ -1,0 +1,1 @@
+"""The command line of a run: flags, typed options, checks, plugins."""

@@ -1,0 +1,49 @@
+"""Base class of models, with the contract of Uni-Core's ``BaseUnicoreModel``."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser, Namespace
+from collections.abc import Mapping
+from typing import Any
+
+from torch import nn
+
+from moleblend_plugin.trainer.contract.registry import HasArgs, base_of
+
+
+@base_of("model")
+class BaseModel(nn.Module):
+    """A model that the command line can choose by architecture."""
+
+    @classmethod
+    def add_args(cls, parser: ArgumentParser) -> None:
+        """Declare the model's options; those not given stay absent until the architecture fills them in."""
+
+    @classmethod
+    def build_model(cls, args: Namespace, task: HasArgs) -> BaseModel:
+        """Build the model from the completed options."""
+        raise NotImplementedError(f"{cls.__name__} must define the class method build_model(args, task)")
+
+    def load_state_dict(
+        self,
+        state_dict: Mapping[str, Any],
+        strict: bool = True,
+        assign: bool = False,
+        model_args: Namespace | None = None,
+    ) -> Any:  # noqa: ANN401  torch's own return type is private
+        """Load weights; override to rename keys of older checkpoints.
+
+        Args:
+            state_dict: the weights, by name.
+            strict: whether missing and unexpected names are errors.
+            assign: as in torch.
+            model_args: the run's options.
+        """
+        return super().load_state_dict(state_dict, strict, assign)
+
+    def set_num_updates(self, num_updates: int) -> None:
+        """Hear the number of updates before every training step; tells every submodule that listens."""
+        for module in self.modules():
+            listener = getattr(module, "set_num_updates", None)
+            if module is not self and listener is not None:
+                listener(num_updates)

@@ -1,0 +1,1 @@
+"""Updates: batches, engine, optimizer, schedules, validation."""

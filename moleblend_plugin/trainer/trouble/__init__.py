@@ -1,0 +1,1 @@
+"""What goes wrong in a run: not-finite numbers, memory, signals."""
