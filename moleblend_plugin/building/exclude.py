@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,13 +32,16 @@ class Exclusion:
     files: tuple[dict[str, Any], ...] = ()
 
 
-def read_exclusions(paths: list[Path], level: str, smiles_column: str = "") -> Exclusion:
+def read_exclusions(
+    paths: list[Path], level: str, smiles_column: str, choose: Callable[[str], None]
+) -> Exclusion:
     """Molecules of the files of ``--exclude``.
 
     Args:
         paths: tables, SDF, npz, files of Uni-Mol, our stores, or folders of either.
         level: one of ``chem.identity.likeness.LEVELS``.
         smiles_column: of the build's own inputs; taken in a table that has a column of that name.
+        choose: hears what each list holds.
 
     Raises:
         MoleblendError: an unknown level, or a file that cannot be read or holds no molecule.
@@ -56,7 +59,7 @@ def read_exclusions(paths: list[Path], level: str, smiles_column: str = "") -> E
                 "file"
             )
         bad = f"; {listed.unreadable:,} rows are no molecules" if listed.unreadable else ""
-        print(f"exclude: {len(listed.identities):,} molecules of {path}{bad} (level {level})")
+        choose(f"exclude: {len(listed.identities):,} molecules of {path}{bad} (level {level})")
         identities |= listed.identities
         files.append(
             {"file": path.name, "molecules": len(listed.identities), "unreadable": listed.unreadable}

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, islice
 from pathlib import Path
 from typing import Final, Protocol
 
@@ -17,7 +16,7 @@ from moleblend_plugin.chem.readers.formats import open_source
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.chem.readers.tables import is_table, read_cells
-from moleblend_plugin.chem.workers import Outcome, Task, convert_in_order
+from moleblend_plugin.chem.workers import convert_in_order
 from moleblend_plugin.data.store.reader import DamagedValue, MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
@@ -127,7 +126,7 @@ class FileInput:
         self, source: Source, conversion: ConversionConfig, workers: int = 1, max_atoms: int = MAX_ATOMS
     ) -> None:
         self._source = source
-        self._task = Task(conversion)
+        self._conversion = conversion
         self._workers = workers
         self._max_atoms = max_atoms
         self._passed = 0
@@ -165,8 +164,8 @@ class FileInput:
 
     def __iter__(self) -> Iterator[InputRow]:
         given: deque[tuple[str, ...]] = deque()
-        for outcome in convert_few_or_many(self._noting(given), self._task, self._workers):
-            cells, result = given.popleft(), outcome.result
+        for result in convert_in_order(self._noting(given), self._conversion, self._workers):
+            cells = given.popleft()
             if isinstance(result, Rejection):
                 yield InputRow(f"{result.source}:{result.row}", cells, None, result.reason)
             else:
@@ -214,14 +213,6 @@ def open_input(
     if labels is not None and has_columns(file):
         columns = replace(labels, smiles=smiles_column)
     return FileInput(open_source(file, columns), conversion, workers, max_atoms)
-
-
-def convert_few_or_many(rows: Iterable[RawRow | Rejection], task: Task, workers: int) -> Iterator[Outcome]:
-    """:func:`convert_in_order`, in this process where the rows are fewer than a worker's first portion."""
-    source = iter(rows)
-    first = list(islice(source, task.chunk + 1))
-    few = len(first) <= task.chunk
-    return convert_in_order(chain(first, source), task, 1 if few else workers)
 
 
 def _checked(record: MoleculeRecord, cells: tuple[str, ...], max_atoms: int) -> InputRow:
