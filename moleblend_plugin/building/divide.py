@@ -77,7 +77,9 @@ def write_split_list(path: Path, plan: BuildPlan, rows: FinishedRows, parts: byt
         if part == EXCLUDED:
             return (f"{row.source}:{row.row}" for row in rows.exclusions())
         number = PARTS.index(part)
-        return compress(rows.column("row_id"), (held == number for held in parts))
+        if number not in parts:
+            return iter(())
+        return compress(rows.column("row_id"), map(number.__eq__, parts))
 
     facts: dict[str, dict[str, Any]] = {}
     for part in (*PARTS, EXCLUDED):
