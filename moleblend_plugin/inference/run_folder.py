@@ -55,8 +55,6 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
     if data is None:
         data, told = _data_of_run(checkpoint, args)
     if not data.is_dir():
-        if not data.exists():
-            raise MoleblendError(f"{data} does not exist; check the path")
         return Part(data, told)
     path = data / f"{part}.lmdb"
     if not path.is_file():

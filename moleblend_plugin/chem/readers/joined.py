@@ -1,4 +1,4 @@
-"""A table whose first rows have their geometry in an SDF, record for record, as PCQM4Mv2 comes."""
+"""Old name, goes as ``formats``."""
 
 from __future__ import annotations
 
