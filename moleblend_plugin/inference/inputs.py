@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import chain, islice
 from typing import Final
+
+import numpy as np
 
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.readers.beside import Beside
@@ -110,9 +112,11 @@ class Input:
 
 
 def _held(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
-    """The molecule of a store's row."""
-    assert isinstance(row, Rejection) or row.record is not None
-    return row if isinstance(row, Rejection) else row.record
+    """The molecule of a store's row, with the labels asked for."""
+    if isinstance(row, Rejection):
+        return row
+    assert row.record is not None
+    return replace(row.record, targets=np.array(row.targets, np.float64))
 
 
 def _converted(

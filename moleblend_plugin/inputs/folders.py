@@ -16,7 +16,7 @@ def parts_in(folder: Path) -> dict[str, Path]:
     """The files of a folder by part, in the order train, valid, test: LMDB files, else tables and the like.
 
     Raises:
-        MoleblendError: there is none, or two are the same part.
+        MoleblendError: two are the same part.
     """
     found = {part: folder / f"{part}.lmdb" for part in PARTS if (folder / f"{part}.lmdb").is_file()}
     if found:
@@ -31,11 +31,6 @@ def parts_in(folder: Path) -> dict[str, Path]:
             )
         if part:
             found[part] = path
-    if not found:
-        raise MoleblendError(
-            f"{folder} is a folder without train.lmdb, valid.lmdb or test.lmdb, and without tables of "
-            "these names; name the files inside it"
-        )
     return {part: found[part] for part in PARTS if part in found}
 
 
@@ -45,7 +40,16 @@ def expand_folders(paths: Sequence[Path]) -> list[Path]:
     Raises:
         MoleblendError: a folder without parts, or with two files for one.
     """
-    return [file for path in paths for file in (parts_in(path).values() if path.is_dir() else (path,))]
+    files: list[Path] = []
+    for path in paths:
+        found = list(parts_in(path).values()) if path.is_dir() else [path]
+        if not found:
+            raise MoleblendError(
+                f"{path} is a folder without train.lmdb, valid.lmdb or test.lmdb, and without tables of "
+                "these names; name the files inside it"
+            )
+        files += found
+    return files
 
 
 def split_of(paths: Sequence[Path], split: str) -> str:
