@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Literal
 
 from moleblend_plugin.building.finished_rows import FinishedRows
 from moleblend_plugin.building.outcomes import Rejected
 from moleblend_plugin.chem.readers.source import Source
-
-_COUNT_BYTES: Final = 16 << 20
-"""Inputs up to this size (16 MiB) are read through once to count their rows for the progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +51,9 @@ class RowCounter:
 
     def __init__(self, sources: Sequence[Source], limit: int | None, progress: Progress) -> None:
         self._sources, self._progress = sources, progress
-        self._total = None if progress is silent else _count_rows(sources, limit)
+        counts = [None if progress is silent else source.quick_count() for source in sources]
+        counted = limit if None in counts else sum(filter(None, counts))
+        self._total = counted if limit is None or counted is None else min(counted, limit)
 
     def tell(self, rows: FinishedRows) -> None:
         """Tell what is finished."""
@@ -72,12 +71,3 @@ class RowCounter:
         """Part of the inputs' bytes that was read."""
         read = sum(source.fraction_read * source.n_bytes for source in self._sources)
         return read / max(1, sum(source.n_bytes for source in self._sources))
-
-
-def _count_rows(sources: Sequence[Source], limit: int | None) -> int | None:
-    """Rows that the build will read; ``None`` where counting would take long (bytes tell then)."""
-    if any(source.n_bytes > _COUNT_BYTES for source in sources):
-        return limit
-    # Fresh readers: those of the plan are being read.
-    counted = sum(sum(1 for _ in source.again()) for source in sources)
-    return min(counted, limit or counted)
