@@ -38,12 +38,13 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "inference": {"chem", "data", "inputs", "models", "metrics", "runs", "host", "tasks"},
     "estimator": {"inference"},
     "report": set(),
-    "bench": {"chem", "splits", "data", "inputs", "metrics", "runs", "tasks", "inference"},
+    "bench": {"chem", "splits", "data", "building", "metrics", "runs", "tasks", "inference"},
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "runs", "tasks", "inference"),
         *("report", "bench"),
     },
-    "": {"runs", "tasks", "estimator"},  # the package itself: registers the tasks when a trainer is in charge
+    # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
+    "": {"runs", "tasks", "building", "estimator"},
 }
 MAY_IMPORT = {room: below | {room} | (set() if room in GROUND else GROUND) for room, below in FLOORS.items()}
 DOORS = (
@@ -61,7 +62,8 @@ ONLY_IN = {
     "lightning_fabric": {"trainer"},
     "lmdb": {"data"},
     "pyarrow": {"inference"},
-    "msgpack": {"data", "building"},
+    "msgpack": {"data"},
+    "sqlite3": {"building"},
     "typer": {"cli"},
     "matplotlib": {"cli", "report", "bench"},
 }

@@ -1,4 +1,4 @@
-"""What a build is asked to do: the options as one frozen value, checked before any work."""
+"""What a build is asked to do: one frozen value, checked before any work."""
 
 from __future__ import annotations
 
@@ -6,20 +6,17 @@ import math
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from moleblend_plugin.building.exclude import Exclusion
+from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig
+from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import SCHEMA_VERSION
+from moleblend_plugin.files import sha256_of
+from moleblend_plugin.schema import PARTS, SCHEMA_VERSION
+from moleblend_plugin.splits.given_rows import RowsFile
+from moleblend_plugin.splits.methods import SplitMethod
 from moleblend_plugin.version import __version__
-
-if TYPE_CHECKING:
-    from moleblend_plugin.chem.convert import ConversionConfig
-    from moleblend_plugin.chem.readers.source import Columns, Source
-    from moleblend_plugin.splits.given_rows import RowsFile
-    from moleblend_plugin.splits.methods import SplitMethod
-
-SPLITS: Final = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +29,7 @@ class BuildPlan:
         columns: what is read from the inputs.
         conversion: how rows become records.
         split: a form of ``--split`` (``splits.methods.FORMS``).
+        method: ``split`` taken apart.
         sizes: fractions of train, valid and test (random and scaffold splits).
         seed: seed of the random split and of conformers.
         workers: processes that convert; 1 converts in this one.
@@ -48,24 +46,25 @@ class BuildPlan:
     out: Path
     columns: Columns
     conversion: ConversionConfig
-    split: str = "none"
-    sizes: tuple[float, ...] = (0.8, 0.1, 0.1)
-    seed: int = 0
-    workers: int = 1
-    strict: bool = False
-    limit: int | None = None
-    overwrite: bool = False
-    rows_file: RowsFile | None = None
-    geometry: Path | None = None
-    exclusion: Exclusion = Exclusion()
-    parts: tuple[str, ...] = ()
+    split: str
+    method: SplitMethod
+    sizes: tuple[float, ...]
+    seed: int
+    workers: int
+    strict: bool
+    limit: int | None
+    overwrite: bool
+    rows_file: RowsFile | None
+    geometry: Path | None
+    exclusion: Exclusion
+    parts: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.method.kind == "rows" and len(self.sources) != 1:
             raise MoleblendError(
                 f"--split {self.split} numbers the rows of one table; got {len(self.sources)} inputs"
             )
-        if len(self.sizes) != len(SPLITS) or any(not 0 <= size <= 1 for size in self.sizes):
+        if len(self.sizes) != len(PARTS) or any(not 0 <= size <= 1 for size in self.sizes):
             raise MoleblendError(
                 f"--split-sizes needs three fractions from 0 to 1, such as 0.8,0.1,0.1; "
                 f"got {','.join(f'{size:g}' for size in self.sizes)}"
@@ -84,13 +83,6 @@ class BuildPlan:
             raise MoleblendError("--split files needs the part of every input")
 
     @property
-    def method(self) -> SplitMethod:
-        """``split`` taken apart."""
-        from moleblend_plugin.splits.methods import parse_split
-
-        return parse_split(self.split)
-
-    @property
     def parts_of_files(self) -> dict[str, str] | None:
         """Part by name of the input, for ``--split files``."""
         if not self.parts:
@@ -105,9 +97,7 @@ class BuildPlan:
 
     def checksums(self) -> dict[str, str]:
         """sha256 of every input file by name; reads them through."""
-        from moleblend_plugin.files import sha256_of
-
-        found = {source.name: source.sha256() for source in self.sources}
+        found = {source.name: sha256_of(source.path) for source in self.sources}
         return found | ({self.geometry.name: sha256_of(self.geometry)} if self.geometry else {})
 
     def split_settings(self) -> dict[str, Any]:
@@ -123,8 +113,6 @@ class BuildPlan:
 
     def settings(self) -> dict[str, Any]:
         """What determines the stores' content, besides the inputs: plain values, for the fingerprint."""
-        from moleblend_plugin.chem.convert import TOOLKIT
-
         # A given split is its content, wherever its file lies.
         given: dict[str, Any] = {} if self.rows_file is None else {"split_file": self.split_settings()}
         given |= {"geometry": self.geometry.name} if self.geometry else {}
@@ -142,11 +130,3 @@ class BuildPlan:
             "package_version": __version__,
             "toolkit": TOOLKIT,
         }
-
-
-def parse_sizes(text: str) -> tuple[float, ...]:
-    """Fractions of ``--split-sizes``."""
-    try:
-        return tuple(float(part) for part in text.split(","))
-    except ValueError:
-        raise MoleblendError(f"--split-sizes needs numbers such as 0.8,0.1,0.1; got {text!r}") from None

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, islice
 from typing import Final
 
 import numpy as np
@@ -15,7 +14,7 @@ from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.readers.beside import Beside
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Source
-from moleblend_plugin.chem.workers import Task, convert_in_order
+from moleblend_plugin.chem.workers import convert_in_order
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MAX_ATOMS: Final = 512
@@ -64,7 +63,7 @@ class Input:
         self, source: Source, conversion: ConversionConfig, workers: int = 1, max_atoms: int = MAX_ATOMS
     ) -> None:
         self.source = source
-        self._task = Task(conversion)
+        self._conversion = conversion
         self._workers = workers
         self._max_atoms = max_atoms
         self._passed = 0
@@ -91,7 +90,7 @@ class Input:
         given: deque[tuple[str, ...]] = deque()
         held = self.source.format.holds_records
         rows = self._noting(given)
-        results = map(_held, rows) if held else _converted(rows, self._task, self._workers)
+        results = map(_held, rows) if held else convert_in_order(rows, self._conversion, self._workers)
         for result in results:
             cells = given.popleft()
             if isinstance(result, Rejection):
@@ -117,13 +116,3 @@ def _held(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
         return row
     assert row.record is not None
     return replace(row.record, targets=np.array(row.targets, np.float64))
-
-
-def _converted(
-    rows: Iterable[RawRow | Rejection], task: Task, workers: int
-) -> Iterator[MoleculeRecord | Rejection]:
-    """Rows as molecules, by this process where they are fewer than a worker's first portion."""
-    source = iter(rows)
-    first = list(islice(source, task.chunk + 1))
-    few = len(first) <= task.chunk
-    return (outcome.result for outcome in convert_in_order(chain(first, source), task, 1 if few else workers))
