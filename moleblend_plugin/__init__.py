@@ -1,9 +1,9 @@
 """MoleBLEND for Uni-Core: pretraining and fine-tuning on blended 2D/3D atom relations.
 
 ``unicore-train --user-dir moleblend_plugin`` imports this package, and it then registers its tasks,
-models and losses. A plain ``import moleblend_plugin`` stays light and registers nothing; when named, ``build``
-brings RDKit, and the estimators (``from moleblend_plugin import MoleblendRegressor``) scikit-learn, and torch
-when they work.
+models and losses. A plain ``import moleblend_plugin`` stays light and registers nothing. When named,
+``build`` brings RDKit, and the estimators (``from moleblend_plugin import MoleblendRegressor``) bring
+scikit-learn, and torch when they work.
 """
 
 from __future__ import annotations

@@ -38,7 +38,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "inference": {"chem", "data", "inputs", "models", "metrics", "runs", "host", "tasks"},
     "estimator": {"inference"},
     "report": set(),
-    "bench": {"chem", "splits", "data", "building", "metrics", "runs", "tasks", "inference"},
+    "bench": {"chem", "splits", "data", "inputs", "building", "metrics", "runs", "tasks", "inference"},
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "runs", "tasks", "inference"),
         *("report", "bench"),

@@ -61,7 +61,8 @@ def write_split_list(path: Path, plan: BuildPlan, rows: FinishedRows, parts: byt
     """Write ``split.json``: the row ids of every part in the order of its store, and their sha256.
 
     The hash of a part is over its row ids, each followed by a line feed; the hash of the split is over the
-    lines ``PART HASH`` of train, valid and test. Row ids are read from ``rows``, so that memory does not grow.
+    lines ``PART HASH`` of train, valid and test. Row ids are read from
+    ``rows``, so that memory does not grow.
 
     Args:
         path: the file.
@@ -77,12 +78,15 @@ def write_split_list(path: Path, plan: BuildPlan, rows: FinishedRows, parts: byt
         if part == EXCLUDED:
             return (f"{row.source}:{row.row}" for row in rows.exclusions())
         number = PARTS.index(part)
-        return compress(rows.column("row_id"), (held == number for held in parts))
+        if number not in parts:
+            return iter(())
+        return compress(rows.column("row_id"), map(number.__eq__, parts))
 
     facts: dict[str, dict[str, Any]] = {}
     for part in (*PARTS, EXCLUDED):
         count, digest = 0, hashlib.sha256()
-        for count, row_id in enumerate(row_ids(part), 1):
+        for row_id in row_ids(part):
+            count += 1
             digest.update(f"{row_id}\n".encode())
         facts[part] = {"rows" if part == EXCLUDED else "molecules": count, "sha256": digest.hexdigest()}
     lines = "".join(f"{part} {facts[part]['sha256']}\n" for part in PARTS)

@@ -23,8 +23,8 @@ _ROW_IDS: Final = 20
 """Row ids of one molecule that are listed."""
 
 _REPEATED: Final = """
-    SELECT identity, number, source || ':' || row, targets FROM
-        (SELECT identity, row_number() OVER (ORDER BY place) - 1 AS number, source, row, targets FROM molecules)
+    SELECT identity, number, source || ':' || row, targets
+    FROM (SELECT *, row_number() OVER (ORDER BY place) - 1 AS number FROM molecules)
     WHERE identity IN (SELECT identity FROM molecules GROUP BY identity HAVING count(*) > 1)
     ORDER BY identity, number
 """

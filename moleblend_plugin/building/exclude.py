@@ -29,7 +29,7 @@ class Exclusion:
 
 
 def read_exclusions(
-    paths: list[Path], level: str, smiles_column: str, choose: Callable[[str], None]
+    paths: list[Path], level: str, smiles_column: str, say: Callable[[str], None]
 ) -> Exclusion:
     """Molecules of the files of ``--exclude``.
 
@@ -37,7 +37,7 @@ def read_exclusions(
         paths: tables, SDF, npz, files of Uni-Mol, our stores, or folders of either.
         level: one of ``chem.identity.likeness.LEVELS``.
         smiles_column: of the build's own inputs; taken in a table that has a column of that name.
-        choose: hears what each list holds.
+        say: told what each list holds.
 
     Raises:
         MoleblendError: an unknown level, or a file that cannot be read or holds no molecule.
@@ -55,7 +55,7 @@ def read_exclusions(
                 "file"
             )
         bad = f"; {listed.unreadable:,} rows are no molecules" if listed.unreadable else ""
-        choose(f"exclude: {len(listed.identities):,} molecules of {path}{bad} (level {level})")
+        say(f"exclude: {len(listed.identities):,} molecules of {path}{bad} (level {level})")
         identities |= listed.identities
         files.append(
             {"file": path.name, "molecules": len(listed.identities), "unreadable": listed.unreadable}

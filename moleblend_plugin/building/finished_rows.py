@@ -1,4 +1,4 @@
-"""Finished rows of a build that is under way: an SQLite file in WAL mode, which survives any end of the process.
+"""Finished rows of a build that is under way, in an SQLite file (WAL mode) that survives any end of it.
 
 A chunk of outcomes is one transaction: it is there as a whole or not at all, also after a kill. What the file
 system lost or changed is found out by SQLite's own checks and by a checksum of every row.

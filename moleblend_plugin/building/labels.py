@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
@@ -98,9 +97,3 @@ def few_names(names: Sequence[str]) -> str:
     """The names, or the first of many."""
     more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
     return ", ".join(names[:_SHOWN_NAMES]) + more
-
-
-def tell_notes(notes: Sequence[str]) -> None:
-    """Say on stderr how a file was read."""
-    for line in few(notes):
-        print(f"note: {line}", file=sys.stderr)

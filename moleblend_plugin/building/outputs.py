@@ -1,8 +1,8 @@
 """What a build writes: the stores of its parts and rejected.csv.
 
-``rejected.csv`` tells of each row its id, what stood there and the reason, then what the input says beside its
-molecules: names, titles, data items, columns. A column of the input that is called as one of ours gets ``_``
-behind its name.
+``rejected.csv`` tells of each row its id, what stood there and the reason, then what the input says beside
+its molecules: names, titles, data items, columns. A column of the input that is called as one of ours
+gets ``_`` behind its name.
 """
 
 from __future__ import annotations

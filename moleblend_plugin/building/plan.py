@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -13,7 +14,9 @@ from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig
 from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import sha256_of
+from moleblend_plugin.inputs import expand_folders, split_of
 from moleblend_plugin.schema import PARTS, SCHEMA_VERSION
+from moleblend_plugin.splits.files import parts_of
 from moleblend_plugin.splits.given_rows import RowsFile
 from moleblend_plugin.splits.methods import SplitMethod
 from moleblend_plugin.version import __version__
@@ -130,3 +133,35 @@ class BuildPlan:
             "package_version": __version__,
             "toolkit": TOOLKIT,
         }
+
+
+def given_parts(
+    inputs: list[Path], valid: list[Path], test: list[Path], split: str
+) -> tuple[list[Path], str, tuple[str, ...]]:
+    """All files, what ``--split`` means for them, and the part of every file where files are parts.
+
+    Raises:
+        MoleblendError: parts are named twice, or a file does not tell its own.
+    """
+    if not valid and not test:
+        split = split_of(inputs, split)
+        files = expand_folders(inputs)
+        return files, split, parts_of(files) if split == "files" else ()
+    folder = next((path for path in (*inputs, *valid, *test) if path.is_dir()), None)
+    if split not in ("none", "files") or folder is not None:
+        told = f"{folder} is a folder" if folder is not None else f"got --split {split} too"
+        raise MoleblendError(f"--valid and --test name files beside those that train; {told}: leave one out")
+    parts = ("train",) * len(inputs) + ("valid",) * len(valid) + ("test",) * len(test)
+    return [*inputs, *valid, *test], "files", parts
+
+
+def parse_sizes(given: str | Sequence[float]) -> tuple[float, ...]:
+    """Fractions of ``--split-sizes``, also as text with commas.
+
+    Raises:
+        MoleblendError: they are no numbers.
+    """
+    try:
+        return tuple(float(part) for part in (given.split(",") if isinstance(given, str) else given))
+    except ValueError:
+        raise MoleblendError(f"--split-sizes needs numbers such as 0.8,0.1,0.1; got {given!r}") from None

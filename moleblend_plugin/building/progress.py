@@ -51,7 +51,9 @@ class RowCounter:
 
     def __init__(self, sources: Sequence[Source], limit: int | None, progress: Progress) -> None:
         self._sources, self._progress = sources, progress
-        self._total = None if progress is silent else _count_rows(sources, limit)
+        counts = [None if progress is silent else source.quick_count() for source in sources]
+        counted = limit if None in counts else sum(filter(None, counts))
+        self._total = counted if limit is None or counted is None else min(counted, limit)
 
     def tell(self, rows: FinishedRows) -> None:
         """Tell what is finished."""
@@ -69,12 +71,3 @@ class RowCounter:
         """Part of the inputs' bytes that was read."""
         read = sum(source.fraction_read * source.n_bytes for source in self._sources)
         return read / max(1, sum(source.n_bytes for source in self._sources))
-
-
-def _count_rows(sources: Sequence[Source], limit: int | None) -> int | None:
-    """Rows that the build will read; ``None`` where counting would take long (bytes tell then)."""
-    counts = [source.quick_count() for source in sources]
-    if None in counts:
-        return limit
-    counted = sum(filter(None, counts))
-    return min(counted, limit or counted)

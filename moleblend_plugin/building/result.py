@@ -1,4 +1,4 @@
-"""What came of a build: its counts while it divides, and the typed result of which ``build_report.json`` is made."""
+"""What came of a build: counts while it divides, and the typed result that ``build_report.json`` holds."""
 
 from __future__ import annotations
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -12,23 +12,24 @@ from moleblend_plugin.building.divide import SPLIT_LIST, parts_of, without_exclu
 from moleblend_plugin.building.duplicates import duplicates
 from moleblend_plugin.building.exclude import read_exclusions
 from moleblend_plugin.building.finished_rows import FinishedRows
-from moleblend_plugin.building.labels import with_words
+from moleblend_plugin.building.labels import few_names, with_words
 from moleblend_plugin.building.outcomes import Rejected
 from moleblend_plugin.building.outputs import REJECTED, REPORT, StoreWriters, write_rejected
-from moleblend_plugin.building.plan import BuildPlan
+from moleblend_plugin.building.plan import BuildPlan, given_parts, parse_sizes
 from moleblend_plugin.building.progress import BuildProgress, Progress, RowCounter, silent
-from moleblend_plugin.building.request import given_parts, parse_sizes, tell_columns
 from moleblend_plugin.building.result import BuildResult, Tally, result_of
 from moleblend_plugin.building.stage import NothingToBuild, Stage, refuse_existing, staging
 from moleblend_plugin.building.work import BuildWork, work_of, work_settings
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.readers.columns import NumericColumns
 from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.chem.workers import chunks_of, work_on
 from moleblend_plugin.entry import usable_cores
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs import join_geometry, open_inputs
+from moleblend_plugin.names import write_name
 from moleblend_plugin.schema import PARTS
 from moleblend_plugin.splits.files import in_part, with_own_names
 from moleblend_plugin.splits.given_rows import read_rows_file
@@ -113,11 +114,9 @@ def build(
     rows_file = read_rows_file(method.name) if method.kind == "rows" else None
     missing, words = list(map(str, _several(missing_label))), (_several(positive), _several(negative))
     columns = Columns(smiles_column, (), rows_file.key if rows_file else method.name)
-    columns = with_words(columns, missing, *words)
-    sources, columns, numeric = open_inputs(files, columns, _several(target_columns))
-    if numeric is not None:
-        tell_columns(numeric, choose)
-    sources = with_own_names(sources)
+    opened = open_inputs(files, with_words(columns, missing, *words), _several(target_columns))
+    _tell_columns(opened.numeric, choose)
+    sources = with_own_names(opened.sources)
     if geometry is not None:
         sources = tuple(join_geometry(source, Path(geometry)) for source in sources)
     if parts:
@@ -125,7 +124,7 @@ def build(
     plan = BuildPlan(
         sources=sources,
         out=Path(out),
-        columns=columns,
+        columns=opened.columns,
         conversion=ConversionConfig(
             None
             if count is None
@@ -146,6 +145,16 @@ def build(
         parts=parts,
     )
     return run_build(plan, tell)
+
+
+def _tell_columns(found: NumericColumns | None, choose: Callable[[str], None]) -> None:
+    """Tell which columns "all" takes, and why not the others."""
+    if found is not None:
+        shown = few_names([write_name(name) for name in found.taken])
+        choose(f"targets: {len(found.taken)} columns of numbers: {shown}")
+        if found.left_out:
+            reasons = [f"{write_name(name)} ({reason})" for name, reason in found.left_out.items()]
+            choose(f"not taken: {few_names(reasons)}")
 
 
 def _several(given: Any) -> list[Any]:  # noqa: ANN401  one value or several

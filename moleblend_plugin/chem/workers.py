@@ -137,7 +137,7 @@ def _unguarded() -> str:
 
 
 class _Pool:
-    """Processes for chunks of rows; a lost one is told with the row, ``begin``, that its chunk begins with."""
+    """Processes for chunks of rows; a lost one is told with ``begin``, the first row of its chunk."""
 
     def __init__(self, executor: ProcessPoolExecutor, context: Spawning) -> None:
         self._executor = executor

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from moleblend_plugin.cli._console import tell_notes
 from moleblend_plugin.cli._output import writing
 
 if TYPE_CHECKING:
@@ -54,7 +55,6 @@ def write_rows(
         batch_size: molecules computed together.
         overwrite: whether the file may be there.
     """
-    from moleblend_plugin.building.labels import tell_notes
     from moleblend_plugin.cli._progress import RowProgress
 
     with writing(out, overwrite), RowProgress(command[0], rows.fraction_done, rows.total) as progress:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moleblend_plugin.cli._console import print_tables
+from moleblend_plugin.cli._console import print_tables, tell_notes
 from moleblend_plugin.cli._options import SmilesColumn, Workers
 from moleblend_plugin.cli._progress import RowProgress
 
@@ -164,7 +164,7 @@ def _print_summary(result: BuildResult) -> None:
     """The counts as a table, then notes and warnings on stderr."""
     from rich.table import Table
 
-    from moleblend_plugin.building.labels import tell_notes, told_of_classes
+    from moleblend_plugin.building.labels import told_of_classes
 
     table = Table(show_header=False, box=None)
     table.add_row("rows read", f"{result.rows:,}")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moleblend_plugin.cli._console import tell_notes
 from moleblend_plugin.cli._options import (
     BatchSize,
     Conformers,
@@ -90,7 +91,6 @@ def score(
     Every score of the task stands with its interval, for every target and on average. Predictions are those
     of 'moleblend predict'.
     """
-    from moleblend_plugin.building.labels import tell_notes
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.cli._scores import score_lines, write_scores
     from moleblend_plugin.inference.labelled import labels_of, open_labelled

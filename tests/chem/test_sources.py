@@ -1,7 +1,6 @@
 """Sources: streams of rows or rejections, with row numbers, from every format; bad files in one line."""
 
 import gzip
-import hashlib
 import math
 
 import numpy as np
@@ -345,10 +344,9 @@ def test_a_bad_molecule_of_an_npz_is_a_rejection(tmp_path):
     assert isinstance(second, RawRow)
 
 
-def test_checksum_and_progress(tmp_path):
+def test_progress(tmp_path):
     path = write(tmp_path, "a.smi", "C\n" * 100_000)
     source = open_molecules(path)
-    assert source.sha256() == hashlib.sha256(b"C\n" * 100_000).hexdigest()
     rows = iter(source)
     next(rows)
     assert 0 < source.fraction_read < 1

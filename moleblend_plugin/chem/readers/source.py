@@ -8,7 +8,6 @@ concerns the whole file (missing, empty, no such column, damaged compression) an
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import zlib
 from collections.abc import Callable, Iterator, Sequence
@@ -252,14 +251,6 @@ class Source:
         if self.format.count is not None:
             return self.format.count(self.path)
         return None if self.n_bytes > _COUNT_BYTES else sum(1 for _ in self.again())
-
-    def sha256(self) -> str:
-        """Checksum (hex) of the file as it lies on disk."""
-        digest = hashlib.sha256()
-        with self._clear_errors(), self.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
 
     @contextmanager
     def text(self) -> Iterator[Iterator[str]]:
