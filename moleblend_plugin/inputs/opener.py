@@ -66,21 +66,18 @@ def open_inputs(paths: Sequence[Path], columns: Columns, target_columns: Sequenc
     Raises:
         MoleblendError: an input that cannot be read, or whose labels do not fit the names given.
     """
-    bare = replace(columns, targets=())
-    sources = [open_molecules(path, bare) for path in expand_folders(paths)]
+    sources = [open_molecules(path, replace(columns, targets=())) for path in expand_folders(paths)]
     numeric = None
-    if target_columns:
-        wants_all = [text.strip() for text in target_columns] == ["all"]
-        if wants_all and sources[0].format.held_labels is None:
+    if [text.strip() for text in target_columns] == ["all"]:
+        if sources[0].format.held_labels is None:
             numeric = numeric_columns(sources[0])
-            targets = numeric.taken
-        else:
-            names = [] if wants_all else [named_columns(sources[0], text) for text in target_columns]
-            targets = tuple(name for several in names for name in several)
-        twice = next((name for name in targets if targets.count(name) > 1), None)
+        columns = replace(columns, targets=numeric.taken if numeric else ())
+    elif target_columns:
+        names = tuple(name for text in target_columns for name in named_columns(sources[0], text))
+        twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise MoleblendError(f"--target-columns names {twice!r} twice; name every column once")
-        columns = replace(columns, targets=targets)
+        columns = replace(columns, targets=names)
     columns = _with_held_labels(sources, columns)
     return Opened(tuple(source.asking(columns) for source in sources), columns, numeric)
 
