@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 _SHOWN_TASKS: Final = 20
 """Tasks of which every one gets a line; of more, those with one class."""
 
-_PARTS: Final = ("train", "valid", "test")
 
 
 def splits(
@@ -118,8 +117,10 @@ def split_facts(folder: Path, row_ids: dict[str, Iterable[str]]) -> dict[str, An
     Raises:
         MoleblendError: the file is damaged.
     """
+    from moleblend_plugin.schema import PARTS
+
     lines = ""
-    for part in _PARTS:
+    for part in PARTS:
         digest = hashlib.sha256()
         for row_id in row_ids.get(part, ()):
             digest.update(f"{row_id}\n".encode())
