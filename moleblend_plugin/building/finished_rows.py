@@ -87,19 +87,19 @@ class FinishedRows:
         Raises:
             OSError: the disk is full.
         """
-        kinds = Counter(map(type, outcomes))
+        places = range(number * _PLACES, (number + 1) * _PLACES)
         with self.sql:
-            for kind in kinds:
+            for kind, table in _TABLES.items():
                 marks = ", ".join("?" * (2 + len(kind._fields)))
                 rows = (
-                    (number * _PLACES + place, _crc(outcome), *outcome)
-                    for place, outcome in enumerate(outcomes)
+                    (place, _crc(outcome), *outcome)
+                    for place, outcome in zip(places, outcomes, strict=False)
                     if type(outcome) is kind
                 )
-                self.sql.executemany(f"INSERT INTO {_TABLES[kind]} VALUES ({marks})", rows)
+                self.sql.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
             self.sql.execute("INSERT INTO chunks VALUES (?)", (number,))
         self._chunks.add(number)
-        self.counts += kinds
+        self.counts.update(map(type, outcomes))
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self.sync()
 
