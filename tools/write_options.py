@@ -11,13 +11,14 @@ from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.losses.property import ClassificationConfig, RegressionConfig
 from moleblend_plugin.losses.structure import StructureLossConfig
 from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
-from moleblend_plugin.models.property.gin import GinConfig
 from moleblend_plugin.models.property.network import HeadConfig
 from moleblend_plugin.models.structure.config import StructureConfig
 from moleblend_plugin.tasks.flags import Config, attribute_help
+from moleblend_plugin.tasks.property.model import MoleblendPropertyModel, PropertyModel
 from moleblend_plugin.tasks.property.task import PropertyTaskConfig
 from moleblend_plugin.tasks.structure.loss import AddedWeight
 from moleblend_plugin.tasks.structure.task import StructureTaskConfig
+from moleblend_plugin.trainer.contract.registry import MODELS
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 AWARE = "MMSA-style (reconstructed)"
@@ -65,6 +66,15 @@ def presets() -> str:
     )
 
 
+def networks() -> list[str]:
+    """A section for every network over labels but the Transformer, whose sizes stand above."""
+    return [
+        table(f"{(model.__doc__ or '').rstrip('.')}: `--arch {name}`", model.SIZES)
+        for name, model in MODELS.items()
+        if issubclass(model, PropertyModel) and model is not MoleblendPropertyModel
+    ]
+
+
 def page() -> str:
     """The whole page."""
     return "".join(
@@ -76,7 +86,7 @@ def page() -> str:
             table("Objective: `--loss moleblend_pretrain`", PretrainLossConfig),
             table("Data: `--task moleblend_property`", PropertyTaskConfig),
             table("Head and frozen layers: `--arch moleblend_property_tiny|small|base`", HeadConfig),
-            table("GIN over labels: `--arch moleblend_property_gin`", GinConfig),
+            *networks(),
             table("Objective: `--loss moleblend_classification`", ClassificationConfig),
             table("Objective: `--loss moleblend_regression`", RegressionConfig),
             table(f"Views: `--task moleblend_structure_aware`, {AWARE}", ViewConfig),
