@@ -1,8 +1,9 @@
 """MoleBLEND for Uni-Core: pretraining and fine-tuning on blended 2D/3D atom relations.
 
 ``unicore-train --user-dir moleblend_plugin`` imports this package, and it then registers its tasks,
-models and losses. A plain ``import moleblend_plugin`` stays light and registers nothing; the estimators
-(``from moleblend_plugin import MoleblendRegressor``) bring scikit-learn when named and torch when they work.
+models and losses. A plain ``import moleblend_plugin`` stays light and registers nothing. When named,
+``build`` brings RDKit, and the estimators (``from moleblend_plugin import MoleblendRegressor``) bring
+scikit-learn, and torch when they work.
 """
 
 from __future__ import annotations
@@ -17,11 +18,12 @@ from moleblend_plugin.runs.detect import trainer_in_charge
 from moleblend_plugin.version import __version__
 
 if TYPE_CHECKING:
+    from moleblend_plugin.building.run import build
     from moleblend_plugin.estimator import MoleblendClassifier, MoleblendEmbedder, MoleblendRegressor
 
 _ESTIMATORS = ("MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor")
 
-__all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor", "__version__"]
+__all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor", "__version__", "build"]
 
 if trainer_in_charge() is not None:
     if trainer_in_charge() == "unicore" and unicore_command.is_command():
@@ -30,6 +32,8 @@ if trainer_in_charge() is not None:
 
 
 def __getattr__(name: str) -> object:
+    if name == "build":
+        return importlib.import_module("moleblend_plugin.building.run").build
     if name not in _ESTIMATORS:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if "torch" not in sys.modules:  # later it has read the environment

@@ -26,7 +26,8 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "chem": set(),
     "splits": {"chem"},
     "data": set(),
-    "building": {"chem", "splits", "data"},
+    "inputs": {"chem", "splits", "data"},
+    "building": {"chem", "splits", "data", "inputs"},
     "models": set(),
     "losses": set(),
     "metrics": set(),
@@ -34,15 +35,16 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "trainer": {"runs"},
     "host": {"runs", "trainer"},
     "tasks": {"data", "models", "losses", "metrics", "runs", "host"},
-    "inference": {"chem", "data", "models", "metrics", "runs", "host", "tasks"},
+    "inference": {"chem", "data", "inputs", "models", "metrics", "runs", "host", "tasks"},
     "estimator": {"inference"},
     "report": set(),
-    "bench": {"chem", "splits", "data", "metrics", "runs", "tasks", "inference"},
+    "bench": {"chem", "splits", "data", "inputs", "building", "metrics", "runs", "tasks", "inference"},
     "cli": {
-        *("chem", "splits", "data", "building", "models", "metrics", "runs", "tasks", "inference", "report"),
-        "bench",
+        *("chem", "splits", "data", "inputs", "building", "models", "metrics", "runs", "tasks", "inference"),
+        *("report", "bench"),
     },
-    "": {"runs", "tasks", "estimator"},  # the package itself: registers the tasks when a trainer is in charge
+    # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
+    "": {"runs", "tasks", "building", "estimator"},
 }
 MAY_IMPORT = {room: below | {room} | (set() if room in GROUND else GROUND) for room, below in FLOORS.items()}
 DOORS = (
@@ -60,7 +62,8 @@ ONLY_IN = {
     "lightning_fabric": {"trainer"},
     "lmdb": {"data"},
     "pyarrow": {"inference"},
-    "msgpack": {"data", "building"},
+    "msgpack": {"data"},
+    "sqlite3": {"building"},
     "typer": {"cli"},
     "matplotlib": {"cli", "report", "bench"},
 }
