@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -16,11 +16,10 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
+from moleblend_plugin.schema import LabelKind
 
 if TYPE_CHECKING:
     from typing import Self
-
-Kind = Literal["classification", "regression"]
 
 FRESH = ("head.", "target_")
 """Prefixes of what belongs to the labels; every other weight has pretraining's name."""
@@ -66,7 +65,7 @@ class PropertyConfig:
     """
 
     outputs: int
-    kind: Kind
+    kind: LabelKind
     head: HeadConfig = field(default_factory=HeadConfig)
 
 
