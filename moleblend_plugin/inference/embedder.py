@@ -22,7 +22,7 @@ from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.stream import Array, run
 from moleblend_plugin.runs.devices import choose_device
-from moleblend_plugin.schema import MoleculeRecord
+from moleblend_plugin.schema import InputFields, MoleculeRecord
 
 if TYPE_CHECKING:
     from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
@@ -114,7 +114,7 @@ class Embedder:
         to_sample = partial(show, input_mode=self.input_mode)
         return run(records, to_sample, self._embed, self.device, batch_size, window, self.input_codes)
 
-    def _embed(self, net_input: dict[str, torch.Tensor]) -> Sequence[Array]:
+    def _embed(self, net_input: InputFields[torch.Tensor]) -> Sequence[Array]:
         encoded = self._encoder.encode(**net_input)
         graph, atoms = encoded.states[:, 0].float(), encoded.states[:, 1:].float()
         if self.what == "graph":

@@ -19,7 +19,7 @@ from moleblend_plugin.data.batches.labelled import InputMode, show
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.inference.stream import WINDOW, Array, run
 from moleblend_plugin.runs.devices import choose_device
-from moleblend_plugin.schema import Float64Array, MoleculeRecord
+from moleblend_plugin.schema import Float64Array, InputFields, MoleculeRecord
 
 if TYPE_CHECKING:
     from moleblend_plugin.data.store.reader import MoleculeStore
@@ -109,6 +109,6 @@ class Predictor:
             predictions[index] = value
         return predictions
 
-    def _predict(self, net_input: dict[str, torch.Tensor]) -> Sequence[Array]:
+    def _predict(self, net_input: InputFields[torch.Tensor]) -> Sequence[Array]:
         values: Array = self._model.predict(**net_input).cpu().double().numpy()  # [B, T]
         return list(values)

@@ -18,7 +18,7 @@ from moleblend_plugin.losses.terms import (
     edge_term,
     spd_term,
 )
-from moleblend_plugin.schema import Shown
+from moleblend_plugin.schema import InputFields, Shown, TargetFields
 
 Pairs = Literal["all", "hidden"]
 
@@ -110,8 +110,8 @@ SCORES: Final = {
 
 def pretrain_terms(
     predictions: PairPredictions,
-    net_input: Mapping[str, Tensor],
-    target: Mapping[str, Tensor],
+    net_input: InputFields[Tensor],
+    target: TargetFields[Tensor],
     pairs: Pairs,
     distance_max: float,
 ) -> dict[str, Term]:
@@ -155,8 +155,8 @@ def weigh(terms: Mapping[str, Term], config: PretrainLossConfig) -> Tensor:
 
 def pretrain_objective(
     predictions: PairPredictions,
-    net_input: Mapping[str, Tensor],
-    target: Mapping[str, Tensor],
+    net_input: InputFields[Tensor],
+    target: TargetFields[Tensor],
     config: PretrainLossConfig,
     distance_max: float,
 ) -> Objective:

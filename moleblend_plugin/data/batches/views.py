@@ -16,7 +16,7 @@ from moleblend_plugin.data.batches.collate import Batch, pad_fields
 from moleblend_plugin.data.batches.dataset import BlendedMolecules, Records, StoredMolecules
 from moleblend_plugin.data.batches.labelled import show
 from moleblend_plugin.data.rng import Purpose, generator
-from moleblend_plugin.data.samples.blend import Sample
+from moleblend_plugin.data.samples.blend import Array, Sample
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.data.samples.image_changes import draw_changes
 from moleblend_plugin.errors import MoleblendError
@@ -28,6 +28,7 @@ from moleblend_plugin.schema import (
     Modality,
     MoleculeRecord,
     UInt8Array,
+    ViewFields,
 )
 
 
@@ -102,7 +103,7 @@ class ViewMaker:
         self.training = training
         self._bits = np.array([VIEWS[name] for name in config.names], np.uint8)
 
-    def __call__(self, record: MoleculeRecord, molecule: int, epoch: int) -> Sample:
+    def __call__(self, record: MoleculeRecord, molecule: int, epoch: int) -> ViewFields[Array]:
         """The fields, without B."""
         image = None if self.images is None else self.images[molecule]
         has = {
@@ -171,9 +172,8 @@ class ViewedMolecules(StoredMolecules):
 
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """Relations and clean coordinates, and the views of this epoch."""
-        return show(featurize(record, conformer, self.codes), "both") | self.make(
-            record, molecule, self.epoch
-        )
+        shown = show(featurize(record, conformer, self.codes), "both")
+        return {**shown, **self.make(record, molecule, self.epoch)}
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """The padded batch with ``views`` in it."""
@@ -194,7 +194,7 @@ class BlendedViews(BlendedMolecules):
 
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """The blended sample and the views of this epoch."""
-        return super().sample(record, conformer, molecule) | self.make(record, molecule, self.epoch)
+        return {**super().sample(record, conformer, molecule), **self.make(record, molecule, self.epoch)}
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """The blended batch with ``views`` in it."""

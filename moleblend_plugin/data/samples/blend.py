@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,26 @@ from moleblend_plugin.data.kernels import draw_shown, pick
 from moleblend_plugin.data.rng import Purpose, passing_generator
 from moleblend_plugin.data.samples.featurize import Features
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import RELATIONS, Float32Array, Float64Array, Shown, UInt8Array
+from moleblend_plugin.schema import (
+    RELATIONS,
+    Float32Array,
+    Float64Array,
+    InputFields,
+    PropertyFields,
+    Shown,
+    TargetFields,
+    UInt8Array,
+    ViewFields,
+)
 
 BlendScope = Literal["molecule", "batch"]
-Sample = dict[str, npt.NDArray[np.generic]]
-"""One molecule, ready to be padded: the fields of ``schema.INPUT_FIELDS`` and ``TARGET_FIELDS`` without B."""
+Array = npt.NDArray[Any]
+
+
+class Sample(InputFields[Array], TargetFields[Array], PropertyFields[Array], ViewFields[Array], total=False):
+    """One molecule, ready to be padded: rows of the schema's tables without B, and its number."""
+
+    index: npt.NDArray[np.int64]
 
 
 _PAIR_CODES = np.array([row.shown for row in RELATIONS], np.uint8)

@@ -5,7 +5,7 @@ B molecules, N atoms, T = N + 1 tokens (graph token first), P path hops, H heads
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +14,7 @@ from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.encoder import AtomEmbedding, Encoder
 from moleblend_plugin.models.blend.heads import BilinearPairs, DenoiseHead, DirectionPairs, DistancePairs
 from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
-from moleblend_plugin.schema import PATH_HOPS, Shown
+from moleblend_plugin.schema import PATH_HOPS, InputFields, Shown
 from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES
 
 
@@ -119,7 +119,7 @@ class MoleBlend(MoleBlendEncoder):
         for head in (self.spd_head, self.edge_head, self.pair_head, self.denoise_head):
             head.apply(init_weights)
 
-    def forward(self, **net_input: Tensor) -> Predictions:
+    def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Predictions:
         """Predictions for a batch; arguments are the rows of ``schema.INPUT_FIELDS``."""
         encoded = self.encode(**net_input)
         atoms = encoded.states[:, 1:]  # [B, N, D]

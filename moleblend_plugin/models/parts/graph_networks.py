@@ -7,7 +7,6 @@ B molecules, N atoms (padded), R real atoms of the batch, D width, K Gaussian ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Final
 
 import torch
@@ -18,7 +17,7 @@ from moleblend_plugin.models.parts.across_processes import Exchange
 from moleblend_plugin.models.parts.batch_norm import SharedBatchNorm
 from moleblend_plugin.models.parts.dropout import Dropout
 from moleblend_plugin.models.structure.config import GraphFeatures
-from moleblend_plugin.schema import Modality
+from moleblend_plugin.schema import InputFields, Modality, ViewFields
 from moleblend_plugin.vocab import ATOM_FEATURES, ATOM_OFFSETS, ATOM_ROWS, BOND, SPD
 
 BASIC_ATOMS: Final = 2
@@ -110,7 +109,7 @@ class Gin(nn.Module):
             GinLayer(width, n + 1 == layers, exchange, dropout) for n in range(layers)
         )
 
-    def forward(self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: InputFields[Tensor], views: ViewFields[Tensor]) -> Tensor:
         """[B, D] from rows of ``schema.INPUT_FIELDS`` and ``VIEW_FIELDS``; zeros where the view is absent."""
         atom_codes = inputs["atom_codes"]
         there = (views["modalities"] & int(Modality.GRAPH)).ne(0)
@@ -168,7 +167,7 @@ class SchNet(nn.Module):
         self.register_buffer("_centres", torch.linspace(0, cutoff, kernels), persistent=False)
         self._centres: Tensor
 
-    def forward(self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: InputFields[Tensor], views: ViewFields[Tensor]) -> Tensor:
         """[B, D] from rows of ``schema.INPUT_FIELDS``; molecules without 3D get what nobody reads."""
         atom_codes, coords = inputs["atom_codes"], inputs["coords"]
         real = atom_codes[..., 0] > 0

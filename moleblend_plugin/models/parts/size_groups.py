@@ -6,12 +6,12 @@ B molecules, N atoms.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 import torch
 from torch import Tensor
 
-from moleblend_plugin.schema import INPUT_FIELDS
+from moleblend_plugin.schema import INPUT_FIELDS, InputFields
 
 MOLECULES: Final = 32
 """Of a part. Smaller ones save little padding more, and every part pays for its small operations."""
@@ -23,7 +23,7 @@ _AXES: Final = {name: field.shape.split().count("N") for name, field in INPUT_FI
 class Parts(NamedTuple):
     """Inputs of every part, and the row of each molecule in the parts, one after another."""
 
-    inputs: Sequence[Mapping[str, Tensor]]
+    inputs: Sequence[InputFields[Tensor]]
     back: Tensor | None  # int64 [B]; None: one part, the batch as it is
 
     def join(self, rows: list[Tensor]) -> Tensor:
@@ -31,7 +31,7 @@ class Parts(NamedTuple):
         return rows[0] if self.back is None else torch.cat(rows)[self.back]
 
 
-def like_sizes(inputs: Mapping[str, Tensor]) -> Parts:
+def like_sizes(inputs: InputFields[Tensor]) -> Parts:
     """Parts of at most ``MOLECULES``, each cut to its largest; a batch of like sizes is one part as it is.
 
     Sizes can be looked at without waiting for earlier work on a CPU only: elsewhere the batch is left whole.
@@ -52,10 +52,12 @@ def like_sizes(inputs: Mapping[str, Tensor]) -> Parts:
     return Parts(cut, order.argsort())
 
 
-def _cut(inputs: Mapping[str, Tensor], rows: Tensor, size: int) -> dict[str, Tensor]:
+def _cut(inputs: InputFields[Tensor], rows: Tensor, size: int) -> InputFields[Tensor]:
     """The first ``size`` atoms of some molecules."""
     atoms = slice(0, size)
-    return {
+    fields = cast("Mapping[str, Tensor]", inputs)
+    cut = {
         name: value[rows][(slice(None), *[atoms] * _AXES[name])].contiguous()
-        for name, value in inputs.items()
+        for name, value in fields.items()
     }
+    return cast("InputFields[Tensor]", cut)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from moleblend_plugin.models.parts.dropout import Dropout
 from moleblend_plugin.models.parts.graph_networks import Gin
 from moleblend_plugin.models.property.network import PropertyConfig, PropertyOutputs
 from moleblend_plugin.models.structure.config import GraphFeatures
-from moleblend_plugin.schema import Modality
+from moleblend_plugin.schema import InputFields, Modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,7 @@ class GinProperty(PropertyOutputs):
         self.head_dropout = Dropout(config.head_dropout)
         self.head = nn.Linear(config.graph_dim, property.outputs)
 
-    def forward(self, **net_input: Tensor) -> Tensor:
+    def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
         """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
         codes = net_input["atom_codes"]
         has_graph = torch.full((len(codes),), int(Modality.GRAPH), dtype=torch.uint8, device=codes.device)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
-
-if TYPE_CHECKING:
-    from typing import Self
+from moleblend_plugin.schema import InputFields
 
 Kind = Literal["classification", "regression"]
 
@@ -95,7 +93,7 @@ class PropertyOutputs(nn.Module):
         self.target_mean.copy_(mean)
         self.target_std.copy_(std)
 
-    def predict(self, **net_input: Tensor) -> Tensor:
+    def predict(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
         """fp32 [B, L]: probabilities, or values in the labels' own units."""
         return self.in_units(self(**net_input))
 
@@ -142,7 +140,7 @@ class PropertyNet(PropertyOutputs, MoleBlendEncoder):
         for module in self._frozen():
             module.requires_grad_(False)
 
-    def forward(self, **net_input: Tensor) -> Tensor:
+    def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
         """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
         encoded = self.encode(**net_input)
         outputs: Tensor = self.head(encoded.states, encoded.real)

@@ -6,7 +6,7 @@ B molecules of this process, A of the batch of all processes, V views; the alpha
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from moleblend_plugin.models.parts.across_processes import Exchange
 from moleblend_plugin.models.structure.config import StructureConfig
 from moleblend_plugin.models.structure.fusion import FUSIONS, AutoEncoders, ViewHeads, mlp, run
 from moleblend_plugin.models.structure.hypergraph import HypergraphConv, Memory, incidence
-from moleblend_plugin.schema import VIEWS
+from moleblend_plugin.schema import VIEWS, ViewFields
 
 
 class StructureOutput(NamedTuple):
@@ -71,7 +71,7 @@ class StructureAwareness(nn.Module):
         self.register_buffer("_bits", torch.tensor([int(VIEWS[name]) for name in views]), persistent=False)
         self._bits: Tensor
 
-    def forward(self, features: Sequence[Tensor], views: Mapping[str, Tensor]) -> StructureOutput:
+    def forward(self, features: Sequence[Tensor], views: ViewFields[Tensor]) -> StructureOutput:
         """Embeddings and what is compared.
 
         Args:

@@ -6,8 +6,8 @@ a checkpoint can be fine-tuned or embedded with as it is. B molecules, V views, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from collections.abc import Callable, Sequence
+from typing import Final, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -21,14 +21,14 @@ from moleblend_plugin.models.parts.size_groups import like_sizes
 from moleblend_plugin.models.structure.config import StructureConfig, ViewReadout
 from moleblend_plugin.models.structure.image_changes import change_drawings, colours
 from moleblend_plugin.models.structure.network import StructureAwareness, StructureOutput
-from moleblend_plugin.schema import Modality, Shown
+from moleblend_plugin.schema import InputFields, Modality, Shown, ViewFields
 
 _SHOWN: Final = {"2d": (Shown.ALL_2D, Shown.SPD), "3d": (Shown.DISTANCE, Shown.DISTANCE)}
 """What pairs and atoms show in each view of a Transformer."""
 
 
 def read_view(
-    encoder: MoleBlendEncoder, inputs: Mapping[str, Tensor], view: str, readout: ViewReadout
+    encoder: MoleBlendEncoder, inputs: InputFields[Tensor], view: str, readout: ViewReadout
 ) -> Tensor:
     """[B, D] of an encoder to which every pair and atom shows the relations of ``view`` only."""
     parts = like_sizes(inputs)
@@ -36,14 +36,14 @@ def read_view(
 
 
 def _read_part(
-    encoder: MoleBlendEncoder, inputs: Mapping[str, Tensor], view: str, readout: ViewReadout
+    encoder: MoleBlendEncoder, inputs: InputFields[Tensor], view: str, readout: ViewReadout
 ) -> Tensor:
     pairs, atoms = _SHOWN[view]
-    shown = {
+    shown = inputs | {
         "pair_shown": torch.full_like(inputs["spd"], int(pairs)),
         "atom_shown": torch.full_like(inputs["degree"], int(atoms)),
     }
-    encoded = encoder.encode(**(dict(inputs) | shown))
+    encoded = encoder.encode(**shown)
     graph: Tensor = encoded.states[:, 0]
     return graph if readout == "cls" else mean_atoms(encoded.states[:, 1:], encoded.real)
 
@@ -57,7 +57,7 @@ class TransformerView(nn.Module):
         self.readout: ViewReadout = readout
         self.transformer = MoleBlendEncoder(config)
 
-    def forward(self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: InputFields[Tensor], views: ViewFields[Tensor]) -> Tensor:
         """[B, D]."""
         return read_view(self.transformer, inputs, "3d", self.readout)
 
@@ -72,7 +72,7 @@ class ImageView(nn.Module):
         if config.image_weights != "none":
             load_image_weights(self.network, config.image_weights)
 
-    def forward(self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: InputFields[Tensor], views: ViewFields[Tensor]) -> Tensor:
         """[B, width]."""
         there = (views["modalities"] & int(Modality.IMAGE)).ne(0)
         image = views["image"][there]
@@ -113,7 +113,7 @@ class _Viewing(MoleBlendEncoder):
         self.structure = StructureAwareness(structure, views, widths, self.exchange)
 
     def look(
-        self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor], counted: bool | None
+        self, inputs: InputFields[Tensor], views: ViewFields[Tensor], counted: bool | None
     ) -> StructureOutput:
         """Encode the views and compare.
 
@@ -124,7 +124,7 @@ class _Viewing(MoleBlendEncoder):
                 this process in step with the others.
         """
         if counted is False:
-            views = dict(views) | {name: views[name] * 0 for name in ("modalities", "fused")}
+            views = views | {"modalities": views["modalities"] * 0, "fused": views["fused"] * 0}
         with self.exchange.joined(counted is not None):
             features = [
                 self.view_encoders[name](inputs, views)
@@ -154,7 +154,7 @@ class StructureAware(_Viewing):
         self.add_views(structure, views)
 
     def forward(
-        self, views: Mapping[str, Tensor], counted: bool | None = None, **net_input: Tensor
+        self, views: ViewFields[Tensor], counted: bool | None = None, **net_input: Unpack[InputFields[Tensor]]
     ) -> StructureOutput:
         """See ``look``; the rest are rows of ``schema.INPUT_FIELDS``."""
         return self.look(net_input, views, counted)
@@ -169,10 +169,10 @@ class BlendedStructureAware(_Viewing, MoleBlend):
 
     def forward(  # type: ignore[override]
         self,
-        views: Mapping[str, Tensor],
+        views: ViewFields[Tensor],
         clean_coords: Tensor,
         counted: bool | None = None,
-        **net_input: Tensor,
+        **net_input: Unpack[InputFields[Tensor]],
     ) -> tuple[Predictions, StructureOutput]:
         """Predictions of the blended input, and what is compared of the clean views."""
         predictions = super().forward(**net_input)

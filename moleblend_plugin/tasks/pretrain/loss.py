@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
 from moleblend_plugin.losses.pretrain import SCORES, PretrainLossConfig, pretrain_objective
 from moleblend_plugin.models.blend.config import ModelConfig
@@ -60,7 +61,7 @@ class MoleblendPretrainLoss(BaseLoss):
         return ["loss", *(f"{term}_loss" for term in terms), *(SCORES[term] for term in terms)]
 
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: Batch, reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Loss (summed over molecules), number of molecules, and what to log."""
         predictions = model(**sample["net_input"])

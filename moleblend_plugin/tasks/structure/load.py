@@ -81,8 +81,7 @@ def look_at(model: Network, args: argparse.Namespace, store_path: Path, count: i
     batch = molecules.collate([molecules[index] for index in range(min(count, len(store)))])
     if not batch:
         raise MoleblendError(f"{store_path}: none of the first {count} molecules can be read; build it again")
-    inputs = batch["net_input"]
     with torch.no_grad():
-        output = model.look({name: inputs[name] for name in inputs}, batch["views"], None)
+        output = model.look(batch["net_input"], batch["views"], None)
     rows: np.ndarray = batch["index"].numpy()
     return Seen([store[int(row)].smiles for row in rows], output)

@@ -10,10 +10,11 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor, nn
 
+from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.data.batches.views import ViewConfig
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
@@ -36,6 +37,20 @@ from moleblend_plugin.tasks.structure.report import (
 )
 
 
+class Step(TypedDict, total=False):
+    """What an update does with its batch; validation has none: full weights, and a look."""
+
+    counted: bool  # whether the batch takes part, or only keeps this process in step with the others
+    share: float  # what module B's terms count, 0 to 1
+    monitor: bool  # whether to look for collapse
+
+
+class StructureBatch(Batch, total=False):
+    """A batch with the update that it is part of."""
+
+    step: Step
+
+
 class StructureObjective:
     """Terms, their sum and what is logged about them.
 
@@ -49,9 +64,9 @@ class StructureObjective:
         self.views = tuple(views)
         self.watch = CollapseWatch(views)
 
-    def __call__(self, output: StructureOutput, sample: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+    def __call__(self, output: StructureOutput, sample: StructureBatch) -> tuple[Tensor, dict[str, Any]]:
         """The mean objective of the joined batch, and sums to log for the molecules of this process."""
-        step = sample.get("step", {})  # validation has none: full weights, and a look
+        step = sample.get("step", Step())
         found = structure_terms(output, self.views, self.config)
         logged = term_outputs(found, len(sample["index"]))
         logged |= self.watch.outputs(output, step.get("monitor"))
@@ -86,10 +101,10 @@ class StructureAwareLoss(BaseLoss):
         return ["loss", *self.objective.logged_names()]
 
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: StructureBatch, reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Loss (summed over molecules), number of molecules, and what to log."""
-        counted = sample.get("step", {}).get("counted")
+        counted = sample.get("step", Step()).get("counted")
         output = model(views=sample["views"], counted=counted, **sample["net_input"])
         mean, logged = self.objective(output, sample)
         molecules = len(sample["index"])
@@ -166,11 +181,11 @@ class BlendedStructureAwareLoss(BaseLoss):
         return [*self.blended.logged_names(), "structure_loss", *self.objective.logged_names()]
 
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: StructureBatch, reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Loss (summed over molecules), number of molecules, and what to log."""
         inputs, target = sample["net_input"], sample["target"]
-        counted = sample.get("step", {}).get("counted")
+        counted = sample.get("step", Step()).get("counted")
         predictions, output = model(
             views=sample["views"], clean_coords=target["clean_coords"], counted=counted, **inputs
         )

@@ -20,6 +20,7 @@ from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.layer_decay import LayerDecay
 from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
+from moleblend_plugin.tasks.structure.loss import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +109,7 @@ class _StructureSteps(StoreTask):
         Raises:
             MoleblendError: out of memory; a batch cannot be cut, since all of it is compared.
         """
-        step = {
+        step: Step = {
             "counted": not ignore_grad,
             "share": self.steps.share(update_num, self.total_updates),
             "monitor": update_num % self.steps.monitor_interval == 0 and not ignore_grad,
