@@ -153,7 +153,7 @@ for molecule in (record, flat):
 assert sum(row.shown for row in RELATIONS) == Shown.ALL
 print("fine-tuning", {mode: int(shown & Shown.SAME) for mode, shown in PAIRS_SHOWN.items()})
 
-bias = BlendedBias(ModelConfig())
+bias = BlendedBias(heads=32, kernels=128)
 number = torch.tensor([[6, 6, 8]], dtype=torch.uint8)
 zeros = torch.zeros(1, 3, 3, dtype=torch.uint8)
 relations = Relations(number, zeros, torch.zeros(1, 3, 3, 5, dtype=torch.uint8),

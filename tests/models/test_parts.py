@@ -22,9 +22,8 @@ from moleblend_plugin.models.blend.relations import (
     Relations,
     SpdRelation,
     _Gaussians,
-    looked_up,
-    multiplied,
 )
+from moleblend_plugin.models.parts.kernels import looked_up, multiplied
 from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import BOND, N_STEREO, N_TYPE, SPD
 from tests.invariants import samples
@@ -117,8 +116,7 @@ def test_gaussian_initialisation_survives_the_network_initialisation(init: str, 
 
 def test_blended_bias_shows_each_pair_its_relation_only() -> None:
     torch.manual_seed(0)
-    config = ModelConfig(1, 32, 32, HEADS, gaussian_kernels=6)
-    module, given = BlendedBias(config), relations()
+    module, given = BlendedBias(HEADS, kernels=6), relations()
     bits = torch.tensor([int(b) for b in (Shown.NOTHING, Shown.SPD, Shown.EDGE, Shown.DISTANCE, Shown.ALL)])
     shown = bits[torch.randint(5, given.spd.shape)].to(torch.uint8)
     out = module(given, shown).permute(0, 2, 3, 1)
@@ -131,7 +129,7 @@ def test_blended_bias_shows_each_pair_its_relation_only() -> None:
 
 
 def test_graph_token_bias_is_added_to_its_row_and_column_once() -> None:
-    encoder = Encoder(ModelConfig(1, 32, 32, HEADS))
+    encoder = Encoder([], 32, HEADS)
     pairs = torch.randn(1, HEADS, 3, 3)
     pairs[..., 2] = -torch.inf  # the third atom is padding
     bias = encoder.token_bias(pairs)

@@ -5,13 +5,13 @@ B molecules, N atoms, T = N + 1 tokens (graph token first), H heads, D width.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from moleblend_plugin.models.blend.attention import Attention
-from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.parts.dropout import Dropout, DropPath
 from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import ATOM_OFFSETS, ATOM_ROWS, DEGREE
@@ -22,13 +22,12 @@ class AtomEmbedding(nn.Module):
 
     SUMMARY_SCALE = 0.01
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, width: int, kernels: int) -> None:
         super().__init__()
-        width = config.encoder_embed_dim
         self.features = nn.Embedding(ATOM_ROWS, width, padding_idx=0)
         self.in_degree = nn.Embedding(DEGREE.size, width, padding_idx=DEGREE.pad)
         self.out_degree = nn.Embedding(DEGREE.size, width, padding_idx=DEGREE.pad)
-        self.summary = nn.Linear(config.gaussian_kernels, width)
+        self.summary = nn.Linear(kernels, width)
         self.register_buffer("_offsets", torch.tensor(ATOM_OFFSETS, dtype=torch.int32), persistent=False)
         self._offsets: Tensor
 
@@ -58,16 +57,23 @@ class AtomEmbedding(nn.Module):
 class EncoderLayer(nn.Module):
     """``x = LN(x + attn(x)); x = LN(x + W2 gelu(W1 x))`` with dropout and stochastic depth on branches."""
 
-    def __init__(self, config: ModelConfig, drop_path: float) -> None:
+    def __init__(
+        self,
+        attention: nn.Module,
+        width: int,
+        hidden: int,
+        dropout: float,
+        activation_dropout: float,
+        drop_path: float,
+    ) -> None:
         super().__init__()
-        width, hidden = config.encoder_embed_dim, config.encoder_ffn_embed_dim
-        self.attention = Attention(width, config.encoder_attention_heads, config.attention_dropout)
+        self.attention = attention
         self.attention_norm = nn.LayerNorm(width)
         self.ffn_in = nn.Linear(width, hidden)
         self.ffn_out = nn.Linear(hidden, width)
         self.ffn_norm = nn.LayerNorm(width)
-        self.activation_dropout = Dropout(config.activation_dropout)
-        self.dropout = Dropout(config.dropout)
+        self.activation_dropout = Dropout(activation_dropout)
+        self.dropout = Dropout(dropout)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
@@ -80,18 +86,31 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Graph token, embedding norm and layers."""
+    """Graph token, embedding norm and layers.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        layers: built as they are taken, after the token: a seed gives the same weights as ever.
+        width: D.
+        heads: H.
+        dropout: on the input of the first layer.
+        checkpoint_activations: keep the input of each layer only.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[nn.Module],
+        width: int,
+        heads: int,
+        dropout: float = 0.0,
+        checkpoint_activations: bool = False,
+    ) -> None:
         super().__init__()
-        width, depth = config.encoder_embed_dim, config.encoder_layers
         self.graph_token = nn.Parameter(torch.empty(width).normal_(std=0.02))
-        self.graph_bias = nn.Parameter(torch.empty(config.encoder_attention_heads).normal_(std=0.02))
+        self.graph_bias = nn.Parameter(torch.empty(heads).normal_(std=0.02))
         self.norm = nn.LayerNorm(width)
-        self.dropout = Dropout(config.dropout)
-        rates = torch.linspace(0, config.drop_path, depth).tolist()
-        self.layers = nn.ModuleList(EncoderLayer(config, rate) for rate in rates)
-        self.checkpoint_activations = config.checkpoint_activations
+        self.dropout = Dropout(dropout)
+        self.layers = nn.ModuleList(layers)
+        self.checkpoint_activations = checkpoint_activations
 
     def token_bias(self, pair_bias: Tensor) -> Tensor:
         """Bias [B, H, T, T] from pairs [B, H, N, N]: the graph token's row and column are put in front.

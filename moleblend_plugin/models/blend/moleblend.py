@@ -5,15 +5,18 @@ B molecules, N atoms, T = N + 1 tokens (graph token first), P path hops, H heads
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.models.blend.attention import Attention
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.models.blend.encoder import AtomEmbedding, Encoder
+from moleblend_plugin.models.blend.encoder import AtomEmbedding, Encoder, EncoderLayer
 from moleblend_plugin.models.blend.heads import BilinearPairs, DenoiseHead, DirectionPairs, DistancePairs
 from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
+from moleblend_plugin.models.parts.kernels import on_cpu
 from moleblend_plugin.schema import PATH_HOPS, InputFields, Shown
 from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES
 
@@ -49,6 +52,15 @@ def geometry(coords: Tensor) -> tuple[Tensor, Tensor]:
         return distance, difference / (distance[..., None] + 1e-5)
 
 
+def encoder_layers(config: ModelConfig) -> Iterator[EncoderLayer]:
+    """The layers from the first on, each with its share of stochastic depth."""
+    width, dropout = config.encoder_embed_dim, config.dropout
+    for drop_path in torch.linspace(0, config.drop_path, config.encoder_layers).tolist():
+        attention = Attention(width, config.encoder_attention_heads, config.attention_dropout)
+        sizes = (width, config.encoder_ffn_embed_dim)
+        yield EncoderLayer(attention, *sizes, dropout, config.activation_dropout, drop_path)
+
+
 class MoleBlendEncoder(nn.Module):
     """Everything below the heads; pretraining and fine-tuning share it.
 
@@ -59,10 +71,17 @@ class MoleBlendEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.atoms = AtomEmbedding(config)
-        self.gaussians = GaussianDistances(config.gaussian_kernels, config.gaussian_init)
-        self.bias = BlendedBias(config)
-        self.encoder = Encoder(config)
+        width, heads, kernels = (
+            config.encoder_embed_dim,
+            config.encoder_attention_heads,
+            config.gaussian_kernels,
+        )
+        self.atoms = AtomEmbedding(width, kernels)
+        self.gaussians = GaussianDistances(kernels, config.gaussian_init)
+        self.bias = BlendedBias(heads, kernels)
+        self.encoder = Encoder(
+            encoder_layers(config), width, heads, config.dropout, config.checkpoint_activations
+        )
         self.apply(init_weights)
 
     def encode(
@@ -95,9 +114,9 @@ def _unseen(bits: Shown, *shown: Tensor) -> bool:
     """Whether no pair and no atom shows any of ``bits``: then one pair stands for all, at a third less time.
 
     Its biases are computed and masked as ever, so that every weight has a gradient (of 0), which DDP waits
-    for. Only a CPU can look without waiting for earlier work.
+    for.
     """
-    return all(part.device.type == "cpu" and not (part & int(bits)).any() for part in shown)
+    return on_cpu(*shown) and not any((part & int(bits)).any() for part in shown)
 
 
 class MoleBlend(MoleBlendEncoder):

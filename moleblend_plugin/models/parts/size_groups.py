@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, cast
 import torch
 from torch import Tensor
 
+from moleblend_plugin.models.parts.kernels import on_cpu
 from moleblend_plugin.schema import INPUT_FIELDS, InputFields
 
 MOLECULES: Final = 32
@@ -34,13 +35,13 @@ class Parts(NamedTuple):
 def like_sizes(inputs: InputFields[Tensor]) -> Parts:
     """Parts of at most ``MOLECULES``, each cut to its largest; a batch of like sizes is one part as it is.
 
-    Sizes can be looked at without waiting for earlier work on a CPU only: elsewhere the batch is left whole.
+    Where the sizes cannot be looked at without waiting (``kernels.on_cpu``) the batch is left whole.
 
     Args:
         inputs: rows of ``schema.INPUT_FIELDS``.
     """
     codes = inputs["atom_codes"]
-    if codes.device.type != "cpu":
+    if not on_cpu(codes):
         return Parts([inputs], None)
     sizes, order = (codes[..., 0] > 0).sum(1).sort(stable=True)
     rows = torch.split(order, MOLECULES)
