@@ -19,7 +19,7 @@ from moleblend_plugin.data.rng import Purpose, generator
 from moleblend_plugin.data.samples.blend import Array, Sample
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.data.samples.image_changes import draw_changes
-from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.errors import MoleblendError, check_rates
 from moleblend_plugin.schema import (
     IMAGE_CHANGES,
     VIEW_FIELDS,
@@ -63,8 +63,7 @@ class ViewConfig:
             raise MoleblendError(
                 f"--views {self.views}: give 2d and one or both of image and 3d, such as 2d,image,3d"
             )
-        if not 0 <= self.modality_dropout < 1:
-            raise MoleblendError(f"--modality-dropout {self.modality_dropout:g}: give 0 <= p < 1")
+        check_rates(self, "modality_dropout")
         if not 0 <= self.image_rotation <= 180:
             raise MoleblendError(f"--image-rotation {self.image_rotation:g}: give 0 to 180 degrees")
 

@@ -7,7 +7,7 @@ B molecules, N atoms (padded), R real atoms of the batch, D width, K Gaussian ke
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,12 @@ from torch.nn import functional as F
 from moleblend_plugin.models.parts.across_processes import Exchange
 from moleblend_plugin.models.parts.batch_norm import SharedBatchNorm
 from moleblend_plugin.models.parts.dropout import Dropout
-from moleblend_plugin.models.structure.config import GraphFeatures
 from moleblend_plugin.schema import InputFields, Modality, ViewFields
 from moleblend_plugin.vocab import ATOM_FEATURES, ATOM_OFFSETS, ATOM_ROWS, BOND, SPD
+
+GraphFeatures = Literal["all", "basic"]
+"""All of OGB's features of atoms and bonds; or atomic number, chirality and the type of bonds, which is what
+the published rows of GINs see (Hu et al., ICLR 2020, who have a bond's direction besides)."""
 
 BASIC_ATOMS: Final = 2
 """The first features of ``vocab.ATOM_FEATURES``: atomic number and chirality."""

@@ -12,12 +12,11 @@ from typing import ClassVar, Unpack
 import torch
 from torch import Tensor, nn
 
-from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.errors import check_rates, check_sizes
 from moleblend_plugin.models.parts.across_processes import Exchange
 from moleblend_plugin.models.parts.dropout import Dropout
-from moleblend_plugin.models.parts.graph_networks import Gin
+from moleblend_plugin.models.parts.graph_networks import Gin, GraphFeatures
 from moleblend_plugin.models.property.network import PropertyConfig, PropertyOutputs
-from moleblend_plugin.models.structure.config import GraphFeatures
 from moleblend_plugin.schema import InputFields, Modality
 
 
@@ -46,12 +45,8 @@ class GinConfig:
     head_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("graph_layers", "graph_dim"):
-            if getattr(self, name) < 1:
-                raise MoleblendError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 1 or more")
-        for name in ("graph_dropout", "head_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise MoleblendError(f"--{name.replace('_', '-')} {getattr(self, name):g}: give 0 <= p < 1")
+        check_sizes(self)
+        check_rates(self, "graph_dropout", "head_dropout")
 
 
 class GinProperty(PropertyOutputs):

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Literal, Self, Unpack
 import torch
 from torch import Tensor, nn
 
-from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.errors import MoleblendError, check_rates
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
@@ -47,8 +47,7 @@ class HeadConfig:
     freeze_layers: int = -1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.head_dropout < 1:
-            raise MoleblendError(f"--head-dropout {self.head_dropout}: give 0 <= p < 1")
+        check_rates(self, "head_dropout")
         if self.freeze_layers < -1:
             raise MoleblendError(f"--freeze-layers {self.freeze_layers}: give -1 (nothing), 0, or a number")
 
