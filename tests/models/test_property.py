@@ -125,7 +125,7 @@ def test_more_frozen_layers_than_there_are() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"head_dropout": 1.0}, "--head-dropout 1.0"), ({"freeze_layers": -2}, "--freeze-layers -2")],
+    [({"head_dropout": 1.0}, "--head-dropout 1: give"), ({"freeze_layers": -2}, "--freeze-layers -2")],
 )
 def test_impossible_heads(options: dict[str, float], message: str) -> None:
     with pytest.raises(MoleblendError, match=message):
