@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import torch
 
-from moleblend_plugin.data.batches.labelled import InputMode, show
+from moleblend_plugin.data.batches.labelled import show
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.stream import Array, run
 from moleblend_plugin.runs.devices import choose_device
-from moleblend_plugin.schema import InputFields, MoleculeRecord
+from moleblend_plugin.schema import InputFields, InputMode, MoleculeRecord
 
 if TYPE_CHECKING:
     from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder

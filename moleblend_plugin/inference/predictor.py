@@ -10,22 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from moleblend_plugin.data.batches.labelled import InputMode, show
+from moleblend_plugin.data.batches.labelled import show
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.inference.stream import WINDOW, Array, run
 from moleblend_plugin.runs.devices import choose_device
-from moleblend_plugin.schema import Float64Array, InputFields, MoleculeRecord
+from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
 
 if TYPE_CHECKING:
     from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.models.property.network import PropertyOutputs
-
-Kind = Literal["classification", "regression"]
 
 
 class Predictor:
@@ -52,7 +50,7 @@ class Predictor:
         self.args = args
         self.device = choose_device(device)
         self.target_names: tuple[str, ...] = tuple(args.target_names)
-        self.kind: Kind = model.property.kind
+        self.kind: LabelKind = model.property.kind
         self.input_mode: InputMode = args.input_mode
         self.input_codes = input_codes_of(args)
         self._model = model.to(self.device).eval()

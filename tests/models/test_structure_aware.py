@@ -13,8 +13,8 @@ from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.models.property.network import encoder_mismatch
 from moleblend_plugin.models.structure.config import STRUCTURE_PRESETS, StructureConfig
-from moleblend_plugin.models.structure.network import StructureOutput
 from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
+from moleblend_plugin.schema import StructureOutput
 from tests.invariants import turn
 from tests.viewed import SIZES, SMALL, VIEWS, batch_of, part_of, viewed
 

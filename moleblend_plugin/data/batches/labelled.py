@@ -6,7 +6,7 @@ L labels per molecule, M molecules, N atoms.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,17 +15,9 @@ from moleblend_plugin.data.batches.dataset import Records, StoredMolecules
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.samples.featurize import Features, featurize
 from moleblend_plugin.data.store.reader import DamagedValue
-from moleblend_plugin.schema import MoleculeRecord, Shown
+from moleblend_plugin.schema import ATOMS_SHOWN, PAIRS_SHOWN, InputMode, MoleculeRecord
 
-InputMode = Literal["2d", "3d", "both"]
 Conformers = Literal["draw", "all"]
-
-PAIRS_SHOWN: Final[dict[str, Shown]] = {"2d": Shown.ALL_2D, "3d": Shown.DISTANCE, "both": Shown.ALL}
-ATOMS_SHOWN: Final[dict[str, Shown]] = {
-    "2d": Shown.SPD,
-    "3d": Shown.DISTANCE,
-    "both": Shown.SPD | Shown.DISTANCE,
-}
 
 
 def show(features: Features, input_mode: InputMode) -> Sample:

@@ -51,7 +51,7 @@ class BlendConfig:
     """How samples are blended. Defaults are the published ones, but for ``blend_scope``.
 
     Attributes:
-        relation_probs: probability that a pair shows spd, edge, 3D. One or two may be 0 (ablations).
+        relation_probs: probability that a pair shows {relations}. One or two may be 0 (ablations).
         atom_probs: probability that an atom shows its degree embedding, its 3D summary.
         noise_sigma: standard deviation of the coordinate noise in Angstrom.
         blend_scope: "molecule" draws pairs per molecule; "batch" draws one mask for the whole batch
@@ -80,6 +80,9 @@ class BlendConfig:
             raise MoleblendError(f"--noise-sigma {self.noise_sigma:g}: give a value of 0 or more (Angstrom)")
         if self.blend_scope not in ("molecule", "batch"):
             raise MoleblendError(f"--blend-scope {self.blend_scope}: choose molecule or batch")
+
+
+BlendConfig.__doc__ = str(BlendConfig.__doc__).format(relations=", ".join(row.word for row in RELATIONS))
 
 
 @lru_cache(maxsize=8)

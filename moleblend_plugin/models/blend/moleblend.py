@@ -17,7 +17,7 @@ from moleblend_plugin.models.blend.encoder import AtomEmbedding, Encoder, Encode
 from moleblend_plugin.models.blend.heads import BilinearPairs, DenoiseHead, DirectionPairs, DistancePairs
 from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
 from moleblend_plugin.models.parts.kernels import on_cpu
-from moleblend_plugin.schema import PATH_HOPS, InputFields, Shown
+from moleblend_plugin.schema import PAIRS_SHOWN, PATH_HOPS, InputFields, Predictions, Shown
 from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES
 
 
@@ -28,19 +28,6 @@ class Encoded(NamedTuple):
     pair_bias: Tensor  # [B, H, N, N]
     unit: Tensor  # fp32 [B, N, N, 3]
     real: Tensor  # bool [B, N]
-
-
-class Predictions(NamedTuple):
-    """Outputs of pretraining; exactly one of ``distance`` and ``direction`` is there.
-
-    Not every tensor is fp32 under mixed precision; the losses convert.
-    """
-
-    spd: Tensor  # [B, N, N, 11]
-    edge: Tensor  # [B, N, N, P, 24]
-    distance: Tensor | None  # [B, N, N, bins]
-    direction: Tensor | None  # [B, N, N, 3]
-    noise: Tensor  # fp32 [B, N, 3]
 
 
 def geometry(coords: Tensor) -> tuple[Tensor, Tensor]:
@@ -97,11 +84,11 @@ class MoleBlendEncoder(nn.Module):
         """Arguments are the rows of ``schema.INPUT_FIELDS``."""
         number, real = atom_codes[..., 0], atom_codes[..., 0] > 0
         distance, unit = geometry(coords)
-        if _unseen(Shown.DISTANCE, pair_shown, atom_shown):
+        if _unseen(PAIRS_SHOWN["3d"], pair_shown, atom_shown):
             gaussians = self.gaussians(distance[:1, :1, :1], number[:1, :1])
         else:
             gaussians = self.gaussians(distance, number)
-        if _unseen(Shown.ALL_2D, pair_shown):
+        if _unseen(PAIRS_SHOWN["2d"], pair_shown):
             spd, bond_path = spd[:1, :1, :1], bond_path[:1, :1, :1]
         relations = Relations(number, spd, bond_path, gaussians)
         pair_bias = self.bias(relations, pair_shown).masked_fill(~real[:, None, None, :], -torch.inf)

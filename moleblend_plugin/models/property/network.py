@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Literal, Self, Unpack
+from typing import Any, ClassVar, Self, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -16,9 +16,7 @@ from moleblend_plugin.errors import MoleblendError, check_rates
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
-from moleblend_plugin.schema import InputFields
-
-Kind = Literal["classification", "regression"]
+from moleblend_plugin.schema import InputFields, LabelKind
 
 FRESH = ("head.", "target_")
 """Prefixes of what belongs to the labels; every other weight has pretraining's name."""
@@ -63,7 +61,7 @@ class PropertyConfig:
     """
 
     outputs: int
-    kind: Kind
+    kind: LabelKind
     head: HeadConfig = field(default_factory=HeadConfig)
 
 

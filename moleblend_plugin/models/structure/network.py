@@ -7,7 +7,6 @@ B molecules of this process, A of the batch of all processes, V views; the alpha
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,31 +15,7 @@ from moleblend_plugin.models.parts.across_processes import Exchange
 from moleblend_plugin.models.structure.config import StructureConfig
 from moleblend_plugin.models.structure.fusion import FUSIONS, AutoEncoders, ViewHeads, mlp, run
 from moleblend_plugin.models.structure.hypergraph import HypergraphConv, Memory, incidence
-from moleblend_plugin.schema import VIEWS, ViewFields
-
-
-class StructureOutput(NamedTuple):
-    """What the objective reads, of the batch of all processes; all fp32.
-
-    ``vertices`` of the A molecules take part in the hypergraph; the tensors after it have a row for each.
-    """
-
-    features: Tensor  # x [A, V, x]
-    codes: Tensor  # c [A, V, c]
-    rebuilt: Tensor  # [A, V, x], each view from its own code
-    crossed: Tensor  # [A, V, x], each view from another one's code
-    compared: Tensor  # q [A, V, q]
-    present: Tensor  # bool [A, V]
-    has_cross: Tensor  # bool [A, V]: crossed is from another view
-    unified: Tensor  # u [A, c]
-    vertices: Tensor  # bool [A]
-    members: Tensor  # H [vertices, edges]
-    refined: Tensor  # g [vertices, g]
-    weights: Tensor  # s [vertices, K]
-    read: Tensor  # r [vertices, g]
-    refined_compared: Tensor  # [vertices, q]
-    read_compared: Tensor  # [vertices, q]
-    target: Tensor  # t [vertices, q], of the 2d view
+from moleblend_plugin.schema import VIEWS, StructureOutput, ViewFields
 
 
 class StructureAwareness(nn.Module):

@@ -7,24 +7,29 @@ a checkpoint can be fine-tuned or embedded with as it is. B molecules, V views, 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Final, Unpack
+from typing import Unpack
 
 import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.models.blend.moleblend import MoleBlend, MoleBlendEncoder, Predictions
+from moleblend_plugin.models.blend.moleblend import MoleBlend, MoleBlendEncoder
 from moleblend_plugin.models.parts.across_processes import Exchange
 from moleblend_plugin.models.parts.graph_networks import Gin, SchNet, mean_atoms
 from moleblend_plugin.models.parts.resnet import ResNet18, load_image_weights
 from moleblend_plugin.models.parts.size_groups import like_sizes
 from moleblend_plugin.models.structure.config import StructureConfig, ViewReadout
 from moleblend_plugin.models.structure.image_changes import change_drawings, colours
-from moleblend_plugin.models.structure.network import StructureAwareness, StructureOutput
-from moleblend_plugin.schema import InputFields, Modality, Shown, ViewFields
-
-_SHOWN: Final = {"2d": (Shown.ALL_2D, Shown.SPD), "3d": (Shown.DISTANCE, Shown.DISTANCE)}
-"""What pairs and atoms show in each view of a Transformer."""
+from moleblend_plugin.models.structure.network import StructureAwareness
+from moleblend_plugin.schema import (
+    ATOMS_SHOWN,
+    PAIRS_SHOWN,
+    InputFields,
+    Modality,
+    Predictions,
+    StructureOutput,
+    ViewFields,
+)
 
 
 def read_view(
@@ -38,10 +43,9 @@ def read_view(
 def _read_part(
     encoder: MoleBlendEncoder, inputs: InputFields[Tensor], view: str, readout: ViewReadout
 ) -> Tensor:
-    pairs, atoms = _SHOWN[view]
     shown = inputs | {
-        "pair_shown": torch.full_like(inputs["spd"], int(pairs)),
-        "atom_shown": torch.full_like(inputs["degree"], int(atoms)),
+        "pair_shown": torch.full_like(inputs["spd"], int(PAIRS_SHOWN[view])),
+        "atom_shown": torch.full_like(inputs["degree"], int(ATOMS_SHOWN[view])),
     }
     encoded = encoder.encode(**shown)
     graph: Tensor = encoded.states[:, 0]

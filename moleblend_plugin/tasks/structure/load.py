@@ -17,8 +17,8 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import StructureConfig
-from moleblend_plugin.models.structure.network import StructureOutput
 from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
+from moleblend_plugin.schema import StructureOutput
 from moleblend_plugin.tasks.flags import read_flags
 from moleblend_plugin.tasks.guards import refuse_not_finite
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
