@@ -134,11 +134,10 @@ import torch
 from moleblend_plugin.cli.inspect import print_blend
 from moleblend_plugin.data.samples.blend import BlendConfig, blend
 from moleblend_plugin.data.samples.featurize import featurize
-from moleblend_plugin.data.batches.labelled import PAIRS_SHOWN
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.relations import BlendedBias, Relations
-from moleblend_plugin.schema import RELATIONS, Shown
+from moleblend_plugin.schema import PAIRS_SHOWN, RELATIONS, Shown
 
 record = MoleculeStore(Path(sys.argv[2]) / "train.lmdb")[0]
 flat = dataclasses.replace(record, coords=None)

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import torch
 
-from moleblend_plugin.data.batches.labelled import show
+from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.stream import Array, run
@@ -111,7 +111,7 @@ class Embedder:
 
         Records are taken as needed, ``window`` at a time.
         """
-        to_sample = partial(show, input_mode=self.input_mode)
+        to_sample = partial(unblended, input_mode=self.input_mode)
         return run(records, to_sample, self._embed, self.device, batch_size, window, self.input_codes)
 
     def _embed(self, net_input: InputFields[torch.Tensor]) -> Sequence[Array]:

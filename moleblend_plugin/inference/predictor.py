@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from moleblend_plugin.data.batches.labelled import show
+from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.inference.stream import WINDOW, Array, run
 from moleblend_plugin.runs.devices import choose_device
@@ -90,7 +90,7 @@ class Predictor:
             batch_size: conformers per batch at most; large molecules get smaller batches.
             window: molecules sorted by size together.
         """
-        to_sample = partial(show, input_mode=self.input_mode)
+        to_sample = partial(unblended, input_mode=self.input_mode)
         predictions = run(
             records, to_sample, self._predict, self.device, batch_size, window, self.input_codes
         )

@@ -21,7 +21,7 @@ _WORTH: Final = 0.8
 _AXES: Final = {name: field.shape.split().count("N") for name, field in INPUT_FIELDS.items()}
 
 
-class Parts(NamedTuple):
+class SizeGroups(NamedTuple):
     """Inputs of every part, and the row of each molecule in the parts, one after another."""
 
     inputs: Sequence[InputFields[Tensor]]
@@ -32,7 +32,7 @@ class Parts(NamedTuple):
         return rows[0] if self.back is None else torch.cat(rows)[self.back]
 
 
-def like_sizes(inputs: InputFields[Tensor]) -> Parts:
+def group_by_size(inputs: InputFields[Tensor]) -> SizeGroups:
     """Parts of at most ``MOLECULES``, each cut to its largest; a batch of like sizes is one part as it is.
 
     Where the sizes cannot be looked at without waiting (``kernels.on_cpu``) the batch is left whole.
@@ -42,15 +42,15 @@ def like_sizes(inputs: InputFields[Tensor]) -> Parts:
     """
     codes = inputs["atom_codes"]
     if not on_cpu(codes):
-        return Parts([inputs], None)
+        return SizeGroups([inputs], None)
     sizes, order = (codes[..., 0] > 0).sum(1).sort(stable=True)
     rows = torch.split(order, MOLECULES)
     largest = [int(part[-1]) for part in torch.split(sizes, MOLECULES)]
     pairs = sum(len(part) * size**2 for part, size in zip(rows, largest, strict=True))
     if pairs > _WORTH * len(codes) * codes.shape[1] ** 2:
-        return Parts([inputs], None)
+        return SizeGroups([inputs], None)
     cut = [_cut(inputs, part, size) for part, size in zip(rows, largest, strict=True)]
-    return Parts(cut, order.argsort())
+    return SizeGroups(cut, order.argsort())
 
 
 def _cut(inputs: InputFields[Tensor], rows: Tensor, size: int) -> InputFields[Tensor]:

@@ -9,15 +9,16 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from moleblend_plugin.data.batches.views import ViewConfig, ViewedMolecules, ViewMaker
+from moleblend_plugin.data.batches.viewed import ViewedMolecules
 from moleblend_plugin.data.samples.input_codes import input_codes_of
+from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
 from moleblend_plugin.data.store.images import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import StructureConfig
-from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
+from moleblend_plugin.models.structure.network import BlendedStructureAware, StructureAware
 from moleblend_plugin.schema import StructureOutput
 from moleblend_plugin.tasks.flags import read_flags
 from moleblend_plugin.tasks.guards import refuse_not_finite

@@ -15,7 +15,7 @@ from typing import Any, TypedDict
 from torch import Tensor, nn
 
 from moleblend_plugin.data.batches.collate import Batch
-from moleblend_plugin.data.batches.views import ViewConfig
+from moleblend_plugin.data.samples.views import ViewConfig
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import register_loss
 from moleblend_plugin.losses.pretrain import PRETRAIN_TERMS, PretrainLossConfig, pretrain_objective

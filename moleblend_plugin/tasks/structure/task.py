@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import torch
 
 from moleblend_plugin.data.batches.dataset import StoredMolecules
-from moleblend_plugin.data.batches.views import BlendedViews, ViewConfig, ViewedMolecules, ViewMaker
+from moleblend_plugin.data.batches.viewed import BlendedViews, ViewedMolecules
+from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
 from moleblend_plugin.data.store.images import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
