@@ -12,24 +12,23 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
+from moleblend_plugin.models.parts import kernels
+from moleblend_plugin.models.parts.atom_table import AtomTable
 from moleblend_plugin.models.parts.dropout import Dropout, DropPath
 from moleblend_plugin.schema import Shown
-from moleblend_plugin.vocab import ATOM_OFFSETS, ATOM_ROWS, DEGREE
+from moleblend_plugin.vocab import DEGREE
 
 
-class AtomEmbedding(nn.Module):
+class AtomEmbedding(AtomTable):
     """Sum of nine feature embeddings per atom, blended with degree or 3D summary (method 3)."""
 
     SUMMARY_SCALE = 0.01
 
     def __init__(self, width: int, kernels: int) -> None:
-        super().__init__()
-        self.features = nn.Embedding(ATOM_ROWS, width, padding_idx=0)
+        super().__init__(width)
         self.in_degree = nn.Embedding(DEGREE.size, width, padding_idx=DEGREE.pad)
         self.out_degree = nn.Embedding(DEGREE.size, width, padding_idx=DEGREE.pad)
         self.summary = nn.Linear(kernels, width)
-        self.register_buffer("_offsets", torch.tensor(ATOM_OFFSETS, dtype=torch.int32), persistent=False)
-        self._offsets: Tensor
 
     def degree_feature(self, degree: Tensor) -> Tensor:
         """[B, N, D] from degree codes uint8 [B, N]; bonds are undirected, so in- and out-degree agree."""
@@ -43,15 +42,33 @@ class AtomEmbedding(nn.Module):
         summary: Tensor = self.SUMMARY_SCALE * self.summary(total.to(self.summary.weight.dtype))
         return summary
 
-    def forward(self, atom_codes: Tensor, degree: Tensor, gaussians: Tensor, atom_shown: Tensor) -> Tensor:
+    def forward(  # type: ignore[override]
+        self, atom_codes: Tensor, degree: Tensor, gaussians: Tensor, atom_shown: Tensor
+    ) -> Tensor:
         """[B, N, D]."""
-        code = atom_codes.int()
-        x: Tensor = self.features(torch.where(code > 0, code + self._offsets, 0)).sum(2)
+        x = super().forward(atom_codes)
         shown = atom_shown[..., None]
         real = atom_codes[..., 0] > 0
         degree_feature, summary = self.degree_feature(degree), self.summary_3d(gaussians, real)
         x = x + torch.where((shown & int(Shown.SPD)).ne(0), degree_feature, 0.0)
         return x + torch.where((shown & int(Shown.DISTANCE)).ne(0), summary, 0.0)
+
+
+class Attention(nn.Module):
+    """Multi-head attention with a bias [B, H, T, T] on its logits; scaled by d ** -0.5."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """[B, T, D]."""
+        dropout = self.dropout if self.training else 0.0
+        out: Tensor = self.out(kernels.attention(self.qkv(x), bias, self.heads, dropout))
+        return out
 
 
 class EncoderLayer(nn.Module):

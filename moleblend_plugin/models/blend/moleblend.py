@@ -11,9 +11,8 @@ from typing import NamedTuple, Unpack
 import torch
 from torch import Tensor, nn
 
-from moleblend_plugin.models.blend.attention import Attention
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.models.blend.encoder import AtomEmbedding, Encoder, EncoderLayer
+from moleblend_plugin.models.blend.encoder import AtomEmbedding, Attention, Encoder, EncoderLayer
 from moleblend_plugin.models.blend.heads import BilinearPairs, DenoiseHead, DirectionPairs, DistancePairs
 from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
 from moleblend_plugin.models.parts.kernels import on_cpu
@@ -58,14 +57,10 @@ class MoleBlendEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        width, heads, kernels = (
-            config.encoder_embed_dim,
-            config.encoder_attention_heads,
-            config.gaussian_kernels,
-        )
-        self.atoms = AtomEmbedding(width, kernels)
-        self.gaussians = GaussianDistances(kernels, config.gaussian_init)
-        self.bias = BlendedBias(heads, kernels)
+        width, heads = config.encoder_embed_dim, config.encoder_attention_heads
+        self.atoms = AtomEmbedding(width, config.gaussian_kernels)
+        self.gaussians = GaussianDistances(config.gaussian_kernels, config.gaussian_init)
+        self.bias = BlendedBias(heads, config.gaussian_kernels)
         self.encoder = Encoder(
             encoder_layers(config), width, heads, config.dropout, config.checkpoint_activations
         )

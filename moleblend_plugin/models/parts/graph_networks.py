@@ -14,10 +14,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moleblend_plugin.models.parts.across_processes import Exchange
+from moleblend_plugin.models.parts.atom_table import AtomTable
 from moleblend_plugin.models.parts.batch_norm import SharedBatchNorm
 from moleblend_plugin.models.parts.dropout import Dropout
 from moleblend_plugin.schema import InputFields, Modality, ViewFields
-from moleblend_plugin.vocab import ATOM_FEATURES, ATOM_OFFSETS, ATOM_ROWS, BOND, SPD
+from moleblend_plugin.vocab import ATOM_FEATURES, BOND, SPD
 
 GraphFeatures = Literal["all", "basic"]
 """All of OGB's features of atoms and bonds; or atomic number, chirality and the type of bonds, which is what
@@ -25,22 +26,6 @@ the published rows of GINs see (Hu et al., ICLR 2020, who have a bond's directio
 
 BASIC_ATOMS: Final = 2
 """The first features of ``vocab.ATOM_FEATURES``: atomic number and chirality."""
-
-
-class AtomTable(nn.Module):
-    """Sum of the nine OGB feature embeddings, as in the Transformer."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.features = nn.Embedding(ATOM_ROWS, width, padding_idx=0)
-        self.register_buffer("_offsets", torch.tensor(ATOM_OFFSETS, dtype=torch.int32), persistent=False)
-        self._offsets: Tensor
-
-    def forward(self, atom_codes: Tensor) -> Tensor:
-        """[B, N, D] from codes uint8 [B, N, 9]."""
-        code = atom_codes.int()
-        embedded: Tensor = self.features(torch.where(code > 0, code + self._offsets, 0)).sum(2)
-        return embedded
 
 
 def mean_atoms(x: Tensor, real: Tensor) -> Tensor:

@@ -5,7 +5,6 @@ B molecules, N atoms, D width, L labels per molecule.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar, Unpack
 
@@ -60,6 +59,7 @@ class GinProperty(PropertyOutputs):
     """
 
     ENCODER: ClassVar[tuple[str, ...]] = ("view_encoders.2d.",)
+    LAYERS: ClassVar[str] = "view_encoders.2d.layers"
 
     def __init__(self, config: GinConfig, property: PropertyConfig) -> None:
         super().__init__()
@@ -79,14 +79,3 @@ class GinProperty(PropertyOutputs):
         read = self.view_encoders["2d"](net_input, {"modalities": has_graph})
         outputs: Tensor = self.head(self.head_dropout(read))
         return outputs
-
-    def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
-        """Every parameter with its depth from the top: 0 the head, then the layers, then the atoms' table."""
-        layers, below = self.config.graph_layers, "view_encoders.2d.layers."
-        for name, parameter in self.named_parameters():
-            if name.startswith("head."):
-                yield parameter, 0
-            elif name.startswith(below):
-                yield parameter, layers - int(name.removeprefix(below).split(".")[0])
-            else:
-                yield parameter, layers + 1

@@ -75,6 +75,9 @@ class PropertyOutputs(nn.Module):
     ENCODER: ClassVar[tuple[str, ...]] = ENCODER
     """Prefixes of the weights that a pretraining has too."""
 
+    LAYERS: ClassVar[str] = "encoder.layers"
+    """Where its layers are, from the lowest on."""
+
     property: PropertyConfig
     target_mean: Tensor  # fp32 [L]
     target_std: Tensor  # fp32 [L]
@@ -102,7 +105,16 @@ class PropertyOutputs(nn.Module):
 
     def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
         """Every parameter with its depth from the top: 0 the head, then the layers, then all below them."""
-        raise NotImplementedError(f"{type(self).__name__}.layer_depths")
+        layers = self.get_submodule(self.LAYERS)
+        assert isinstance(layers, nn.ModuleList)
+        below = f"{self.LAYERS}."
+        for name, parameter in self.named_parameters():
+            if name.startswith("head."):
+                yield parameter, 0
+            elif name.startswith(below):
+                yield parameter, len(layers) - int(name.removeprefix(below).split(".")[0])
+            else:
+                yield parameter, len(layers) + 1
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or convert, but keep the scale of the labels in fp32: half would round it."""
@@ -142,17 +154,6 @@ class PropertyNet(PropertyOutputs, MoleBlendEncoder):
         encoded = self.encode(**net_input)
         outputs: Tensor = self.head(encoded.states, encoded.real)
         return outputs
-
-    def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
-        """Every parameter with its depth from the top: 0 the head, then the layers, then all below them."""
-        layers = self.config.encoder_layers
-        for name, parameter in self.named_parameters():
-            if name.startswith("head."):
-                yield parameter, 0
-            elif name.startswith("encoder.layers."):
-                yield parameter, layers - int(name.split(".")[2])
-            else:
-                yield parameter, layers + 1
 
     def train(self, mode: bool = True) -> PropertyNet:
         """Switch dropout; what is frozen stays without."""
