@@ -54,7 +54,7 @@ DOORS = (
     *("trainer/main.py", "trainer/__main__.py"),
     "bench/run/cell_process.py",  # one process, one kind of model
     "inference/estimators/network.py",  # torch with the first fit
-    "models/blend/attention.py",  # Triton on a GPU
+    "models/parts/kernels.py",  # Triton on a GPU
 )
 """Rooms and files whose functions may import their own room: what starts quickly must not load all of it."""
 ONLY_IN = {
