@@ -173,9 +173,16 @@ def test_the_options_page_is_up_to_date():
     )
 
 
-def test_the_picture_is_what_its_script_draws():
-    code = "import sys; sys.path.insert(0, 'tools'); import draw_flow; print(draw_flow.flow(), end='')"
-    assert run(sys.executable, "-c", code).stdout == (ROOT / "docs" / "flow.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["flow", "rooms"])
+def test_a_picture_is_what_its_script_draws(name):
+    code = (
+        f"import sys; sys.path.insert(0, 'tools'); import draw_{name} as tool; print(tool.{name}(), end='')"
+    )
+    done = run(sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (ROOT / "docs" / f"{name}.svg").read_text(encoding="utf-8"), (
+        f"run python tools/draw_{name}.py"
+    )
 
 
 def test_the_qm9_example_refuses_a_missing_file():
