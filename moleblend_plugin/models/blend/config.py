@@ -101,4 +101,4 @@ PRESETS: Final[dict[str, ModelConfig]] = {
     ),
     "moleblend_base": ModelConfig(),
 }
-"""Named sizes (``--arch``); ``moleblend_base`` is the published one (50.1 M parameters)."""
+"""Named sizes (``--arch``). ``moleblend_base`` has the published sizes and 45.0 M parameters (method 3)."""
