@@ -173,3 +173,17 @@ def test_the_check_of_names_tells_good_from_bad() -> None:
     assert nowhere(bad, page) == [
         "moleblend_plugin.metrics:rsme", "moleblend_plugin.data.gnr", "tests/kem/", "models/config.py",
     ]  # fmt: skip
+
+
+STANDARD = ("gradient accumulation", "hard link", "kernel launch", "hyperparameter", "heartbeat", "resume")
+HOMEMADE = re.compile(
+    r"\btold\b|\bmanners\b|Python door|\bhanded over\b|\bgoes on\b|\bembedded host\b", re.IGNORECASE
+)
+
+
+def test_pages_use_the_terms_that_readers_search_for() -> None:
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES if page.name != "options.md"}
+    everything = " ".join(texts.values()).lower()
+    assert [term for term in STANDARD if term not in everything] == []
+    found = {str(page.relative_to(ROOT)): HOMEMADE.findall(text) for page, text in texts.items()}
+    assert {page: words for page, words in found.items() if words} == {}
