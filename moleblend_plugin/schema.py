@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import IntFlag
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -29,6 +29,9 @@ SCHEMA_VERSION: Final = 3
 
 READ_VERSIONS: Final = (2, SCHEMA_VERSION)
 """Versions that a reader takes. Version 2 holds OGB's chirality alone, which hangs on the order of atoms."""
+
+PARTS: Final = ("train", "valid", "test")
+"""The parts of a data set, in this order: names of stores and of splits."""
 
 InputCodes = Literal["invariant", "published"]
 """Whether what a model sees hangs on the order of atoms, that is on how a molecule happens to be written.
@@ -173,6 +176,45 @@ VIEW_FIELDS: Final[dict[str, Field]] = {
     "image_change": Field("B 6", "float32", 0.0, "mixed", "IMAGE_CHANGES of this epoch; 0 changes nothing"),
 }
 """``batch["views"]`` of MMSA-style (reconstructed) pretraining."""
+
+Value = TypeVar("Value")
+
+
+class InputFields(TypedDict, Generic[Value]):
+    """The rows of ``INPUT_FIELDS`` as a type: of arrays in a sample, of tensors in a batch."""
+
+    atom_codes: Value
+    degree: Value
+    spd: Value
+    bond_path: Value
+    coords: Value
+    pair_shown: Value
+    atom_shown: Value
+
+
+class TargetFields(TypedDict, Generic[Value], total=False):
+    """Those of ``TARGET_FIELDS``."""
+
+    clean_coords: Value
+    noise: Value
+    has_coords: Value
+
+
+class PropertyFields(TypedDict, Generic[Value], total=False):
+    """Those of ``PROPERTY_FIELDS``."""
+
+    targets: Value
+    weights: Value
+
+
+class ViewFields(TypedDict, Generic[Value], total=False):
+    """Those of ``VIEW_FIELDS``."""
+
+    modalities: Value
+    fused: Value
+    cross_from: Value
+    image: Value
+    image_change: Value
 
 
 class Predictions(NamedTuple):

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.losses.term_table import Term, TermSpec, masked_mean
-from moleblend_plugin.schema import Curve, Predictions, Shown
+from moleblend_plugin.schema import Curve, InputFields, Predictions, Shown, TargetFields
 from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES, EdgeClasses, SpdClasses
 
 if TYPE_CHECKING:
@@ -196,8 +196,8 @@ class Objective(NamedTuple):
 
 def pretrain_terms(
     predictions: Predictions,
-    net_input: Mapping[str, Tensor],
-    target: Mapping[str, Tensor],
+    net_input: InputFields[Tensor],
+    target: TargetFields[Tensor],
     pairs: Pairs,
     distance_max: float,
 ) -> dict[str, Term]:
@@ -241,8 +241,8 @@ def weigh(terms: Mapping[str, Term], config: PretrainLossConfig) -> Tensor:
 
 def pretrain_objective(
     predictions: Predictions,
-    net_input: Mapping[str, Tensor],
-    target: Mapping[str, Tensor],
+    net_input: InputFields[Tensor],
+    target: TargetFields[Tensor],
     config: PretrainLossConfig,
     distance_max: float,
 ) -> Objective:

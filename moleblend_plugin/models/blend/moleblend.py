@@ -5,16 +5,18 @@ B molecules, N atoms, T = N + 1 tokens (graph token first), P path hops, H heads
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.models.blend.encoder import AtomEmbedding, Encoder
+from moleblend_plugin.models.blend.encoder import AtomEmbedding, Attention, Encoder, EncoderLayer
 from moleblend_plugin.models.blend.heads import BilinearPairs, DenoiseHead, DirectionPairs, DistancePairs
 from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
-from moleblend_plugin.schema import PAIRS_SHOWN, PATH_HOPS, Predictions, Shown
+from moleblend_plugin.models.parts.kernels import on_cpu
+from moleblend_plugin.schema import PAIRS_SHOWN, PATH_HOPS, InputFields, Predictions, Shown
 from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES
 
 
@@ -36,6 +38,15 @@ def geometry(coords: Tensor) -> tuple[Tensor, Tensor]:
         return distance, difference / (distance[..., None] + 1e-5)
 
 
+def encoder_layers(config: ModelConfig) -> Iterator[EncoderLayer]:
+    """The layers from the first on, each with its share of stochastic depth."""
+    width, dropout = config.encoder_embed_dim, config.dropout
+    for drop_path in torch.linspace(0, config.drop_path, config.encoder_layers).tolist():
+        attention = Attention(width, config.encoder_attention_heads, config.attention_dropout)
+        sizes = (width, config.encoder_ffn_embed_dim)
+        yield EncoderLayer(attention, *sizes, dropout, config.activation_dropout, drop_path)
+
+
 class MoleBlendEncoder(nn.Module):
     """Everything below the heads; pretraining and fine-tuning share it.
 
@@ -46,10 +57,13 @@ class MoleBlendEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.atoms = AtomEmbedding(config)
+        width, heads = config.encoder_embed_dim, config.encoder_attention_heads
+        self.atoms = AtomEmbedding(width, config.gaussian_kernels)
         self.gaussians = GaussianDistances(config.gaussian_kernels, config.gaussian_init)
-        self.bias = BlendedBias(config)
-        self.encoder = Encoder(config)
+        self.bias = BlendedBias(heads, config.gaussian_kernels)
+        self.encoder = Encoder(
+            encoder_layers(config), width, heads, config.dropout, config.checkpoint_activations
+        )
         self.apply(init_weights)
 
     def encode(
@@ -82,9 +96,9 @@ def _unseen(bits: Shown, *shown: Tensor) -> bool:
     """Whether no pair and no atom shows any of ``bits``: then one pair stands for all, at a third less time.
 
     Its biases are computed and masked as ever, so that every weight has a gradient (of 0), which DDP waits
-    for. Only a CPU can look without waiting for earlier work.
+    for.
     """
-    return all(part.device.type == "cpu" and not (part & int(bits)).any() for part in shown)
+    return on_cpu(*shown) and not any((part & int(bits)).any() for part in shown)
 
 
 class MoleBlend(MoleBlendEncoder):
@@ -106,7 +120,7 @@ class MoleBlend(MoleBlendEncoder):
         for head in (self.spd_head, self.edge_head, self.pair_head, self.denoise_head):
             head.apply(init_weights)
 
-    def forward(self, **net_input: Tensor) -> Predictions:
+    def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Predictions:
         """Predictions for a batch; arguments are the rows of ``schema.INPUT_FIELDS``."""
         encoded = self.encode(**net_input)
         atoms = encoded.states[:, 1:]  # [B, N, D]

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.host import register_loss
 from moleblend_plugin.losses.pretrain import PRETRAIN_TERMS, PretrainLossConfig, pretrain_objective
 from moleblend_plugin.models.blend.config import ModelConfig
@@ -54,7 +55,7 @@ class MoleblendPretrainLoss(TermLoss):
         return cls(task, read_flags(args, PretrainLossConfig), model.distance_max, model.pair_target)
 
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: Batch, reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Loss (summed over molecules), number of molecules, and what to log."""
         predictions = model(**sample["net_input"])

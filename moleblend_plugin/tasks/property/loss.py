@@ -15,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
 from moleblend_plugin.losses.property import (
@@ -44,7 +45,7 @@ class PropertyLoss(BaseLoss):
         raise NotImplementedError
 
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: Batch, reduce: bool = True
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """Loss (summed over labels), number of labels, and what to log."""
         outputs, targets = model(**sample["net_input"]), sample["target"]["targets"]

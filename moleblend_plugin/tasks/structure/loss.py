@@ -10,11 +10,12 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor, nn
 
-from moleblend_plugin.data.batches.views import ViewConfig
+from moleblend_plugin.data.batches.collate import Batch
+from moleblend_plugin.data.samples.views import ViewConfig
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import register_loss
 from moleblend_plugin.losses.pretrain import PRETRAIN_TERMS, PretrainLossConfig, pretrain_objective
@@ -34,6 +35,20 @@ from moleblend_plugin.tasks.structure.report import CollapseWatch, log_watch
 from moleblend_plugin.tasks.term_loss import TermLoss, batch_outputs, log_mean, summed, term_outputs
 
 
+class Step(TypedDict, total=False):
+    """What an update does with its batch; validation has none: full weights, and a look."""
+
+    counted: bool  # whether the batch takes part, or only keeps this process in step with the others
+    share: float  # what module B's terms count, 0 to 1
+    monitor: bool  # whether to look for collapse
+
+
+class StructureBatch(Batch, total=False):
+    """A batch with the update that it is part of."""
+
+    step: Step
+
+
 class StructureObjective:
     """Terms, their sum and what is logged about them.
 
@@ -47,9 +62,9 @@ class StructureObjective:
         self.views = tuple(views)
         self.watch = CollapseWatch(views)
 
-    def __call__(self, output: StructureOutput, sample: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+    def __call__(self, output: StructureOutput, sample: StructureBatch) -> tuple[Tensor, dict[str, Any]]:
         """The mean objective of the joined batch, and sums to log for the molecules of this process."""
-        step = sample.get("step", {})  # validation has none: full weights, and a look
+        step = sample.get("step", Step())
         found = structure_terms(output, self.views, self.config)
         logged = term_outputs(found.terms, len(sample["index"])) | self.watch.outputs(
             output, step.get("monitor")
@@ -104,10 +119,10 @@ class StructureAwareLoss(ViewLoss):
         return cls(task, _objective(args))
 
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: StructureBatch, reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Loss (summed over molecules), number of molecules, and what to log."""
-        counted = sample.get("step", {}).get("counted")
+        counted = sample.get("step", Step()).get("counted")
         output = model(views=sample["views"], counted=counted, **sample["net_input"])
         mean, logged = self.objective(output, sample)
         loss, molecules, sums = batch_outputs(mean, len(sample["index"]))
@@ -169,11 +184,11 @@ class BlendedStructureAwareLoss(ViewLoss):
         return cls(task, blended, _objective(args), weight)
 
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: StructureBatch, reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Loss (summed over molecules), number of molecules, and what to log."""
         inputs, target = sample["net_input"], sample["target"]
-        counted = sample.get("step", {}).get("counted")
+        counted = sample.get("step", Step()).get("counted")
         predictions, output = model(
             views=sample["views"], clean_coords=target["clean_coords"], counted=counted, **inputs
         )
