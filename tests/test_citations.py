@@ -118,6 +118,8 @@ def test_the_check_tells_what_leads_nowhere(text: str, missing: list[str]) -> No
 
 PAGES = [path for path in FILES if path.suffix == ".md"] + sorted((ROOT / ".github").glob("*.md"))
 DOTTED = re.compile(r"(?<![\w/.-])(moleblend_plugin(?:\.\w+)+)(?::([\w.]+))?")
+MADE = re.compile(r"^# (moleblend_plugin/[\w/]+)\.py$", re.MULTILINE)
+"""Files that a page shows whole, for its readers to make."""
 ROOMS = "|".join(sorted(path.name for path in (ROOT / "moleblend_plugin").iterdir() if path.is_dir()))
 PLACE = re.compile(
     r"`((?:[a-z0-9_-]+/)+[\w-]+\.(?:py|md|sh|toml|svg|yml)"
@@ -145,10 +147,11 @@ def exists(dotted: str, attribute: str) -> bool:
 
 def nowhere(text: str, page: Path) -> list[str]:
     """Modules, names and files that a page names and that are not there."""
+    made = {name.replace("/", ".") for name in MADE.findall(text)}
     missing = [
         found[0]
         for found in DOTTED.finditer(text)
-        if not exists(found[1].removesuffix(".py"), (found[2] or "").rstrip("."))
+        if found[1] not in made and not exists(found[1].removesuffix(".py"), (found[2] or "").rstrip("."))
     ]
     bases = [page.parent, *(ROOT / base for base in BASES)]
     for found in PLACE.finditer(text):

@@ -172,7 +172,7 @@ def test_a_new_loss_is_logged_selects_checkpoints_and_is_drawn(found: dict[str, 
     status, error = found["rising"]
     assert status != 0
     assert "--best-checkpoint-metric symmetry_rms: lower is better" in error
-    assert "| `--symmetry-weight` | 0.1 | of how far the path lengths" in found["options"]
+    assert "| `--symmetry-weight` | 0.1 | of the difference between the path" in found["options"]
 
 
 def test_a_new_relation_is_shown_and_without_3d_no_3d_is(found: dict[str, Any]) -> None:
