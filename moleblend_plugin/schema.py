@@ -30,6 +30,9 @@ SCHEMA_VERSION: Final = 3
 READ_VERSIONS: Final = (2, SCHEMA_VERSION)
 """Versions that a reader takes. Version 2 holds OGB's chirality alone, which hangs on the order of atoms."""
 
+PARTS: Final = ("train", "valid", "test")
+"""The parts of a data set, in this order: names of stores and of splits."""
+
 InputCodes = Literal["invariant", "published"]
 """Whether what a model sees hangs on the order of atoms, that is on how a molecule happens to be written.
 

@@ -12,7 +12,7 @@ PACKAGE = "moleblend_plugin"
 ROOT = Path(__file__).resolve().parents[1] / PACKAGE
 FILES = sorted(ROOT.rglob("*.py"))
 
-GROUND = {"version", "schema", "vocab", "entry", "errors", "files", "locks", "names", "stopping"}
+GROUND = {"version", "schema", "vocab", "entry", "errors", "files", "lazy", "locks", "names", "stopping"}
 FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, itself and what is named here
     "version": set(),
     "vocab": set(),
@@ -20,13 +20,15 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "entry": set(),
     "errors": set(),
     "files": {"errors"},
+    "lazy": set(),
     "names": set(),
     "locks": {"errors"},
     "stopping": set(),
     "chem": set(),
     "splits": {"chem"},
     "data": set(),
-    "building": {"chem", "splits", "data"},
+    "inputs": {"chem", "splits", "data"},
+    "building": {"chem", "splits", "data", "inputs"},
     "models": set(),
     "losses": set(),
     "metrics": set(),
@@ -34,15 +36,19 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "trainer": {"runs"},
     "host": {"runs", "trainer"},
     "tasks": {"data", "models", "losses", "metrics", "runs", "host"},
-    "inference": {"chem", "data", "models", "metrics", "runs", "host", "tasks"},
+    "inference": {"chem", "data", "inputs", "models", "metrics", "runs", "host", "tasks"},
     "estimator": {"inference"},
     "report": {"losses", "metrics"},
-    "bench": {"chem", "splits", "data", "metrics", "runs", "tasks", "inference", "report"},
-    "cli": {
-        *("chem", "splits", "data", "building", "models", "metrics", "runs", "tasks", "inference", "report"),
-        "bench",
+    "bench": {
+        *("chem", "splits", "data", "inputs", "building", "metrics", "runs", "tasks", "inference", "report"),
     },
-    "": {"runs", "tasks", "estimator"},  # the package itself: registers the tasks when a trainer is in charge
+    "cli": {
+        *("chem", "splits", "data", "inputs", "building", "models", "metrics", "runs", "tasks", "inference"),
+        *("report", "bench"),
+    },
+    "__main__": {"cli"},
+    # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
+    "": {"runs", "tasks", "building", "estimator"},
 }
 MAY_IMPORT = {room: below | {room} | (set() if room in GROUND else GROUND) for room, below in FLOORS.items()}
 DOORS = (
@@ -60,7 +66,8 @@ ONLY_IN = {
     "lightning_fabric": {"trainer"},
     "lmdb": {"data"},
     "pyarrow": {"inference"},
-    "msgpack": {"data", "building"},
+    "msgpack": {"data"},
+    "sqlite3": {"building"},
     "typer": {"cli"},
     "matplotlib": {"cli", "report", "bench"},
 }

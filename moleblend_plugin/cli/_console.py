@@ -5,6 +5,8 @@ rich reads ``[/m]`` as a tag and ``:m:`` as a picture, in cells, titles and line
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -30,3 +32,11 @@ def print_tables(*tables: Table) -> None:
     console = plain_console(soft_wrap=True, width=_ANY_WIDTH)
     for table in tables:
         console.print(table)
+
+
+def tell_notes(notes: Sequence[str]) -> None:
+    """Say on stderr how files were read: a line each, of many the first."""
+    from moleblend_plugin.building.labels import few
+
+    for line in few(notes):
+        print(f"note: {line}", file=sys.stderr)

@@ -21,11 +21,12 @@ from typing import Any
 import numpy as np
 
 from moleblend_plugin.bench.run.groups import end_group, leads_group
-from moleblend_plugin.bench.run.split_arrays import PARTS, FloatArray, Part, read_part
+from moleblend_plugin.bench.run.split_arrays import FloatArray, Part, read_part
 from moleblend_plugin.bench.spec.cell_spec import Cell, copy_of_twin, write_result
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import SCORERS, TaskScores
 from moleblend_plugin.runs.run_record import git_revision, package_versions
+from moleblend_plugin.schema import PARTS
 
 
 @dataclass
