@@ -87,5 +87,5 @@ PRESETS: Final[dict[str, ModelConfig]] = {
     ),
     "moleblend_base": ModelConfig(),
 }
-"""Named sizes (``--arch``), of 0.8, 3.7 and 45.0 M parameters; ``moleblend_base`` is the published one (why its
-authors count 50.1 M: method 3)."""
+"""Named sizes (``--arch``), of 0.8, 3.7 and 45.0 M parameters; ``moleblend_base`` is the published one, whose
+authors count 50.1 M (method 3)."""
