@@ -14,7 +14,7 @@ from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
 from moleblend_plugin.models.property.gin import GinConfig
 from moleblend_plugin.models.property.network import HeadConfig
 from moleblend_plugin.models.structure.config import StructureConfig
-from moleblend_plugin.tasks.flags import Config, attribute_help
+from moleblend_plugin.runs.flags import Config, attribute_help
 from moleblend_plugin.tasks.property.task import PropertyTaskConfig
 from moleblend_plugin.tasks.structure.loss import AddedWeight
 from moleblend_plugin.tasks.structure.task import StructureTaskConfig

@@ -22,7 +22,7 @@ from moleblend_plugin.models.property.network import (
     encoder_mismatch,
     encoder_part,
 )
-from moleblend_plugin.tasks.flags import read_flags
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.guards import refuse_not_finite
 from moleblend_plugin.tasks.property.task import kind_of
 

@@ -9,7 +9,7 @@ import pytest
 from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.tasks.flags import add_flags, attribute_help, read_flags
+from moleblend_plugin.runs.flags import add_flags, attribute_help, read_flags
 
 
 def parse(config: type, *argv: str, defaults: bool = True) -> argparse.Namespace:

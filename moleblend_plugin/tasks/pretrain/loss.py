@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
 from moleblend_plugin.losses.pretrain import SCORES, PretrainLossConfig, pretrain_objective
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import add_flags, read_flags
 
 
 def gradient_norm(loss: Tensor, model: nn.Module) -> Tensor:

@@ -8,8 +8,8 @@ from typing import Any
 from moleblend_plugin.host import register_model, register_model_architecture
 from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
 from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 
 
 @register_model("moleblend")

@@ -9,8 +9,8 @@ from moleblend_plugin.data.batches.dataset import BlendedMolecules
 from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.host import register_task
+from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.base import StoreTask
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 
 
 @register_task("moleblend_pretrain")

@@ -34,7 +34,7 @@ from moleblend_plugin.metrics.scores import (
     score_regression,
 )
 from moleblend_plugin.models.property.network import Kind
-from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import add_flags, read_flags
 
 Score = Callable[[Any, Any, list[str]], dict[str, TaskScores]]
 

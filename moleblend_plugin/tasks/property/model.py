@@ -20,8 +20,8 @@ from moleblend_plugin.models.property.network import (
     PropertyOutputs,
     encoder_mismatch,
 )
+from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
 
 if TYPE_CHECKING:

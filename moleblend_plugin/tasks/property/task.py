@@ -17,8 +17,8 @@ from moleblend_plugin.host import HOST, register_task
 from moleblend_plugin.metrics.scores import CLASSIFICATION, HIGHER_IS_BETTER, REGRESSION
 from moleblend_plugin.models.property.network import Kind
 from moleblend_plugin.names import parse_names, write_names
+from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.base import StoreTask, open_split
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import check_direction
 from moleblend_plugin.tasks.layer_decay import LayerDecay
 

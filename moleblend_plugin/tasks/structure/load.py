@@ -19,7 +19,7 @@ from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import StructureConfig
 from moleblend_plugin.models.structure.network import StructureOutput
 from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
-from moleblend_plugin.tasks.flags import read_flags
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.guards import refuse_not_finite
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 

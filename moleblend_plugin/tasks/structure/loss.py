@@ -26,7 +26,7 @@ from moleblend_plugin.losses.structure import (
 )
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.network import StructureOutput
-from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.pretrain.loss import MoleblendPretrainLoss
 from moleblend_plugin.tasks.structure.report import (
     CollapseWatch,

@@ -10,8 +10,8 @@ from moleblend_plugin.host import register_model, register_model_architecture
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import STRUCTURE_PRESETS, StructureConfig
 from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
+from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 
 
 class _FromFlags(LoadsWeights):

@@ -15,8 +15,8 @@ from moleblend_plugin.data.store.images import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, register_task
+from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.base import BatchOrder, StoreTask
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.layer_decay import LayerDecay
 from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint

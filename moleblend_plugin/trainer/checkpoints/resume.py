@@ -9,23 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.trainer.checkpoints.file import (
     DamagedCheckpoint,
     State,
     newest_intact,
     read_checkpoint,
 )
-from moleblend_plugin.trainer.command.config import Progress
-from moleblend_plugin.trainer.command.parse_values import parse_betas, parse_overrides
+from moleblend_plugin.trainer.command.config import LAST
+from moleblend_plugin.trainer.command.parse_values import parse_overrides
 from moleblend_plugin.trainer.contract.loss import BaseLoss
 from moleblend_plugin.trainer.contract.model import BaseModel
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.loop.batches import EpochBatches
+from moleblend_plugin.trainer.loop.optim import AdamConfig
+from moleblend_plugin.trainer.loop.progress import Progress
 from moleblend_plugin.trainer.loop.trainer import Trainer
 
 logger = logging.getLogger("moleblend-train")
 
-LAST = "checkpoint_last.pt"
 UNICORE_ADAM = "UnicoreAdam"
 """Name under which Uni-Core knows the optimiser of fp32 runs; checkpoints of both hosts say so."""
 
@@ -244,7 +246,8 @@ def _restore_optimizer(source: Source, trainer: Trainer, args: Namespace) -> Non
             f"{str(source.path)!r} holds the state of {latest['optimizer_name']}, which cannot go on here: "
             "give --reset-optimizer"
         )
-    current = {"betas": parse_betas(args.adam_betas), "eps": args.adam_eps}
+    adam = read_flags(args, AdamConfig)
+    current = {"betas": adam.betas, "eps": adam.adam_eps}
     try:
         trainer.optimizer.load_state_dict(saved, parse_overrides(args.optimizer_overrides), current)
     except ValueError as error:

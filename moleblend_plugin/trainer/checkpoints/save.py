@@ -10,7 +10,8 @@ from typing import Any
 import torch
 
 from moleblend_plugin.trainer.checkpoints.file import State, prune, write_checkpoint
-from moleblend_plugin.trainer.checkpoints.resume import LAST, UNICORE_ADAM, Unfinished
+from moleblend_plugin.trainer.checkpoints.resume import UNICORE_ADAM, Unfinished
+from moleblend_plugin.trainer.command.config import LAST
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.loop.session import Session
 from moleblend_plugin.trainer.loop.sharding import full
@@ -50,7 +51,7 @@ def session_state(session: Session) -> State:
         "task_state": session.task.state_dict(),
         "extra_state": extra,
     }
-    if session.save.optimizer:
+    if not session.save.no_save_optimizer_state:
         state["last_optimizer_state"] = trainer.optimizer.state_dict()
     if trainer.ema is not None:
         state["ema"] = trainer.ema.state_dict()
@@ -75,15 +76,15 @@ def checkpoint_names(session: Session) -> list[str]:
     at_end = session.batches.end_of_epoch()
     metric = progress.valid_loss
     names = []
-    if at_end and save.epochs and epoch % save.every_epochs == 0:
+    if at_end and not save.no_epoch_checkpoints and epoch % save.save_interval == 0:
         names.append(f"checkpoint{epoch}.pt")
-    if not at_end and save.every_updates > 0 and updates % save.every_updates == 0:
+    if not at_end and save.save_interval_updates > 0 and updates % save.save_interval_updates == 0:
         names.append(f"checkpoint_{epoch}_{updates}.pt")
     if metric is not None and metric == progress.best:
         names.append("checkpoint_best.pt")
-    if metric is not None and save.keep_best > 0:
-        names.append(f"checkpoint.best_{session.valid.metric}_{metric:.5f}.pt")
-    if save.last:
+    if metric is not None and save.keep_best_checkpoints > 0:
+        names.append(f"checkpoint.best_{session.valid.best_checkpoint_metric}_{metric:.5f}.pt")
+    if not save.no_last_checkpoints:
         names.append(LAST)
     return names
 
@@ -91,7 +92,7 @@ def checkpoint_names(session: Session) -> list[str]:
 def save_checkpoint(session: Session) -> None:
     """Write the run's state under the names it deserves now, and remove those beyond ``--keep-*``."""
     names = checkpoint_names(session)
-    if session.save.disabled or not names:
+    if session.save.no_save or not names:
         return
     state = session_state(session) if session.engine.is_first or session.engine.sharded else {}
     if session.engine.is_first:
@@ -100,13 +101,7 @@ def save_checkpoint(session: Session) -> None:
             session.lock.check()
         with uninterrupted():
             write_checkpoint(state, session.save.folder, names)
-        prune(
-            session.save.folder,
-            session.save,
-            session.valid.metric,
-            session.valid.maximize,
-            session.batches.end_of_epoch(),
-        )
+        prune(session.save, session.valid, session.batches.end_of_epoch())
         logger.info(
             f"Saved checkpoint {session.save.folder / names[0]} (epoch {session.batches.epoch} @ "
             f"{session.trainer.num_updates} updates, score {session.progress.valid_loss}) "
@@ -126,7 +121,7 @@ def save_interrupted(session: Session, updated: bool) -> str:
         What was done and how to go on, in one line.
     """
     after = f"stopped after update {session.trainer.num_updates}"
-    if session.save.disabled:
+    if session.save.no_save:
         return f"{after}; --no-save: nothing is kept"
     batches, path = session.batches, session.save.folder / LAST
     session.unfinished = Unfinished(batches.epoch, batches.position, updated)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.flags import add_flags
 from moleblend_plugin.trainer.command.checks import check_options
-from moleblend_plugin.trainer.command.flags import add_trainer_flags
+from moleblend_plugin.trainer.command.config import add_trainer_flags
 from moleblend_plugin.trainer.command.plugins import import_plugins
 from moleblend_plugin.trainer.contract import registry
 from moleblend_plugin.trainer.loop.optim import OPTIMIZERS
@@ -97,7 +99,8 @@ def _add_chosen(parser: Parser, chosen: argparse.Namespace) -> None:
         _declare(f"task {chosen.task!r}", registry.TASKS[chosen.task].add_args, parser)
     if chosen.loss is not None:
         _declare(f"loss {chosen.loss!r}", registry.LOSSES[chosen.loss].add_args, parser)
-    _declare(f"optimizer {chosen.optimizer!r}", OPTIMIZERS[chosen.optimizer], parser)
+    add_optimizer = partial(add_flags, config=OPTIMIZERS[chosen.optimizer])
+    _declare(f"optimizer {chosen.optimizer!r}", add_optimizer, parser)
     _declare(f"lr-scheduler {chosen.lr_scheduler!r}", SCHEDULES[chosen.lr_scheduler].add_args, parser)
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.locks import Lock
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.trainer.checkpoints.file import check_plain, prepare_folder
 from moleblend_plugin.trainer.checkpoints.resume import (
     Source,
@@ -18,13 +19,14 @@ from moleblend_plugin.trainer.checkpoints.resume import (
     restore_data,
     restore_trainer,
 )
-from moleblend_plugin.trainer.command.config import Progress, SaveConfig, ValidConfig
+from moleblend_plugin.trainer.command.config import DataConfig, SaveConfig, ValidConfig
 from moleblend_plugin.trainer.contract.registry import TASKS
 from moleblend_plugin.trainer.contract.task import BaseTask
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.logs import Reporter
 from moleblend_plugin.trainer.loop.batches import EpochBatches
 from moleblend_plugin.trainer.loop.engine import Engine
+from moleblend_plugin.trainer.loop.progress import Progress
 from moleblend_plugin.trainer.loop.seeding import seed_everything
 from moleblend_plugin.trainer.loop.trainer import Trainer
 
@@ -42,6 +44,7 @@ class Session:
         trainer: model, loss, optimiser and schedule.
         batches: training batches, with the position in them.
         progress: best metric and patience.
+        data: what is read.
         valid: when and how to validate.
         save: when and where to save.
         report: log lines and log file.
@@ -57,6 +60,7 @@ class Session:
     trainer: Trainer
     batches: EpochBatches
     progress: Progress
+    data: DataConfig
     valid: ValidConfig
     save: SaveConfig
     report: Reporter
@@ -124,8 +128,8 @@ def build_session(args: Namespace, engine: Engine) -> Session:
     """
     metrics.reset()
     seed_everything(args.seed)
-    save = SaveConfig.from_args(args)
-    if engine.is_first and not save.disabled:
+    save, data = read_flags(args, SaveConfig), read_flags(args, DataConfig)
+    if engine.is_first and not save.no_save:
         prepare_folder(save.folder)
     task = TASKS[args.task].setup_task(args)
     model = task.build_model(args)
@@ -133,7 +137,7 @@ def build_session(args: Namespace, engine: Engine) -> Session:
     loss = task.build_loss(args)
     check_plain(args)
     if not args.disable_validation:
-        for subset in args.valid_subset.split(","):
+        for subset in data.valid_subsets:
             task.load_dataset(subset, combine=False, epoch=1)
     source = find_source(args)
     load_weights(source, model, loss, args)
@@ -149,7 +153,8 @@ def build_session(args: Namespace, engine: Engine) -> Session:
         trainer=trainer,
         batches=batches,
         progress=Progress(),
-        valid=ValidConfig.from_args(args),
+        data=data,
+        valid=read_flags(args, ValidConfig),
         save=save,
         report=Reporter(args, engine.is_first, _planned_updates(args, len(batches))),
     )

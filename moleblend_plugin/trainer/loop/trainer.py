@@ -13,7 +13,8 @@ from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.devices import empty_cache
-from moleblend_plugin.trainer.command.config import UpdateConfig
+from moleblend_plugin.runs.flags import read_flags
+from moleblend_plugin.trainer.command.config import GeneralConfig, UpdateConfig
 from moleblend_plugin.trainer.contract.loss import BaseLoss, LoggingOutput
 from moleblend_plugin.trainer.contract.model import BaseModel
 from moleblend_plugin.trainer.contract.task import BaseTask
@@ -58,7 +59,8 @@ class Trainer:
         args: Namespace,
         batches_per_epoch: int,
     ) -> None:
-        self.config = UpdateConfig.from_args(args)
+        self.general = read_flags(args, GeneralConfig)
+        self.update = read_flags(args, UpdateConfig)
         self.engine = engine
         self.task = task
         self.inner_model = model
@@ -66,7 +68,7 @@ class Trainer:
             raise MoleblendError(
                 f"--ddp-backend fsdp: {type(loss).__name__} has weights of its own; use c10d"
             )
-        if self.config.compiled:
+        if self.general.compile:
             model.compile(dynamic=True)  # in place, so names of weights stay; sizes differ between batches
         self.model: Any = engine.fabric.setup_module(model)  # the wrapper forwards what tasks call
         self.loss = loss.to(engine.fabric.device)
@@ -75,7 +77,7 @@ class Trainer:
         self.optimizer = Optimizer(adamw, self._backward, engine.fabric.setup_optimizers(adamw).step)
         schedule = SCHEDULES[args.lr_scheduler]
         self.schedule: Schedule = schedule(args, total_updates(args, batches_per_epoch))
-        self.ema = MovingAverage(model, self.config.ema_decay) if self.config.ema_decay > 0 else None
+        self.ema = MovingAverage(model, self.general.ema_decay) if self.general.ema_decay > 0 else None
         self.bad_updates = BadUpdates(args, engine.is_first)
         self._growth = Growth()
         self._exchanging = False
@@ -123,7 +125,7 @@ class Trainer:
         if group.size > 0:
             # Several processes hold the mean over processes; times their number it is the sum.
             self.optimizer.multiply_grads(self.engine.world_size / float(group.size))
-        norm = self.optimizer.clip_grad_norm(self.config.clip_norm)
+        norm = self.optimizer.clip_grad_norm(self.update.clip_norm)
         scaler = self.engine.scaler
         finite = bool(torch.isfinite(norm))
         # Both are the same in every process: the losses were joined, the gradients exchanged.
@@ -133,7 +135,7 @@ class Trainer:
             if scaler is not None:
                 scaler.update()  # forget that gradients were unscaled
         else:
-            with torch_seed(self.config.seed, self.num_updates):
+            with torch_seed(self.general.seed, self.num_updates):
                 self.task.optimizer_step(self.optimizer, self.model, self.num_updates)
         updated = finite and not bad
         if updated:
@@ -210,7 +212,7 @@ class Trainer:
     def _seeded(self, part: Part) -> AbstractContextManager[None]:
         # A whole batch draws what it draws under Uni-Core; later pieces must not repeat its numbers.
         piece = (part.piece,) if part.piece else ()
-        return torch_seed(self.config.seed, self.num_updates, part.number, self.engine.rank, *piece)
+        return torch_seed(self.general.seed, self.num_updates, part.number, self.engine.rank, *piece)
 
     def _join(self, group: Group) -> Group:
         if self.engine.world_size == 1:
@@ -230,8 +232,8 @@ class Trainer:
         """Log an update; gives its loss."""
         metrics.log_speed("ups", 1, priority=100, round=2)
         metrics.log_scalar("gnorm", norm, priority=400, round=3)
-        if self.config.clip_norm > 0:
-            clipped = 100.0 if float(norm) > self.config.clip_norm else 0.0
+        if self.update.clip_norm > 0:
+            clipped = 100.0 if float(norm) > self.update.clip_norm else 0.0
             metrics.log_scalar("clip", clipped, priority=500, round=1)
         count_retries(group.retries)
         with metrics.aggregate() as meters:
@@ -247,7 +249,7 @@ class Trainer:
             return
         scale = scaler.get_scale()
         metrics.log_scalar("loss_scale", scale, weight=0, priority=700, round=4)
-        if scale < self.config.min_loss_scale:
+        if scale < self.general.min_loss_scale:
             raise MoleblendError(
                 f"the loss scale fell to {scale:g}, below --min-loss-scale: gradients keep overflowing; "
                 "lower --lr, set --clip-norm, or use --bf16"
