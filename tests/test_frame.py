@@ -63,7 +63,7 @@ def test_training_commands_are_found():
 def test_documented_training_commands_parse(name, arguments):
     assert arguments[1:3] == ["--user-dir", "moleblend_plugin"]
     code = (
-        "import sys; from moleblend_plugin.host import detect; detect.take_charge('embedded'); "
+        "import sys; from moleblend_plugin.runs import detect; detect.take_charge('embedded'); "
         "from moleblend_plugin.trainer.command.options import parse_options; "
         "print(parse_options(sys.argv[1:]).arch)"
     )

@@ -106,7 +106,7 @@ def add_flags(
     known = {item.name: item for item in fields(config)}
     for name in only or known:
         item, more = known[name], known[name].metadata
-        default = item.default if item.default_factory is MISSING else item.default_factory()
+        default: Any = item.default if item.default_factory is MISSING else item.default_factory()
         kind = _kind_of(hints[name])
         options: dict[str, Any] = {"help": (more.get("help") or texts.get(name, "")).replace("%", "%%")}
         if more.get("shown"):

@@ -9,8 +9,8 @@ import torch
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.loop.split_batch import is_out_of_memory, rows_of, split_batch
 from moleblend_plugin.trainer.trouble.out_of_memory import Part, smaller
-from tests.host.test_processes import assert_same_run
-from tests.host.test_processes import run as run_processes
+from tests.trainer.test_processes import assert_same_run
+from tests.trainer.test_processes import run as run_processes
 
 OPTIONS = ("--max-epoch", 2, "--batch-size", 8, "--update-freq", 2, "--weight-decay", 0.1, "--clip-norm", 1)
 

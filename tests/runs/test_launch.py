@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from moleblend_plugin.runs import launch
-from tests.host.conftest import CHOICES
+from tests.trainer.conftest import CHOICES
 
 SHIM = Path(__file__).parents[2] / "tools" / "unicore_train_shim.py"
 
@@ -106,7 +106,7 @@ def test_a_reader_that_leaves_does_not_end_training(tmp_path):
 
 OWN_COMMAND = """
 import os, sys, types
-from moleblend_plugin.host import unicore_command
+from moleblend_plugin.runs import unicore_command
 from moleblend_plugin.runs.launch import SAID
 assert not unicore_command.is_command()
 sys.modules["unicore_cli.train"] = types.ModuleType("unicore_cli.train")

@@ -5,7 +5,7 @@ import pytest
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.command.options import parse_options
 from moleblend_plugin.trainer.contract import registry
-from tests.host.conftest import CHOICES, TOY
+from tests.trainer.conftest import CHOICES, TOY
 
 ENOUGH = ["40", *CHOICES, "--batch-size", "4", "--max-update", "5"]
 
