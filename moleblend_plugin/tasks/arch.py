@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from moleblend_plugin.host import BaseModel
+from moleblend_plugin.runs.flags import Config
 from moleblend_plugin.tasks.guards import check_weights
+
+if TYPE_CHECKING:
+    from moleblend_plugin.host import LoadedKeys
 
 
 class LoadsWeights(BaseModel):
@@ -20,7 +24,7 @@ class LoadsWeights(BaseModel):
         strict: bool = True,
         assign: bool = False,
         model_args: argparse.Namespace | None = None,
-    ) -> Any:  # noqa: ANN401  torch's own return type is private
+    ) -> LoadedKeys:
         """Load weights; where names may differ (the trainers ask so), at least one must be the model's."""
         if not strict:
             check_weights(self.state_dict(), state_dict)
@@ -28,7 +32,7 @@ class LoadsWeights(BaseModel):
         return super().load_state_dict(state_dict, strict=strict, model_args=model_args, **more)
 
 
-def preset(*configs: Any) -> Any:  # noqa: ANN401  dataclasses
+def preset(*configs: Config) -> Callable[[argparse.Namespace], None]:
     """What an architecture fills in: the fields of ``configs`` that no option gave."""
 
     def fill(args: argparse.Namespace) -> None:

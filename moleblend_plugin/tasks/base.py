@@ -6,7 +6,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +17,15 @@ from moleblend_plugin.data.batches.order import cut_batches
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST, BaseDataset, BaseTask, log_scalar
+from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseTask, log_scalar
 from moleblend_plugin.runs.run_lock import hold_for_process
 from moleblend_plugin.runs.run_record import write_record
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
 from moleblend_plugin.tasks.input_codes import add_codes_flag, check_store, choose_input_codes
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
+
+if TYPE_CHECKING:
+    from moleblend_plugin.host import EpochBatches, LoggingOutput
 
 BatchOrder = Literal["size", "mixed"]
 
@@ -164,23 +167,24 @@ class StoreTask(BaseTask):
         """The items of a split."""
         raise NotImplementedError
 
-    def build_loss(self, args: argparse.Namespace) -> Any:  # noqa: ANN401  either host's loss
+    def build_loss(self, args: argparse.Namespace) -> BaseLoss:
         """The loss, which must log the metric of the best checkpoint."""
         loss = super().build_loss(args)
         check_best_metric(args, loss)
         return loss
 
-    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def get_batch_iterator(self, dataset: BaseDataset, *args: Any, **kwargs: Any) -> EpochBatches:
         """Batches, epoch by epoch; no update of several batches ends in an empty one under Uni-Core."""
         training = dataset is self.datasets.get(self.args.train_subset)
         several = training and HOST == "unicore" and max(self.args.update_freq) > 1
-        dataset.shards = kwargs.get("num_shards", 1) if several else 1
+        if isinstance(dataset, TrainerDataset):
+            dataset.shards = kwargs.get("num_shards", 1) if several else 1
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if training:
             check_warmup(self.args, len(batches))
         return batches
 
-    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         """Open ``<data>/<split>.lmdb``; only the training subset is shuffled."""
         store = open_split(self.args.data, split)
         training = split == self.args.train_subset
@@ -210,7 +214,9 @@ class StoreTask(BaseTask):
             self.recorded = True
             write_record(self.args, sys.argv[1:], HOST, self.stores)
 
-    def reduce_metrics(self, logging_outputs: Any, loss: Any, split: str = "train") -> None:  # noqa: ANN401
+    def reduce_metrics(
+        self, logging_outputs: list[LoggingOutput], loss: BaseLoss, split: str = "train"
+    ) -> None:
         """Log what the loss logs, and ``damaged_rows`` once this process has met any."""
         super().reduce_metrics(logging_outputs, loss, split)
         sets = [dataset for dataset in self.datasets.values() if isinstance(dataset, TrainerDataset)]

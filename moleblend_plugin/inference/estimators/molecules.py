@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from joblib import Parallel, delayed
@@ -12,8 +12,11 @@ from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 _CHUNK: Final = 32
 
+Molecules = Iterable[object]
+"""SMILES and RDKit molecules in a list, tuple, array, series, or table of one column."""
 
-def as_list(molecules: Any) -> list[Any]:  # noqa: ANN401  whatever holds molecules
+
+def as_list(molecules: Molecules) -> list[Any]:
     """Molecules of a list, a tuple, a series, an array or a table of one column.
 
     Takes NumPy's arrays, pandas' and polars' series and frames, and Arrow's arrays and tables.
@@ -33,7 +36,7 @@ def as_list(molecules: Any) -> list[Any]:  # noqa: ANN401  whatever holds molecu
         if shape[1] != 1:
             raise ValueError(f"Expected one column of molecules, got {shape[1]}: select one")
         molecules = _column(molecules)
-    found = molecules.to_pylist() if hasattr(molecules, "to_pylist") else list(molecules)
+    found: list[Any] = molecules.to_pylist() if hasattr(molecules, "to_pylist") else list(molecules)
     if found and all(isinstance(item, list | tuple) and len(item) == 1 for item in found):
         found = [item[0] for item in found]  # rows of one cell
     if not found:

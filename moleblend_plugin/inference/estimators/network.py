@@ -20,7 +20,7 @@ from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
-from moleblend_plugin.inference.estimators.molecules import as_list, convert_all, refuse_rejections
+from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, convert_all, refuse_rejections
 from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class OnMolecules(BaseEstimator):
         tags.non_deterministic = False
         return tags
 
-    def _results(self, X: Any, config: ConversionConfig) -> list[MoleculeRecord | Rejection]:  # noqa: ANN401
+    def _results(self, X: Molecules, config: ConversionConfig) -> list[MoleculeRecord | Rejection]:
         results = convert_all(as_list(X), config, self.n_jobs)
         if self.on_error not in ("raise", "nan"):
             raise ValueError(f"on_error={self.on_error!r} is unknown: choose 'raise' or 'nan'")
@@ -114,7 +114,7 @@ class Network(OnMolecules):
         write_estimator(Path(path), self.checkpoint_, self._kind, kept)
 
     @classmethod
-    def load(cls, path: str | Path, **params: Any) -> Self:  # noqa: ANN401  of any parameter
+    def load(cls, path: str | Path, **params: Any) -> Self:
         """A fitted estimator from its file, or from a checkpoint that ``--task moleblend_property`` trained.
 
         The file runs nothing (torch's ``weights_only``). A pickle or joblib file of an estimator is read by
@@ -149,7 +149,7 @@ class Network(OnMolecules):
 
     def _train(
         self,
-        X: Any,  # noqa: ANN401
+        X: Molecules,
         targets: Float64Array,
         names: tuple[str, ...],
         weights: Float64Array | None,
@@ -219,7 +219,7 @@ class Network(OnMolecules):
         held[order[:wanted]] = True
         return held
 
-    def _raw(self, X: Any) -> Float64Array:  # noqa: ANN401
+    def _raw(self, X: Molecules) -> Float64Array:
         """Predictions [n, T] of the network, NaN for molecules that are none."""
         check_is_fitted(self)
         network = self._network()

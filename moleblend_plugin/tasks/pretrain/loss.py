@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
+from moleblend_plugin.host import BaseLoss, BaseTask, log_scalar, register_loss
 from moleblend_plugin.losses.pretrain import SCORES, PretrainLossConfig, pretrain_objective
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.runs.flags import add_flags, read_flags
@@ -32,7 +32,7 @@ class MoleblendPretrainLoss(BaseLoss):
 
     def __init__(
         self,
-        task: Any,  # noqa: ANN401  either host's task
+        task: BaseTask,
         config: PretrainLossConfig,
         distance_max: float,
         pair_target: str = "distance",
@@ -48,7 +48,7 @@ class MoleblendPretrainLoss(BaseLoss):
         add_flags(parser, PretrainLossConfig)
 
     @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> MoleblendPretrainLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> MoleblendPretrainLoss:
         """The objective of ``args``."""
         model = read_flags(args, ModelConfig)
         return cls(task, read_flags(args, PretrainLossConfig), model.distance_max, model.pair_target)

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from moleblend_plugin.host import register_model, register_model_architecture
+from moleblend_plugin.host import BaseTask, register_model, register_model_architecture
 from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
 from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.runs.flags import add_flags, read_flags
@@ -22,7 +21,7 @@ class MoleBlendModel(MoleBlend, LoadsWeights):
         add_flags(parser, ModelConfig, defaults=False)
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleBlendModel:  # noqa: ANN401
+    def build_model(cls, args: argparse.Namespace, task: BaseTask) -> MoleBlendModel:
         """The network of ``args``."""
         return cls(read_flags(args, ModelConfig))
 

@@ -28,7 +28,7 @@ class MoleblendPretrainTask(StoreTask):
         add_flags(parser, BlendConfig)
 
     @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> MoleblendPretrainTask:  # noqa: ANN401
+    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> MoleblendPretrainTask:
         """Check the flags before anything is built."""
         cls.check(args)
         return cls(args, read_flags(args, BlendConfig))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
+from moleblend_plugin.host import BaseLoss, BaseTask, log_scalar, register_loss
 from moleblend_plugin.losses.property import (
     ClassificationConfig,
     LabelLoss,
@@ -33,8 +33,9 @@ from moleblend_plugin.metrics.scores import (
     score_classification,
     score_regression,
 )
-from moleblend_plugin.models.property.network import Kind
+from moleblend_plugin.models.property.network import Kind, PropertyOutputs
 from moleblend_plugin.runs.flags import add_flags, read_flags
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask
 
 Score = Callable[[Any, Any, list[str]], dict[str, TaskScores]]
 
@@ -44,11 +45,11 @@ class PropertyLoss(BaseLoss):
 
     kind: ClassVar[Kind]
 
-    def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: PropertyOutputs) -> LabelLoss:
         """Loss of every label from the network's outputs [B, L] and the labels [B, L] in their units."""
         raise NotImplementedError
 
-    def predictions(self, outputs: Tensor, model: Any) -> Tensor:  # noqa: ANN401  maybe wrapped
+    def predictions(self, outputs: Tensor, model: PropertyOutputs) -> Tensor:
         """fp32 [B, L]: what users see."""
         raise NotImplementedError
 
@@ -57,7 +58,8 @@ class PropertyLoss(BaseLoss):
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """Loss (summed over labels), number of labels, and what to log."""
         outputs, targets = model(**sample["net_input"]), sample["target"]["targets"]
-        losses, present = self.label_loss(outputs, targets, model)
+        network = cast("PropertyOutputs", model)  # maybe wrapped, by what forwards its attributes
+        losses, present = self.label_loss(outputs, targets, network)
         counts: Tensor = present
         weights = sample["target"].get("weights")  # [B]
         if weights is not None:
@@ -68,7 +70,7 @@ class PropertyLoss(BaseLoss):
             rows = {
                 "row_loss": losses.detach().sum(1),
                 "row_labels": counts.sum(1),
-                "predictions": self.predictions(outputs.detach(), model),
+                "predictions": self.predictions(outputs.detach(), network),
                 "targets": targets,
             }
             # Arrays keep a gathered output small, and its size foreseeable.
@@ -93,7 +95,7 @@ class MoleblendClassificationLoss(PropertyLoss):
 
     kind: ClassVar[Kind] = "classification"
 
-    def __init__(self, task: Any, positive_weight: Tensor | None = None) -> None:  # noqa: ANN401
+    def __init__(self, task: BaseTask, positive_weight: Tensor | None = None) -> None:
         super().__init__(task)
         self.register_buffer("positive_weight", positive_weight, persistent=False)
         self.positive_weight: Tensor | None
@@ -104,18 +106,18 @@ class MoleblendClassificationLoss(PropertyLoss):
         add_flags(parser, ClassificationConfig)
 
     @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> MoleblendClassificationLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendClassificationLoss:
         """The loss of ``args`` with the class weights of the training split."""
         if read_flags(args, ClassificationConfig).class_weights == "none":
             return cls(task)
         return cls(task, balanced(task.labels.positives, task.labels.negatives))
 
-    def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: PropertyOutputs) -> LabelLoss:
         """Cross-entropy of logits [B, L]."""
         weight = self.positive_weight
         return classification_loss(outputs, targets, None if weight is None else weight.float())
 
-    def predictions(self, outputs: Tensor, model: Any) -> Tensor:  # noqa: ANN401
+    def predictions(self, outputs: Tensor, model: PropertyOutputs) -> Tensor:
         """Probabilities."""
         return torch.sigmoid(outputs.float())
 
@@ -137,7 +139,7 @@ class MoleblendRegressionLoss(PropertyLoss):
 
     kind: ClassVar[Kind] = "regression"
 
-    def __init__(self, task: Any, config: RegressionConfig) -> None:  # noqa: ANN401
+    def __init__(self, task: BaseTask, config: RegressionConfig) -> None:
         super().__init__(task)
         self.config = config
 
@@ -147,16 +149,16 @@ class MoleblendRegressionLoss(PropertyLoss):
         add_flags(parser, RegressionConfig)
 
     @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> MoleblendRegressionLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> MoleblendRegressionLoss:
         """The loss of ``args``."""
         return cls(task, read_flags(args, RegressionConfig))
 
-    def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: PropertyOutputs) -> LabelLoss:
         """Error of standardised values [B, L]."""
         standard = (targets.float() - model.target_mean) / model.target_std
         return regression_loss(outputs, standard, self.config.regression_loss)
 
-    def predictions(self, outputs: Tensor, model: Any) -> Tensor:  # noqa: ANN401
+    def predictions(self, outputs: Tensor, model: PropertyOutputs) -> Tensor:
         """Values in the labels' own units."""
         values: Tensor = outputs.float() * model.target_std + model.target_mean
         return values

@@ -23,9 +23,12 @@ from moleblend_plugin.models.property.network import (
 from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from moleblend_plugin.host import LoadedKeys
 
 logger = logging.getLogger("moleblend_plugin")
 
@@ -38,7 +41,7 @@ class _PropertyModel(PropertyOutputs, LoadsWeights):
 
     fresh_head = False
 
-    def fit_to(self, args: argparse.Namespace, task: Any) -> Self:  # noqa: ANN401
+    def fit_to(self, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
         """Take over what a run says of its labels."""
         self.fresh_head = begins_from_weights(args)
         if task.kind == "regression":
@@ -52,7 +55,7 @@ class _PropertyModel(PropertyOutputs, LoadsWeights):
         strict: bool = True,
         assign: bool = False,
         model_args: argparse.Namespace | None = None,
-    ) -> Any:  # noqa: ANN401  torch's own return type is private
+    ) -> LoadedKeys:
         """Load weights: all of this run's own, or the encoder of another run's.
 
         Raises:
@@ -76,7 +79,7 @@ class MoleblendPropertyModel(PropertyNet, _PropertyModel):
         add_flags(parser, HeadConfig, defaults=False)
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendPropertyModel:  # noqa: ANN401
+    def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendPropertyModel:
         """The network of ``args`` for the labels of ``task``, with their scale."""
         config = PropertyConfig(len(task.labels.names), task.kind, read_flags(args, HeadConfig))
         return cls(read_flags(args, ModelConfig), config).fit_to(args, task)
@@ -92,7 +95,7 @@ class MoleblendGinModel(GinProperty, _PropertyModel):
         add_flags(parser, GinConfig, defaults=False)
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendGinModel:  # noqa: ANN401
+    def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendGinModel:
         """The network of ``args`` for the labels of ``task``, with their scale."""
         config = PropertyConfig(len(task.labels.names), task.kind)
         return cls(read_flags(args, GinConfig), config).fit_to(args, task)

@@ -7,20 +7,23 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from moleblend_plugin.data.batches.label_statistics import Labels, read_labels
 from moleblend_plugin.data.batches.labelled import InputMode, PropertyMolecules
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST, register_task
+from moleblend_plugin.host import HOST, BaseModel, register_task
 from moleblend_plugin.metrics.scores import CLASSIFICATION, HIGHER_IS_BETTER, REGRESSION
-from moleblend_plugin.models.property.network import Kind
+from moleblend_plugin.models.property.network import Kind, PropertyOutputs
 from moleblend_plugin.names import parse_names, write_names
 from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.base import StoreTask, open_split
 from moleblend_plugin.tasks.guards import check_direction
 from moleblend_plugin.tasks.layer_decay import LayerDecay
+
+if TYPE_CHECKING:
+    from moleblend_plugin.host import HostOptimizer
 
 logger = logging.getLogger("moleblend_plugin")
 
@@ -87,7 +90,7 @@ class MoleblendPropertyTask(StoreTask):
         add_flags(parser, PropertyTaskConfig)
 
     @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> MoleblendPropertyTask:  # noqa: ANN401
+    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> MoleblendPropertyTask:
         """Check the flags and read the training labels; sets ``args.target_names``."""
         cls.check(args)
         config = read_flags(args, PropertyTaskConfig)
@@ -131,13 +134,14 @@ class MoleblendPropertyTask(StoreTask):
             weight_column=weights,
         )
 
-    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:  # noqa: ANN401
+    def optimizer_step(self, optimizer: HostOptimizer, model: BaseModel, update_num: int) -> None:
         """Apply the gradients, lower layers more slowly with ``--layer-lr-decay``."""
         if self.config.layer_lr_decay == 1:
             super().optimizer_step(optimizer, model, update_num)
             return
         if self.layer_decay is None:
-            self.layer_decay = LayerDecay(model.layer_depths(), self.config.layer_lr_decay)
+            depths = cast("PropertyOutputs", model).layer_depths()
+            self.layer_decay = LayerDecay(depths, self.config.layer_lr_decay)
         with self.layer_decay:
             super().optimizer_step(optimizer, model, update_num)
 

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from moleblend_plugin.data.batches.views import ViewConfig
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
+from moleblend_plugin.host import BaseLoss, BaseTask, log_scalar, register_loss
 from moleblend_plugin.losses.pretrain import PretrainLossConfig, pretrain_objective
 from moleblend_plugin.losses.structure import (
     TERMS,
@@ -67,7 +67,7 @@ class StructureObjective:
 class StructureAwareLoss(BaseLoss):
     """MMSA-style (reconstructed) objective."""
 
-    def __init__(self, task: Any, objective: StructureObjective) -> None:  # noqa: ANN401  either host's task
+    def __init__(self, task: BaseTask, objective: StructureObjective) -> None:
         super().__init__(task)
         self.objective = objective
 
@@ -77,7 +77,7 @@ class StructureAwareLoss(BaseLoss):
         add_flags(parser, StructureLossConfig)
 
     @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> StructureAwareLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> StructureAwareLoss:
         """The objective of ``args``."""
         return cls(task, _objective(args))
 
@@ -135,7 +135,7 @@ class BlendedStructureAwareLoss(BaseLoss):
 
     def __init__(
         self,
-        task: Any,  # noqa: ANN401
+        task: BaseTask,
         blended: MoleblendPretrainLoss,
         objective: StructureObjective,
         weight: float,
@@ -153,7 +153,7 @@ class BlendedStructureAwareLoss(BaseLoss):
         add_flags(parser, AddedWeight)
 
     @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> BlendedStructureAwareLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> BlendedStructureAwareLoss:
         """The objective of ``args``."""
         model = read_flags(args, ModelConfig)
         config = read_flags(args, PretrainLossConfig)

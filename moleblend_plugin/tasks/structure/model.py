@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
 from moleblend_plugin.data.batches.views import ViewConfig
-from moleblend_plugin.host import register_model, register_model_architecture
+from moleblend_plugin.host import BaseTask, register_model, register_model_architecture
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import STRUCTURE_PRESETS, StructureConfig
 from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
 from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class _FromFlags(LoadsWeights):
@@ -24,11 +27,10 @@ class _FromFlags(LoadsWeights):
         add_flags(parser, StructureConfig, defaults=False)
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> Any:  # noqa: ANN401
+    def build_model(cls, args: argparse.Namespace, task: BaseTask) -> Self:
         """The network of ``args``."""
         config, structure = read_flags(args, ModelConfig), read_flags(args, StructureConfig)
-        build: Any = cls
-        return build(config, structure, read_flags(args, ViewConfig).names)
+        return cls(config, structure, read_flags(args, ViewConfig).names)
 
 
 @register_model("moleblend_structure_aware")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -14,12 +14,15 @@ from moleblend_plugin.data.batches.views import BlendedViews, ViewConfig, Viewed
 from moleblend_plugin.data.store.images import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST, register_task
+from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseModel, register_task
 from moleblend_plugin.runs.flags import add_flags, read_flags
 from moleblend_plugin.tasks.base import BatchOrder, StoreTask
 from moleblend_plugin.tasks.layer_decay import LayerDecay
 from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
+
+if TYPE_CHECKING:
+    from moleblend_plugin.host import EpochBatches, HostOptimizer, StepOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class _StructureSteps(StoreTask):
     total_updates = 0
     slower: LayerDecay | None = None
 
-    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def get_batch_iterator(self, dataset: BaseDataset, *args: Any, **kwargs: Any) -> EpochBatches:
         """Batches, epoch by epoch; those of training tell how long the run is."""
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if dataset is self.datasets.get(self.args.train_subset):
@@ -97,12 +100,12 @@ class _StructureSteps(StoreTask):
     def train_step(
         self,
         sample: dict[str, Any],
-        model: Any,  # noqa: ANN401  either host's, maybe wrapped
-        loss: Any,  # noqa: ANN401
-        optimizer: Any,  # noqa: ANN401
+        model: BaseModel,
+        loss: BaseLoss,
+        optimizer: HostOptimizer,
         update_num: int,
         ignore_grad: bool = False,
-    ) -> Any:  # noqa: ANN401
+    ) -> StepOutput:
         """Forward and backward of a part of the batch that all processes hold together.
 
         Raises:
@@ -123,7 +126,7 @@ class _StructureSteps(StoreTask):
                 "compared, so it cannot be cut; give a smaller --batch-size (--update-freq adds no negatives)"
             ) from error
 
-    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:  # noqa: ANN401
+    def optimizer_step(self, optimizer: HostOptimizer, model: BaseModel, update_num: int) -> None:
         """Apply the gradients, the image encoder's more slowly with ``--image-lr-scale``."""
         if self.slower is None:
             named = model.named_parameters()
@@ -158,7 +161,7 @@ class StructureAwareTask(_StructureSteps):
         add_flags(parser, StructureTaskConfig)
 
     @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> StructureAwareTask:  # noqa: ANN401
+    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> StructureAwareTask:
         """Check the flags before anything is built."""
         cls.check(args)
         return cls(args, read_flags(args, ViewConfig), read_steps(args))
@@ -182,7 +185,7 @@ class BlendedStructureAwareTask(_StructureSteps, MoleblendPretrainTask):
         add_flags(parser, StructureTaskConfig)
 
     @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> BlendedStructureAwareTask:  # noqa: ANN401
+    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> BlendedStructureAwareTask:
         """Check the flags before anything is built."""
         task = super().setup_task(args, **kwargs)
         assert isinstance(task, cls)

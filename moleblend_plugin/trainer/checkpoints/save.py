@@ -5,7 +5,6 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
@@ -15,6 +14,7 @@ from moleblend_plugin.trainer.command.config import LAST
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.loop.session import Session
 from moleblend_plugin.trainer.loop.sharding import full
+from moleblend_plugin.trainer.loop.split_batch import map_tensors
 from moleblend_plugin.trainer.nodes.heartbeat import uninterrupted
 
 logger = logging.getLogger("moleblend-train")
@@ -55,18 +55,13 @@ def session_state(session: Session) -> State:
         state["last_optimizer_state"] = trainer.optimizer.state_dict()
     if trainer.ema is not None:
         state["ema"] = trainer.ema.state_dict()
-    return {key: _to_cpu(value) for key, value in state.items()}
+    return {key: map_tensors(value, _stored) for key, value in state.items()}
 
 
-def _to_cpu(value: Any) -> Any:  # noqa: ANN401  any nesting of tensors
-    if isinstance(value, torch.Tensor):
-        half = value.dtype in (torch.float16, torch.bfloat16)
-        return full(value.detach()).to("cpu", torch.float32 if half else value.dtype)
-    if isinstance(value, dict):
-        return {key: _to_cpu(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_cpu(item) for item in value)
-    return value
+def _stored(tensor: torch.Tensor) -> torch.Tensor:
+    """Whole, on the CPU, no shorter than float32."""
+    half = tensor.dtype in (torch.float16, torch.bfloat16)
+    return full(tensor.detach()).to("cpu", torch.float32 if half else tensor.dtype)
 
 
 def checkpoint_names(session: Session) -> list[str]:

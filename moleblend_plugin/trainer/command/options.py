@@ -6,7 +6,7 @@ import argparse
 import difflib
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
-from typing import Any, NoReturn
+from typing import NoReturn, TypeVar
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.flags import add_flags
@@ -16,6 +16,8 @@ from moleblend_plugin.trainer.command.plugins import import_plugins
 from moleblend_plugin.trainer.contract import registry
 from moleblend_plugin.trainer.loop.optim import OPTIMIZERS
 from moleblend_plugin.trainer.loop.schedules import SCHEDULES
+
+Target = TypeVar("Target", bound=argparse._ActionsContainer)
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -40,7 +42,7 @@ class Parser(argparse.ArgumentParser):
         """Raise instead of printing the usage and leaving."""
         raise MoleblendError(message.removeprefix("argument "))
 
-    def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401  argparse's hook
+    def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
             flag = action.option_strings[0]
@@ -81,7 +83,7 @@ def _choices(parser: Parser) -> None:
     )
 
 
-def _declare(what: str, add_args: Callable[[Any], None], target: Any) -> None:  # noqa: ANN401  parser or group
+def _declare(what: str, add_args: Callable[[Target], None], target: Target) -> None:
     try:
         add_args(target)
     except argparse.ArgumentError as error:

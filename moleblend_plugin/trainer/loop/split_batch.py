@@ -5,6 +5,7 @@ B items of a batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -32,13 +33,24 @@ def rows_of(batch: Batch) -> int:
     return next(_first_dimensions(batch), 0)
 
 
-def _first_dimensions(value: Any) -> Any:  # noqa: ANN401  any nesting of tensors
+def _first_dimensions(value: object) -> Iterator[int]:
     if isinstance(value, Tensor):
         if value.dim() > 0:
             yield value.shape[0]
     elif isinstance(value, dict):
         for item in value.values():
             yield from _first_dimensions(item)
+
+
+def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401  any nesting
+    """``value`` with ``function`` of every tensor in its dicts, lists and tuples."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: map_tensors(item, function) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map_tensors(item, function) for item in value)
+    return value
 
 
 def split_batch(batch: Batch, count: int) -> list[Batch]:

@@ -223,9 +223,9 @@ class Trainer:
             sums = [float(sum(output[key] for output in group.outputs)) for key in keys]
             size, bad, retries, *summed = self.engine.sum([*numbers, *sums])
             return Group([dict(zip(keys, summed, strict=True))], size, bad, int(retries))
-        parts = self.engine.gather((group.outputs, *numbers))
-        outputs = [output for part in parts for output in part[0]]
-        size, bad, retries = (sum(part[place] for part in parts) for place in (1, 2, 3))
+        parts = self.engine.gather((group.outputs, numbers))
+        outputs = [output for found, _ in parts for output in found]
+        size, bad, retries = (sum(column) for column in zip(*(found for _, found in parts), strict=True))
         return Group(outputs, size, bad, int(retries))
 
     def _log(self, group: Group, norm: Tensor) -> float:

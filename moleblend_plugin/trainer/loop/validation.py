@@ -6,7 +6,6 @@ import logging
 import math
 from contextlib import ExitStack
 from itertools import islice, zip_longest
-from typing import Any
 
 import torch
 
@@ -16,6 +15,7 @@ from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.meters import Number
 from moleblend_plugin.trainer.loop.seeding import torch_seed
 from moleblend_plugin.trainer.loop.session import Session, valid_batches
+from moleblend_plugin.trainer.loop.split_batch import map_tensors
 from moleblend_plugin.trainer.trouble.signals import STOP
 
 logger = logging.getLogger("moleblend-train")
@@ -101,16 +101,6 @@ def _join(session: Session, outputs: list[LoggingOutput]) -> list[LoggingOutput]
     """Logging outputs of all processes, in the order of the batches."""
     if session.engine.world_size == 1:
         return outputs
-    parts: list[list[LoggingOutput]] = session.engine.gather(_to_cpu(outputs))
+    parts: list[list[LoggingOutput]] = session.engine.gather(map_tensors(outputs, torch.Tensor.cpu))
     rounds = zip_longest(*parts)
     return [output for one in rounds for output in one if output is not None]
-
-
-def _to_cpu(value: Any) -> Any:  # noqa: ANN401  any nesting of tensors
-    if isinstance(value, torch.Tensor):
-        return value.cpu()
-    if isinstance(value, dict):
-        return {key: _to_cpu(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_cpu(item) for item in value)
-    return value
