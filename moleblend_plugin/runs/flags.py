@@ -129,6 +129,21 @@ def add_flags(
         parser.add_argument(flag_of(name), *more.get("aliases", ()), **options)
 
 
+class WithFlags:
+    """What a command line chooses (task, model, loss), with options from its configs."""
+
+    CONFIGS: ClassVar[tuple[type[Config], ...]] = ()
+    """Every field of them is an option."""
+    FLAG_DEFAULTS: ClassVar[bool] = True
+    """``False``: options that are not given stay absent, see :func:`add_flags`."""
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """Declare the options."""
+        for config in cls.CONFIGS:
+            add_flags(parser, config, defaults=cls.FLAG_DEFAULTS)
+
+
 def read_flags(args: argparse.Namespace, config: type[C]) -> C:
     """Build ``config`` from parsed options; a field that is absent keeps its default.
 

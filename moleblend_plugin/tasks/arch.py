@@ -8,15 +8,20 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from moleblend_plugin.host import BaseModel
-from moleblend_plugin.runs.flags import Config
+from moleblend_plugin.runs.flags import Config, WithFlags
 from moleblend_plugin.tasks.guards import check_weights
 
 if TYPE_CHECKING:
     from moleblend_plugin.host import LoadedKeys
 
 
-class LoadsWeights(BaseModel):
-    """Loads weights as the trainers ask, and refuses those of which none fits."""
+class LoadsWeights(WithFlags, BaseModel):
+    """Loads weights as the trainers ask, and refuses those of which none fits.
+
+    Options that are not given come from the preset.
+    """
+
+    FLAG_DEFAULTS = False
 
     def load_state_dict(
         self,

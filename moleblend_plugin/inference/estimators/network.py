@@ -5,7 +5,7 @@ Legend: n molecules, T targets.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -172,21 +172,12 @@ class Network(OnMolecules):
         ):  # a molecule of weight 0 counts for nothing: not for the units, nor in validation
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
             targets = targets[weights > 0]
-        config = FitConfig(
-            kind=self._kind,
-            arch=self.arch,
-            checkpoint=None if self.checkpoint is None else str(self.checkpoint),
-            input_mode=self.input_mode,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            dropout=self.dropout,
-            patience=self.patience,
-            seed=int(random.randint(2**31 - 1)),
-            device=str(self.device),
-            weight_column=weight_column,
-            verbose=bool(self.verbose),
-        )
+        shared = {
+            item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)
+        }
+        shared["checkpoint"] = None if self.checkpoint is None else str(self.checkpoint)
+        seed = int(random.randint(2**31 - 1))
+        config = FitConfig(self._kind, **shared, seed=seed, weight_column=weight_column)
         chosen = self._validation_rows(targets, random)
         train = [record for record, held in zip(records, chosen, strict=True) if not held]
         valid = [record for record, held in zip(records, chosen, strict=True) if held]

@@ -20,7 +20,7 @@ from moleblend_plugin.models.property.network import (
     PropertyOutputs,
     encoder_mismatch,
 )
-from moleblend_plugin.runs.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
 from moleblend_plugin.tasks.property.task import MoleblendPropertyTask
@@ -72,11 +72,7 @@ class _PropertyModel(PropertyOutputs, LoadsWeights):
 class MoleblendPropertyModel(PropertyNet, _PropertyModel):
     """The encoder under a property head, built from flags."""
 
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of the encoder's config and the head's; absent ones come from the preset."""
-        add_flags(parser, ModelConfig, defaults=False)
-        add_flags(parser, HeadConfig, defaults=False)
+    CONFIGS = (ModelConfig, HeadConfig)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendPropertyModel:
@@ -89,10 +85,7 @@ class MoleblendPropertyModel(PropertyNet, _PropertyModel):
 class MoleblendGinModel(GinProperty, _PropertyModel):
     """A graph isomorphism network under a property head, built from flags."""
 
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`GinConfig`; absent ones come from the preset."""
-        add_flags(parser, GinConfig, defaults=False)
+    CONFIGS = (GinConfig,)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendGinModel:

@@ -17,12 +17,14 @@ from moleblend_plugin.host import HOST, BaseModel, register_task
 from moleblend_plugin.metrics.scores import CLASSIFICATION, HIGHER_IS_BETTER, REGRESSION
 from moleblend_plugin.models.property.network import Kind, PropertyOutputs
 from moleblend_plugin.names import parse_names, write_names
-from moleblend_plugin.runs.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.base import StoreTask, open_split
 from moleblend_plugin.tasks.guards import check_direction
 from moleblend_plugin.tasks.layer_decay import LayerDecay
 
 if TYPE_CHECKING:
+    from typing import Self
+
     from moleblend_plugin.host import HostOptimizer
 
 logger = logging.getLogger("moleblend_plugin")
@@ -74,6 +76,8 @@ class MoleblendPropertyTask(StoreTask):
     EPOCH_CHECKPOINTS: ClassVar[bool] = False
     """The embedded host keeps the best and the last checkpoint of a fine-tuning, no other one of an epoch."""
 
+    CONFIGS = (PropertyTaskConfig,)
+
     def __init__(
         self, args: argparse.Namespace, config: PropertyTaskConfig, kind: Kind, labels: Labels
     ) -> None:
@@ -83,14 +87,8 @@ class MoleblendPropertyTask(StoreTask):
         self.labels = labels
         self.layer_decay: LayerDecay | None = None
 
-    @staticmethod
-    def add_args(parser: argparse.ArgumentParser) -> None:
-        """The data folder, and one option per field of :class:`PropertyTaskConfig`."""
-        StoreTask.add_data_args(parser)
-        add_flags(parser, PropertyTaskConfig)
-
     @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> MoleblendPropertyTask:
+    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> Self:
         """Check the flags and read the training labels; sets ``args.target_names``."""
         cls.check(args)
         config = read_flags(args, PropertyTaskConfig)
@@ -114,10 +112,9 @@ class MoleblendPropertyTask(StoreTask):
         names, mode = self.args.target_names, self.config.input_mode
         columns, weighs = columns_of(store, names), self.config.weight_column
         weights = columns_of(store, [weighs])[0] if weighs else None
-        strict = getattr(self.args, "strict_data", False)
         if training:
             return PropertyMolecules(
-                store, columns, mode, self.args.seed, shuffle=True, strict=strict, weight_column=weights
+                store, columns, mode, self.args.seed, shuffle=True, strict=self.strict, weight_column=weights
             )
         labels = read_labels(store, columns, names, self.kind, weights)
         first = split == self.args.valid_subset.split(",")[0]
@@ -129,7 +126,7 @@ class MoleblendPropertyTask(StoreTask):
             mode,
             self.args.seed,
             conformers="all",
-            strict=strict,
+            strict=self.strict,
             counts=labels.conformers,
             weight_column=weights,
         )

@@ -10,7 +10,7 @@ from moleblend_plugin.host import BaseTask, register_model, register_model_archi
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import STRUCTURE_PRESETS, StructureConfig
 from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
-from moleblend_plugin.runs.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
 
 if TYPE_CHECKING:
@@ -20,11 +20,7 @@ if TYPE_CHECKING:
 class _FromFlags(LoadsWeights):
     """What both models share: options and building."""
 
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of both configs; absent ones come from the preset."""
-        add_flags(parser, ModelConfig, defaults=False)
-        add_flags(parser, StructureConfig, defaults=False)
+    CONFIGS = (ModelConfig, StructureConfig)
 
     @classmethod
     def build_model(cls, args: argparse.Namespace, task: BaseTask) -> Self:

@@ -11,11 +11,12 @@ import torch
 
 from moleblend_plugin.data.batches.dataset import StoredMolecules
 from moleblend_plugin.data.batches.views import BlendedViews, ViewConfig, ViewedMolecules, ViewMaker
+from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.data.store.images import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseModel, register_task
-from moleblend_plugin.runs.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.base import BatchOrder, StoreTask
 from moleblend_plugin.tasks.layer_decay import LayerDecay
 from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
@@ -83,10 +84,13 @@ class _StructureSteps(StoreTask):
     """What both tasks share: views, and steps that all processes make together."""
 
     BATCH_ORDER: ClassVar[BatchOrder] = "mixed"
-    views: ViewConfig
-    steps: StructureTaskConfig
-    total_updates = 0
-    slower: LayerDecay | None = None
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        super().__init__(args)
+        self.views = read_flags(args, ViewConfig)
+        self.steps = read_steps(args)
+        self.total_updates = 0
+        self.slower: LayerDecay | None = None
 
     def get_batch_iterator(self, dataset: BaseDataset, *args: Any, **kwargs: Any) -> EpochBatches:
         """Batches, epoch by epoch; those of training tell how long the run is."""
@@ -148,49 +152,19 @@ class _StructureSteps(StoreTask):
 class StructureAwareTask(_StructureSteps):
     """MMSA-style (reconstructed) pretraining on a folder of stores, with drawings beside them."""
 
-    def __init__(self, args: argparse.Namespace, views: ViewConfig, steps: StructureTaskConfig) -> None:
-        super().__init__(args)
-        self.views = views
-        self.steps = steps
-
-    @staticmethod
-    def add_args(parser: argparse.ArgumentParser) -> None:
-        """The data folder, views and steps."""
-        StoreTask.add_data_args(parser)
-        add_flags(parser, ViewConfig)
-        add_flags(parser, StructureTaskConfig)
-
-    @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> StructureAwareTask:
-        """Check the flags before anything is built."""
-        cls.check(args)
-        return cls(args, read_flags(args, ViewConfig), read_steps(args))
+    CONFIGS = (ViewConfig, StructureTaskConfig)
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> StoredMolecules:
         """Molecules with their views; only the training subset is shuffled, changed and dropped from."""
-        strict = getattr(self.args, "strict_data", False)
         make = self.view_maker(store, training)
-        return ViewedMolecules(store, make, self.args.seed, shuffle=training, strict=strict)
+        return ViewedMolecules(store, make, self.args.seed, shuffle=training, strict=self.strict)
 
 
 @register_task("moleblend_pretrain_structure_aware")
 class BlendedStructureAwareTask(_StructureSteps, MoleblendPretrainTask):
     """Blend-then-predict with structure awareness as one more term."""
 
-    @staticmethod
-    def add_args(parser: argparse.ArgumentParser) -> None:
-        """Those of both tasks."""
-        MoleblendPretrainTask.add_args(parser)
-        add_flags(parser, ViewConfig)
-        add_flags(parser, StructureTaskConfig)
-
-    @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> BlendedStructureAwareTask:
-        """Check the flags before anything is built."""
-        task = super().setup_task(args, **kwargs)
-        assert isinstance(task, cls)
-        task.views, task.steps = read_flags(args, ViewConfig), read_steps(args)
-        return task
+    CONFIGS = (BlendConfig, ViewConfig, StructureTaskConfig)
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> BlendedViews:
         """Blended samples with their views."""
