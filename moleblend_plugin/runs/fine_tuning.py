@@ -4,7 +4,7 @@ from __future__ import annotations
 
 
 def optimizer_flags(lr: str, warmup_ratio: str, weight_decay: str = "0") -> list[str]:
-    """Adam with the decays, epsilon and clipping that Uni-Mol fine-tunes with, and a linear warm-up and decay.
+    """Adam with the decays, epsilon and clipping of Uni-Mol's fine-tuning, warm-up and linear decay.
 
     Args:
         lr: highest learning rate.

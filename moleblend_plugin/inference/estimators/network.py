@@ -172,12 +172,9 @@ class Network(OnMolecules):
         ):  # a molecule of weight 0 counts for nothing: not for the units, nor in validation
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
             targets = targets[weights > 0]
-        shared = {
-            item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)
-        }
-        shared["checkpoint"] = None if self.checkpoint is None else str(self.checkpoint)
+        own = {item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)}
         seed = int(random.randint(2**31 - 1))
-        config = FitConfig(self._kind, **shared, seed=seed, weight_column=weight_column)
+        config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
         chosen = self._validation_rows(targets, random)
         train = [record for record, held in zip(records, chosen, strict=True) if not held]
         valid = [record for record, held in zip(records, chosen, strict=True) if held]
