@@ -24,7 +24,7 @@ from moleblend_plugin.inference.estimators.label_arrays import (
     label_table,
     two_classes,
 )
-from moleblend_plugin.inference.estimators.molecules import Molecules, as_list
+from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, with_named_labels
 from moleblend_plugin.inference.estimators.network import Network, OnError, OnMolecules
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
@@ -73,12 +73,15 @@ class MoleblendRegressor(RegressorMixin, Network):
     def fit(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Train on molecules ``X`` [n] and labels ``y`` [n] or [n, T], NaN where one is missing.
 
+        ``X`` may be the ``Path`` of a file of molecules, and ``y`` then the names of its columns of labels.
+
         ``sample_weight`` [n] is what a molecule's labels count in the loss, in the mean and deviation that
         standardise them, and in the validation loss that chooses the epoch; 0 leaves the molecule out.
 
         Raises:
             ValueError: molecules, labels or weights that cannot be used, by position.
         """
+        X, y = with_named_labels(X, y)
         count = len(as_list(X))
         targets, names, self._two_d = label_numbers(y, count)
         self._train(X, targets, names, check_weights(sample_weight, count))
@@ -92,6 +95,7 @@ class MoleblendRegressor(RegressorMixin, Network):
 
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of R2, each on the molecules that have its label."""
+        X, y = with_named_labels(X, y)
         return _mean_score(r2_score, y, self.predict(X), sample_weight)
 
 
@@ -119,11 +123,14 @@ class MoleblendClassifier(ClassifierMixin, Network):
     def fit(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Train on molecules ``X`` [n] and labels ``y`` [n] or [n, T]; a missing label is NaN or ``None``.
 
+        ``X`` may be the ``Path`` of a file of molecules, and ``y`` then the names of its columns of labels.
+
         ``sample_weight`` [n] is what a molecule's labels count in the loss; 0 leaves the molecule out.
 
         Raises:
             ValueError: molecules, labels or weights that cannot be used, by position.
         """
+        X, y = with_named_labels(X, y)
         count = len(as_list(X))
         values, names, self._two_d = label_table(y, count, None)
         weights = check_weights(sample_weight, count)
@@ -172,6 +179,7 @@ class MoleblendClassifier(ClassifierMixin, Network):
 
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of the accuracy, each on the molecules that have its label."""
+        X, y = with_named_labels(X, y)
         if not self._two_d:
             predicted = self.predict(X)
             truth = label_table(y, len(predicted), None)[0][:, 0]

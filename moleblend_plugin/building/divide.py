@@ -5,163 +5,110 @@ from __future__ import annotations
 import hashlib
 import json
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from itertools import compress
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Final
+from typing import Any, Final
 
-from moleblend_plugin.building.finished_rows import Finished, Spill
-from moleblend_plugin.building.plan import SPLITS, BuildPlan
-from moleblend_plugin.building.tally import UNKNOWN_SPLIT
+from moleblend_plugin.building.finished_rows import FinishedRows
+from moleblend_plugin.building.outcomes import Excluded, Molecule
+from moleblend_plugin.building.plan import BuildPlan
+from moleblend_plugin.building.work import Row
 from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.workers import Outcome
-from moleblend_plugin.schema import MoleculeRecord, Rejection
+from moleblend_plugin.schema import PARTS, Rejection
+from moleblend_plugin.splits.given_rows import RowsFile
 from moleblend_plugin.splits.methods import PART_WORDS
 
 SPLIT_LIST: Final = "split.json"
 EXCLUDED: Final = "excluded"
 
 
-def is_excluded(row: RawRow | Rejection, plan: BuildPlan) -> bool:
-    """Whether a given split has the row in no part. Asked before chemistry: such a row may be no molecule."""
-    if plan.rows_file is None or (plan.rows_file.key and isinstance(row, Rejection)):
-        return False
+def without_excluded(rows: Iterable[RawRow | Rejection], split: RowsFile) -> Iterator[Row]:
+    """``rows`` with an exclusion for each that a given split has in no part.
+
+    Asked before chemistry: such a row may be no molecule.
+    """
+    for row in rows:
+        yield Excluded(row.source, row.row, "split") if _is_excluded(row, split) else row
+
+
+def _is_excluded(row: RawRow | Rejection, split: RowsFile) -> bool:
+    if not split.key:
+        return not split.part_of(row.row)
     try:
-        return _given_part(row.row, row.split if isinstance(row, RawRow) else "", plan) == ""
+        return isinstance(row, RawRow) and not split.part_of(int(row.split))
     except ValueError:  # the key is no number: the row is rejected later, with that reason
         return False
 
 
-def _given_part(row: int, key: str, plan: BuildPlan) -> str:
-    """Part of a row in the given split. ``ValueError``: its key is no whole number."""
-    if plan.rows_file is None:
-        return ""
-    return plan.rows_file.part_of(int(key) if plan.rows_file.key else row)
-
-
-@dataclass(frozen=True, slots=True)
-class SplitCheck:
-    """What the text that names a row's part must be.
-
-    Attributes:
-        kind: "column" (a word for a part), "key" (a whole number), or "" (anything).
-        column: its name.
-    """
-
-    kind: str
-    column: str
-
-    @classmethod
-    def of(cls, plan: BuildPlan) -> SplitCheck:
-        """That of ``plan``."""
-        if plan.method.kind == "column":
-            return cls("column", plan.method.name)
-        return cls("key", plan.rows_file.key) if plan.rows_file and plan.rows_file.key else cls("", "")
-
-
-def check_split(outcome: Outcome, check: SplitCheck) -> MoleculeRecord | Rejection:
-    """The outcome's result, or its rejection where the text that names its part does not."""
-    result = outcome.result
-    if isinstance(result, Rejection) or not check.kind:
-        return result
-    held = f"column {check.column!r} holds {outcome.split[:40]!r}"
-    if check.kind == "column":
-        held += ", not train, valid or test"
-        good = outcome.split.strip().lower() in PART_WORDS
-    else:
-        held += ", not a whole number"
-        good = outcome.split.strip().lstrip("-").isdecimal()
-    return result if good else Rejection(result.source, result.row, result.smiles, f"{UNKNOWN_SPLIT}: {held}")
-
-
-def with_part(plan: BuildPlan, spill: Spill) -> Iterator[tuple[str, Finished]]:
-    """(part, outcome) of every row in input order; part "" for one that is no molecule."""
+def parts_of(plan: BuildPlan, rows: FinishedRows) -> bytes:
+    """Part (index into ``PARTS``) of every molecule, a byte each, in the order of their rows."""
     kind = plan.method.kind
     if plan.method.needs_all:
         # One reference per molecule waits in memory, to one string per scaffold.
-        scaffolds = [sys.intern(done.split) for done in spill if done.n_atoms]
-        parts = iter(plan.method.parts(scaffolds, plan.sizes, plan.seed))
-    for done in spill:
-        if not done.n_atoms:
-            yield "", done
-        elif plan.method.needs_all:
-            yield SPLITS[next(parts)], done
-        elif kind in ("column", "files"):
-            yield PART_WORDS[done.split.strip().lower()], done
-        elif kind == "rows":
-            yield _given_part(done.row, done.split, plan), done
-        else:
-            yield "train", done
+        groups = [sys.intern(group) for group in rows.column("group")]
+        return bytes(plan.method.parts(groups, plan.sizes, plan.seed))
+    if kind in ("column", "files"):
+        return bytes(PARTS.index(PART_WORDS[group.strip().lower()]) for group in rows.column("group"))
+    if plan.rows_file is not None:
+        numbers = rows.column("group" if plan.rows_file.key else "row")
+        return bytes(PARTS.index(plan.rows_file.part_of(int(number))) for number in numbers)
+    return bytes(rows.counts[Molecule])
 
 
-class SplitList:
-    """``split.json``: the row ids of every part in the order of its store, and their sha256.
+def write_split_list(path: Path, plan: BuildPlan, rows: FinishedRows, parts: bytes) -> str:
+    """Write ``split.json``: the row ids of every part in the order of its store, and their sha256.
 
     The hash of a part is over its row ids, each followed by a line feed; the hash of the split is over the
-    lines ``PART HASH`` of train, valid and test. Row ids wait in files, so that memory does not grow.
+    lines ``PART HASH`` of train, valid and test. Row ids are read from
+    ``rows``, so that memory does not grow.
+
+    Args:
+        path: the file.
+        plan: the build.
+        rows: finished rows.
+        parts: :func:`parts_of` its molecules.
+
+    Returns:
+        The hash of the split.
     """
 
-    def __init__(self, stage: Path) -> None:
-        self._stage = stage
-        self._stack = ExitStack()
-        self._files: dict[str, IO[str]] = {}
-        self._counts = dict.fromkeys((*SPLITS, EXCLUDED), 0)
-        self._hashes = {part: hashlib.sha256() for part in self._counts}
-        self.sha256 = ""
+    def row_ids(part: str) -> Iterator[str]:
+        if part == EXCLUDED:
+            return (f"{row.source}:{row.row}" for row in rows.exclusions())
+        number = PARTS.index(part)
+        if number not in parts:
+            return iter(())
+        return compress(rows.column("row_id"), map(number.__eq__, parts))
 
-    def __enter__(self) -> SplitList:
-        for part in self._counts:
-            file = (self._stage / f".{part}.ids").open("w+", encoding="utf-8")
-            self._files[part] = self._stack.enter_context(file)
-        return self
+    facts: dict[str, dict[str, Any]] = {}
+    for part in (*PARTS, EXCLUDED):
+        count, digest = 0, hashlib.sha256()
+        for row_id in row_ids(part):
+            count += 1
+            digest.update(f"{row_id}\n".encode())
+        facts[part] = {"rows" if part == EXCLUDED else "molecules": count, "sha256": digest.hexdigest()}
+    lines = "".join(f"{part} {facts[part]['sha256']}\n" for part in PARTS)
+    head: dict[str, Any] = {
+        "method": plan.method.kind,
+        "settings": plan.split_settings(),
+        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
+        "toolkit": TOOLKIT,
+    }
+    with path.open("w", encoding="utf-8") as out:
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._stack.close()
-        for part in self._counts:
-            (self._stage / f".{part}.ids").unlink(missing_ok=True)
+        def write(part: str) -> None:
+            out.write(f'"{part}": {json.dumps(facts[part])[:-1]}, "row_ids": [')
+            for number, row_id in enumerate(row_ids(part)):
+                out.write((", " if number else "") + json.dumps(row_id))
+            out.write("]}")
 
-    def add(self, part: str, row_id: str) -> None:
-        """Append a row to ``part`` ("train", "valid", "test" or "excluded")."""
-        self._files[part].write((", " if self._counts[part] else "") + json.dumps(row_id))
-        self._hashes[part].update(f"{row_id}\n".encode())
-        self._counts[part] += 1
-
-    @property
-    def excluded(self) -> int:
-        """Rows in no part."""
-        return self._counts[EXCLUDED]
-
-    def write(self, plan: BuildPlan) -> None:
-        """Write the file."""
-        lines = "".join(f"{part} {self._hashes[part].hexdigest()}\n" for part in SPLITS)
-        self.sha256 = hashlib.sha256(lines.encode()).hexdigest()
-        head: dict[str, Any] = {
-            "method": plan.method.kind,
-            "settings": plan.split_settings(),
-            "sha256": self.sha256,
-            "toolkit": TOOLKIT,
-        }
-        with (self._stage / SPLIT_LIST).open("w", encoding="utf-8") as out:
-            out.write(json.dumps(head, indent=2)[:-2] + ",\n  " + '"parts": {\n')
-            for part in SPLITS:
-                out.write((",\n" if part != SPLITS[0] else "") + self._opening(part))
-                out.writelines(self._ids(part))
-            out.write("\n  },\n" + self._opening(EXCLUDED)[2:])
-            out.writelines(self._ids(EXCLUDED))
-            out.write("\n}\n")
-
-    def _opening(self, part: str) -> str:
-        facts = {"molecules" if part in SPLITS else "rows": self._counts[part]}
-        digest = {"sha256": self._hashes[part].hexdigest()}
-        return f'    "{part}": ' + json.dumps(facts | digest)[:-1] + ', "row_ids": ['
-
-    def _ids(self, part: str) -> Iterator[str]:
-        self._files[part].seek(0)
-        while block := self._files[part].read(1 << 20):
-            yield block
-        yield "]}"
+        out.write(json.dumps(head, indent=2)[:-2] + ',\n  "parts": {')
+        for part in PARTS:
+            out.write("\n    " if part == PARTS[0] else ",\n    ")
+            write(part)
+        out.write("\n  },\n  ")
+        write(EXCLUDED)
+        out.write("\n}\n")
+    return str(head["sha256"])

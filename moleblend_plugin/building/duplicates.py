@@ -1,44 +1,42 @@
 """Molecules that a build's inputs hold more than once, and labels of them that differ.
 
-Found from the finished rows on disk, in as many passes as keep memory bounded, whatever the number of rows:
-every row carries a 64-bit hash of its molecule (``chem.identity.likeness``, level ``exact``).
-
-Legend: D molecules of a pass that are there more than once, T tasks.
+Every finished row carries a 64-bit hash of its molecule (``chem.identity.likeness``, level ``exact``). SQLite
+sorts by it, so that memory stays bounded, whatever the number of rows.
 """
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Iterator
-from math import ceil
+import heapq
+from collections.abc import Iterator
+from itertools import groupby
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-from moleblend_plugin.building.finished_rows import Finished
-from moleblend_plugin.building.plan import SPLITS
+from moleblend_plugin.building.finished_rows import FinishedRows
+from moleblend_plugin.building.outcomes import labels_of
+from moleblend_plugin.schema import PARTS
 
-Rows = Callable[[], Iterator[tuple[str, Finished]]]
-"""A fresh pass over (part, outcome) of every row; part "" for one that is no molecule."""
-
-HASHES: Final = 8_000_000
-"""Molecules that one pass compares: 64 MB, and as much again while they are sorted."""
-_GROUPS: Final = 500_000
-_LABELS: Final = 16_000_000
-"""Molecules, and labels of theirs, that one pass collects: some 100 and 256 MB."""
 EXAMPLES: Final = 1000
 """Molecules whose row ids a report lists; counts are of all."""
 _ROW_IDS: Final = 20
 """Row ids of one molecule that are listed."""
 
+_REPEATED: Final = """
+    SELECT identity, number, source || ':' || row, targets
+    FROM (SELECT *, row_number() OVER (ORDER BY place) - 1 AS number FROM molecules)
+    WHERE identity IN (SELECT identity FROM molecules GROUP BY identity HAVING count(*) > 1)
+    ORDER BY identity, number
+"""
+"""Rows of molecules that are there more than once, one molecule after the other; numbered among all."""
 
-def duplicates(rows: Rows, n_molecules: int, targets: tuple[str, ...]) -> dict[str, Any]:
+
+def duplicates(rows: FinishedRows, parts: bytes, targets: tuple[str, ...]) -> dict[str, Any]:
     """Facts for the build report, plain values.
 
     Args:
-        rows: gives the finished rows as often as asked.
-        n_molecules: molecules among them.
+        rows: the finished rows.
+        parts: part (index into ``PARTS``) of every molecule.
         targets: names of the T labels.
 
     Returns:
@@ -46,106 +44,57 @@ def duplicates(rows: Rows, n_molecules: int, targets: tuple[str, ...]) -> dict[s
         ``conflicts``: ``molecules`` whose labels differ, ``tasks`` with their number and ``largest_gap``;
         ``examples`` with ``row_ids`` by part and the tasks in ``conflicts``, those that conflict first.
     """
-    found = _Found(targets)
-    for repeated in _repeated(rows, n_molecules):
-        size = max(1, min(_GROUPS, _LABELS // max(1, len(targets))))
-        for start in range(0, len(repeated), size):
-            found.add(_Groups(rows, repeated[start : start + size], len(targets)))
-    return found.report(rows)
-
-
-def _repeated(rows: Rows, n_molecules: int) -> Iterator[npt.NDArray[np.uint64]]:
-    """Sorted hashes that are there more than once, in disjoint portions."""
-    passes = ceil(n_molecules / HASHES)
-    for number in range(passes):
-        mine = (done.identity for part, done in rows() if part and done.identity % passes == number)
-        hashes, counts = np.unique(np.frombuffer(array("Q", mine), np.uint64), return_counts=True)
-        if (counts > 1).any():
-            yield hashes[counts > 1]
-
-
-class _Groups:
-    """Counts and extremes of labels of some molecules.
-
-    Attributes:
-        names: hashes [D].
-        counts: rows of each [D].
-        parts: bit p: one is in part p, uint8 [D].
-        gaps: largest difference of labels, float64 [D, T]; NaN where none is known.
-    """
-
-    def __init__(self, rows: Rows, names: npt.NDArray[np.uint64], n_tasks: int) -> None:
-        self.names = names
-        self.counts = np.zeros(len(names), np.int64)
-        self.parts = np.zeros(len(names), np.uint8)
-        high = np.full((len(names), n_tasks), np.nan)
-        low = high.copy()
-        places = {name: place for place, name in enumerate(names.tolist())}
-        for part, done in rows():
-            place = places.get(done.identity) if part else None
-            if place is not None:
-                self.counts[place] += 1
-                self.parts[place] |= 1 << SPLITS.index(part)
-                np.fmax(high[place], done.labels, out=high[place])
-                np.fmin(low[place], done.labels, out=low[place])
-        self.gaps = high - low
+    found = _Found(rows, parts, targets)
+    # Few are shown: those that conflict, then those in several parts.
+    shown = heapq.nsmallest(EXAMPLES, found.molecules(), key=lambda example: example[0])
+    return {
+        "level": "exact",
+        "molecules": found.count,
+        "rows": found.rows,
+        "across_parts": found.across,
+        "conflicts": {
+            "molecules": found.conflicts,
+            "tasks": {
+                task: {"molecules": int(count), "largest_gap": float(gap)}
+                for task, count, gap in zip(targets, found.by_task, found.largest, strict=True)
+                if count
+            },
+        },
+        "examples": [example for _, example in shown],
+    }
 
 
 class _Found:
-    """What the passes found, added up."""
+    """What the repeated molecules come to, added up while they are read."""
 
-    def __init__(self, targets: tuple[str, ...]) -> None:
-        self._targets = targets
-        self._molecules = self._rows = self._across = self._conflicts = 0
-        self._by_task = np.zeros(len(targets), np.int64)
-        self._largest = np.zeros(len(targets))
-        self._shown: list[tuple[bool, int, list[str]]] = []
+    def __init__(self, rows: FinishedRows, parts: bytes, targets: tuple[str, ...]) -> None:
+        self._cursor = rows.sql.execute(_REPEATED)
+        self._parts, self._targets = parts, targets
+        self.count = self.rows = self.across = self.conflicts = 0
+        self.by_task = np.zeros(len(targets), np.int64)  # [T]
+        self.largest = np.zeros(len(targets))  # [T]
 
-    def add(self, groups: _Groups) -> None:
-        differ = groups.gaps > 0  # [D, T]; False for NaN
-        self._molecules += len(groups.names)
-        self._rows += int(groups.counts.sum())
-        several = (groups.parts & (groups.parts - 1)) != 0  # more than one bit
-        self._across += int(several.sum())
-        self._conflicts += int(differ.any(1).sum())
-        self._by_task += differ.sum(0)
-        self._largest = np.fmax(self._largest, np.fmax.reduce(groups.gaps, axis=0, initial=0.0))
-        # Few are shown: those that conflict, then those in several parts.
-        order = np.lexsort((~several, ~differ.any(1)))[:EXAMPLES]
-        for place in order.tolist():
-            tasks = [task for task, flag in zip(self._targets, differ[place], strict=True) if flag]
-            self._shown.append((not tasks, int(groups.names[place]), tasks))
-        self._shown = sorted(self._shown, key=lambda shown: shown[0])[:EXAMPLES]
-
-    def report(self, rows: Rows) -> dict[str, Any]:
-        """The facts; reads the rows once more for the ids of examples."""
-        return {
-            "level": "exact",
-            "molecules": self._molecules,
-            "rows": self._rows,
-            "across_parts": self._across,
-            "conflicts": {
-                "molecules": self._conflicts,
-                "tasks": {
-                    task: {"molecules": int(count), "largest_gap": float(gap)}
-                    for task, count, gap in zip(self._targets, self._by_task, self._largest, strict=True)
-                    if count
-                },
-            },
-            "examples": self._examples(rows),
-        }
-
-    def _examples(self, rows: Rows) -> list[dict[str, Any]]:
-        found: dict[int, dict[str, Any]] = {
-            name: {"row_ids": {}, "conflicts": tasks} for _, name, tasks in self._shown
-        }
-        if found:
-            for part, done in rows():
-                if part and done.identity in found:
-                    ids = found[done.identity]["row_ids"].setdefault(part, [])
-                    if len(ids) < _ROW_IDS:
-                        ids.append(f"{done.source}:{done.row}")
-        return list(found.values())
+    def molecules(self) -> Iterator[tuple[tuple[bool, bool, int], dict[str, Any]]]:
+        """(rank, example) of every molecule that is there more than once."""
+        for identity, members in groupby(self._cursor, key=lambda row: row[0]):
+            ids: dict[str, list[str]] = {}
+            high = np.full(len(self._targets), np.nan)  # [T]
+            low = high.copy()
+            for _, number, row_id, targets in members:
+                of_part = ids.setdefault(PARTS[self._parts[number]], [])
+                if len(of_part) < _ROW_IDS:
+                    of_part.append(row_id)
+                np.fmax(high, labels_of(targets), out=high)
+                np.fmin(low, labels_of(targets), out=low)
+                self.rows += 1
+            gaps = high - low  # NaN where no label is known
+            tasks = [task for task, gap in zip(self._targets, gaps, strict=True) if gap > 0]
+            self.count += 1
+            self.across += len(ids) > 1
+            self.conflicts += bool(tasks)
+            self.by_task += gaps > 0
+            self.largest = np.fmax(self.largest, gaps)
+            yield (not tasks, len(ids) < 2, identity), {"row_ids": ids, "conflicts": tasks}
 
 
 def duplicates_line(found: dict[str, Any]) -> str:

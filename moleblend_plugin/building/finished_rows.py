@@ -1,245 +1,169 @@
-"""Finished rows of a build that is under way, in one append-only file that survives any end of the process.
+"""Finished rows of a build that is under way, in an SQLite file (WAL mode) that survives any end of it.
 
-A frame holds the outcomes of one chunk of rows and is written as soon as they are there, so frames stand in
-the order of completion and carry the number of their chunk. Layout of a frame, little-endian::
-
-    number u64   rows u32   rejected u32   length u32   crc u32   payload [length]
-
-``crc`` is the CRC-32 of the other head fields and the payload, a msgpack list of :class:`Finished`. Opening
-reads the file through; from the first frame that is not whole on, it is cut off and that work is done again.
+A chunk of outcomes is one transaction: it is there as a whole or not at all, also after a kill. What the file
+system lost or changed is found out by SQLite's own checks and by a checksum of every row.
 """
 
 from __future__ import annotations
 
-import io
+import marshal
 import os
-import struct
+import sqlite3
 import time
 import zlib
-from array import array
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, TypeVar
 
-import msgpack
-import numpy as np
-
-from moleblend_plugin.data.store.record_codec import encode_record
+from moleblend_plugin.building.outcomes import Excluded, Molecule, Outcome, Rejected
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.files import sync_folder
-from moleblend_plugin.schema import MoleculeRecord, Rejection
 
-_FIELDS: Final = struct.Struct("<QIII")
-_CRC: Final = struct.Struct("<I")
-_HEAD_BYTES: Final = _FIELDS.size + _CRC.size
+_TABLES: Final[dict[type[Outcome], str]] = {Molecule: "molecules", Rejected: "rejected", Excluded: "excluded"}
+_Kind = TypeVar("_Kind", Molecule, Rejected, Excluded)
 
 _SYNC_SECONDS: Final = 2.0
-"""Work that a power cut may cost; a process that dies loses none of what was written."""
+"""Work that a power cut may cost; a process that dies loses none of what was committed."""
 
-_ABSENT: Final = -1
-
-
-class Finished(NamedTuple):
-    """What became of a row: all that dividing and counting need, and the record as it will be stored.
-
-    Attributes:
-        source: name of its file.
-        row: its number there.
-        split: text of the split column (of a rejected row too), or the scaffold.
-        n_atoms: heavy atoms; 0 where it is no molecule.
-        with_3d: whether there are coordinates.
-        coords_from: where they come from.
-        targets: labels as float64 bytes.
-        value: the encoded record.
-        text: of a rejected row, what stood there.
-        reason: why it is rejected; "" for a row that is left out because the user wants so.
-        stereo_unknown: whether the source leaves open what stereochemistry the molecule has.
-        identity: 64-bit hash of the molecule, equal for equal molecules; 0 where it is none.
-    """
-
-    source: str
-    row: int
-    split: str = ""
-    n_atoms: int = 0
-    with_3d: bool = False
-    coords_from: str = ""
-    targets: bytes = b""
-    value: bytes = b""
-    text: str = ""
-    reason: str = ""
-    stereo_unknown: bool = False
-    identity: int = 0
-
-    @property
-    def labels(self) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        """``targets`` as numbers, float64 [T]."""
-        return np.frombuffer(self.targets, "<f8")
+_PLACES: Final = 1 << 20
+"""A row's place is the number of its chunk times this, plus its number in the chunk."""
 
 
-class Chunk(NamedTuple):
-    """Outcomes of some rows, packed where they were made; ``first`` is the first rejected row, if any."""
-
-    rows: int
-    rejected: int
-    payload: bytes
-    first: Rejection | None
-
-
-def finished(result: MoleculeRecord | Rejection, split: str, identity: str = "") -> Finished:
-    """What is kept of ``result``, its split text and the text that its molecule is known by."""
-    if isinstance(result, Rejection):
-        return Finished(result.source, result.row, split, text=result.text, reason=result.reason)
-    return Finished(
-        result.source,
-        result.row,
-        split,
-        result.n_atoms,
-        result.coords is not None,
-        result.coords_from,
-        np.ascontiguousarray(result.targets, "<f8").tobytes(),
-        encode_record(result),
-        stereo_unknown=result.stereo_unknown,
-        identity=int.from_bytes(blake2b(identity.encode(), digest_size=8).digest(), "little"),
-    )
-
-
-def pack(outcomes: Sequence[Finished]) -> Chunk:
-    """One chunk, ready to be written."""
-    bad = [done for done in outcomes if done.reason]
-    first = Rejection(bad[0].source, bad[0].row, bad[0].text, bad[0].reason) if bad else None
-    return Chunk(len(outcomes), len(bad), msgpack.packb(outcomes, use_bin_type=True), first)
-
-
-class Spill:
+class FinishedRows:
     """The file, open for adding. A context manager; one process at a time (the caller holds a lock).
 
     Attributes:
-        rows: outcomes in it.
-        rejected: rejected rows among them.
+        counts: outcomes in it, by their type.
+        sql: the connection, for queries of one's own.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.rows = 0
-        self.rejected = 0
-        self._places = array("q")  # by number of the chunk: 8 bytes each, whatever their order
-        self._chunks = 0
-        self._file: io.FileIO | None = None
-        self._end = 0
+        self.counts: Counter[type[Outcome]] = Counter()
+        self._chunks: set[int] = set()
         self._synced = time.monotonic()
 
-    def __enter__(self) -> Spill:
-        self._file = io.FileIO(os.open(self.path, os.O_RDWR | os.O_CREAT, 0o666), "r+")
-        self._scan()
-        self._file.truncate(self._end)
-        sync_folder(self.path.parent)
+    def __enter__(self) -> FinishedRows:
+        # The folder's lock keeps others out: SQLite needs none, nor shared memory, which network disks lack.
+        vfs = "?vfs=unix-none" if os.name == "posix" else ""
+        self.sql = sqlite3.connect(f"{self.path.absolute().as_uri()}{vfs}", uri=True)
+        try:
+            for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
+                self.sql.execute(f"PRAGMA {pragma}")
+            for kind, table in _TABLES.items():
+                columns = ", ".join(f'"{name}"' for name in kind._fields)
+                self.sql.execute(
+                    f"CREATE TABLE IF NOT EXISTS {table} (place INTEGER PRIMARY KEY, crc, {columns})"
+                )
+            self.sql.execute("CREATE TABLE IF NOT EXISTS chunks (number INTEGER PRIMARY KEY)")
+            self._chunks.update(number for (number,) in self.sql.execute("SELECT number FROM chunks"))
+            for kind, table in _TABLES.items():
+                (self.counts[kind],) = self.sql.execute(f"SELECT count(*) FROM {table}").fetchone()
+        except sqlite3.DatabaseError as error:
+            self.sql.close()
+            self._explain(error)
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._file = None
+        self.sql.close()
+        self._explain(error)
 
     def __len__(self) -> int:
-        """Chunks in it."""
-        return self._chunks
+        """Outcomes in it."""
+        return self.counts.total()
 
     def __contains__(self, number: int) -> bool:
-        return number < len(self._places) and self._places[number] != _ABSENT
+        """Whether the chunk is there."""
+        return number in self._chunks
 
-    def add(self, number: int, chunk: Chunk) -> None:
-        """Append a chunk; what a failed write left is cut off.
+    def add(self, number: int, outcomes: Sequence[Outcome]) -> None:
+        """Append a chunk.
 
         Raises:
             OSError: the disk is full.
         """
-        fields = _FIELDS.pack(number, chunk.rows, chunk.rejected, len(chunk.payload))
-        crc = _CRC.pack(zlib.crc32(chunk.payload, zlib.crc32(fields)))
-        file = self._open()
-        file.seek(self._end)
-        try:
-            _write(file, fields + crc + chunk.payload)
-        except OSError:
-            file.truncate(self._end)
-            raise
-        self._note(number, chunk.rows, chunk.rejected, len(chunk.payload))
+        kinds = Counter(map(type, outcomes))
+        with self.sql:
+            for kind in kinds:
+                marks = ", ".join("?" * (2 + len(kind._fields)))
+                rows = (
+                    (number * _PLACES + place, _crc(outcome), *outcome)
+                    for place, outcome in enumerate(outcomes)
+                    if type(outcome) is kind
+                )
+                self.sql.executemany(f"INSERT INTO {_TABLES[kind]} VALUES ({marks})", rows)
+            self.sql.execute("INSERT INTO chunks VALUES (?)", (number,))
+        self._chunks.add(number)
+        self.counts += kinds
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self.sync()
 
     def sync(self) -> None:
         """Bring everything to disk."""
-        os.fsync(self._open().fileno())
+        self.sql.execute("PRAGMA wal_checkpoint")
         self._synced = time.monotonic()
 
-    def __iter__(self) -> Iterator[Finished]:
-        """All outcomes in the order of their rows.
+    def molecules(self) -> Iterator[Molecule]:
+        """All molecules in the order of their rows.
 
         Raises:
-            MoleblendError: a frame changed on disk since it was written.
+            MoleblendError: a row changed on disk since it was written, as in the other passes.
         """
-        file = self._open()
-        for place in self._places:
-            if place == _ABSENT:
-                continue
-            file.seek(place)
-            frame = _frame(file)
-            if frame is None:
+        return self._all(Molecule)
+
+    def column(self, name: Literal["row", "group", "row_id"]) -> Iterator[Any]:
+        """One value of every molecule, in the order of their rows; ``row_id`` is ``file:row``."""
+        wanted = "source || ':' || row" if name == "row_id" else f'"{name}"'
+        return (value for (value,) in self.sql.execute(f"SELECT {wanted} FROM molecules ORDER BY place"))
+
+    def rejections(self) -> Iterator[Rejected]:
+        """All rejected rows in their order."""
+        return self._all(Rejected)
+
+    def exclusions(self) -> Iterator[Excluded]:
+        """All excluded rows: those of the split in their order, then those of ``--exclude`` in theirs."""
+        return self._all(Excluded, "cause = 'list', ")
+
+    def _all(self, kind: type[_Kind], before: str = "") -> Iterator[_Kind]:
+        for place, crc, *fields in self.sql.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY {before}place"):
+            outcome = kind._make(fields)
+            if crc != _crc(outcome):
+                self._forget(place // _PLACES)
                 raise MoleblendError(
                     f"{self.path} cannot be read back (a damaged disk?); run the command again: what is "
                     "whole in it is kept"
                 )
-            for fields in msgpack.unpackb(frame[1], raw=False):
-                yield Finished(*fields)
+            yield outcome
 
-    def _scan(self) -> None:
-        file = self._open()
-        while frame := _frame(file):
-            (number, rows, rejected), payload = frame
-            self._note(number, rows, rejected, len(payload))
+    def _forget(self, number: int) -> None:
+        with self.sql:
+            self.sql.execute("DELETE FROM chunks WHERE number = ?", (number,))
+            for table in _TABLES.values():
+                self.sql.execute(f"DELETE FROM {table} WHERE place / ? = ?", (_PLACES, number))
 
-    def _note(self, number: int, rows: int, rejected: int, length: int) -> None:
-        if number >= len(self._places):
-            self._places.extend([_ABSENT] * (number + 1 - len(self._places)))
-        self._chunks += self._places[number] == _ABSENT
-        self._places[number] = self._end
-        self.rows += rows
-        self.rejected += rejected
-        self._end += _HEAD_BYTES + length
-
-    def _open(self) -> io.FileIO:
-        if self._file is None:
-            raise RuntimeError("use it as a context manager")
-        return self._file
+    def _explain(self, error: BaseException | None) -> None:
+        """Raise what an error of SQLite means: a disk that cannot be written, or a file that is not whole."""
+        if isinstance(error, sqlite3.OperationalError):
+            raise OSError(f"{self.path}: {error}") from error
+        if type(error) is sqlite3.DatabaseError:
+            remove(self.path)
+            raise MoleblendError(
+                f"{self.path} cannot be read back ({error}; a damaged disk?): it is removed; run the command "
+                "again, which starts anew"
+            ) from error
 
 
-def _frame(file: io.FileIO) -> tuple[tuple[int, int, int], bytes] | None:
-    """(number, rows, rejected) and payload of the frame at the file's place; ``None`` if it is not whole."""
-    head = _read(file, _HEAD_BYTES)
-    if len(head) < _HEAD_BYTES:
-        return None
-    number, rows, rejected, length = _FIELDS.unpack_from(head)
-    if length > os.fstat(file.fileno()).st_size - file.tell():
-        return None  # a torn head may ask for gigabytes
-    payload = _read(file, length)
-    if head[_FIELDS.size :] != _CRC.pack(zlib.crc32(payload, zlib.crc32(head[: _FIELDS.size]))):
-        return None
-    return (number, rows, rejected), payload
+def remove(path: Path) -> None:
+    """Remove the file and what SQLite keeps beside it."""
+    for ending in ("", "-wal", "-shm", "-journal"):
+        with suppress(OSError):
+            path.with_name(path.name + ending).unlink()
 
 
-def _read(file: io.FileIO, count: int) -> bytes:
-    """``count`` bytes, fewer at the end of the file; a raw read may give fewer at any time."""
-    parts = []
-    while count and (part := file.read(count)):
-        parts.append(part)
-        count -= len(part)
-    return b"".join(parts)
-
-
-def _write(file: io.FileIO, content: bytes) -> None:
-    rest = memoryview(content)
-    while rest:
-        rest = rest[file.write(rest) or 0 :]
+def _crc(outcome: tuple[Any, ...]) -> int:
+    return zlib.crc32(marshal.dumps(tuple(outcome), 2))

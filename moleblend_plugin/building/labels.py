@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
@@ -13,11 +12,13 @@ from moleblend_plugin.names import write_name
 
 if TYPE_CHECKING:
     from moleblend_plugin.building.plan import BuildPlan
-    from moleblend_plugin.building.tally import Tally
     from moleblend_plugin.chem.readers.source import Columns
 
 _SHOWN: Final = 5
 """Lines of one kind; the report has all."""
+
+_SHOWN_NAMES: Final = 30
+"""Columns that a line names."""
 
 
 def with_words(
@@ -59,23 +60,21 @@ def classes_of(plan: BuildPlan) -> dict[str, dict[str, int]]:
     return found
 
 
+def told_of_classes(classes: dict[str, dict[str, int]]) -> list[str]:
+    """Lines for people about :func:`classes_of`."""
+    pairs = {
+        column: ", ".join(f"{word} = {value}" for word, value in sorted(words.items()))
+        for column, words in classes.items()
+    }
+    return [f"words of classes in {write_name(column)}: {told}" for column, told in pairs.items()]
+
+
 def notes_of(plan: BuildPlan) -> list[str]:
     """How files were read, where that is not plain."""
     return list(dict.fromkeys(note for source in plan.sources for note in source.notes))
 
 
-def told_of_labels(plan: BuildPlan, tally: Tally) -> Iterator[str]:
-    """Lines for people, after a build."""
-    yield from _few("note: ", notes_of(plan))
-    classes = [
-        f"{write_name(column)}: " + ", ".join(f"{word} = {value}" for word, value in sorted(words.items()))
-        for column, words in classes_of(plan).items()
-    ]
-    yield from _few("note: words of classes in ", classes)
-    yield from _few("warning: ", (*_mixed(plan), *tally.range.warnings()))
-
-
-def _mixed(plan: BuildPlan) -> Iterator[str]:
+def mixed(plan: BuildPlan) -> Iterator[str]:
     """Columns that hold numbers in one file and words in another, or words of several pairs."""
     kinds: dict[str, dict[str, str]] = {}  # by column and kind, the first file
     for source in plan.sources:
@@ -87,14 +86,14 @@ def _mixed(plan: BuildPlan) -> Iterator[str]:
             yield f"labels of {write_name(column)} are of several kinds: {told}; do they mean the same?"
 
 
-def _few(start: str, lines: Iterable[str]) -> Iterator[str]:
-    every = list(lines)
-    yield from (start + line for line in every[:_SHOWN])
-    if len(every) > _SHOWN:
-        yield f"{start}{len(every) - _SHOWN} more of this kind: see build_report.json"
+def few(lines: Sequence[str]) -> list[str]:
+    """The first of some lines of one kind, and how many there are more."""
+    if len(lines) <= _SHOWN:
+        return list(lines)
+    return [*lines[:_SHOWN], f"{len(lines) - _SHOWN} more of this kind: see build_report.json"]
 
 
-def tell_notes(notes: Iterable[str]) -> None:
-    """Say on stderr how a file was read."""
-    for line in _few("note: ", notes):
-        print(line, file=sys.stderr)
+def few_names(names: Sequence[str]) -> str:
+    """The names, or the first of many."""
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(names[:_SHOWN_NAMES]) + more

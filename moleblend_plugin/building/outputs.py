@@ -1,36 +1,47 @@
-"""What a build writes: the stores of its parts, rejected.csv and build_report.json."""
+"""What a build writes: the stores of its parts and rejected.csv.
+
+``rejected.csv`` tells of each row its id, what stood there and the reason, then what the input says beside
+its molecules: names, titles, data items, columns. A column of the input that is called as one of ours
+gets ``_`` behind its name.
+"""
 
 from __future__ import annotations
 
 import csv
-import json
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
 
-from moleblend_plugin.building.finished_rows import Finished
-from moleblend_plugin.building.plan import SPLITS, BuildPlan
-from moleblend_plugin.data.store.reader import StoreWriter
+from moleblend_plugin.building.finished_rows import FinishedRows
+from moleblend_plugin.building.outcomes import Molecule
+from moleblend_plugin.building.plan import BuildPlan
+from moleblend_plugin.chem.readers.beside import cells_of, free_name
+from moleblend_plugin.chem.readers.source import Source
+from moleblend_plugin.chem.readers.tables import is_table
+from moleblend_plugin.data.store.writer import StoreWriter
+from moleblend_plugin.schema import PARTS
 
 REPORT: Final = "build_report.json"
 REJECTED: Final = "rejected.csv"
 
 
-class SplitWriters:
+class StoreWriters:
     """The stores of one build, each opened with its first record. A context manager like StoreWriter."""
 
     def __init__(
-        self, stage: Path, plan: BuildPlan, settings: dict[str, Any], sources: dict[str, str]
+        self, folder: Path, plan: BuildPlan, settings: dict[str, Any], sources: dict[str, str]
     ) -> None:
-        self.stage = stage
+        self.folder = folder
         self.plan = plan
         self.settings = settings
         self.sources = sources
         self.writers: dict[str, StoreWriter] = {}
         self._stack = ExitStack()
 
-    def __enter__(self) -> SplitWriters:
+    def __enter__(self) -> StoreWriters:
         return self
 
     def __exit__(
@@ -38,45 +49,52 @@ class SplitWriters:
     ) -> None:
         self._stack.__exit__(kind, error, trace)
 
-    def add(self, split: str, done: Finished) -> None:
-        """Append a molecule to the store of ``split``."""
-        if split not in self.writers:
+    def add(self, part: str, molecule: Molecule) -> None:
+        """Append a molecule to the store of ``part``."""
+        if part not in self.writers:
             writer = StoreWriter(
-                self.stage / f"{split}.lmdb",
+                self.folder / f"{part}.lmdb",
                 settings=self.settings,
                 sources=self.sources,
                 target_names=self.plan.columns.targets,
-                split=split,
+                split=part,
             )
-            self.writers[split] = self._stack.enter_context(writer)
-        self.writers[split].add_encoded(done.value, done.n_atoms)
+            self.writers[part] = self._stack.enter_context(writer)
+        self.writers[part].add_encoded(molecule.value, molecule.n_atoms)
 
-    def counts(self) -> dict[str, int]:
-        """Molecules per split."""
-        return {split: len(self.writers[split]) for split in SPLITS if split in self.writers}
-
-
-class RejectedList:
-    """``rejected.csv``, written as the build goes: row id, input, reason."""
-
-    def __init__(self, path: Path) -> None:
-        self._file = path.open("w", newline="", encoding="utf-8")
-        self._csv = csv.writer(self._file)
-        self._csv.writerow(("row_id", "input", "reason"))
-
-    def __enter__(self) -> RejectedList:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._file.close()
-
-    def add(self, done: Finished) -> None:
-        """Append a rejected row."""
-        self._csv.writerow((f"{done.source}:{done.row}", done.text, done.reason))
+    def counts(self, rejected: Counter[str]) -> dict[str, int]:
+        """Molecules by part; called last, it gives every store the ``rejected`` rows by reason."""
+        for writer in self.writers.values():
+            writer.rejected.update(rejected)
+        return {part: len(self.writers[part]) for part in PARTS if part in self.writers}
 
 
-def write_report(path: Path, report: dict[str, Any]) -> None:
-    """The report as indented JSON."""
-    path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+def write_rejected(path: Path, rows: FinishedRows, sources: Sequence[Source]) -> None:
+    """Write ``rejected.csv``; each input that has rejected rows is read once more.
+
+    Raises:
+        MoleblendError: an input cannot be read any more.
+    """
+    wanted: dict[str, set[int]] = {}
+    for bad in rows.rejections():
+        wanted.setdefault(bad.source, set()).add(bad.row)
+    columns: dict[str, str] = {}  # of the inputs, by what they are called here
+    cells: dict[tuple[str, int], dict[str, str]] = {}
+    header = ["row_id", "input", "reason"]
+    for source in sources:
+        if source.name in wanted:
+            names, found = cells_of(source, wanted[source.name])
+            cells |= {
+                (source.name, row): dict(zip(names, texts, strict=True)) for row, texts in found.items()
+            }
+            # The first column of a file that is no table is what "input" quotes: SMILES or title.
+            for name in names if is_table(source) else names[1:]:
+                if name not in columns.values():
+                    columns[free_name(name, [*header, *columns])] = name
+    with path.open("w", newline="", encoding="utf-8") as file:
+        out = csv.writer(file)
+        out.writerow([*header, *columns])
+        for bad in rows.rejections():
+            held = cells.get((bad.source, bad.row), {})
+            ours = (f"{bad.source}:{bad.row}", bad.text, bad.reason)
+            out.writerow([*ours, *(held.get(name, "") for name in columns.values())])

@@ -1,25 +1,25 @@
-"""What a build is asked to do: the options as one frozen value, checked before any work."""
+"""What a build is asked to do: one frozen value, checked before any work."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any
 
 from moleblend_plugin.building.exclude import Exclusion
+from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig
+from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import SCHEMA_VERSION
+from moleblend_plugin.files import sha256_of
+from moleblend_plugin.inputs import expand_folders, split_of
+from moleblend_plugin.schema import PARTS, SCHEMA_VERSION
+from moleblend_plugin.splits.files import parts_of
+from moleblend_plugin.splits.given_rows import RowsFile
+from moleblend_plugin.splits.methods import SplitMethod
 from moleblend_plugin.version import __version__
-
-if TYPE_CHECKING:
-    from moleblend_plugin.chem.convert import ConversionConfig
-    from moleblend_plugin.chem.readers.source import Columns, Source
-    from moleblend_plugin.splits.given_rows import RowsFile
-    from moleblend_plugin.splits.methods import SplitMethod
-
-SPLITS: Final = ("train", "valid", "test")
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +32,7 @@ class BuildPlan:
         columns: what is read from the inputs.
         conversion: how rows become records.
         split: a form of ``--split`` (``splits.methods.FORMS``).
+        method: ``split`` taken apart.
         sizes: fractions of train, valid and test (random and scaffold splits).
         seed: seed of the random split and of conformers.
         workers: processes that convert; 1 converts in this one.
@@ -48,24 +49,25 @@ class BuildPlan:
     out: Path
     columns: Columns
     conversion: ConversionConfig
-    split: str = "none"
-    sizes: tuple[float, ...] = (0.8, 0.1, 0.1)
-    seed: int = 0
-    workers: int = 1
-    strict: bool = False
-    limit: int | None = None
-    overwrite: bool = False
-    rows_file: RowsFile | None = None
-    geometry: Path | None = None
-    exclusion: Exclusion = Exclusion()
-    parts: tuple[str, ...] = ()
+    split: str
+    method: SplitMethod
+    sizes: tuple[float, ...]
+    seed: int
+    workers: int
+    strict: bool
+    limit: int | None
+    overwrite: bool
+    rows_file: RowsFile | None
+    geometry: Path | None
+    exclusion: Exclusion
+    parts: tuple[str, ...]
 
     def __post_init__(self) -> None:
         if self.method.kind == "rows" and len(self.sources) != 1:
             raise MoleblendError(
                 f"--split {self.split} numbers the rows of one table; got {len(self.sources)} inputs"
             )
-        if len(self.sizes) != len(SPLITS) or any(not 0 <= size <= 1 for size in self.sizes):
+        if len(self.sizes) != len(PARTS) or any(not 0 <= size <= 1 for size in self.sizes):
             raise MoleblendError(
                 f"--split-sizes needs three fractions from 0 to 1, such as 0.8,0.1,0.1; "
                 f"got {','.join(f'{size:g}' for size in self.sizes)}"
@@ -84,13 +86,6 @@ class BuildPlan:
             raise MoleblendError("--split files needs the part of every input")
 
     @property
-    def method(self) -> SplitMethod:
-        """``split`` taken apart."""
-        from moleblend_plugin.splits.methods import parse_split
-
-        return parse_split(self.split)
-
-    @property
     def parts_of_files(self) -> dict[str, str] | None:
         """Part by name of the input, for ``--split files``."""
         if not self.parts:
@@ -105,9 +100,7 @@ class BuildPlan:
 
     def checksums(self) -> dict[str, str]:
         """sha256 of every input file by name; reads them through."""
-        from moleblend_plugin.files import sha256_of
-
-        found = {source.name: source.sha256() for source in self.sources}
+        found = {source.name: sha256_of(source.path) for source in self.sources}
         return found | ({self.geometry.name: sha256_of(self.geometry)} if self.geometry else {})
 
     def split_settings(self) -> dict[str, Any]:
@@ -123,8 +116,6 @@ class BuildPlan:
 
     def settings(self) -> dict[str, Any]:
         """What determines the stores' content, besides the inputs: plain values, for the fingerprint."""
-        from moleblend_plugin.chem.convert import TOOLKIT
-
         # A given split is its content, wherever its file lies.
         given: dict[str, Any] = {} if self.rows_file is None else {"split_file": self.split_settings()}
         given |= {"geometry": self.geometry.name} if self.geometry else {}
@@ -144,9 +135,33 @@ class BuildPlan:
         }
 
 
-def parse_sizes(text: str) -> tuple[float, ...]:
-    """Fractions of ``--split-sizes``."""
+def given_parts(
+    inputs: list[Path], valid: list[Path], test: list[Path], split: str
+) -> tuple[list[Path], str, tuple[str, ...]]:
+    """All files, what ``--split`` means for them, and the part of every file where files are parts.
+
+    Raises:
+        MoleblendError: parts are named twice, or a file does not tell its own.
+    """
+    if not valid and not test:
+        split = split_of(inputs, split)
+        files = expand_folders(inputs)
+        return files, split, parts_of(files) if split == "files" else ()
+    folder = next((path for path in (*inputs, *valid, *test) if path.is_dir()), None)
+    if split not in ("none", "files") or folder is not None:
+        told = f"{folder} is a folder" if folder is not None else f"got --split {split} too"
+        raise MoleblendError(f"--valid and --test name files beside those that train; {told}: leave one out")
+    parts = ("train",) * len(inputs) + ("valid",) * len(valid) + ("test",) * len(test)
+    return [*inputs, *valid, *test], "files", parts
+
+
+def parse_sizes(given: str | Sequence[float]) -> tuple[float, ...]:
+    """Fractions of ``--split-sizes``, also as text with commas.
+
+    Raises:
+        MoleblendError: they are no numbers.
+    """
     try:
-        return tuple(float(part) for part in text.split(","))
+        return tuple(float(part) for part in (given.split(",") if isinstance(given, str) else given))
     except ValueError:
-        raise MoleblendError(f"--split-sizes needs numbers such as 0.8,0.1,0.1; got {text!r}") from None
+        raise MoleblendError(f"--split-sizes needs numbers such as 0.8,0.1,0.1; got {given!r}") from None

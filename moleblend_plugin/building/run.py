@@ -1,164 +1,273 @@
-"""The build itself: rows -> outcomes -> stores, rejected.csv and build_report.json."""
+"""``moleblend_plugin.build``: files of molecules -> stores of the parts, rejected.csv and reports."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
-from typing import Any, Protocol
+from pathlib import Path
+from typing import Any
 
-from moleblend_plugin.building.divide import EXCLUDED, SplitList, is_excluded, with_part
+from moleblend_plugin.building.divide import SPLIT_LIST, parts_of, without_excluded, write_split_list
 from moleblend_plugin.building.duplicates import duplicates
-from moleblend_plugin.building.labels import classes_of, notes_of
-from moleblend_plugin.building.outputs import REJECTED, REPORT, RejectedList, SplitWriters, write_report
-from moleblend_plugin.building.plan import SPLITS, BuildPlan
-from moleblend_plugin.building.rejected import add_cells
+from moleblend_plugin.building.exclude import read_exclusions
+from moleblend_plugin.building.finished_rows import FinishedRows
+from moleblend_plugin.building.labels import few_names, with_words
+from moleblend_plugin.building.outcomes import Rejected
+from moleblend_plugin.building.outputs import REJECTED, REPORT, StoreWriters, write_rejected
+from moleblend_plugin.building.plan import BuildPlan, given_parts, parse_sizes
+from moleblend_plugin.building.progress import BuildProgress, Progress, RowCounter, silent
+from moleblend_plugin.building.result import BuildResult, Tally, result_of
 from moleblend_plugin.building.stage import NothingToBuild, Stage, refuse_existing, staging
-from moleblend_plugin.building.tally import Tally
 from moleblend_plugin.building.work import BuildWork, work_of, work_settings
-from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.workers import cut, work_in_any_order
-from moleblend_plugin.data.store.reader import fingerprint
+from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
+from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.readers.columns import NumericColumns
+from moleblend_plugin.chem.readers.source import Columns
+from moleblend_plugin.chem.workers import chunks_of, work_on
+from moleblend_plugin.entry import usable_cores
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import Rejection
-from moleblend_plugin.stopping import termination_as_exit
+from moleblend_plugin.inputs import join_geometry, open_inputs
+from moleblend_plugin.names import write_name
+from moleblend_plugin.schema import PARTS
+from moleblend_plugin.splits.files import in_part, with_own_names
+from moleblend_plugin.splits.given_rows import read_rows_file
+from moleblend_plugin.splits.methods import parse_split
+
+AnyPath = str | Path
 
 
-class Watcher(Protocol):
-    """Who is told how a build goes."""
+def build(
+    inputs: AnyPath | Sequence[AnyPath],
+    out: AnyPath,
+    *,
+    smiles_column: str = "",
+    target_columns: str | Sequence[str] = (),
+    missing_label: str | float | Sequence[str | float] = (),
+    positive: str | Sequence[str] = (),
+    negative: str | Sequence[str] = (),
+    conformers: int | str | None = 1,
+    split: str = "none",
+    valid: AnyPath | Sequence[AnyPath] = (),
+    test: AnyPath | Sequence[AnyPath] = (),
+    split_sizes: str | Sequence[float] = (0.8, 0.1, 0.1),
+    seed: int = 0,
+    workers: int | None = None,
+    strict: bool = False,
+    timeout: float = 20.0,
+    relax_steps: int = 1000,
+    limit: int | None = None,
+    source_coords: bool = True,
+    geometry: AnyPath | None = None,
+    exclude: AnyPath | Sequence[AnyPath] = (),
+    exclude_level: str = "connectivity",
+    overwrite: bool = False,
+    progress: Progress | None = None,
+) -> BuildResult:
+    """Turn files of molecules into stores for training, as ``moleblend build`` does.
 
-    def advance(self, rows: int, rejected: int) -> None:
-        """Rows done and rows rejected, now and then."""
+    A row that is no molecule is listed with its reason in ``rejected.csv``; it never stops the build
+    (``strict`` makes it). A build that was interrupted goes on from there when it is called again
+    (``docs/store.md``).
+    With more than one worker a script calls it below ``if __name__ == "__main__":``.
 
-    def resumed(self, rows: int) -> None:
-        """Rows that an interrupted build has finished."""
-
-    def say(self, line: str) -> None:
-        """Something the user should know."""
-
-
-def run_build(plan: BuildPlan, watcher: Watcher) -> Tally:
-    """Build the stores of ``plan``, beginning with what an interrupted build of it has finished.
+    Args:
+        inputs: one file or several, or folders of ``train.csv``, ``valid.csv`` ...
+        out: folder for the stores and reports.
+        smiles_column: column of SMILES in tables; "" looks for a usual name.
+        target_columns: columns of labels; "all" takes every column of numbers.
+        missing_label: numbers or words that stand for a missing label.
+        positive: words that mean class 1, besides the usual ones.
+        negative: words that mean class 0.
+        conformers: for each molecule without 3D coordinates; ``None`` or "none" leaves it 2D.
+        split: "none", "random", "scaffold", "scaffold-achiral", "rows:FILE", "kfold:K:I", "column:NAME" or
+            "files".
+        valid: files that validate; the inputs then train.
+        test: files that test.
+        split_sizes: fractions of train, valid and test.
+        seed: of conformers and of the random split.
+        workers: processes that convert; ``None`` for one per core.
+        strict: stop at the first rejected row.
+        timeout: seconds per molecule for its conformers.
+        relax_steps: MMFF94 steps for each conformer at most; 0 does not relax.
+        limit: read only the first rows.
+        source_coords: keep 3D coordinates that an input brings, or treat it as 2D.
+        geometry: SDF with the geometries of the table's first rows.
+        exclude: files of molecules to leave out.
+        exclude_level: when two molecules are the same: "exact", "connectivity" or "parent".
+        overwrite: replace stores in ``out``.
+        progress: called with news while it works.
 
     Raises:
-        MoleblendError: anything that the user can mend; the stores in ``plan.out`` then are as before.
+        MoleblendError: anything that the user can mend; what was in ``out`` then is as before.
     """
+    tell = progress or silent
+
+    def choose(line: str) -> None:
+        tell(BuildProgress("choice", line))
+
+    given = [_paths(paths) for paths in (inputs, valid, test)]
+    count = None if conformers is None else parse_conformers(conformers)
+    files, split, parts = given_parts(*given, split)
+    method = parse_split(split)
+    rows_file = read_rows_file(method.name) if method.kind == "rows" else None
+    missing, words = list(map(str, _several(missing_label))), (_several(positive), _several(negative))
+    columns = Columns(smiles_column, (), rows_file.key if rows_file else method.name)
+    opened = open_inputs(files, with_words(columns, missing, *words), _several(target_columns))
+    _tell_columns(opened.numeric, choose)
+    sources = with_own_names(opened.sources)
+    if geometry is not None:
+        sources = tuple(join_geometry(source, Path(geometry)) for source in sources)
+    if parts:
+        sources = tuple(in_part(source, part) for source, part in zip(sources, parts, strict=True))
+    plan = BuildPlan(
+        sources=sources,
+        out=Path(out),
+        columns=opened.columns,
+        conversion=ConversionConfig(
+            None
+            if count is None
+            else ConformerConfig(count, seed, timeout, relax=relax_steps > 0, relax_steps=relax_steps),
+            source_coords,
+        ),
+        split=split,
+        method=method,
+        sizes=parse_sizes(split_sizes),
+        seed=seed,
+        workers=workers or usable_cores(),
+        strict=strict,
+        limit=limit,
+        overwrite=overwrite,
+        rows_file=rows_file,
+        geometry=None if geometry is None else Path(geometry),
+        exclusion=read_exclusions(_paths(exclude), exclude_level, smiles_column, choose),
+        parts=parts,
+    )
+    return run_build(plan, tell)
+
+
+def _tell_columns(found: NumericColumns | None, choose: Callable[[str], None]) -> None:
+    """Tell which columns "all" takes, and why not the others."""
+    if found is not None:
+        shown = few_names([write_name(name) for name in found.taken])
+        choose(f"targets: {len(found.taken)} columns of numbers: {shown}")
+        if found.left_out:
+            reasons = [f"{write_name(name)} ({reason})" for name, reason in found.left_out.items()]
+            choose(f"not taken: {few_names(reasons)}")
+
+
+def _several(given: Any) -> list[Any]:  # noqa: ANN401  one value or several
+    return list(given) if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+
+
+def _paths(given: AnyPath | Sequence[AnyPath]) -> list[Path]:
+    return [Path(path) for path in _several(given)]
+
+
+def run_build(plan: BuildPlan, progress: Progress) -> BuildResult:
+    """Build the stores of ``plan``, beginning with what an interrupted build of it has finished."""
     refuse_existing(plan)
     _check_inputs(plan)
-    _check_given_split(plan)
     started = time.monotonic()
     checksums = plan.checksums()
-    settings = plan.settings()
     work = work_of(plan)
-    tally = Tally(plan.columns.targets)
-    with (
-        termination_as_exit(),
-        staging(plan, work_settings(plan, work, checksums), watcher.say) as stage,
-        SplitList(stage.result) as listed,
-    ):
-        _finish_rows(plan, work, stage, _included(plan, tally, listed), tally, watcher)
-        _divide(plan, stage, tally, listed, settings, checksums)
-        tally.seconds = time.monotonic() - started
-        write_report(stage.result / REPORT, _report(plan, tally, settings, checksums))
-    return tally
 
+    def note(line: str) -> None:
+        progress(BuildProgress("note", line))
 
-def _finish_rows(
-    plan: BuildPlan,
-    work: BuildWork,
-    stage: Stage,
-    rows: Iterator[RawRow | Rejection],
-    tally: Tally,
-    watcher: Watcher,
-) -> None:
-    """Have the outcome of every row in ``stage.rows``."""
-    spill = stage.rows
-    if len(spill):
-        tally.resumed = spill.rows
-        watcher.resumed(spill.rows)
-    if plan.strict and spill.rejected:  # finished by an earlier command without --strict
-        bad = next(done for done in spill if done.reason)
-        raise _strict(Rejection(bad.source, bad.row, bad.text, bad.reason))
-    chunks = ((number, chunk) for number, chunk in enumerate(cut(rows, work.chunk)) if number not in spill)
-    for number, done in work_in_any_order(chunks, work, plan.workers):
-        if plan.strict and done.first is not None:
-            raise _strict(done.first)
-        spill.add(number, done)
-        watcher.advance(spill.rows + tally.excluded, spill.rejected)
-    spill.sync()
-
-
-def _divide(
-    plan: BuildPlan,
-    stage: Stage,
-    tally: Tally,
-    listed: SplitList,
-    settings: dict[str, Any],
-    checksums: dict[str, str],
-) -> None:
-    """Finished rows to the stores of their parts, counted on the way."""
-    with (
-        RejectedList(stage.result / REJECTED) as rejected,
-        SplitWriters(stage.result, plan, settings, checksums) as writers,
-    ):
-        for part, done in with_part(plan, stage.rows):
-            tally.count(part, done)
-            if part:
-                writers.add(part, done)
-                listed.add(part, f"{done.source}:{done.row}")
-            elif done.reason:
-                rejected.add(done)
-            else:
-                listed.add(EXCLUDED, f"{done.source}:{done.row}")
-        _refuse_nothing(plan, tally)
-        for writer in writers.writers.values():
-            writer.rejected.update(tally.rejected)
-        tally.splits = writers.counts()
-    tally.duplicates = duplicates(lambda: with_part(plan, stage.rows), tally.molecules, plan.columns.targets)
-    add_cells(stage.result / REJECTED, plan.sources)
-    listed.write(plan)
-    tally.split_sha256 = listed.sha256
-
-
-def _strict(bad: Rejection) -> MoleblendError:
-    return MoleblendError(
-        f"{bad.source}:{bad.row} is rejected ({bad.reason}): {bad.text[:200]!r}; "
-        "mend the row or leave out --strict"
-    )
+    with staging(plan, work_settings(plan, work, checksums), note) as stage:
+        resumed = len(stage.rows)
+        _finish_rows(plan, work, stage.rows, RowCounter(plan.sources, plan.limit, progress))
+        result = _divide(plan, stage, resumed, checksums, started)
+        result.write(stage.result / REPORT)
+    return result
 
 
 def _check_inputs(plan: BuildPlan) -> None:
-    """Refuse an input that lacks a column before the work on those before it. Reads a row of each."""
+    """Refuse, before the work, an input that lacks a column, or a list of rows for another table."""
     if len(plan.sources) > 1:
         for source in plan.sources:
             next(iter(source.again()), None)
-
-
-def _check_given_split(plan: BuildPlan) -> None:
-    """Refuse a list of rows for another table before the work begins. Reads the table once."""
     if plan.rows_file is not None and not plan.rows_file.key and plan.limit is None:
         table = plan.sources[0]
         plan.rows_file.check_count(sum(1 for _ in table.again()), table.name)
 
 
-def _included(plan: BuildPlan, tally: Tally, listed: SplitList) -> Iterator[RawRow | Rejection]:
-    """The rows that a given split has in a part; the others are counted and listed."""
-    for row in islice(chain.from_iterable(plan.sources), plan.limit):
-        if is_excluded(row, plan):
-            tally.rows[row.source] += 1
-            tally.excluded += 1
-            listed.add(EXCLUDED, f"{row.source}:{row.row}")
-        else:
-            yield row
+def _finish_rows(plan: BuildPlan, work: BuildWork, finished: FinishedRows, counter: RowCounter) -> None:
+    """Have the outcome of every row in ``finished``."""
+    counter.tell(finished)
+    if len(finished):
+        counter.tell_resumed(finished)
+    if plan.strict:  # rows of an earlier command without --strict
+        _refuse_rejected(finished.rejections())
+    read = islice(chain.from_iterable(plan.sources), plan.limit)
+    rows = read if plan.rows_file is None else without_excluded(read, plan.rows_file)
+    chunks = (
+        (number, chunk) for number, chunk in enumerate(chunks_of(rows, work.chunk)) if number not in finished
+    )
+    for number, outcomes in work_on(chunks, work, plan.workers):
+        if plan.strict:
+            _refuse_rejected(outcome for outcome in outcomes if isinstance(outcome, Rejected))
+        finished.add(number, outcomes)
+        counter.tell(finished)
+    finished.sync()
+
+
+def _refuse_rejected(rows: Iterable[Rejected]) -> None:
+    for bad in rows:
+        raise MoleblendError(
+            f"{bad.source}:{bad.row} is rejected ({bad.reason}): {bad.text[:200]!r}; "
+            "mend the row or leave out --strict"
+        )
+
+
+def _divide(
+    plan: BuildPlan, stage: Stage, resumed: int, checksums: dict[str, str], started: float
+) -> BuildResult:
+    """Finished rows to the stores of their parts and the lists, counted on the way."""
+    finished, folder, settings = stage.rows, stage.result, plan.settings()
+    tally = Tally(plan.columns.targets, resumed)
+    for bad in finished.rejections():
+        tally.reject(bad)
+    for row in finished.exclusions():
+        tally.rows[row.source] += 1
+        tally.excluded[row.cause] += 1
+    parts = parts_of(plan, finished)
+    with StoreWriters(folder, plan, settings, checksums) as writers:
+        for part, molecule in zip(parts, finished.molecules(), strict=True):
+            tally.add(PARTS[part], molecule)
+            writers.add(PARTS[part], molecule)
+        _refuse_nothing(plan, tally)
+        splits = writers.counts(tally.rejected)
+    write_rejected(folder / REJECTED, finished, plan.sources)
+    return result_of(
+        plan,
+        tally,
+        duplicates(finished, parts, plan.columns.targets),
+        splits,
+        write_split_list(folder / SPLIT_LIST, plan, finished, parts),
+        settings,
+        checksums,
+        time.monotonic() - started,
+    )
 
 
 def _refuse_nothing(plan: BuildPlan, tally: Tally) -> None:
     """Refuse a build without molecules, or with target columns but without any label."""
+    names = ", ".join(source.name for source in plan.sources)
     if not tally.molecules:
-        raise _nothing(plan, tally)
+        reasons = [f"{reason}: {count}" for reason, count in tally.rejected.most_common(3)]
+        for cause, by in (("split", "the split"), ("list", "--exclude")):
+            reasons += [f"excluded by {by}: {tally.excluded[cause]}"] if tally.excluded[cause] else []
+        _, colon, detail = tally.first_reason.partition(": ")
+        first = f"; the first one: {detail}" if colon else ""
+        first += f"; {plan.method.name} holds {tally.unknown_words}" if len(tally.unknown_parts) > 1 else ""
+        raise NothingToBuild(
+            f"no row of {names} is a molecule ({'; '.join(reasons) or 'no rows'}{first}); check the column "
+            "and file"
+        )
     if plan.columns.targets and not any(any(counts.values()) for counts in tally.labels.values()):
-        names = ", ".join(source.name for source in plan.sources)
         columns = ", ".join(map(repr, plan.columns.targets[:5])) + (
             ", ..." if plan.columns.targets[5:] else ""
         )
@@ -166,56 +275,3 @@ def _refuse_nothing(plan: BuildPlan, tally: Tally) -> None:
             f"none of the {tally.molecules:,} molecules of {names} has a label in {columns}; check "
             "--target-columns, or leave it out for molecules without labels"
         )
-
-
-def _nothing(plan: BuildPlan, tally: Tally) -> NothingToBuild:
-    names = ", ".join(source.name for source in plan.sources)
-    reasons = "; ".join(f"{reason}: {count}" for reason, count in tally.rejected.most_common(3))
-    for count, by in ((tally.excluded, "the split"), (tally.left_out, "--exclude")):
-        if count:
-            reasons = "; ".join(filter(None, (reasons, f"excluded by {by}: {count}")))
-    _, colon, detail = tally.first_reason.partition(": ")
-    first = f"; the first one: {detail}" if colon else ""
-    first += f"; {plan.method.name} holds {tally.unknown_words}" if len(tally.unknown_parts) > 1 else ""
-    return NothingToBuild(
-        f"no row of {names} is a molecule ({reasons or 'no rows'}{first}); check the column and file"
-    )
-
-
-def _report(
-    plan: BuildPlan, tally: Tally, settings: dict[str, Any], checksums: dict[str, str]
-) -> dict[str, Any]:
-    return {
-        "created": datetime.now(UTC).isoformat(timespec="seconds"),
-        "settings": settings,
-        "fingerprint": fingerprint(settings),
-        "sources": {
-            name: {"sha256": checksum, "rows": tally.rows[name]} for name, checksum in checksums.items()
-        },
-        "rows": tally.n_rows,
-        "molecules": tally.molecules,
-        "with_3d": tally.with_3d,
-        "coords_from": dict(tally.coords_from.most_common()),
-        "stereo_unknown": tally.stereo_unknown,
-        "stereo_unknown_rows": tally.stereo_unknown_rows,
-        "rejected": tally.rejected.total(),
-        "rejected_by_reason": dict(tally.rejected.most_common()),
-        "excluded": tally.excluded + tally.left_out,
-        "excluded_by_list": tally.left_out,
-        "exclude": {"level": plan.exclusion.level, "files": list(plan.exclusion.files)}
-        if plan.exclusion.files
-        else None,
-        "unknown_split": dict(tally.unknown_parts.most_common()),
-        "duplicates": tally.duplicates,
-        "splits": {split: tally.splits.get(split, 0) for split in SPLITS},
-        "split_sha256": tally.split_sha256,
-        "target_names": list(plan.columns.targets),
-        "classes": classes_of(plan),
-        "notes": notes_of(plan),
-        "label_warnings": tally.range.warnings(),
-        "labels": tally.labels,
-        "workers": plan.workers,
-        "resumed_rows": tally.resumed,
-        "seconds": round(tally.seconds, 3),
-        "rows_per_second": round(tally.rate, 1),
-    }

@@ -4,7 +4,7 @@
 
     lock         held by the process that works here
     work.json    what the outcomes of rows depend on
-    rows         finished rows (data.spill)
+    rows.sqlite  finished rows (building.finished_rows)
     result/      the stores and reports, made last and moved to --out when complete
 """
 
@@ -19,16 +19,16 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from moleblend_plugin.building.finished_rows import Spill
-from moleblend_plugin.building.plan import SPLITS, BuildPlan
-from moleblend_plugin.building.work import different
+from moleblend_plugin.building.finished_rows import FinishedRows, remove
+from moleblend_plugin.building.plan import BuildPlan
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing, sync_file, sync_folder
 from moleblend_plugin.locks import holding
+from moleblend_plugin.schema import PARTS
 
 _LOCK: Final = "lock"
 _WORK: Final = "work.json"
-_ROWS: Final = "rows"
+_ROWS: Final = "rows.sqlite"
 _RESULT: Final = "result"
 
 
@@ -39,7 +39,7 @@ class NothingToBuild(MoleblendError):
 class Stage(NamedTuple):
     """``rows``: finished outcomes; ``result``: an empty folder that becomes the content of ``--out``."""
 
-    rows: Spill
+    rows: FinishedRows
     result: Path
 
 
@@ -55,7 +55,7 @@ def refuse_existing(plan: BuildPlan) -> None:
     """Raise when a store would be replaced without ``--overwrite``, or ``out`` is a file."""
     if plan.out.exists() and not plan.out.is_dir():
         raise MoleblendError(f"--out {plan.out} is a file; name a folder")
-    held = [f"{split}.lmdb" for split in SPLITS if (plan.out / f"{split}.lmdb").exists()]
+    held = [f"{part}.lmdb" for part in PARTS if (plan.out / f"{part}.lmdb").exists()]
     if held and not plan.overwrite:
         raise MoleblendError(
             f"{plan.out} already holds {', '.join(held)}; name another --out or add --overwrite"
@@ -82,7 +82,7 @@ def staging(plan: BuildPlan, settings: dict[str, Any], say: Callable[[str], None
         with holding(folder / _LOCK, what, "wait for it or name another --out", make_folder=True):
             refuse_existing(plan)  # again: a build may have ended since
             _drop_other_work(folder, settings, say)
-            with Spill(folder / _ROWS) as rows, _kept(folder, rows, say):
+            with FinishedRows(folder / _ROWS) as rows, _kept(folder, rows, say):
                 result = _empty(folder / _RESULT)
                 yield Stage(rows, result)
                 _move(result, plan.out)
@@ -97,7 +97,7 @@ def staging(plan: BuildPlan, settings: dict[str, Any], say: Callable[[str], None
 
 
 @contextmanager
-def _kept(folder: Path, rows: Spill, say: Callable[[str], None]) -> Iterator[None]:
+def _kept(folder: Path, rows: FinishedRows, say: Callable[[str], None]) -> Iterator[None]:
     """Keep the finished rows when the block ends badly, and say so; remove the folder when there are none."""
     try:
         yield
@@ -108,7 +108,7 @@ def _kept(folder: Path, rows: Spill, say: Callable[[str], None]) -> Iterator[Non
             shutil.rmtree(
                 folder / _RESULT, ignore_errors=True
             )  # quick to make again, and the disk may be full
-            say(f"{rows.rows:,} finished rows are kept in {folder}; the same command goes on from there")
+            say(f"{len(rows):,} finished rows are kept in {folder}; the same command goes on from there")
         raise
 
 
@@ -122,11 +122,11 @@ def _drop_other_work(folder: Path, settings: dict[str, Any], say: Callable[[str]
     if held == settings:
         return
     if held and (folder / _ROWS).exists():
-        with Spill(folder / _ROWS) as rows:
-            count = rows.rows
-        told = ", ".join(different(held, settings))
+        with FinishedRows(folder / _ROWS) as rows:
+            count = len(rows)
+        told = ", ".join(name.replace("_", " ") for name in settings if held.get(name) != settings[name])
         say(f"starting anew: {count:,} finished rows of an interrupted build differ in {told}")
-    (folder / _ROWS).unlink(missing_ok=True)
+    remove(folder / _ROWS)
     with replacing(written) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")
 
@@ -146,9 +146,9 @@ def _move(result: Path, out: Path) -> None:
         os.rename(result, out)
         sync_folder(out.parent)
         return
-    for split in SPLITS:  # a split that the new build does not have must not stay behind
-        if not (result / f"{split}.lmdb").exists():
-            (out / f"{split}.lmdb").unlink(missing_ok=True)
+    for part in PARTS:  # a part that the new build does not have must not stay behind
+        if not (result / f"{part}.lmdb").exists():
+            (out / f"{part}.lmdb").unlink(missing_ok=True)
     for file in new:
         os.replace(file, out / file.name)
     sync_folder(out)

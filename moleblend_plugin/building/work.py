@@ -2,55 +2,133 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from hashlib import blake2b
+from typing import Any, Final, Literal
 
-from moleblend_plugin.building.divide import SplitCheck, check_split
-from moleblend_plugin.building.finished_rows import Chunk, Finished, finished, pack
+import numpy as np
+
+from moleblend_plugin.building.outcomes import Excluded, Molecule, Outcome, Rejected
 from moleblend_plugin.building.plan import BuildPlan
-from moleblend_plugin.chem.convert import TOOLKIT
-from moleblend_plugin.chem.workers import Outcome, Row, Task, convert_chunk
-from moleblend_plugin.schema import SCHEMA_VERSION
+from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig, convert
+from moleblend_plugin.chem.identity.exclusion import identity_of
+from moleblend_plugin.chem.identity.likeness import written_identity
+from moleblend_plugin.chem.identity.scaffold import scaffold_of
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.data.store.record_codec import encode_record
+from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord, Rejection
+from moleblend_plugin.splits.methods import PART_WORDS
 from moleblend_plugin.version import __version__
 
-_FORMAT: Final = 2
+_FORMAT: Final = 3
 """Of the folder that a build works in; a change makes older folders another plan's."""
+
+UNKNOWN_SPLIT: Final = "unknown split"
+"""Kind of the rejection of a row whose split column names no part."""
+
+Row = RawRow | Rejection | Excluded
+
+
+@dataclass(frozen=True, slots=True)
+class SplitCheck:
+    """What the text that names a row's part must be.
+
+    Attributes:
+        kind: "column" (a word for a part), "key" (a whole number), or "" (anything).
+        column: its name.
+    """
+
+    kind: Literal["column", "key", ""]
+    column: str
+
+    @classmethod
+    def of(cls, plan: BuildPlan) -> SplitCheck:
+        """That of ``plan``."""
+        if plan.method.kind == "column":
+            return cls("column", plan.method.name)
+        return cls("key", plan.rows_file.key) if plan.rows_file and plan.rows_file.key else cls("", "")
+
+    def problem_with(self, text: str) -> str | None:
+        """Why a text names no part."""
+        if self.kind == "column":
+            good, wanted = text.strip().lower() in PART_WORDS, "train, valid or test"
+        else:
+            good, wanted = not self.kind or text.strip().lstrip("-").isdecimal(), "a whole number"
+        return None if good else f"column {self.column!r} holds {text[:40]!r}, not {wanted}"
 
 
 @dataclass(frozen=True, slots=True)
 class BuildWork:
-    """Rows to a packed chunk; sent to each worker once.
+    """Rows to their outcomes; sent to each worker once.
 
     Attributes:
-        task: how rows become molecules.
+        conversion: how a row becomes a record.
+        scaffolds: whether molecules are grouped by scaffold.
+        chiral: whether scaffolds keep their chirality.
+        excluded: ``identity_of`` molecules that are left out.
+        exclude_level: at which they are compared.
         check: what their split text must be.
     """
 
-    task: Task
+    conversion: ConversionConfig
+    scaffolds: bool
+    chiral: bool
+    excluded: frozenset[str]
+    exclude_level: str
     check: SplitCheck
 
     @property
     def chunk(self) -> int:
         """Rows that are finished, sent and kept together: about a second of work."""
-        return 256 if self.task.conversion.conformers is None else 8
+        return 256 if self.conversion.conformers is None else 8
 
-    def __call__(self, rows: list[Row]) -> Chunk:
+    def __call__(self, rows: list[Row]) -> list[Outcome]:
         """Outcomes of ``rows``."""
-        return pack([self._finished(outcome) for outcome in convert_chunk(rows, self.task)])
+        return [self._outcome(row) for row in rows]
 
-    def _finished(self, outcome: Outcome) -> Finished:
-        return finished(check_split(outcome, self.check), outcome.split, outcome.identity)
+    def _outcome(self, row: Row) -> Outcome:
+        if isinstance(row, Excluded):
+            return row
+        if isinstance(row, Rejection):
+            return Rejected(row.source, row.row, row.text, row.reason)
+        # Before the work on conformers.
+        if self.excluded and identity_of(row, self.exclude_level) in self.excluded:
+            return Excluded(row.source, row.row, "list")
+        result = convert(row, self.conversion)
+        if isinstance(result, Rejection):
+            return Rejected(result.source, result.row, result.text, result.reason)
+        if problem := self.check.problem_with(row.split):
+            return Rejected(row.source, row.row, result.smiles, f"{UNKNOWN_SPLIT}: {problem}", row.split)
+        return _molecule(result, scaffold_of(result.smiles, self.chiral) if self.scaffolds else row.split)
+
+
+def _molecule(record: MoleculeRecord, group: str) -> Molecule:
+    exact = blake2b(written_identity(record.smiles).encode(), digest_size=8).digest()
+    return Molecule(
+        record.source,
+        record.row,
+        group,
+        record.n_atoms,
+        int(record.coords is not None),
+        record.coords_from,
+        int(record.stereo_unknown),
+        int.from_bytes(exact, "little") - (1 << 63),  # SQLite's integers have a sign
+        np.ascontiguousarray(record.targets, "<f8").tobytes(),
+        encode_record(record),
+    )
 
 
 def work_of(plan: BuildPlan) -> BuildWork:
     """What the workers of ``plan`` do."""
-    method = plan.method
-    excluded, level = plan.exclusion.identities, plan.exclusion.level
-    task = Task(
-        plan.conversion, method.by_scaffold, method.kind == "scaffold", excluded, level, identities=True
+    kind, exclusion = plan.method.kind, plan.exclusion
+    return BuildWork(
+        plan.conversion,
+        plan.method.by_scaffold,
+        kind == "scaffold",
+        exclusion.identities,
+        exclusion.level,
+        SplitCheck.of(plan),
     )
-    return BuildWork(task, SplitCheck.of(plan))
 
 
 def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -> dict[str, Any]:
@@ -64,7 +142,7 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
         "inputs": checksums,
         "columns": plan.columns.settings(),
         "conversion": asdict(plan.conversion),
-        "scaffolds": plan.method.kind if work.task.scaffolds else None,
+        "scaffolds": plan.method.kind if work.scaffolds else None,
         "split_text": asdict(work.check),
         "geometry": plan.geometry.name if plan.geometry else None,
         "excluded": [plan.exclusion.level, plan.excluded_sha256] if plan.exclusion.identities else None,
@@ -75,10 +153,3 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
         "package_version": __version__,
         "toolkit": TOOLKIT,
     }
-
-
-def different(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
-    """Names of the settings that differ."""
-    for name in new:
-        if old.get(name) != new[name]:
-            yield name.replace("_", " ")

@@ -5,7 +5,7 @@ Legend: N heavy atoms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
@@ -69,8 +69,24 @@ class Unusable(ValueError):
 
 
 def convert(row: RawRow, config: ConversionConfig) -> MoleculeRecord | Rejection:
-    """Record of ``row``, or the reason why there is none. Never raises for a bad row."""
-    return _converted(row, config, None)
+    """Record of ``row``, or the reason why there is none. Never raises for a bad row.
+
+    A stored molecule stays as it is, unless another 3D is wanted than its own: then it is made of its SMILES.
+    """
+    if row.record is None:
+        return _converted(row, config, None)
+    return _stored(row, row.record, config)
+
+
+def _stored(row: RawRow, record: MoleculeRecord, config: ConversionConfig) -> MoleculeRecord | Rejection:
+    keeps_3d = record.coords is not None and config.source_coords
+    is_of_format_2 = record.ogb_chirality is None
+    if keeps_3d and is_of_format_2:
+        why = "a molecule of format 2 with 3D: build its store again from what that was made of"
+        return Rejection(row.source, row.row, row.shown, why)
+    if keeps_3d or (record.coords is None and config.conformers is None and not is_of_format_2):
+        return replace(record, source=row.source, row=row.row, targets=np.array(row.targets, np.float64))
+    return _converted(RawRow(row.source, row.row, record.smiles, "smiles", row.targets), config, None)
 
 
 def convert_molecule(molecule: object, row: int, config: ConversionConfig) -> MoleculeRecord | Rejection:

@@ -5,6 +5,8 @@ rich reads ``[/m]`` as a tag and ``:m:`` as a picture, in cells, titles and line
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
@@ -14,7 +16,7 @@ if TYPE_CHECKING:
 _ANY_WIDTH: Final = 10_000
 
 
-def plain_console(**options: Any) -> Console:  # noqa: ANN401  rich's own
+def plain_console(**options: Any) -> Console:
     """A console that shows every text as it is.
 
     Args:
@@ -30,3 +32,11 @@ def print_tables(*tables: Table) -> None:
     console = plain_console(soft_wrap=True, width=_ANY_WIDTH)
     for table in tables:
         console.print(table)
+
+
+def tell_notes(notes: Sequence[str]) -> None:
+    """Say on stderr how files were read: a line each, of many the first."""
+    from moleblend_plugin.building.labels import few
+
+    for line in few(notes):
+        print(f"note: {line}", file=sys.stderr)

@@ -19,10 +19,17 @@ def writing(target: Path, overwrite: bool = True) -> Iterator[None]:
         Held: another command is writing it.
         MoleblendError: it is there, and may not be replaced.
     """
-    from moleblend_plugin.cli._rows import refuse_existing
     from moleblend_plugin.locks import holding, lock_file
 
     what = f"another moleblend command is writing {target}"
     with holding(lock_file(target), what, "wait for it, or name another file with --out"):
         refuse_existing(target, overwrite)
         yield
+
+
+def refuse_existing(out: Path, overwrite: bool) -> None:
+    """Raises a :class:`MoleblendError` where ``out`` would be replaced without being asked for."""
+    from moleblend_plugin.errors import MoleblendError
+
+    if out.exists() and not overwrite:
+        raise MoleblendError(f"--out {out} is there already; name another file or add --overwrite")

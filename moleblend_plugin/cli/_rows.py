@@ -1,63 +1,69 @@
-"""What ``predict`` and ``embed`` do alike: open their input, guard their output, tell what came of it."""
+"""What ``predict``, ``embed`` and ``score`` do alike: open their input, guard their output, tell of rows."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
+
+from moleblend_plugin.cli._console import tell_notes
+from moleblend_plugin.cli._output import writing
 
 if TYPE_CHECKING:
-    from moleblend_plugin.chem.convert import ConversionConfig
-    from moleblend_plugin.chem.readers.source import Columns
+    from moleblend_plugin.chem.readers.source import Source
+    from moleblend_plugin.inference.embedder import Embedder
     from moleblend_plugin.inference.inputs import Input
-    from moleblend_plugin.inference.outputs import Counts
+    from moleblend_plugin.inference.outputs import Counts, Progress
+    from moleblend_plugin.inference.predictor import Predictor
+
+Network = TypeVar("Network", "Predictor", "Embedder")
 
 
 def open_rows(
-    path: Path,
-    conversion: ConversionConfig,
-    workers: int,
-    smiles_column: str,
-    max_atoms: int,
-    labels: Columns | None = None,
+    network: Predictor | Embedder, source: Source, conformers: str | None, workers: int | None, max_atoms: int
 ) -> Input:
-    """Rows of a store, of a file of Uni-Mol, or of any other file of molecules.
+    """Rows of a file as molecules for a network; says how they get their 3D, unless a store has it."""
+    from moleblend_plugin.entry import usable_cores
+    from moleblend_plugin.inference.conversion import conversion_for
+    from moleblend_plugin.inference.inputs import Input
 
-    ``labels`` as in ``inference.inputs.open_input``.
+    conversion = conversion_for(network.args, network.input_mode, conformers)
+    rows = Input(source, conversion.config, workers or usable_cores(), max_atoms)
+    if not source.format.holds_records:
+        print(f"molecules: {conversion.told}", file=sys.stderr)
+    return rows
 
-    Raises:
-        MoleblendError: no such file, format or column.
+
+def write_rows(
+    command: tuple[str, str],
+    write: Callable[[Network, Input, Path, int, Progress], Counts],
+    network: Network,
+    rows: Input,
+    out: Path,
+    batch_size: int,
+    overwrite: bool,
+) -> None:
+    """Write the results of ``rows``, and say what came of them.
+
+    Args:
+        command: its name for the progress, and what the summary calls rows with numbers.
+        write: writes the file.
+        network: computes.
+        rows: the input.
+        out: the file.
+        batch_size: molecules computed together.
+        overwrite: whether the file may be there.
     """
-    from moleblend_plugin.building.inputs import open_inputs
-    from moleblend_plugin.chem.readers.source import Columns
-    from moleblend_plugin.data.store.reader import NotAStore
-    from moleblend_plugin.errors import MoleblendError
-    from moleblend_plugin.inference.inputs import FileInput, open_input
+    from moleblend_plugin.cli._progress import RowProgress
 
-    if path.is_dir():
-        raise MoleblendError(f"{path} is a folder; name a file in it")
-    try:
-        return open_input(path, conversion, workers, smiles_column, max_atoms, labels)
-    except NotAStore:
-        (source,), _ = open_inputs([path], Columns())
-        return FileInput(source, conversion, workers, max_atoms)
+    with writing(out, overwrite), RowProgress(command[0], rows.fraction_done, rows.total) as progress:
+        counts = write(network, rows, out, batch_size, progress.update)
+    tell_notes(rows.notes)
+    _print_counts(counts, command[1], out, network.input_mode)
 
 
-def refuse_existing(out: Path, overwrite: bool) -> None:
-    """Raises a :class:`MoleblendError` where ``out`` would be replaced without being asked for."""
-    from moleblend_plugin.errors import MoleblendError
-
-    if out.exists() and not overwrite:
-        raise MoleblendError(f"--out {out} is there already; name another file or add --overwrite")
-
-
-def tell_3d(molecules: Path, told: str) -> None:
-    """Say how molecules get their 3D; those of a store have it."""
-    if molecules.suffix != ".lmdb":
-        print(f"molecules: {told}", file=sys.stderr)
-
-
-def print_counts(counts: Counts, done: str, out: Path, input_mode: str) -> None:
+def _print_counts(counts: Counts, done: str, out: Path, input_mode: str) -> None:
     """The summary: rows, rows with numbers, and the others by reason."""
     lines = [f"rows       {counts.rows:,}", f"{done:<10} {counts.done:,}"]
     if counts.flat and input_mode != "2d":

@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 import sys
+from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moleblend_plugin.cli._console import print_tables
-from moleblend_plugin.cli._options import SmilesColumn, Workers, usable_cores
+from moleblend_plugin.cli._console import print_tables, tell_notes
+from moleblend_plugin.cli._options import SmilesColumn, Workers
 from moleblend_plugin.cli._progress import RowProgress
 
 if TYPE_CHECKING:
-    from moleblend_plugin.building.plan import BuildPlan
-    from moleblend_plugin.building.tally import Tally
-    from moleblend_plugin.chem.readers.source import Columns
-
-_COUNT_BYTES: Final = 16 << 20
-"""Inputs up to this size (16 MiB) are read through once to count rows for the progress bar."""
-
-_SHOWN_NAMES: Final = 30
-"""Columns that a line names."""
+    from moleblend_plugin.building.progress import BuildProgress
+    from moleblend_plugin.building.result import BuildResult
 
 
 def build(
@@ -120,207 +114,85 @@ def build(
     A row that is no molecule is listed with its reason in rejected.csv; it never stops the build
     (--strict makes it). Coordinates in an SDF are kept, others come from RDKit.
     """
-    from moleblend_plugin.building.exclude import read_exclusions
-    from moleblend_plugin.building.inputs import open_inputs
-    from moleblend_plugin.building.labels import told_of_labels, with_words
-    from moleblend_plugin.building.plan import BuildPlan, parse_sizes
-    from moleblend_plugin.building.run import run_build
-    from moleblend_plugin.chem.convert import ConversionConfig
-    from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
-    from moleblend_plugin.chem.geometry.conformers import ConformerConfig
-    from moleblend_plugin.chem.readers.joined import join_geometry
-    from moleblend_plugin.chem.readers.source import Columns
-    from moleblend_plugin.splits.files import in_part, with_own_names
-    from moleblend_plugin.splits.given_rows import read_rows_file
-    from moleblend_plugin.splits.methods import parse_split
+    given = {name: value for name, value in locals().items() if value is not None}  # options by their names
+    from moleblend_plugin.building.run import build as build_stores
+    from moleblend_plugin.stopping import termination_as_exit
 
-    count = parse_conformers(conformers)
-    inputs, split, parts = _given_parts(inputs, valid or [], test or [], split)
-    method = parse_split(split)
-    rows_file = read_rows_file(method.name) if method.kind == "rows" else None
-    split_column = rows_file.key if rows_file else method.name
-    columns = with_words(
-        Columns(smiles_column, (), split_column), missing_label or (), positive or (), negative or ()
-    )
-    sources, columns = open_inputs(inputs, _with_targets(inputs[0], columns, target_columns or []))
-    sources = with_own_names(sources)
-    if geometry is not None:
-        sources = tuple(join_geometry(source, geometry) for source in sources)
-    if parts:
-        sources = tuple(in_part(source, part) for source, part in zip(sources, parts, strict=True))
-    plan = BuildPlan(
-        sources=sources,
-        out=out,
-        columns=columns,
-        conversion=ConversionConfig(
-            None
-            if count is None
-            else ConformerConfig(count, seed, timeout, relax=relax_steps > 0, relax_steps=relax_steps),
-            source_coords,
-        ),
-        split=split,
-        sizes=parse_sizes(split_sizes),
-        seed=seed,
-        workers=workers or usable_cores(),
-        strict=strict,
-        limit=limit,
-        overwrite=overwrite,
-        rows_file=rows_file,
-        geometry=geometry,
-        exclusion=read_exclusions(exclude or [], exclude_level, smiles_column),
-        parts=parts,
-    )
-    bar = _Bar(plan)
-    with bar:
-        tally = run_build(plan, bar)
-    _print_summary(plan, tally)
-    for line in told_of_labels(plan, tally):
-        print(line, file=sys.stderr)
+    with termination_as_exit(), _News() as news:
+        result = build_stores(**given, progress=news.show)
+    _print_summary(result)
 
 
-def _given_parts(
-    inputs: list[Path], valid: list[Path], test: list[Path], split: str
-) -> tuple[list[Path], str, tuple[str, ...]]:
-    """All files, what ``--split`` means for them, and the part of every file where files are parts."""
-    from moleblend_plugin.building.inputs import expand_folders, split_of
-    from moleblend_plugin.errors import MoleblendError
-    from moleblend_plugin.splits.files import parts_of
+class _News:
+    """Shows the news of a build: choices on stdout, the rest on stderr."""
 
-    if not valid and not test:
-        split = split_of(inputs, split)
-        files = expand_folders(inputs)
-        return files, split, parts_of(files) if split == "files" else ()
-    folder = next((path for path in (*inputs, *valid, *test) if path.is_dir()), None)
-    if split not in ("none", "files") or folder is not None:
-        told = f"{folder} is a folder" if folder is not None else f"got --split {split} too"
-        raise MoleblendError(f"--valid and --test name files beside those that train; {told}: leave one out")
-    parts = ("train",) * len(inputs) + ("valid",) * len(valid) + ("test",) * len(test)
-    return [*inputs, *valid, *test], "files", parts
+    def __init__(self) -> None:
+        self._stack = ExitStack()
+        self._bar: RowProgress | None = None
+        self._fraction = 0.0
 
+    def __enter__(self) -> _News:
+        return self
 
-def _with_targets(first: Path, columns: Columns, targets: list[str]) -> Columns:
-    """``columns`` with the labels asked for; of ``all``, the columns of labels of the first input."""
-    from dataclasses import replace
-    from functools import partial
+    def __exit__(self, *error: object) -> None:
+        self._stack.close()
 
-    from moleblend_plugin.building.inputs import is_unimol
-    from moleblend_plugin.chem.readers.columns import named_columns, numeric_columns
-    from moleblend_plugin.chem.readers.formats import open_source
-    from moleblend_plugin.errors import MoleblendError
-    from moleblend_plugin.names import parse_names, write_names
+    def show(self, news: BuildProgress) -> None:
+        """Show one of them."""
+        if news.kind == "choice":
+            print(news.line)
+        elif news.kind == "note":
+            self._say(news.line)
+        else:
+            self._advance(news)
 
-    if [text.strip() for text in targets] != ["all"] or is_unimol(first):
-        take = parse_names if is_unimol(first) else partial(named_columns, open_source(first, columns))
-        names = tuple(name for text in targets for name in take(text))
-        twice = next((name for name in names if names.count(name) > 1), None)
-        if twice is not None:
-            raise MoleblendError(f"--target-columns names {twice!r} twice; name every column once")
-        return replace(columns, targets=names)
-    found = numeric_columns(open_source(first, columns))
-    shown = _few([write_names([name]) for name in found.taken])
-    print(f"targets: {len(found.taken)} columns of numbers: {shown}")
-    if found.left_out:
-        reasons = [f"{write_names([name])} ({reason})" for name, reason in found.left_out.items()]
-        print(f"not taken: {_few(reasons)}")
-    return replace(columns, targets=found.taken)
+    def _say(self, line: str) -> None:
+        if self._bar is None:
+            print(line, file=sys.stderr, flush=True)
+        else:
+            self._bar.say(line)
+
+    def _advance(self, news: BuildProgress) -> None:
+        self._fraction = news.fraction
+        if self._bar is None:
+            self._bar = self._stack.enter_context(RowProgress("build", lambda _: self._fraction, news.total))
+            self._bar.start_from(news.rows)
+        self._bar.update(news.rows, f"{news.rejected:,} rejected")
 
 
-def _few(names: list[str]) -> str:
-    """The names, or the first of many."""
-    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
-    return ", ".join(names[:_SHOWN_NAMES]) + more
-
-
-class _Bar(RowProgress):
-    """Progress of a build: its rows are counted where that is quick."""
-
-    def __init__(self, plan: BuildPlan) -> None:
-        self._rows = _count_rows(plan)
-        super().__init__(
-            "build", lambda rows: rows / self._rows if self._rows else _fraction_read(plan), self._rows
-        )
-
-    def resumed(self, rows: int) -> None:
-        """Tell what is there."""
-        self.start_from(rows)
-        self.say(f"resuming: {rows:,}{f' of {self._rows:,}' if self._rows else ''} rows are there")
-
-    def advance(self, rows: int, rejected: int) -> None:
-        """Show the state after ``rows`` rows."""
-        self.update(rows, f"{rejected:,} rejected")
-
-
-def _fraction_read(plan: BuildPlan) -> float:
-    """Part of the inputs' bytes that was read: runs ahead of the work by what is under way."""
-    read = sum(source.fraction_read * source.n_bytes for source in plan.sources)
-    return read / max(1, sum(source.n_bytes for source in plan.sources))
-
-
-def _count_rows(plan: BuildPlan) -> int | None:
-    """Rows that the build will read; ``None`` where counting would take long (bytes tell then)."""
-    if any(source.n_bytes > _COUNT_BYTES for source in plan.sources):
-        return plan.limit
-    # Fresh readers: those of the plan are being read.
-    copies = [source.again() for source in plan.sources]
-    counted = sum(sum(1 for _ in source) for source in copies)
-    return min(counted, plan.limit or counted)
-
-
-def _print_summary(plan: BuildPlan, tally: Tally) -> None:
+def _print_summary(result: BuildResult) -> None:
+    """The counts as a table, then notes and warnings on stderr."""
     from rich.table import Table
 
+    from moleblend_plugin.building.labels import told_of_classes
+
     table = Table(show_header=False, box=None)
-    table.add_row("rows read", f"{tally.n_rows:,}")
-    if tally.resumed:
-        table.add_row("", f"{tally.resumed:,}  finished before")
-    table.add_row("molecules", f"{tally.molecules:,}")
-    table.add_row("with 3D", f"{tally.with_3d:,}")
-    for how, count in tally.coords_from.most_common():
+    table.add_row("rows read", f"{result.rows:,}")
+    if result.resumed_rows:
+        table.add_row("", f"{result.resumed_rows:,}  finished before")
+    table.add_row("molecules", f"{result.molecules:,}")
+    table.add_row("with 3D", f"{result.with_3d:,}")
+    for how, count in result.coords_from.items():
         table.add_row("", f"{count:,}  {how}")
-    table.add_row("rejected", f"{tally.rejected.total():,}")
-    for reason, count in tally.rejected.most_common():
+    table.add_row("rejected", f"{result.rejected:,}")
+    for reason, count in result.rejected_by_reason.items():
         table.add_row("", f"{count:,}  {reason}")
-    if tally.excluded:
-        table.add_row("excluded", f"{tally.excluded:,}  in no part of the given split")
-    if tally.left_out:
-        table.add_row("excluded", f"{tally.left_out:,}  molecules of --exclude ({plan.exclusion.level})")
-    if tally.duplicates["molecules"]:
-        table.add_row(
-            "duplicates", f"{tally.duplicates['molecules']:,}  molecules stand in more than one row"
-        )
-    for split, count in tally.splits.items():
-        table.add_row(f"{split}", f"{count:,}  {plan.out / split}.lmdb")
-    table.add_row("split", f"{plan.method.kind}, sha256 {tally.split_sha256[:16]}  {plan.out / 'split.json'}")
-    table.add_row("reports", f"{plan.out / 'build_report.json'}, {plan.out / 'rejected.csv'}")
-    table.add_row("time", f"{tally.seconds:.1f} s, {tally.rate:,.0f} rows/s, {plan.workers} workers")
+    if count := result.excluded - result.excluded_by_list:
+        table.add_row("excluded", f"{count:,}  in no part of the given split")
+    if result.exclude and result.excluded_by_list:
+        level = result.exclude["level"]
+        table.add_row("excluded", f"{result.excluded_by_list:,}  molecules of --exclude ({level})")
+    if count := result.duplicates["molecules"]:
+        table.add_row("duplicates", f"{count:,}  molecules stand in more than one row")
+    for part, store in result.stores.items():
+        table.add_row(part, f"{result.splits[part]:,}  {store}")
+    method = result.settings["split"].partition(":")[0]
+    table.add_row("split", f"{method}, sha256 {result.split_sha256[:16]}  {result.out / 'split.json'}")
+    table.add_row("reports", f"{result.out / 'build_report.json'}, {result.out / 'rejected.csv'}")
+    speed = f"{result.rows_per_second:,.0f} rows/s, {result.workers} workers"
+    table.add_row("time", f"{result.seconds:.1f} s, {speed}")
     print_tables(table)
-    _warn(plan, tally)
-
-
-def _warn(plan: BuildPlan, tally: Tally) -> None:
-    """What a user must not overlook, a line each."""
-    from moleblend_plugin.building.duplicates import duplicates_line
-
-    if tally.unknown_parts:
-        told = f"{plan.split.partition(':')[2]!r} holds {tally.unknown_words}"
-        print(f"warning: column {told}, which name no part: such rows are rejected", file=sys.stderr)
-    if told := duplicates_line(tally.duplicates):
-        print(f"warning: {told}", file=sys.stderr)
-    if tally.stereo_unknown:
-        print(
-            f"warning: {tally.stereo_unknown:,} molecules have no coordinates that would tell all of their "
-            f"stereochemistry, it is unknown (first: {tally.stereo_unknown_rows[0]}; stereo_unknown_rows in "
-            "build_report.json names them)",
-            file=sys.stderr,
-        )
-    wanted = ["train", "valid", "test"] if plan.split != "none" else ["train"]
-    if plan.method.is_sized:
-        wanted = [split for split, size in zip(wanted, plan.sizes, strict=True) if size]
-    for split in wanted:
-        if split not in tally.splits:
-            print(f"warning: no molecule fell into {split}: there is no {split}.lmdb", file=sys.stderr)
-        else:
-            empty = [name for name, count in tally.labels[split].items() if not count]
-            if empty:
-                told = f"{len(empty)} of {len(tally.labels[split])} targets: {_few(empty)}"
-                print(f"warning: {split} holds no label of {told}", file=sys.stderr)
+    tell_notes(result.notes)
+    tell_notes(told_of_classes(result.classes))
+    for line in result.warnings:
+        print(f"warning: {line}", file=sys.stderr)

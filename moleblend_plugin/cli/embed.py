@@ -17,10 +17,9 @@ from moleblend_plugin.cli._options import (
     SmilesColumn,
     UseEma,
     Workers,
-    usable_cores,
 )
-from moleblend_plugin.cli._output import writing
-from moleblend_plugin.cli._rows import open_rows, print_counts, refuse_existing, tell_3d
+from moleblend_plugin.cli._output import refuse_existing
+from moleblend_plugin.cli._rows import open_rows, write_rows
 
 
 def embed(
@@ -48,20 +47,16 @@ def embed(
     overwrite: OverwriteFile = False,
 ) -> None:
     """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
-    from moleblend_plugin.building.labels import tell_notes
-    from moleblend_plugin.cli._progress import RowProgress
-    from moleblend_plugin.inference.conversion import conversion_for
+    from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.inference.embedder import Embedder
     from moleblend_plugin.inference.outputs import embed_to_file
     from moleblend_plugin.inference.table_writer import check_table
+    from moleblend_plugin.inputs import open_molecules
 
     check_table(out, (".npz", ".parquet"))
     refuse_existing(out, overwrite)
-    embedder = Embedder.from_checkpoint(checkpoint, what, device, input_mode, use_ema)  # type: ignore[arg-type]
-    conversion = conversion_for(embedder.args, embedder.input_mode, conformers)
-    rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
-    tell_3d(molecules, conversion.told)
-    with writing(out, overwrite), RowProgress("embed", rows.fraction_done, rows.total) as progress:
-        counts = embed_to_file(embedder, rows, out, batch_size, progress.update)
-    tell_notes(rows.notes)
-    print_counts(counts, "embedded", out, embedder.input_mode)
+    network = Embedder.from_checkpoint(checkpoint, what, device, input_mode, use_ema)  # type: ignore[arg-type]
+    rows = open_rows(
+        network, open_molecules(molecules, Columns(smiles_column)), conformers, workers, max_atoms
+    )
+    write_rows(("embed", "embedded"), embed_to_file, network, rows, out, batch_size, overwrite)

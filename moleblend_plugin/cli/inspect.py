@@ -56,7 +56,9 @@ def store_files(path: Path) -> list[Path]:
     """The store at ``path``, or the stores of its splits in a folder."""
     if not path.is_dir():
         return [path]
-    found = [path / f"{split}.lmdb" for split in ("train", "valid", "test")]
+    from moleblend_plugin.schema import PARTS
+
+    found = [path / f"{part}.lmdb" for part in PARTS]
     found = [file for file in found if file.exists()]
     if not found:
         raise MoleblendError(f"{path} holds no train.lmdb, valid.lmdb or test.lmdb; name a built folder")

@@ -17,10 +17,9 @@ from moleblend_plugin.cli._options import (
     SmilesColumn,
     UseEma,
     Workers,
-    usable_cores,
 )
-from moleblend_plugin.cli._output import writing
-from moleblend_plugin.cli._rows import open_rows, print_counts, refuse_existing, tell_3d
+from moleblend_plugin.cli._output import refuse_existing
+from moleblend_plugin.cli._rows import open_rows, write_rows
 
 
 def predict(
@@ -41,20 +40,16 @@ def predict(
     The table has the input's rows in their order, with row_id, the input's columns, predicted_NAME for each
     target (a probability, or a value in the target's own unit) and the reason where there is no number.
     """
-    from moleblend_plugin.building.labels import tell_notes
-    from moleblend_plugin.cli._progress import RowProgress
-    from moleblend_plugin.inference.conversion import conversion_for
+    from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.inference.outputs import predict_to_table
     from moleblend_plugin.inference.predictor import Predictor
     from moleblend_plugin.inference.table_writer import check_table
+    from moleblend_plugin.inputs import open_molecules
 
     check_table(out)
     refuse_existing(out, overwrite)
-    predictor = Predictor.from_checkpoint(checkpoint, device, use_ema)
-    conversion = conversion_for(predictor.args, predictor.input_mode, conformers)
-    rows = open_rows(molecules, conversion.config, workers or usable_cores(), smiles_column, max_atoms)
-    tell_3d(molecules, conversion.told)
-    with writing(out, overwrite), RowProgress("predict", rows.fraction_done, rows.total) as progress:
-        counts = predict_to_table(predictor, rows, out, batch_size, progress.update)
-    tell_notes(rows.notes)
-    print_counts(counts, "predicted", out, predictor.input_mode)
+    network = Predictor.from_checkpoint(checkpoint, device, use_ema)
+    rows = open_rows(
+        network, open_molecules(molecules, Columns(smiles_column)), conformers, workers, max_atoms
+    )
+    write_rows(("predict", "predicted"), predict_to_table, network, rows, out, batch_size, overwrite)

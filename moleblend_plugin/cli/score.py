@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moleblend_plugin.cli._console import tell_notes
 from moleblend_plugin.cli._options import (
     BatchSize,
     Conformers,
@@ -17,51 +19,61 @@ from moleblend_plugin.cli._options import (
     SmilesColumn,
     UseEma,
     Workers,
-    usable_cores,
 )
-from moleblend_plugin.cli._rows import open_rows, refuse_existing, tell_3d
+from moleblend_plugin.cli._output import refuse_existing
+from moleblend_plugin.cli._rows import open_rows
+
+if TYPE_CHECKING:
+    from moleblend_plugin.chem.readers.source import Columns
+    from moleblend_plugin.inference.predictor import Predictor
+
+Model = Annotated[Path, typer.Argument(help="Run folder (--save-dir; its best checkpoint) or a checkpoint.")]
+Data = Annotated[
+    Path | None,
+    typer.Argument(
+        metavar="[DATA]",
+        help="Folder of stores, a store, or any file of molecules with labels [default: the run's data].",
+    ),
+]
+TargetColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Column with the labels of a target; give it once for every target, in their order "
+        "[default: the targets' names]."
+    ),
+]
+MissingLabel = Annotated[
+    list[str] | None,
+    typer.Option(help="As in build: a number or word for a missing label [default: those of the build]."),
+]
+Positive = Annotated[
+    list[str] | None,
+    typer.Option(help="As in build: a word that means class 1 [default: those of the build]."),
+]
+Negative = Annotated[
+    list[str] | None,
+    typer.Option(help="As in build: a word that means class 0 [default: those of the build]."),
+]
+Outputs = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--out",
+        "-o",
+        help=".json: scores, counts and predictions; .csv, .tsv or .parquet: a table of all rows. May be "
+        "given again.",
+    ),
+]
 
 
 def score(
-    model: Annotated[
-        Path, typer.Argument(help="Run folder (--save-dir; its best checkpoint) or a checkpoint.")
-    ],
-    data: Annotated[
-        Path | None,
-        typer.Argument(
-            metavar="[DATA]",
-            help="Folder of stores, a store, or any file of molecules with labels [default: the run's data].",
-        ),
-    ] = None,
+    model: Model,
+    data: Data = None,
     part: Annotated[str, typer.Option(help="Part of a folder: test, valid or train.")] = "test",
-    target_columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="Column with the labels of a target; give it once for every target, in their order "
-            "[default: the targets' names]."
-        ),
-    ] = None,
-    missing_label: Annotated[
-        list[str] | None,
-        typer.Option(help="As in build: a number or word for a missing label [default: those of the build]."),
-    ] = None,
-    positive: Annotated[
-        list[str] | None,
-        typer.Option(help="As in build: a word that means class 1 [default: those of the build]."),
-    ] = None,
-    negative: Annotated[
-        list[str] | None,
-        typer.Option(help="As in build: a word that means class 0 [default: those of the build]."),
-    ] = None,
-    out: Annotated[
-        list[Path] | None,
-        typer.Option(
-            "--out",
-            "-o",
-            help=".json: scores, counts and predictions; .csv, .tsv or .parquet: a table of all rows. May be "
-            "given again.",
-        ),
-    ] = None,
+    target_columns: TargetColumns = None,
+    missing_label: MissingLabel = None,
+    positive: Positive = None,
+    negative: Negative = None,
+    out: Outputs = None,
     resamples: Annotated[int, typer.Option(min=1, help="Resamples of molecules for the intervals.")] = 1000,
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
@@ -79,46 +91,52 @@ def score(
     Every score of the task stands with its interval, for every target and on average. Predictions are those
     of 'moleblend predict'.
     """
-    from moleblend_plugin.building.labels import tell_notes, with_words
-    from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.cli._scores import score_lines, write_scores
-    from moleblend_plugin.inference.conversion import conversion_for
-    from moleblend_plugin.inference.labelled import labels_of
+    from moleblend_plugin.inference.labelled import labels_of, open_labelled
     from moleblend_plugin.inference.predictor import Predictor
-    from moleblend_plugin.inference.run_folder import find_checkpoint, find_part, words_of_build
+    from moleblend_plugin.inference.run_folder import find_checkpoint, find_part
     from moleblend_plugin.inference.score import predict_labelled, score_all
     from moleblend_plugin.metrics.bootstrap import check_interval
 
     check_interval(resamples, level)
     report, table = _outputs(out or [], overwrite)
     checkpoint = find_checkpoint(model)
-    predictor = Predictor.from_checkpoint(checkpoint, device, use_ema)
-    found = find_part(checkpoint, predictor.args, part, data)
+    network = Predictor.from_checkpoint(checkpoint, device, use_ema)
+    found = find_part(checkpoint, network.args, part, data)
     if found.told:
         print(f"warning: {found.told}", file=sys.stderr)
-    conversion = conversion_for(predictor.args, predictor.input_mode, conformers)
-    words = words_of_build(checkpoint, predictor.args)
-    given = {"missing_label": missing_label, "positive": positive, "negative": negative}
-    words |= {name: values for name, values in given.items() if values}
-    columns = with_words(
-        Columns(targets=tuple(target_columns or predictor.target_names)),
-        *(words.get(name, ()) for name in given),
-    )
-    workers = workers or usable_cores()
-    rows = open_rows(found.path, conversion.config, workers, smiles_column, max_atoms, columns)
-    labels = labels_of(rows, predictor.target_names, target_columns or (), str(found.path))
-    tell_3d(found.path, conversion.told)
+    names = target_columns or network.target_names
+    words = {"missing_label": missing_label, "positive": positive, "negative": negative}
+    source = open_labelled(found.path, _label_columns(checkpoint, network, smiles_column, names, words))
+    rows = open_rows(network, source, conformers, workers, max_atoms)
+    labels = labels_of(rows, network.target_names, names, source.shown)
     with RowProgress("score", rows.fraction_done, rows.total) as progress:
-        scored = predict_labelled(predictor, rows, labels, batch_size, progress.update, table)
+        scored = predict_labelled(network, rows, labels, batch_size, progress.update, table)
     tell_notes(rows.notes)
-    scores = score_all(predictor, scored, resamples, seed, level)
+    scores = score_all(network, scored, resamples, seed, level)
     told = {"model": str(checkpoint), "data": str(found.path)}
     bootstrap = {"resamples": resamples, "level": level, "seed": seed}
     if report is not None:
-        write_scores(report, told, checkpoint, predictor.kind, scored, scores, bootstrap)
+        write_scores(report, told, checkpoint, network.kind, scored, scores, bootstrap)
     written = [path for path in (report, table) if path is not None]
     print("\n".join(score_lines(told, scored, scores, bootstrap, written)))
+
+
+def _label_columns(
+    checkpoint: Path,
+    network: Predictor,
+    smiles_column: str,
+    targets: Sequence[str],
+    given: Mapping[str, Sequence[str] | None],
+) -> Columns:
+    """What is read of an input: labels by the words that are given, or else those of the build."""
+    from moleblend_plugin.building.labels import with_words
+    from moleblend_plugin.chem.readers.source import Columns
+    from moleblend_plugin.inference.run_folder import words_of_build
+
+    words = words_of_build(checkpoint, network.args) | {key: held for key, held in given.items() if held}
+    return with_words(Columns(smiles_column, tuple(targets)), *(words.get(key, ()) for key in given))
 
 
 def _outputs(out: list[Path], overwrite: bool) -> tuple[Path | None, Path | None]:

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+import sys
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from moleblend_plugin.cli._console import plain_console, print_tables
+from moleblend_plugin.cli._options import SmilesColumn, Workers, usable_cores
 from moleblend_plugin.errors import MoleblendError
 
 if TYPE_CHECKING:
     from rich.table import Table
 
-    from moleblend_plugin.data.store.reader import MoleculeStore
+    from moleblend_plugin.chem.readers.source import Source
+    from moleblend_plugin.inference.inputs import Input
+    from moleblend_plugin.schema import MoleculeRecord
+    from moleblend_plugin.splits.report import Part
 
 _SHOWN_TASKS: Final = 20
 """Tasks of which every one gets a line; of more, those with one class."""
@@ -25,23 +31,40 @@ _PARTS: Final = ("train", "valid", "test")
 
 
 def splits(
-    folder: Annotated[Path, typer.Argument(help="A folder that moleblend build made.")],
+    folder: Annotated[
+        Path,
+        typer.Argument(
+            help="A folder that moleblend build made, or one of files of any format that are parts by their "
+            "names (train.csv, valid.sdf ...)."
+        ),
+    ],
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Write the whole report as JSON.")] = None,
+    smiles_column: SmilesColumn = "",
+    target_columns: Annotated[
+        list[str] | None,
+        typer.Option(help="Columns of labels in the files, as in build [default: those that a store holds]."),
+    ] = None,
+    workers: Workers = None,
 ) -> None:
     """Report what train, valid and test share (scaffolds, molecules, conflicting labels) and their labels.
 
     Duplicates in the tables leave stereochemistry and isotopes aside; the lines below tell the same molecule,
     isotopes, stereoisomers, salt or charge forms and tautomers apart.
     """
+    from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.files import replacing
+    from moleblend_plugin.inputs.folders import expand_folders, parts_in
+    from moleblend_plugin.inputs.opener import open_inputs
     from moleblend_plugin.splits.report import split_report
 
-    stores = open_stores(folder)
-    names = {store.meta.target_names for store in stores.values()}
-    if len(names) > 1:
+    if not folder.is_dir():
+        raise MoleblendError(f"{folder} holds no train.lmdb, valid.lmdb or test.lmdb; name a built folder")
+    opened = open_inputs(expand_folders([folder]), Columns(smiles_column), target_columns or [])
+    held = {labels(source.path) for source in opened.sources if (labels := source.format.held_labels)}
+    if len(held) > 1 and not target_columns:
         raise MoleblendError(f"{folder}: the stores have different targets; build them together")
-    tasks = names.pop()
-    parts = _read(stores)
+    tasks = opened.columns.targets
+    parts = _read(dict(zip(parts_in(folder), opened.sources, strict=True)), workers or usable_cores())
     listed = split_facts(folder, {name: part.row_ids for name, part in parts.items()})
     report = {"split": listed} | split_report(parts, tasks)
     if out is not None:
@@ -55,26 +78,38 @@ def splits(
         print(f"report: {out}")
 
 
-def open_stores(folder: Path) -> dict[str, MoleculeStore]:
-    """Stores of a built folder by part."""
-    from moleblend_plugin.data.store.reader import MoleculeStore
-
-    found = {part: folder / f"{part}.lmdb" for part in _PARTS}
-    stores = {part: MoleculeStore(path) for part, path in found.items() if path.exists()}
-    if not stores:
-        raise MoleblendError(f"{folder} holds no train.lmdb, valid.lmdb or test.lmdb; name a built folder")
-    return stores
-
-
-def _read(stores: dict[str, MoleculeStore]) -> dict[str, Any]:
+def _read(sources: dict[str, Source], workers: int) -> dict[str, Part]:
+    """The molecules of every part; rows that are none are counted on stderr."""
     from rich.progress import Progress
 
+    from moleblend_plugin.chem.convert import MOST_ATOMS, ConversionConfig
+    from moleblend_plugin.inference.inputs import Input
     from moleblend_plugin.splits.report import read_part
 
     console = plain_console(stderr=True)
+    flat = ConversionConfig(conformers=None, source_coords=False)
+    inputs = {part: Input(source, flat, workers, MOST_ATOMS) for part, source in sources.items()}
+    parts = {}
     with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task("reading", total=sum(map(len, stores.values())))
-        return {part: read_part(store, lambda: bar.advance(task)) for part, store in stores.items()}
+        counts = [rows.total for rows in inputs.values()]
+        task = bar.add_task("reading", total=None if None in counts else sum(filter(None, counts)))
+        for name, rows in inputs.items():
+            bad: Counter[str] = Counter()
+            parts[name] = read_part(_molecules(rows, bad), lambda: bar.advance(task))
+            for reason, count in bad.most_common():
+                print(f"warning: {name}: left out {count:,} rows: {reason}", file=sys.stderr)
+            for note in rows.notes:
+                print(f"note: {note}", file=sys.stderr)
+    return parts
+
+
+def _molecules(rows: Input, bad: Counter[str]) -> Iterator[MoleculeRecord]:
+    """The molecules among ``rows``; the others are counted in ``bad`` by kind of reason."""
+    for row in rows:
+        if row.record is None:
+            bad[row.reason.partition(":")[0]] += 1
+        else:
+            yield row.record
 
 
 def split_facts(folder: Path, row_ids: dict[str, Iterable[str]]) -> dict[str, Any]:

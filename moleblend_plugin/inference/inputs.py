@@ -3,32 +3,23 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import chain, islice
-from pathlib import Path
-from typing import Final, Protocol
+from typing import Final
+
+import numpy as np
 
 from moleblend_plugin.chem.convert import ConversionConfig
-from moleblend_plugin.chem.readers import beside
-from moleblend_plugin.chem.readers.columns import has_columns
-from moleblend_plugin.chem.readers.formats import open_source
+from moleblend_plugin.chem.readers.beside import Beside
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import Columns, Source
-from moleblend_plugin.chem.readers.tables import is_table, read_cells
-from moleblend_plugin.chem.workers import Outcome, Task, convert_in_order
-from moleblend_plugin.data.store.reader import DamagedValue, MoleculeStore
-from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.chem.readers.source import Source
+from moleblend_plugin.chem.workers import convert_in_order
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MAX_ATOMS: Final = 512
 """Heavy atoms of the largest molecule that is given to a network unless asked otherwise: at 512 the pairs of
 one molecule take about a gigabyte in the largest preset, and memory grows with their square."""
-
-
-_COUNT_BYTES: Final = 16 << 20
-"""Inputs up to this size (16 MiB) are read through once to count their rows for the progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,76 +39,21 @@ class InputRow:
     reason: str = ""
 
 
-class Input(Protocol):
-    """Rows of a file, read while they are needed; iterate it once."""
+class Input:
+    """Rows of a file of molecules, converted on the way by ``workers`` processes; iterate it once.
 
-    header: tuple[str, ...]
-    """Names of the columns that rows bring."""
+    A table keeps all its columns; of other files see :mod:`moleblend_plugin.chem.readers.beside`. Molecules
+    of a store are taken as they are, and keep the ids that they have there.
 
-    def __iter__(self) -> Iterator[InputRow]:
-        """Every row, in order."""
+    Args:
+        source: the file (``inputs.open_molecules``).
+        conversion: how its rows become molecules.
+        workers: processes that convert.
+        max_atoms: molecules with more heavy atoms are rows with a reason.
 
-    @property
-    def notes(self) -> list[str]:
-        """What a user should know about how the file was read, once it is."""
-
-    @property
-    def fraction_read(self) -> float:
-        """How far reading has come, 0 to 1; it runs ahead of the rows given out."""
-
-    @property
-    def total(self) -> int | None:
-        """Rows in all, where they are known or quickly counted."""
-
-    def fraction_done(self, rows: int) -> float:
-        """How far the work has come, 0 to 1, when so many rows are done."""
-
-
-class StoreInput:
-    """Molecules of a store, as they are; a damaged one is a row with its reason."""
-
-    header: tuple[str, ...] = ("smiles",)
-
-    def __init__(self, store: MoleculeStore, max_atoms: int = MAX_ATOMS) -> None:
-        self._store = store
-        self.target_names: tuple[str, ...] = tuple(store.meta.target_names)
-        self._max_atoms = max_atoms
-        self._read = 0
-
-    @property
-    def notes(self) -> list[str]:
-        """Nothing: a store is as it is."""
-        return []
-
-    @property
-    def fraction_read(self) -> float:
-        """Rows read over rows."""
-        return self._read / max(1, len(self._store))
-
-    @property
-    def total(self) -> int:
-        """Molecules of the store."""
-        return len(self._store)
-
-    def fraction_done(self, rows: int) -> float:
-        """``rows`` over all rows."""
-        return rows / max(1, len(self._store))
-
-    def __iter__(self) -> Iterator[InputRow]:
-        for index in range(len(self._store)):
-            self._read = index + 1
-            try:
-                record = self._store[index]
-            except DamagedValue as damage:
-                yield InputRow(f"{self._store.path.name}[{index}]", ("",), None, f"damaged row: {damage}")
-                continue
-            yield _checked(record, (record.smiles,), self._max_atoms)
-
-
-class FileInput:
-    """Rows of a file of molecules, converted on the way by ``workers`` processes.
-
-    A table keeps all its columns; of other files see :mod:`moleblend_plugin.chem.readers.beside`.
+    Attributes:
+        source: as given.
+        header: names of the columns that rows bring.
 
     Raises:
         MoleblendError: the file cannot be read.
@@ -126,105 +62,57 @@ class FileInput:
     def __init__(
         self, source: Source, conversion: ConversionConfig, workers: int = 1, max_atoms: int = MAX_ATOMS
     ) -> None:
-        self._source = source
-        self._task = Task(conversion)
+        self.source = source
+        self._conversion = conversion
         self._workers = workers
         self._max_atoms = max_atoms
         self._passed = 0
-        self.target_names: tuple[str, ...] = source.columns.targets  # of records; a table's are in its cells
-        self._cells: Iterator[list[str]] | None = None
-        if is_table(self._source):
-            self._cells = read_cells(open_source(source.path, source.columns))
-            self.header = tuple(next(self._cells))
-        else:
-            self._columns = beside.Columns(source.without_targets() if self.target_names else source)
-            self.header = self._columns.names
+        self._beside = Beside(source)
+        self.header = self._beside.names
 
     @property
     def notes(self) -> list[str]:
-        """What a user should know about how the file was read."""
-        return self._source.notes
-
-    @property
-    def fraction_read(self) -> float:
-        """Bytes or rows read."""
-        return self._source.fraction_read
+        """What a user should know about how the file was read, once it is."""
+        return self.source.notes
 
     @cached_property
     def total(self) -> int | None:
-        """Rows, counted where the file is small."""
-        if self._source.n_bytes > _COUNT_BYTES:
-            return None
-        return sum(1 for _ in self._source.again())
+        """Rows in all, where they are known or quickly counted."""
+        return self.source.quick_count()
 
     def fraction_done(self, rows: int) -> float:
-        """``rows`` over all rows; where those are not known, as a share of what was read."""
+        """``rows`` that are done over all rows; where those are not known, as a share of what was read."""
         if self.total is not None:
             return rows / max(1, self.total)
-        return self.fraction_read * rows / max(1, self._passed)
+        return self.source.fraction_read * rows / max(1, self._passed)
 
     def __iter__(self) -> Iterator[InputRow]:
         given: deque[tuple[str, ...]] = deque()
-        for outcome in convert_few_or_many(self._noting(given), self._task, self._workers):
-            cells, result = given.popleft(), outcome.result
+        held = self.source.format.holds_records
+        rows = self._noting(given)
+        results = map(_held, rows) if held else convert_in_order(rows, self._conversion, self._workers)
+        for result in results:
+            cells = given.popleft()
             if isinstance(result, Rejection):
-                yield InputRow(f"{result.source}:{result.row}", cells, None, result.reason)
+                number = f"[{result.row}]" if held else f":{result.row}"
+                yield InputRow(result.source + number, cells, None, result.reason)
+            elif result.n_atoms > self._max_atoms:
+                reason = f"more than {self._max_atoms} heavy atoms: {result.n_atoms}"
+                yield InputRow(result.row_id, cells, None, reason)
             else:
-                yield _checked(result, cells, self._max_atoms)
+                yield InputRow(result.row_id, cells, result)
 
     def _noting(self, given: deque[tuple[str, ...]]) -> Iterator[RawRow | Rejection]:
         """The rows, whose cells go to ``given`` as they pass."""
-        for row in self._source:
+        for row in self.source:
             self._passed += 1
-            if self._cells is not None:
-                given.append(beside.fit(next(self._cells), len(self.header)))
-            else:
-                given.append(self._columns.cells(row))
+            given.append(self._beside.cells(row))
             yield row.bare() if isinstance(row, RawRow) else row
 
 
-def open_input(
-    path: str | Path,
-    conversion: ConversionConfig,
-    workers: int = 1,
-    smiles_column: str = "",
-    max_atoms: int = MAX_ATOMS,
-    labels: Columns | None = None,
-) -> Input:
-    """A store (``.lmdb``) as it is, or any file that ``moleblend build`` reads.
-
-    Args:
-        path: the file.
-        conversion: how rows of a file become molecules.
-        workers: processes that convert.
-        smiles_column: column of SMILES in a table; "" looks for a usual name.
-        max_atoms: molecules with more heavy atoms are rows with a reason.
-        labels: columns of labels, which the molecules then bring as targets, read as a build reads them;
-            files without named columns and stores are read without.
-
-    Raises:
-        MoleblendError: no such file, format or column.
-    """
-    file = Path(path)
-    if file.suffix == ".lmdb":
-        if smiles_column:
-            raise MoleblendError(f"--smiles-column {smiles_column!r}: {file} is a store; leave it out")
-        return StoreInput(MoleculeStore(file), max_atoms)
-    columns = Columns(smiles=smiles_column)
-    if labels is not None and has_columns(file):
-        columns = replace(labels, smiles=smiles_column)
-    return FileInput(open_source(file, columns), conversion, workers, max_atoms)
-
-
-def convert_few_or_many(rows: Iterable[RawRow | Rejection], task: Task, workers: int) -> Iterator[Outcome]:
-    """:func:`convert_in_order`, in this process where the rows are fewer than a worker's first portion."""
-    source = iter(rows)
-    first = list(islice(source, task.chunk + 1))
-    few = len(first) <= task.chunk
-    return convert_in_order(chain(first, source), task, 1 if few else workers)
-
-
-def _checked(record: MoleculeRecord, cells: tuple[str, ...], max_atoms: int) -> InputRow:
-    if record.n_atoms > max_atoms:
-        return InputRow(record.row_id, cells, None, f"more than {max_atoms} heavy atoms: {record.n_atoms}")
-    return InputRow(record.row_id, cells, record)
+def _held(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
+    """The molecule of a store's row, with the labels asked for."""
+    if isinstance(row, Rejection):
+        return row
+    assert row.record is not None
+    return replace(row.record, targets=np.array(row.targets, np.float64))

@@ -6,17 +6,35 @@ Legend: T targets of a model.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from difflib import get_close_matches
+from pathlib import Path
 
 import numpy as np
 
 from moleblend_plugin.chem.readers.label_text import LabelReader
+from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.inputs import FileInput, Input, InputRow, StoreInput
+from moleblend_plugin.inference.inputs import Input, InputRow
+from moleblend_plugin.inputs import open_molecules
 from moleblend_plugin.schema import Float64Array
 
 LabelsOf = Callable[[InputRow], Float64Array]
 """Labels [T] of a row, NaN where one is missing; raises ``ValueError`` where a cell is none."""
+
+
+def open_labelled(path: Path, columns: Columns) -> Source:
+    """An input whose rows bring labels: all that it holds with its molecules, else those of its columns.
+
+    A file without named columns is read without.
+
+    Raises:
+        MoleblendError: as ``open_molecules``.
+    """
+    source = open_molecules(path, Columns(columns.smiles))
+    if source.format.held_labels is not None:
+        return source.asking(replace(columns, targets=source.format.held_labels(source.path)))
+    return source.asking(columns) if source.format.peek is not None else source
 
 
 def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], told: str) -> LabelsOf:
@@ -37,13 +55,13 @@ def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], told:
             f"--target-columns names {len(names)} columns, but the model has {len(targets)} targets "
             f"({', '.join(targets)}): name one for each, in this order"
         )
-    if isinstance(rows, StoreInput):
-        return _of_records(_places(names, list(rows.target_names), told, "the store"))
-    if isinstance(rows, FileInput) and rows.target_names:
-        named = rows.target_names == tuple(names)  # not Uni-Mol's files: their labels have no header
-        places = _places(names, list(rows.header if named else rows.target_names), told, "the file")
-        return _of_records(list(range(len(names))) if named else places)
+    held = list(rows.source.columns.targets)
+    if rows.source.format.held_labels is not None:
+        what = "the store" if rows.source.format.holds_records else "the file"
+        return _of_records(_places(names, held, told, what))
     places = _places(names, list(rows.header), told, "the file")
+    if held:
+        return _of_records(list(range(len(names))))
     labels = LabelReader(names)
 
     def read(row: InputRow) -> Float64Array:

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.inputs.folders import parts_in
 from moleblend_plugin.runs.run_record import FILE_NAME, read_record
 
 CHECKPOINTS: Final = ("checkpoint_best.pt", "checkpoint_last.pt")
@@ -55,17 +56,15 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
     if data is None:
         data, told = _data_of_run(checkpoint, args)
     if not data.is_dir():
-        if not data.exists():
-            raise MoleblendError(f"{data} does not exist; check the path")
         return Part(data, told)
-    path = data / f"{part}.lmdb"
-    if not path.is_file():
-        there = sorted(file.stem for file in data.glob("*.lmdb"))
+    parts = parts_in(data) | {file.stem: file for file in data.glob("*.lmdb") if file.is_file()}
+    if part not in parts:
+        there = sorted(parts)
         raise MoleblendError(
             f"{data} has no {part} part (parts: {', '.join(there) or 'none'}): build it with --split, "
             "give --part, or name a file with labels"
         )
-    return Part(path, told)
+    return Part(parts[part], told)
 
 
 def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list[str]]:

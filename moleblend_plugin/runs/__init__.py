@@ -1,1 +1,1 @@
-"""What a run needs whichever trainer makes it: host, devices, flags, lock, record, launch."""
+"""What every run has, whichever trainer runs it: devices, flags, folder lock, record, length, launch."""

@@ -26,7 +26,8 @@ from typing import Any, Final
 
 from moleblend_plugin.chem.readers.text_files import GZIP
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.splits.methods import PART_WORDS, PARTS
+from moleblend_plugin.schema import PARTS
+from moleblend_plugin.splits.methods import PART_WORDS
 
 _EXCLUDED: Final = "excluded_rows"
 _LONGEST_RANGE: Final = 50_000_000

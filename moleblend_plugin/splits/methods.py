@@ -11,8 +11,7 @@ import numpy as np
 from moleblend_plugin.chem.identity.scaffold import scaffold_split
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.names import parse_names
-
-PARTS: Final = ("train", "valid", "test")
+from moleblend_plugin.schema import PARTS
 
 FORMS: Final = "none, random, scaffold, scaffold-achiral, rows:FILE, kfold:K:I, column:NAME or files"
 """What ``--split`` takes."""

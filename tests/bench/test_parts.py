@@ -17,8 +17,8 @@ from moleblend_plugin.bench.report.table import form_of
 from moleblend_plugin.bench.run.cell_process import filled, settings_of
 from moleblend_plugin.bench.run.chemprop import write_table
 from moleblend_plugin.bench.run.moleblend_runs import best_on_test, command, read_log
+from moleblend_plugin.bench.run.runner import last_line
 from moleblend_plugin.bench.run.split_arrays import Part
-from moleblend_plugin.bench.run.stores import last_line
 from moleblend_plugin.bench.spec.cell_spec import (
     Cell,
     copy_of_twin,

@@ -5,9 +5,9 @@ import math
 import numpy as np
 import pytest
 
-from moleblend_plugin.chem.readers.formats import open_source
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns
+from moleblend_plugin.inputs import open_molecules
 
 BLOCK = "x\n\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.1000 C   0  0\nM  END\n"
 
@@ -38,7 +38,7 @@ FORMATS = pytest.mark.parametrize("write", [as_table, as_sdf, as_npz])
 
 
 def read(path, **columns):
-    rows = open_source(path, Columns(targets=("y",), **columns))
+    rows = open_molecules(path, Columns(targets=("y",), **columns))
     return [row.targets[0] if isinstance(row, RawRow) else row.reason for row in rows]
 
 
@@ -144,6 +144,6 @@ def test_numbers_for_missing(tmp_path):
 
 
 def test_words_that_were_met_are_noted(tmp_path):
-    source = open_source(as_table(tmp_path, ["Active", "inactive"]), Columns(targets=("y",)))
+    source = open_molecules(as_table(tmp_path, ["Active", "inactive"]), Columns(targets=("y",)))
     list(source)
     assert source.classes == {"y": {"active": 1, "inactive": 0}}

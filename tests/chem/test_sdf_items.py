@@ -2,9 +2,9 @@
 
 import pytest
 
-from moleblend_plugin.chem.readers.formats import open_source
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns
+from moleblend_plugin.inputs import open_molecules
 
 BLOCK = (
     "{}\n  x\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.1000 C   0  0\nM  END\n"
@@ -18,7 +18,7 @@ V3000 = (
 def read(folder, content, *targets):
     path = folder / "a.sdf"
     path.write_bytes(content.encode())
-    source = open_source(path, Columns(targets=targets))
+    source = open_molecules(path, Columns(targets=targets))
     rows = list(source)
     return [row.targets if isinstance(row, RawRow) else row.reason for row in rows], source.notes
 

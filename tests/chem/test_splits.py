@@ -11,7 +11,7 @@ from rdkit import Chem
 from moleblend_plugin.chem.identity.scaffold import scaffold_of, stereo_free
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.splits.given_rows import read_rows_file
-from moleblend_plugin.splits.methods import PARTS, SplitMethod, kfold_split, parse_split, random_split
+from moleblend_plugin.splits.methods import SplitMethod, kfold_split, parse_split, random_split
 
 TRAIN, VALID, TEST = range(3)
 
@@ -192,7 +192,3 @@ def test_a_given_split_of_another_table(tmp_path, content, words):
     with pytest.raises(MoleblendError) as error:
         given_split.check_count(5, "a.csv")
     assert words in str(error.value)
-
-
-def test_parts_are_named_alike_everywhere():
-    assert PARTS == ("train", "valid", "test")

@@ -8,17 +8,17 @@ import zipfile
 import pytest
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
-from moleblend_plugin.chem.readers.formats import open_source
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.chem.readers.tables import read_cells
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.inputs import open_molecules
 
 
 def source(folder, content, name="a.csv", **columns):
     path = folder / name
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
-    return open_source(path, Columns(**{"targets": ("y",)} | columns))
+    return open_molecules(path, Columns(**{"targets": ("y",)} | columns))
 
 
 def shown(rows):
@@ -339,7 +339,7 @@ def test_other_files_under_the_name_of_a_table_are_named(tmp_path, data, words):
 
 @pytest.mark.parametrize(
     ("inside", "words"),
-    [("xl/workbook.xml", "Excel workbook"), ("a.csv", "ZIP archive"), ("y.npy", "name that ends in .npz")],
+    [("xl/workbook.xml", "Excel workbook"), ("a.csv", "ZIP archive"), ("y.npy", "no array 'n_atoms'")],
 )
 def test_archives_under_the_name_of_a_table_are_named(tmp_path, inside, words):
     data = io.BytesIO()

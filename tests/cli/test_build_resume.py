@@ -56,8 +56,8 @@ class Stops:
         return self.work.chunk
 
     @property
-    def task(self):
-        return self.work.task
+    def scaffolds(self):
+        return self.work.scaffolds
 
     @property
     def check(self):
@@ -175,7 +175,7 @@ def test_a_build_struck_while_it_divides_converts_nothing_again(table, tmp_path,
     words = arguments(table, tmp_path / "out")
 
     def patch():
-        _build_run.write_report = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        _build_run.duplicates = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 
     assert exit_code(in_fork(words, patch, tmp_path / "errors.txt")) == -signal.SIGKILL
     (tmp_path / "errors.txt").unlink()
@@ -286,7 +286,7 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(table, tmp_path, capsys, mo
 
     def patch():
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (8_000, 8_000))
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
     assert exit_code(in_fork(words, patch, tmp_path / "errors.txt")) == 2
     kept, error = (tmp_path / "errors.txt").read_text().splitlines()

@@ -7,11 +7,11 @@ import json
 import numpy as np
 import pytest
 
-from moleblend_plugin.bench.run.stores import build_command
 from moleblend_plugin.bench.spec.config import load_config
 from moleblend_plugin.cli.main import main
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.names import write_targets
 from moleblend_plugin.tasks.property.task import choose_columns
 from tests.checkpoints import property_checkpoint
 
@@ -112,12 +112,8 @@ def test_a_bench_file_names_columns_as_they_are(tmp_path):
             '[[models]]\nname = "m"\nkind = "ecfp4-rf"\n',
         )
         (spec,) = load_config(file).sets
-        words = build_command(spec, tmp_path / "out", 1)
-        assert words[words.index("--target-columns") + 1] == wanted
-        start = words.index("--missing-label")
-        assert words[start : start + 6] == [
-            "--missing-label", "ND", "--missing-label", "-1", "--positive", "CA",
-        ]  # fmt: skip
+        assert write_targets(spec.targets) == wanted
+        assert spec.words == {"missing_label": ("ND", "-1"), "positive": ("CA",)}
 
 
 def test_words_for_classes_are_told_and_kept_in_the_report(tmp_path, capsys):

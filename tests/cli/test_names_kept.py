@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 from rdkit import Chem
 
-from moleblend_plugin.chem.readers.beside import Columns
-from moleblend_plugin.chem.readers.formats import open_source
+from moleblend_plugin.chem.readers.beside import Beside
 from moleblend_plugin.cli.main import main
 from moleblend_plugin.inference.npz_writer import open_arrays
+from moleblend_plugin.inputs import open_molecules
 from tests.checkpoints import property_checkpoint
 
 SMI = "CCO ethanol  77\nbad(\tbroken\tone \nC\n"
@@ -143,8 +143,8 @@ def test_values_of_an_npz_are_items(tmp_path):
         n_atoms=[1, 1], n_bonds=[0, 0], atomic_number=[6, 7], formal_charge=[0, 0],
         pos_angstrom=np.zeros((2, 3)), bonds_i_j_order=np.zeros((0, 3), int), gdb=[11, 12],
     )  # fmt: skip
-    source = open_source(tmp_path / "m.npz")
-    columns = Columns(source)
+    source = open_molecules(tmp_path / "m.npz")
+    columns = Beside(source)
     assert columns.names == ("title", "gdb")
     assert [columns.cells(row) for row in source] == [("m.npz:0", "11"), ("m.npz:1", "12")]
 

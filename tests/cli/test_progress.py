@@ -7,11 +7,12 @@ import re
 import pytest
 
 from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.chem.readers import source
 from moleblend_plugin.cli import _progress
 from moleblend_plugin.cli._progress import RowProgress
-from moleblend_plugin.inference import inputs
-from moleblend_plugin.inference.inputs import open_input
+from moleblend_plugin.inference.inputs import Input
 from moleblend_plugin.inference.outputs import in_windows
+from moleblend_plugin.inputs import open_molecules
 
 
 class Clock:
@@ -45,7 +46,7 @@ def windows(rows, progress, largest=1024):
 
 def test_lines_tell_what_is_finished_not_what_is_written(clock, table, capsys):
     """A second a row: at no time is a row told that is not finished, and no rate is 0."""
-    rows = open_input(table, ConversionConfig(None))
+    rows = Input(open_molecules(table), ConversionConfig(None))
     with RowProgress("predict", rows.fraction_done, rows.total) as progress:
 
         def update(done):
@@ -82,15 +83,15 @@ def test_nothing_is_told_between_the_intervals(clock, capsys):
 
 
 def test_the_first_windows_are_small_and_the_same_in_every_run(table):
-    rows = open_input(table, ConversionConfig(None))
+    rows = Input(open_molecules(table), ConversionConfig(None))
     assert [len(part) for part in windows(rows, lambda _: None)] == [64, 128, 108]
-    rows = open_input(table, ConversionConfig(None))
+    rows = Input(open_molecules(table), ConversionConfig(None))
     assert [len(part) for part in windows(rows, lambda _: None, largest=100)] == [64, 100, 100, 36]
 
 
 def test_an_input_too_large_to_count_tells_its_share_of_what_was_read(table, monkeypatch):
-    monkeypatch.setattr(inputs, "_COUNT_BYTES", 10)
-    rows = open_input(table, ConversionConfig(None))
+    monkeypatch.setattr(source, "_COUNT_BYTES", 10)
+    rows = Input(open_molecules(table), ConversionConfig(None))
     assert rows.total is None
     list(rows)
     assert rows.fraction_done(150) == pytest.approx(0.5)

@@ -98,7 +98,7 @@ def test_inspect_shows_the_hash(built, capsys):
         (lambda folder: shutil.rmtree(folder), "holds no train.lmdb, valid.lmdb or test.lmdb"),
         (lambda folder: (folder / "split.json").write_text("{"), "split.json is damaged"),
         (lambda folder: (folder / "split.json").write_text("[]"), "split.json is damaged"),
-        (lambda folder: (folder / "test.lmdb").write_text("x"), "test.lmdb cannot be read as a store"),
+        (lambda folder: (folder / "test.lmdb").write_text("x"), "test.lmdb cannot be read as an LMDB file"),
     ],
 )
 def test_a_folder_that_cannot_be_reported(built, tmp_path, capsys, prepare, words):

@@ -150,7 +150,7 @@ def test_a_file_that_is_not_uni_mols_is_one_line(tmp_path, capsys, values, words
 
 
 def test_what_is_no_lmdb_file_is_one_line(folder, tmp_path, capsys):
-    (tmp_path / "a.lmdb").write_bytes(b"CCO\n" * 3000)
+    (tmp_path / "a.lmdb").write_bytes(b"neither\n" * 3000)
     assert build(tmp_path / "a.lmdb", tmp_path / "out") == 2
     assert "cannot be read as an LMDB file" in one_error(capsys)
     whole = (folder / "train.lmdb").read_bytes()
@@ -163,8 +163,8 @@ def test_what_is_no_lmdb_file_is_one_line(folder, tmp_path, capsys):
     assert build(folder, tmp_path / "out", "--target-columns", "a,b,c") == 2
     assert "holds 2 labels per molecule, not 3" in one_error(capsys)
     assert build(folder, tmp_path / "store") == 0
-    assert build(tmp_path / "store" / "train.lmdb", tmp_path / "out") == 2
-    assert "is a store of moleblend_plugin already" in one_error(capsys)
+    assert build(tmp_path / "store" / "train.lmdb", tmp_path / "again") == 0
+    assert len(MoleculeStore(tmp_path / "again" / "train.lmdb")) == 12
 
 
 def test_zero_padded_keys_are_read_in_order(tmp_path):

@@ -11,10 +11,11 @@ import pytest
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.data.store.reader import StoreWriter
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.inputs import open_input
+from moleblend_plugin.inference.inputs import Input
 from moleblend_plugin.inference.npz_writer import open_arrays
 from moleblend_plugin.inference.outputs import predict_to_table
 from moleblend_plugin.inference.table_writer import check_table, free_name, open_table
+from moleblend_plugin.inputs import open_molecules
 from tests.molecules import make_records
 
 FLAT = ConversionConfig(None)
@@ -27,7 +28,7 @@ def facts(rows):
 def test_a_table_keeps_all_cells_of_all_rows(tmp_path):
     path = tmp_path / "a.csv"
     path.write_text('name,SMILES,note\n\nx,OCC,"a, b"\n , ,\ny,bad(,\nz,C\nw,C,1,2\n')
-    rows = open_input(path, FLAT)
+    rows = Input(open_molecules(path), FLAT)
     assert rows.header == ("name", "SMILES", "note")
     assert facts(rows) == [
         ("a.csv:0", ("x", "OCC", "a, b"), "CCO", ""),
@@ -40,7 +41,7 @@ def test_a_table_keeps_all_cells_of_all_rows(tmp_path):
 def test_a_list_keeps_the_smiles_as_given(tmp_path):
     path = tmp_path / "a.smi"
     path.write_text("OCC first\n# remark\nbad(\nC(C)O\n")
-    rows = open_input(path, FLAT)
+    rows = Input(open_molecules(path), FLAT)
     assert rows.header == ("smiles", "name")
     assert facts(rows) == [
         ("a.smi:0", ("OCC", "first"), "CCO", ""),
@@ -52,9 +53,9 @@ def test_a_list_keeps_the_smiles_as_given(tmp_path):
 def test_many_rows_go_through_workers_in_order(tmp_path):
     path = tmp_path / "a.smi"
     path.write_text("".join("C" * (1 + n % 20) + "\n" for n in range(300)))
-    rows = open_input(path, FLAT, workers=2)
+    rows = Input(open_molecules(path), FLAT, workers=2)
     assert [row.record.n_atoms for row in rows] == [1 + n % 20 for n in range(300)]
-    assert rows.fraction_read == 1.0
+    assert rows.source.fraction_read == 1.0
 
 
 class TwoTargets:
@@ -69,7 +70,8 @@ class TwoTargets:
 def test_a_number_that_is_not_finite_is_no_prediction(tmp_path):
     path = tmp_path / "a.smi"
     path.write_text("OCC\nC\nbad(\n")
-    counts = predict_to_table(TwoTargets(), open_input(path, FLAT), tmp_path / "p.csv", 4, lambda done: None)
+    rows = Input(open_molecules(path), FLAT)
+    counts = predict_to_table(TwoTargets(), rows, tmp_path / "p.csv", 4, lambda done: None)
     with (tmp_path / "p.csv").open(newline="") as table:
         rows = [(row["predicted_a"], row["predicted_b [m]"], row["reason"]) for row in csv.DictReader(table)]
     assert rows == [
@@ -86,7 +88,7 @@ def test_a_store_is_read_as_it_is(tmp_path):
     with StoreWriter(tmp_path / "train.lmdb", settings={}, sources={}) as writer:
         for record in records:
             writer.add(record)
-    rows = list(open_input(tmp_path / "train.lmdb", FLAT))
+    rows = list(Input(open_molecules(tmp_path / "train.lmdb"), FLAT))
     assert [row.row_id for row in rows] == ["made:0", "made:1", "made:2"]
     assert rows[1].reason == "more than 512 heavy atoms: 600"
     assert rows[2].record.coords.shape == (1, 4, 3)

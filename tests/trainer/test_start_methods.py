@@ -137,9 +137,9 @@ def test_a_data_set_that_cannot_be_sent_is_told_in_one_line():
 BUILD = """
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.workers import Task, convert_in_order
+from moleblend_plugin.chem.workers import convert_in_order
 rows = [RawRow("a.smi", number, "CCO", "smiles") for number in range(600)]
-list(convert_in_order(rows, Task(ConversionConfig(None)), 2))
+list(convert_in_order(rows, ConversionConfig(None), 2))
 """
 
 

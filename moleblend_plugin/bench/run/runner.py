@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import IO, Final
 
 from moleblend_plugin.bench.run.groups import apart, end_group
-from moleblend_plugin.bench.run.stores import last_line
 from moleblend_plugin.bench.spec.cell_spec import Cell, finished, read_result, write_failure
 from moleblend_plugin.files import replacing
 
 _PATIENCE: Final = 10.0
 """Seconds between asking a process to stop and ending it."""
+
+_ERROR: Final = re.compile(r"(\S+: )?error: (?P<text>.*)")
+"""A line of a command that gives up, with the program's name before it where argparse wrote it."""
 
 State = str
 """started, done or failed."""
@@ -133,3 +137,14 @@ def _stop(running: list[_Worker]) -> None:
             worker.process.wait()
         end_group(worker.process.pid, now=True)  # a training process that outlived its cell
         worker.log.close()
+
+
+def last_line(log: Path) -> str:
+    """The last ``error:`` line of a log, else its last line."""
+    try:
+        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
+    except OSError:
+        return "it left no log"
+    lines = [line for line in lines if line]
+    errors = [found["text"] for line in lines if (found := _ERROR.match(line))]
+    return (errors or lines or ["it printed nothing"])[-1]

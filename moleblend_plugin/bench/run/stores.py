@@ -1,27 +1,21 @@
-"""The stores of a comparison: built once per set by ``moleblend build``, again when settings change."""
+"""The stores of a comparison: built once per set, again when settings change."""
 
 from __future__ import annotations
 
 import json
-import re
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from moleblend_plugin.bench.run.split_arrays import PARTS
 from moleblend_plugin.bench.spec.cell_spec import store_folder
 from moleblend_plugin.bench.spec.config import SetSpec
+from moleblend_plugin.building.run import build
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.files import replacing
+from moleblend_plugin.files import replacing, sha256_of
 from moleblend_plugin.names import write_targets
-from moleblend_plugin.runs.run_record import file_sha256
+from moleblend_plugin.schema import PARTS
 from moleblend_plugin.version import __version__
-
-_ERROR: Final = re.compile(r"(\S+: )?error: (?P<text>.*)")
-"""A line of a command that gives up, with the program's name before it where argparse wrote it."""
 
 ABOUT: Final = "bench.json"
 """Beside the stores: what they were built from, sizes of scaffolds, and what the parts share."""
@@ -38,19 +32,6 @@ class Built:
 
     fingerprints: dict[str, str]
     new: bool
-
-
-def build_command(spec: SetSpec, folder: Path, workers: int) -> list[str]:
-    """The command that builds a set."""
-    smiles = ["--smiles-column", spec.smiles] if spec.smiles else []
-    words = [(key, word) for key, given in (spec.words or {}).items() for word in given]
-    return [
-        *(sys.executable, "-m", "moleblend_plugin.cli.main", "build", str(spec.table), "--out", str(folder)),
-        *smiles,
-        *("--target-columns", write_targets(spec.targets), "--conformers", spec.conformers),
-        *(part for key, word in words for part in (f"--{key.replace('_', '-')}", word)),
-        *("--split", spec.split, "--seed", str(spec.split_seed), "--workers", str(workers), "--overwrite"),
-    ]
 
 
 def ensure_stores(spec: SetSpec, out: Path, workers: int) -> Built:
@@ -98,11 +79,11 @@ def _settings(spec: SetSpec) -> dict[str, Any]:
     split = spec.split
     if kind == "rows":
         path, replicate = rows_file_path(name)
-        split = f"rows:{file_sha256(path)}" + ("" if replicate is None else f":{replicate}")
+        split = f"rows:{sha256_of(path)}" + ("" if replicate is None else f":{replicate}")
     return {
         "version": __version__,
         "toolkit": TOOLKIT,
-        "table": file_sha256(spec.table),
+        "table": sha256_of(spec.table),
         "smiles": spec.smiles,
         "targets": list(spec.targets),
         "conformers": spec.conformers,
@@ -115,19 +96,23 @@ def _settings(spec: SetSpec) -> dict[str, Any]:
 def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
-    with log.open("w", encoding="utf-8") as stream:
-        process = subprocess.Popen(
-            build_command(spec, folder, workers), stdout=stream, stderr=subprocess.STDOUT
+    try:
+        result = build(
+            spec.table,
+            folder,
+            smiles_column=spec.smiles,
+            target_columns=[write_targets(spec.targets)],
+            conformers=spec.conformers,
+            split=spec.split,
+            seed=spec.split_seed,
+            workers=workers,
+            overwrite=True,
+            **(spec.words or {}),
         )
-        try:
-            failed = process.wait()
-        except BaseException:  # the next call goes on from what it has done
-            process.terminate()
-            process.wait()
-            raise
-    if failed:
-        raise MoleblendError(f"{spec.name} cannot be built: {last_line(log)}")
-    absent = [part for part in PARTS if not (folder / f"{part}.lmdb").is_file()]
+    except MoleblendError as error:
+        raise MoleblendError(f"{spec.name} cannot be built: {error}") from error
+    log.write_text("".join(f"{line}\n" for line in (*result.notes, *result.warnings)), encoding="utf-8")
+    absent = [part for part in PARTS if part not in result.stores]
     if absent:
         raise MoleblendError(
             f"{spec.name}: split {spec.split} gives no {' and no '.join(absent)} part; choose another split"
@@ -171,14 +156,3 @@ def _read_about(folder: Path) -> dict[str, Any]:
     except (OSError, ValueError):
         return {}
     return about if isinstance(about, dict) else {}
-
-
-def last_line(log: Path) -> str:
-    """The last ``error:`` line of a log, else its last line."""
-    try:
-        lines = [line.strip() for line in log.read_text(encoding="utf-8", errors="replace").splitlines()]
-    except OSError:
-        return "it left no log"
-    lines = [line for line in lines if line]
-    errors = [found["text"] for line in lines if (found := _ERROR.match(line))]
-    return (errors or lines or ["it printed nothing"])[-1]

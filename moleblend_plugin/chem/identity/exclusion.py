@@ -47,21 +47,16 @@ def check_level(level: str) -> str:
 
 def identity_of(row: RawRow, level: str = DEFAULT_LEVEL) -> str:
     """The molecule of ``row`` at a level; "" where it is none."""
-    record = convert(row, _GRAPH_ONLY)
+    record = row.record or convert(row, _GRAPH_ONLY)
     return identity(record.smiles, level) if isinstance(record, MoleculeRecord) else ""
 
 
-def excluded_from(
-    rows: Iterable[RawRow | Rejection | MoleculeRecord], level: str = DEFAULT_LEVEL
-) -> Excluded:
-    """The molecules of ``rows``, of any source or of a store; a :class:`Rejection` counts as unreadable."""
+def excluded_from(rows: Iterable[RawRow | Rejection], level: str = DEFAULT_LEVEL) -> Excluded:
+    """The molecules of ``rows``; a :class:`Rejection` counts as unreadable."""
     found: set[str] = set()
     unreadable = 0
     for row in rows:
-        if isinstance(row, MoleculeRecord):
-            text = identity(row.smiles, level)
-        else:
-            text = identity_of(row, level) if isinstance(row, RawRow) else ""
+        text = identity_of(row, level) if isinstance(row, RawRow) else ""
         if text:
             found.add(text)
         else:

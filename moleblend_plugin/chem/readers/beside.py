@@ -28,33 +28,41 @@ NAME: Final = "name"
 """Column of what stands behind a SMILES in a ``.smi``."""
 
 
-class Columns:
-    """Columns of a file that is no table, and every row's cells under them.
+class Beside:
+    """Columns of a file, and every row's cells under them: of all its rows, in order.
 
     Args:
-        source: the file. It is read once for the names of its columns, a ``.smi`` up to its first name.
+        source: the file. A table's header is read; of others all rows once for the names of their columns, of
+            a ``.smi`` those up to its first name.
     """
 
     def __init__(self, source: Source) -> None:
+        self._table: Iterator[list[str]] | None = None
+        if is_table(source):
+            self._table = read_cells(source.again())
+            self.names: tuple[str, ...] = tuple(next(self._table))
+            return
         self._smiles = True
         self._items: dict[str, None] = {}
         named = False
-        reader = source.again()
-        for number, row in enumerate(reader):
+        for number, row in enumerate(source.without_targets()):
             if isinstance(row, Rejection):
                 continue
             if number == 0:
                 self._smiles = row.kind == "smiles"
             named = named or bool(row.name)
             self._items.update(dict.fromkeys(name for name, _ in row.items))
-            if self._smiles and named and not row.items:
+            if self._smiles and (named or row.record is not None) and not row.items:
                 break
         self._named = named
         ours = ["smiles" if self._smiles else "title", *([NAME] if named else [])]
-        self.names: tuple[str, ...] = (*_free_names(ours, self._items), *self._items)
+        self.names = (*_free_names(ours, self._items), *self._items)
 
     def cells(self, row: RawRow | Rejection) -> tuple[str, ...]:
-        """Cells of a row under :attr:`names`."""
+        """Cells of a row under :attr:`names`; of a table, of the next one."""
+        if self._table is not None:
+            cells, width = next(self._table), len(self.names)
+            return (*cells[:width], *[""] * (width - len(cells)))  # a row with too few or too many
         if isinstance(row, Rejection):
             return (row.text, *[""] * (len(self.names) - 1))
         items = dict(row.items)
@@ -66,23 +74,15 @@ def cells_of(source: Source, rows: Iterable[int]) -> tuple[tuple[str, ...], dict
     """Names of the columns of a file, and the cells of some of its rows, by their number.
 
     Args:
-        source: the file; it is read again, and its targets are not looked at.
+        source: the file; it is read again. Targets are looked at in tables only: they may tell rows apart.
         rows: numbers of the rows.
     """
     wanted = set(rows)
-    if is_table(source):
-        lines = read_cells(source.again())
-        header = tuple(next(lines))
-        found = {number: fit(cells, len(header)) for number, cells in enumerate(lines) if number in wanted}
-        return tuple(_free_names(header, ())), found
-    plain = source.without_targets()
-    columns = Columns(plain)
-    return columns.names, {row.row: columns.cells(row) for row in plain.again() if row.row in wanted}
-
-
-def fit(cells: list[str], width: int) -> tuple[str, ...]:
-    """Cells under a header of ``width`` columns, also of a row with too few or too many."""
-    return (*cells[:width], *[""] * (width - len(cells)))
+    reader = source.again() if is_table(source) else source.without_targets()
+    beside = Beside(reader)
+    every = ((row.row, beside.cells(row)) for row in reader)
+    found = {number: cells for number, cells in every if number in wanted}
+    return tuple(_free_names(beside.names, ())), found
 
 
 def free_name(wanted: str, taken: Iterable[str]) -> str:

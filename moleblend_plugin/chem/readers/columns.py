@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Final, NamedTuple
 
-from moleblend_plugin.chem.readers import npz as source_npz
-from moleblend_plugin.chem.readers import sdf as source_sdf
-from moleblend_plugin.chem.readers import tables as source_tables
 from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, has_decimal_commas
 from moleblend_plugin.chem.readers.source import Source
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.names import parse_names, write_name
 
-_NAMED: Final = (".csv", ".tsv", ".sdf", ".sd", ".mol")
 LOOK_AHEAD: Final = 1000
 """Rows that decide."""
 
@@ -41,7 +36,11 @@ def numeric_columns(source: Source) -> NumericColumns:
     Raises:
         MoleblendError: the format has no columns, none is numeric, or the file cannot be read.
     """
-    names, rows = _peek(source, LOOK_AHEAD)
+    if source.format.peek is None:
+        raise MoleblendError(
+            f"{source.shown} has no named columns; --target-columns all needs a CSV, TSV, SDF or npz"
+        )
+    names, rows = source.format.peek(source, LOOK_AHEAD)
     if not rows:
         next(iter(source), None)  # the reader says in what way the file is empty
     taken: list[str] = []
@@ -59,13 +58,8 @@ def numeric_columns(source: Source) -> NumericColumns:
             "; ".join(f"{write_name(name)}: {reason}" for name, reason in list(left_out.items())[:5])
             or "no columns"
         )
-        raise MoleblendError(f"{source.path} has no column of numbers for --target-columns all ({told})")
+        raise MoleblendError(f"{source.shown} has no column of numbers for --target-columns all ({told})")
     return NumericColumns(tuple(taken), left_out)
-
-
-def has_columns(path: Path) -> bool:
-    """Whether files of such a name have columns (tables, SDF's data items, npz's arrays)."""
-    return path.name.lower().removesuffix(".gz").endswith((*_NAMED, ".npz"))
 
 
 def named_columns(source: Source, text: str) -> tuple[str, ...]:
@@ -75,25 +69,10 @@ def named_columns(source: Source, text: str) -> tuple[str, ...]:
         MoleblendError: the file cannot be read.
     """
     names = parse_names(text)
-    if len(names) < 2 or not source.name.lower().removesuffix(".gz").endswith(_NAMED):
+    if len(names) < 2 or source.format.peek is None:
         return names
-    present, _ = _peek(source, 1)
+    present, _ = source.format.peek(source, 1)
     return (text.strip(),) if text.strip() in present and not set(names) <= set(present) else names
-
-
-def _peek(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
-    """Names of columns and their first rows of cells."""
-    name = source.name.lower().removesuffix(".gz")
-    for endings, peek in (
-        ((".csv", ".tsv"), source_tables.peek_table),
-        ((".sdf", ".sd", ".mol"), source_sdf.peek_sdf),
-        ((".npz",), source_npz.peek_npz),
-    ):
-        if name.endswith(endings):
-            return peek(source, count)
-    raise MoleblendError(
-        f"{source.path} has no named columns; --target-columns all needs a CSV, TSV, SDF or npz"
-    )
 
 
 def _not_numeric(name: str, cells: list[str], rules: LabelRules) -> str:

@@ -19,7 +19,15 @@ import numpy.typing as npt
 from moleblend_plugin.chem.elements import SYMBOLS
 from moleblend_plugin.chem.readers.label_text import LabelReader, has_decimal_commas
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import Rows, Source, missing_column
+from moleblend_plugin.chem.readers.source import (
+    CERTAIN,
+    POSSIBLE,
+    Format,
+    Head,
+    Rows,
+    Source,
+    missing_column,
+)
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Rejection
 
@@ -120,7 +128,7 @@ def _load(source: Source) -> Arrays:
         with np.load(source.path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-        raise MoleblendError(f"{source.path} cannot be read as an .npz of plain arrays ({error})") from error
+        raise MoleblendError(f"{source.shown} cannot be read as an .npz of plain arrays ({error})") from error
     for name in _NEEDED:
         if name not in arrays:
             raise missing_column(source, name, list(arrays), "array")
@@ -134,9 +142,23 @@ def _load(source: Source) -> Arrays:
     }
     for name, shape in shapes.items():
         if arrays[name].shape != shape:
-            raise MoleblendError(f"{source.path} has {name} of shape {arrays[name].shape}, expected {shape}")
+            raise MoleblendError(f"{source.shown} has {name} of shape {arrays[name].shape}, expected {shape}")
     if not len(arrays["n_atoms"]):
-        raise MoleblendError(f"{source.path} holds no molecules")
+        raise MoleblendError(f"{source.shown} holds no molecules")
     return {
         name: array for name, array in arrays.items() if name in _NEEDED or array.shape == shapes["n_bonds"]
     }
+
+
+def _resembles_npz(head: Head) -> int:
+    """Certain for an archive with an array in it; possible for one that cannot be opened."""
+    if not head.start.startswith(b"PK\x03\x04"):
+        return 0
+    try:
+        names = zipfile.ZipFile(head.path).namelist()
+    except (zipfile.BadZipFile, OSError):
+        return POSSIBLE
+    return CERTAIN if any(name.endswith(".npy") for name in names) else 0
+
+
+NPZ: Final = Format("an .npz", (".npz",), _resembles_npz, read_npz, peek_npz)

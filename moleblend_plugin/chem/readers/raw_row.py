@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from moleblend_plugin.schema import Float32Array
+from moleblend_plugin.schema import Float32Array, MoleculeRecord
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -37,6 +37,7 @@ class RawRow:
         listed: coordinates beside a SMILES, where the row brings them.
         expected: SMILES of the molecule that a mol block must be, where another file gives it.
         name: what stands behind the SMILES in a ``.smi``, its inner blanks kept.
+        record: the molecule that a store holds, already converted; ``text`` is its SMILES.
         items: (name, value) of an SDF's data items or an ``.npz``'s arrays; conversion does not read them.
     """
 
@@ -48,6 +49,7 @@ class RawRow:
     split: str = ""
     listed: ListedAtoms | None = field(default=None, compare=False)
     expected: str = ""
+    record: MoleculeRecord | None = field(default=None, compare=False)
     name: str = field(default="", compare=False)
     items: tuple[tuple[str, str], ...] = field(default=(), compare=False)
 

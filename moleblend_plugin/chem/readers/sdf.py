@@ -9,7 +9,15 @@ from typing import Final
 
 from moleblend_plugin.chem.readers.label_text import LabelReader, has_decimal_commas
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import Rows, Source, missing_column
+from moleblend_plugin.chem.readers.source import (
+    CERTAIN,
+    POSSIBLE,
+    Format,
+    Head,
+    Rows,
+    Source,
+    missing_column,
+)
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Rejection
 
@@ -38,7 +46,7 @@ def read_sdf(source: Source) -> Rows:
         records = _records(lines, source)
         first = list(islice(records, _LOOK_AHEAD))
         if not first:
-            raise MoleblendError(f"{source.path} holds no molecules; expected SDF records ended by $$$$")
+            raise MoleblendError(f"{source.shown} holds no molecules; expected SDF records ended by $$$$")
         _check_tags(source, first)
         labels = source.label_reader(_decimal_commas(source, first))
         for row, record in enumerate(chain(first, records)):
@@ -164,3 +172,13 @@ def _check_tags(source: Source, records: list[Record]) -> None:
     for name in wanted:
         if name not in present:
             raise missing_column(source, name, list(present), "data item")
+
+
+def _resembles_sdf(head: Head) -> int:
+    """Certain where the first record has a line of counts; possible where any record or mol block ends."""
+    if len(head.lines) > 3 and _COUNTS.match(head.lines[3].rstrip("\r\n")):
+        return CERTAIN
+    return POSSIBLE if any(line.startswith(("$$$$", "M  END")) for line in head.lines) else 0
+
+
+SDF: Final = Format("an SDF", (".sdf", ".sd", ".mol"), _resembles_sdf, read_sdf, peek_sdf)

@@ -1,6 +1,6 @@
 """Files of molecules as streams: rows for conversion, or rejections; never the whole file in memory.
 
-``readers.formats`` picks the reader. A reader raises :class:`MoleblendError` for what
+``inputs.open_molecules`` finds the format. Its reader raises :class:`MoleblendError` for what
 concerns the whole file (missing, empty, no such column, damaged compression) and yields a
 :class:`Rejection` for what concerns one row. Rows are counted from 0; blank lines and headers do not count.
 """
@@ -8,15 +8,15 @@ concerns the whole file (missing, empty, no such column, damaged compression) an
 from __future__ import annotations
 
 import gzip
-import hashlib
 import io
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from copy import copy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, missing_numbers
 from moleblend_plugin.chem.readers.raw_row import RawRow
@@ -26,6 +26,9 @@ from moleblend_plugin.names import write_name, write_names
 from moleblend_plugin.schema import Rejection
 
 Rows = Iterator[RawRow | Rejection]
+
+_COUNT_BYTES: Final = 16 << 20
+"""Files up to this size (16 MiB) are read through once to count their rows for the progress."""
 
 _SHOWN_COLUMNS: Final = 30
 """Column names that an error lists; files with hundreds would drown it."""
@@ -67,13 +70,67 @@ class Columns:
         return told | {name: given for name, given in words.items() if given}
 
 
+class Head(NamedTuple):
+    """How a file begins: what formats are told by.
+
+    Attributes:
+        start: first bytes, as they lie on disk.
+        lines: first lines with their ends, decompressed and decoded; none where it is no text.
+        path: the file.
+        smiles: name of the column of SMILES, where one is asked for.
+    """
+
+    start: bytes
+    lines: Sequence[str]
+    path: Path
+    smiles: str = ""
+
+
+POSSIBLE: Final = 1
+"""A file may be of a format: its name decides."""
+CERTAIN: Final = 2
+"""A file is of a format, whatever its name."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Format:
+    """One kind of file.
+
+    Attributes:
+        title: what a file of it is, for messages ("a table").
+        endings: of names, each also with ``.gz`` where it is text.
+        resembles: 0, ``POSSIBLE`` or ``CERTAIN``, by how a file begins.
+        read: generator over the rows of a file.
+        peek: names of columns and the texts of their first rows; ``None``: no column can be named.
+        held_labels: names of the labels that a file brings with its molecules; ``None``: labels are columns.
+        count: how many rows a file has, where that is known without reading them.
+        holds_records: whether its molecules are converted already (``RawRow.record``).
+    """
+
+    title: str
+    endings: tuple[str, ...]
+    resembles: Callable[[Head], int]
+    read: Callable[[Source], Rows]
+    peek: Callable[[Source, int], tuple[list[str], list[list[str]]]] | None = None
+    held_labels: Callable[[Path], tuple[str, ...]] | None = None
+    count: Callable[[Path], int] | None = None
+    holds_records: bool = False
+
+
+FILE_COLUMN: Final = "file"
+"""What files without columns of text offer to ``--split column:NAME``: their names without the ending."""
+
+
 class Source:
     """One input file.
 
     Args:
         path: the file.
         columns: what to read from it.
-        read: generator over the open file's rows.
+        format: its format.
+        name: what row ids and notes call it.
+        shown: what errors call it.
+        note: what a user should know of its format, or "".
 
     Attributes:
         n_bytes: size on disk.
@@ -81,36 +138,56 @@ class Source:
         notes: what a user should know about how the file is read, as far as it was read.
         classes: by label column, the words for classes that were met and their numbers.
         labels: the reader of labels, once there is one.
+
+    Raises:
+        MoleblendError: columns are asked for that files of this format do not have.
     """
 
     def __init__(
-        self, path: Path, columns: Columns, read: Callable[[Source], Rows], expects_columns: bool
+        self, path: Path, columns: Columns, format: Format, name: str = "", shown: str = "", note: str = ""
     ) -> None:
-        if not path.exists():
-            raise MoleblendError(f"{path} does not exist; check the path")
-        if not path.is_file():
-            raise MoleblendError(f"{path} is not a file; name the files inside it")
-        if not expects_columns and (columns.smiles or columns.targets or columns.split):
-            raise MoleblendError(
-                f"{path} has no named columns; leave out the column options or give a CSV, TSV or SDF"
-            )
         self.path = path
-        self.name = path.name
+        self.name = name or path.name
+        self.shown = shown or str(path)
         self.columns = columns
+        self.format = format
         self.n_bytes = path.stat().st_size
-        self._read = read
+        self._changes: tuple[Callable[[Rows], Rows], ...] = ()
+        self._note = note
+        self._start_anew()
+        self._check_columns()
+
+    def _start_anew(self) -> None:
         self._raw: io.BufferedReader | None = None
         self.rows_done: float | None = None
         self.notes: list[str] = []
         self.classes: dict[str, dict[str, float]] = {}
         self.labels: LabelReader | None = None
 
+    def _check_columns(self) -> None:
+        columns = self.columns
+        if self.format.held_labels is not None:
+            if columns.smiles:
+                raise MoleblendError(
+                    f"{self.shown} is {self.format.title}, which has one SMILES per molecule; leave out "
+                    f"--smiles-column {columns.smiles!r}"
+                )
+            if columns.split not in ("", FILE_COLUMN):
+                raise missing_column(self, columns.split, [FILE_COLUMN], "column")
+        elif self.format.peek is None and (columns.smiles or columns.targets or columns.split):
+            raise MoleblendError(
+                f"{self.shown} has no named columns, as {self.format.title}; leave out the column options "
+                "or give a CSV, TSV or SDF"
+            )
+
     def __iter__(self) -> Rows:
-        rows = self._read(self)
+        if self._note:
+            self.tell(self._note)
+        rows = self.format.read(self)
         missing = frozenset(missing_numbers(self.columns.rules.missing))
-        if not missing:
-            return rows
-        return (_with_missing(row, missing) for row in rows)
+        for change in self._changes:
+            rows = change(rows)
+        return (_with_missing(row, missing) for row in rows) if missing else rows
 
     def tell(self, what: str) -> None:
         """Note ``what`` a user should know, once."""
@@ -128,28 +205,36 @@ class Source:
 
     def again(self) -> Source:
         """A fresh reader of the same file, for a second pass beside or after the first."""
-        return self._like(self._read)
+        fresh = copy(self)
+        fresh._start_anew()
+        return fresh
+
+    def asking(self, columns: Columns) -> Source:
+        """A fresh reader of the same file that reads other columns.
+
+        Raises:
+            MoleblendError: files of this format do not have them.
+        """
+        fresh = self.again()
+        fresh.columns = columns
+        fresh._check_columns()
+        return fresh
 
     def without_targets(self) -> Source:
         """A fresh reader that looks at no label, so that no row is rejected for one."""
-        copy = Source(self.path, Columns(self.columns.smiles), self._read, expects_columns=True)
-        copy.name = self.name
-        return copy
+        return self.asking(Columns(self.columns.smiles))
 
     def changed(self, change: Callable[[Rows], Rows]) -> Source:
         """The same file, whose rows go through ``change`` each time they are read."""
-        return self._like(lambda source: change(self._read(source)))
+        fresh = self.again()
+        fresh._changes = (*self._changes, change)
+        return fresh
 
     def named(self, name: str) -> Source:
         """The same file under another name in row ids."""
-        copy = self._like(self._read)
-        copy.name = name
-        return copy
-
-    def _like(self, read: Callable[[Source], Rows]) -> Source:
-        copy = Source(self.path, self.columns, read, expects_columns=True)
-        copy.name = self.name
-        return copy
+        fresh = self.again()
+        fresh.name = name
+        return fresh
 
     def __repr__(self) -> str:
         return f"Source({str(self.path)!r})"
@@ -161,20 +246,18 @@ class Source:
             return self.rows_done or 0.0
         return 1.0 if self._raw.closed else self._raw.tell() / max(1, self.n_bytes)
 
-    def sha256(self) -> str:
-        """Checksum (hex) of the file as it lies on disk."""
-        digest = hashlib.sha256()
-        with self._clear_errors(), self.path.open("rb") as file:
-            while block := file.read(1 << 20):
-                digest.update(block)
-        return digest.hexdigest()
+    def quick_count(self) -> int | None:
+        """Rows in all; ``None`` where counting would take long."""
+        if self.format.count is not None:
+            return self.format.count(self.path)
+        return None if self.n_bytes > _COUNT_BYTES else sum(1 for _ in self.again())
 
     @contextmanager
     def text(self) -> Iterator[Iterator[str]]:
         """Lines of the file with their ends, decompressed and decoded; read once at a time."""
         with self._clear_errors(), self.path.open("rb") as raw:
             self._raw = raw
-            with open_lines(raw, self.path, self.tell) as lines:
+            with open_lines(raw, self.shown, self.tell) as lines:
                 yield lines
 
     @contextmanager
@@ -182,9 +265,9 @@ class Source:
         try:
             yield
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise MoleblendError(f"{self.path} is damaged or cut off ({error}); copy it again") from error
+            raise MoleblendError(f"{self.shown} is damaged or cut off ({error}); copy it again") from error
         except OSError as error:
-            raise MoleblendError(f"{self.path} cannot be read ({error.strerror or error})") from error
+            raise MoleblendError(f"{self.shown} cannot be read ({error.strerror or error})") from error
 
 
 def _with_missing(row: RawRow | Rejection, missing: frozenset[float]) -> RawRow | Rejection:
@@ -208,4 +291,4 @@ def missing_column(source: Source, wanted: str, present: list[str], what: str) -
         hint = f"; did you mean {by_case[close[0]]!r}?"
     more = f" and {len(present) - _SHOWN_COLUMNS} more" if len(present) > _SHOWN_COLUMNS else ""
     shown = write_names(present[:_SHOWN_COLUMNS], ", ") or "none"
-    return MoleblendError(f"{source.path} has no {what} {wanted!r}{hint} ({what}s: {shown}{more})")
+    return MoleblendError(f"{source.shown} has no {what} {wanted!r}{hint} ({what}s: {shown}{more})")

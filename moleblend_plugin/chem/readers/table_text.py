@@ -11,7 +11,6 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Final, NamedTuple
 
 from moleblend_plugin.chem.readers.cells import SEPARATORS, choose_separator, split_line, trimmed
@@ -82,7 +81,7 @@ class Table:
 
     Args:
         lines: of the file, with their ends.
-        path: its name, for messages.
+        shown: the file's name, for messages.
         separator: what the name says.
         smiles: name of the SMILES column, or "" for a usual one.
         tell: called with what a user should know.
@@ -98,9 +97,9 @@ class Table:
     """
 
     def __init__(
-        self, lines: Iterable[str], path: Path, separator: str, smiles: str, tell: Callable[[str], None]
+        self, lines: Iterable[str], shown: str, separator: str, smiles: str, tell: Callable[[str], None]
     ) -> None:
-        self.path = path
+        self._shown = shown
         self._lines = enumerate(lines, 1)
         self._ahead: deque[tuple[int, str]] = deque()
         self._met = Oddities(tell)
@@ -111,7 +110,7 @@ class Table:
         self._ahead.extend(islice(self._lines, _LOOK_AHEAD))
         self.first_lines = [line.rstrip("\r\n") for _, line in self._ahead if not line.isspace()]
         self.separator = choose_separator(
-            [first, *self.first_lines], separator, lambda cells: bool(_places(cells, smiles))
+            [first, *self.first_lines], separator, lambda cells: bool(smiles_places(cells, smiles))
         )
         if self.separator != separator:
             tell(f"has its columns separated by {SEPARATORS[self.separator]}")
@@ -155,12 +154,12 @@ class Table:
                 continue
             if text.startswith("#"):
                 bare = text.lstrip("# ")
-                if not any(_places(split_line(bare, each, True)[0], smiles) for each in SEPARATORS):
+                if not any(smiles_places(split_line(bare, each, True)[0], smiles) for each in SEPARATORS):
                     self._met.comments = _more(self._met.comments, number)
                     continue
                 text = bare
             return number, text
-        raise MoleblendError(f"{self.path} is empty; expected a header line and rows")
+        raise MoleblendError(f"{self._shown} is empty; expected a header line and rows")
 
     def _header(self, number: int, text: str) -> list[str]:
         cells, is_open = split_line(text, self.separator)
@@ -171,16 +170,18 @@ class Table:
             cells, is_open = split_line(text, self.separator)
         if is_open:
             raise MoleblendError(
-                f"{self.path}: the header opens a quote in line {number} that does not close; mend the line"
+                f"{self._shown}: the header opens a quote in line {number} that does not close; mend the line"
             )
         header = [column_name(cell) for cell in cells]
         if LOST in "".join(header):
             raise MoleblendError(
-                f"{self.path}: the header (line {number}) is in an encoding that is not known: save the file "
-                "as UTF-8"
+                f"{self._shown}: the header (line {number}) is in an encoding that is not known: save the "
+                "file as UTF-8"
             )
         if "\0" in text:
-            raise MoleblendError(f"{self.path}: the header (line {number}) holds zero bytes: save it as text")
+            raise MoleblendError(
+                f"{self._shown}: the header (line {number}) holds zero bytes: save it as text"
+            )
         return header
 
     def _odd(self, number: int, text: str, is_sound: Callable[[list[str]], bool]) -> TableRow | None:
@@ -258,25 +259,25 @@ class Table:
         return TableRow(number, cells + [""] * (width - len(cells)), len(cells))
 
 
-def smiles_column(header: list[str], wanted: str, path: Path) -> int | None:
+def smiles_column(header: list[str], wanted: str, shown: str) -> int | None:
     """Place of the SMILES column; ``None`` where there is none.
 
     Args:
         header: names of the columns.
         wanted: its name; "" looks for a usual one.
-        path: the file, for messages.
+        shown: the file's name, for messages.
 
     Raises:
         MoleblendError: several columns have the name.
     """
-    places = _places(header, wanted)
+    places = smiles_places(header, wanted)
     if len(places) > 1 and not wanted:
-        shown = " and ".join(repr(header[place]) for place in places)
-        raise MoleblendError(f"{path} has the columns {shown}; say by --smiles-column which one is meant")
+        several = " and ".join(repr(header[place]) for place in places)
+        raise MoleblendError(f"{shown} has the columns {several}; say by --smiles-column which one is meant")
     return places[0] if places else None
 
 
-def _places(header: list[str], wanted: str) -> list[int]:
+def smiles_places(header: list[str], wanted: str) -> list[int]:
     """Places of the columns that may hold the SMILES."""
     names = [column_name(cell) for cell in header]
     if wanted:

@@ -1,4 +1,4 @@
-"""Readers of `.smi` lists and of CSV / TSV tables (``docs/tables.md`` states the rules)."""
+"""Reader of CSV / TSV tables (``docs/tables.md`` states the rules)."""
 
 from __future__ import annotations
 
@@ -9,15 +9,24 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from moleblend_plugin.chem.readers.cells import split_line
+from moleblend_plugin.chem.readers.cells import BLANKS, SEPARATORS, choose_separator, split_line
 from moleblend_plugin.chem.readers.label_text import LabelReader, has_decimal_commas
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import Rows, Source, missing_column
+from moleblend_plugin.chem.readers.source import (
+    CERTAIN,
+    POSSIBLE,
+    Format,
+    Head,
+    Rows,
+    Source,
+    missing_column,
+)
 from moleblend_plugin.chem.readers.table_text import (
     Table,
     TableRow,
     column_name,
     smiles_column,
+    smiles_places,
     without_header,
 )
 from moleblend_plugin.chem.smiles_text import looks_like_smiles
@@ -58,12 +67,12 @@ def read_table(source: Source) -> Rows:
             part = "" if split is None else cells[split].strip()
             yield RawRow(source.name, row, text, "smiles", numbers, part)
     if row < 0:
-        raise MoleblendError(f"{source.path} has a header but no rows; nothing to build")
+        raise MoleblendError(f"{source.shown} has a header but no rows; nothing to build")
 
 
 def is_table(source: Source) -> bool:
     """Whether ``source`` is read by :func:`read_table`."""
-    return source.name.lower().removesuffix(".gz").endswith((".csv", ".tsv"))
+    return source.format is TABLE
 
 
 def read_cells(source: Source) -> Iterator[list[str]]:
@@ -72,7 +81,7 @@ def read_cells(source: Source) -> Iterator[list[str]]:
     A row that cannot be taken apart has no cells. Take another ``Source`` than the one whose rows are read.
     """
     with _table(source) as table:
-        smiles = smiles_column(table.header, source.columns.smiles, source.path)
+        smiles = smiles_column(table.header, source.columns.smiles, source.shown)
         yield table.header
         places = [table.header.index(name) for name in source.columns.targets if name in table.header]
         for row in table.rows(_soundness(source, table, smiles or 0, places)):
@@ -88,11 +97,30 @@ def peek_table(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
         return [*table.header[:smiles], *table.header[smiles + 1 :]], kept
 
 
+def _resembles_table(head: Head) -> int:
+    """Certain where the header names a column of SMILES; possible where all lines have as many cells."""
+    lines = [line.rstrip("\r\n") for line in head.lines if line.strip()]
+    start = next((place for place, line in enumerate(lines) if not line.startswith("#")), len(lines))
+    rest = lines[start:]
+    for header in (*rest[:1], *(line.lstrip("# ") for line in lines[:start])):
+        for wanted in {head.smiles, ""}:
+            separator = choose_separator(
+                [header, *rest[1:]], ",", lambda cells, name=wanted: bool(smiles_places(cells, name))
+            )
+            if smiles_places(split_line(header, separator, literal=True)[0], wanted):
+                return CERTAIN
+    for separator in SEPARATORS:
+        widths = {len(split_line(line, separator, literal=True)[0]) for line in rest}
+        if separator != BLANKS and len(widths) == 1 and max(widths) > 1:
+            return POSSIBLE
+    return 0
+
+
 @contextmanager
 def _table(source: Source) -> Iterator[Table]:
-    usual = "\t" if source.name.lower().removesuffix(".gz").endswith(".tsv") else ","
+    usual = "\t" if source.path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
     with source.text() as lines:
-        yield Table(lines, source.path, usual, source.columns.smiles, source.tell)
+        yield Table(lines, source.shown, usual, source.columns.smiles, source.tell)
 
 
 def _soundness(source: Source, table: Table, smiles: int, targets: list[int]) -> Callable[[list[str]], bool]:
@@ -159,7 +187,7 @@ def _too_short(source: Source, row: int, taken: TableRow, text: str) -> Rejectio
 
 
 def _smiles(source: Source, table: Table) -> int:
-    place = smiles_column(table.header, source.columns.smiles, source.path)
+    place = smiles_column(table.header, source.columns.smiles, source.shown)
     if place is None:
         error = missing_column(source, source.columns.smiles or "smiles", table.header, "column")
         hint = "" if source.columns.smiles else "; name the one of SMILES by --smiles-column"
@@ -172,6 +200,9 @@ def _column(source: Source, header: list[str], name: str) -> int:
         raise missing_column(source, name, header, "column")
     if header.count(name) > 1:
         raise MoleblendError(
-            f"{source.path} has {header.count(name)} columns named {name!r}; rename all but one"
+            f"{source.shown} has {header.count(name)} columns named {name!r}; rename all but one"
         )
     return header.index(name)
+
+
+TABLE: Final = Format("a table", (".csv", ".tsv"), _resembles_table, read_table, peek_table)

@@ -14,7 +14,6 @@ import re
 import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import IO, Any, Final, TextIO
 
 from moleblend_plugin.errors import MoleblendError
@@ -27,6 +26,13 @@ _LONGEST_LINE: Final = 1 << 24
 
 GZIP: Final = b"\x1f\x8b"
 
+LMDB_MAGIC: Final = (b"\xde\xc0\xef\xbe", b"\xbe\xef\xc0\xde")
+"""Bytes 16 to 19 of an LMDB file."""
+
+_XYZ: Final = re.compile(rb"\s*\d+[ \t]*\r?\n[^\n]*\n\s*[A-Z][a-z]?(\s+-?\d+\.\d+){3}")
+
+_PDB: Final = (b"HEADER    ", b"COMPND    ", b"REMARK   ", b"CRYST1", b"ATOM     ", b"HETATM")
+
 _NO_TEXT: Final = (
     (b"PAR1", "a Parquet file", "write it as CSV: pandas.read_parquet(...).to_csv(...)"),
     (b"BZh", "compressed by bzip2", "unpack it with bunzip2, or compress it with gzip"),
@@ -35,10 +41,19 @@ _NO_TEXT: Final = (
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)", "save the sheet as CSV (UTF-8)"),
     (b"\x89HDF", "an HDF5 file", "write it as CSV"),
+    (b"ARROW1", "an Arrow file", "write it as CSV: pandas.read_feather(...).to_csv(...)"),
+    (b"SQLite format 3", "an SQLite database", "write its table as CSV"),
+    *((bytes((0x80, protocol)), "a pickle", "write its molecules as CSV or SDF") for protocol in range(2, 6)),
+    (b"@<TRIPOS>", "a MOL2 file", "convert it: obabel in.mol2 -O out.sdf"),
+    (b"$RXN", "a reaction", "give molecules"),
+    (b"$RDFILE", "a file of reactions", "give molecules"),
+    *((start, "a PDB file", "convert it: obabel in.pdb -O out.sdf") for start in _PDB),
+    (b'{"', "a JSON file", "write it as CSV: pandas.read_json(...).to_csv(...)"),
+    (b'[{"', "a JSON file", "write it as CSV: pandas.read_json(...).to_csv(...)"),
     (b"%PDF", "a PDF", "give a table"),
     (b"{\\rtf", "a document (RTF)", "save it as plain text"),
 )
-"""(first bytes, what the file is, what to do): formats that pass under the name of a table."""
+"""(first bytes, what the file is, what to do): formats that are known here and not read."""
 
 LOST: Final = "\N{REPLACEMENT CHARACTER}"
 """What stands for a byte that could not be read."""
@@ -63,12 +78,12 @@ _MARKS: Final = (
 
 
 @contextmanager
-def open_lines(raw: IO[bytes], path: Path, tell: Callable[[str], None]) -> Iterator[Iterator[str]]:
+def open_lines(raw: IO[bytes], shown: str, tell: Callable[[str], None]) -> Iterator[Iterator[str]]:
     """Lines of a text file with their ends, read as they are needed.
 
     Args:
         raw: the open file.
-        path: its name, for messages.
+        shown: its name, for messages.
         tell: called with what a user should know about how it is read.
 
     Raises:
@@ -77,13 +92,13 @@ def open_lines(raw: IO[bytes], path: Path, tell: Callable[[str], None]) -> Itera
     plain: Any = raw
     if _peek(raw)[:2] == GZIP:
         plain = gzip.GzipFile(fileobj=raw)
-        if path.suffix.lower() != ".gz":
+        if not shown.lower().endswith(".gz"):
             tell("is compressed by gzip, although its name does not say so")
-    elif path.suffix.lower() == ".gz":
+    elif shown.lower().endswith(".gz"):
         tell("is not compressed, although its name ends in .gz")
     buffer = io.BufferedReader(plain, _HEAD)
     head = buffer.peek(_HEAD)
-    _refuse_other_formats(head, buffer, path)
+    _refuse_other_formats(head, buffer, raw, shown)
     mark, encoding = _encoding(head)
     buffer.read(mark)
     if encoding != "utf-8":
@@ -100,21 +115,28 @@ def _peek(raw: IO[bytes]) -> bytes:
     return head
 
 
-def _refuse_other_formats(head: bytes, buffer: io.BufferedReader, path: Path) -> None:
+def _refuse_other_formats(head: bytes, buffer: io.BufferedReader, raw: IO[bytes], shown: str) -> None:
     for start, what, remedy in _NO_TEXT:
         if head.startswith(start):
-            raise MoleblendError(f"{path} is {what}, not a text file: {remedy}")
+            raise MoleblendError(f"{shown} is {what}, which is not read: {remedy}")
     if head.startswith(b"PK\x03\x04"):
-        raise MoleblendError(f"{path} is {_kind_of_zip(path)}")
+        raise MoleblendError(f"{shown} is {_kind_of_zip(raw)}")
     if head.lstrip()[:200].lower().startswith((b"<!doctype html", b"<html")):
-        raise MoleblendError(f"{path} is a web page, not a text file: download the file itself")
+        raise MoleblendError(f"{shown} is a web page, not a text file: download the file itself")
     if head.startswith(GZIP):
-        raise MoleblendError(f"{path} is compressed twice: unpack it once with gunzip")
+        raise MoleblendError(f"{shown} is compressed twice: unpack it once with gunzip")
+    if head[16:20] in LMDB_MAGIC:
+        raise MoleblendError(f"{shown} is an LMDB file compressed by gzip: unpack it with gunzip")
+    if _XYZ.match(head):
+        raise MoleblendError(
+            f"{shown} is an XYZ file, which has no bonds and is not read: convert it: obabel in.xyz -O "
+            "out.sdf"
+        )
     if len(head) >= 1024 and not any(mark in head for mark in (b"\n", b"\r")):
-        _refuse_endless_line(buffer, path)
+        _refuse_endless_line(buffer, shown)
 
 
-def _refuse_endless_line(buffer: io.BufferedReader, path: Path) -> None:
+def _refuse_endless_line(buffer: io.BufferedReader, shown: str) -> None:
     """Refuse a file that shows no line end for long. Reads nothing away from ``buffer``'s seekable file."""
     start, seen = buffer.tell(), 0
     while block := buffer.read(_HEAD):
@@ -123,20 +145,20 @@ def _refuse_endless_line(buffer: io.BufferedReader, path: Path) -> None:
             break
         if seen > _LONGEST_LINE:
             raise MoleblendError(
-                f"{path} has no line end in its first {seen:,} bytes: it is no list or table of molecules"
+                f"{shown} has no line end in its first {seen:,} bytes: it is no list or table of molecules"
             )
     buffer.seek(start)
 
 
-def _kind_of_zip(path: Path) -> str:
+def _kind_of_zip(raw: IO[bytes]) -> str:
     try:
-        names = zipfile.ZipFile(path).namelist()
+        names = zipfile.ZipFile(raw).namelist()
     except (zipfile.BadZipFile, OSError):
         names = []
     if any(name.startswith("xl/") for name in names):
         return "an Excel workbook (.xlsx), not a text file: save the sheet as CSV (UTF-8)"
-    if any(name.endswith(".npy") for name in names):
-        return "a NumPy archive, not a text file: give it a name that ends in .npz"
+    if any(name.endswith("/data.pkl") for name in names):
+        return "a checkpoint of PyTorch, not a file of molecules"
     return "a ZIP archive, not a text file: unpack it"
 
 

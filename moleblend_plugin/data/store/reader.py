@@ -38,6 +38,21 @@ class DamagedValue(MoleblendError):
     """One value of a store cannot be read; the text names file, key and reason. The others may be fine."""
 
 
+def is_store(path: Path) -> bool:
+    """Whether an LMDB file is a store, by its metadata record.
+
+    Raises:
+        MoleblendError: it is truncated, or cannot be read.
+    """
+    try:
+        environment = open_environment(path)
+        check_length(environment, path, "copy it again")
+        with environment.lmdb.begin() as txn:
+            return txn.get(META_KEY) is not None
+    except (lmdb.Error, OSError) as error:
+        raise MoleblendError(f"{path} cannot be read as an LMDB file ({error}); copy it again") from error
+
+
 class MoleculeStore:
     """Reads a store written by :class:`StoreWriter`.
 

@@ -17,10 +17,9 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.conversion import write_conversion
-from moleblend_plugin.inference.predictor import Kind
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
-from moleblend_plugin.schema import MoleculeRecord
+from moleblend_plugin.schema import LabelKind, MoleculeRecord
 from moleblend_plugin.tasks.load import network_flags
 
 _PREFIX: Final = "moleblend_"
@@ -50,7 +49,7 @@ class FitConfig:
         MoleblendError: a value that cannot be.
     """
 
-    kind: Kind
+    kind: LabelKind
     arch: str = "tiny"
     checkpoint: str | None = None
     input_mode: str = "both"

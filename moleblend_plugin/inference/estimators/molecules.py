@@ -1,29 +1,38 @@
-"""Molecules in memory -> records, by as many processes as joblib is told."""
+"""Molecules in memory or in a file -> records, by as many processes as joblib is told."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+import numpy.typing as npt
 from joblib import Parallel, delayed
 
-from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
+from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.source import Columns
+from moleblend_plugin.inputs import open_molecules
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 _CHUNK: Final = 32
 
-Molecules = Iterable[object]
-"""SMILES and RDKit molecules in a list, tuple, array, series, or table of one column."""
+Molecules = Iterable[object] | Path
+"""SMILES and RDKit molecules in a list, tuple, array, series, table of one column, or a file of them."""
 
 
-def as_list(molecules: Molecules) -> list[Any]:
-    """Molecules of a list, a tuple, a series, an array or a table of one column.
+def as_list(given: Molecules) -> list[Any]:
+    """Molecules of a list, a tuple, a series, an array, a table of one column or a file.
 
-    Takes NumPy's arrays, pandas' and polars' series and frames, and Arrow's arrays and tables.
+    Takes NumPy's arrays, pandas' and polars' series and frames, Arrow's arrays and tables, and the ``Path``
+    of a file that ``moleblend build`` reads, all of whose rows count.
 
     Raises:
         ValueError: one molecule instead of several, none, or several columns.
+        MoleblendError: the file cannot be read.
     """
+    molecules: Any = list(open_molecules(given)) if isinstance(given, Path) else given
     shape = getattr(molecules, "shape", None)
     no_list = isinstance(molecules, str | bytes | Mapping) or not hasattr(molecules, "__len__") or shape == ()
     if no_list:
@@ -44,6 +53,21 @@ def as_list(molecules: Molecules) -> list[Any]:
     return found
 
 
+def with_named_labels(molecules: Molecules, y: npt.ArrayLike) -> tuple[Molecules, npt.ArrayLike]:
+    """``molecules`` and ``y``; where these are a file and names of its columns of labels, rows and labels.
+
+    Raises:
+        MoleblendError: the file cannot be read, or has no such columns.
+    """
+    names: Any = (y,) if isinstance(y, str) else y
+    is_named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
+    if not isinstance(molecules, Path) or not is_named:
+        return molecules, y
+    rows = list(open_molecules(molecules, Columns(targets=tuple(names))))
+    labels = [row.targets if isinstance(row, RawRow) else (float("nan"),) * len(names) for row in rows]
+    return rows, np.array(labels, np.float64) if names is y else np.array(labels, np.float64)[:, 0]
+
+
 def _column(table: Any) -> Any:  # noqa: ANN401  array, frame or table of shape (n, 1)
     """Its only column."""
     if hasattr(table, "to_pylist"):
@@ -58,7 +82,7 @@ def convert_all(
     """Record or rejection of every molecule, in order.
 
     Args:
-        molecules: SMILES or RDKit molecules.
+        molecules: SMILES, RDKit molecules or rows of a file.
         config: how.
         n_jobs: processes, as joblib counts them.
     """
@@ -72,7 +96,17 @@ def convert_all(
 def _convert_chunk(
     chunk: Sequence[object], start: int, config: ConversionConfig
 ) -> list[MoleculeRecord | Rejection]:
-    return [convert_molecule(molecule, start + number, config) for number, molecule in enumerate(chunk)]
+    return [_converted(molecule, start + number, config) for number, molecule in enumerate(chunk)]
+
+
+def _converted(molecule: object, number: int, config: ConversionConfig) -> MoleculeRecord | Rejection:
+    if isinstance(molecule, Rejection):
+        return molecule
+    return (
+        convert(molecule, config)
+        if isinstance(molecule, RawRow)
+        else convert_molecule(molecule, number, config)
+    )
 
 
 def refuse_rejections(results: Sequence[MoleculeRecord | Rejection], remedy: str) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -21,9 +22,10 @@ from moleblend_plugin.models.property.network import (
     encoder_mismatch,
 )
 from moleblend_plugin.runs.flags import read_flags
+from moleblend_plugin.schema import LabelKind
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
-from moleblend_plugin.tasks.property.task import MoleblendPropertyTask
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask, kind_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -33,13 +35,26 @@ if TYPE_CHECKING:
 logger = logging.getLogger("moleblend_plugin")
 
 
-class _PropertyModel(PropertyOutputs, LoadsWeights):
-    """What the networks over labels share beside their outputs: how weights are taken over.
+class PropertyModel(PropertyOutputs, LoadsWeights):
+    """A network over labels, built from flags. Its constructor takes its config and a ``PropertyConfig``.
 
-    ``fresh_head``: the weights to be loaded are another run's, so none of its head is taken.
+    Attributes:
+        CONFIGS: the class of its config, and of a head's where it has options.
+        fresh_head: the weights to be loaded are another run's, so none of its head is taken.
     """
 
     fresh_head = False
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, outputs: int, kind: LabelKind) -> Self:
+        """The network of a run's options for so many labels of a kind."""
+        property = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
+        return cls(read_flags(args, cls.CONFIGS[0]), property)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
+        """The network of ``args`` for the labels of ``task``, with their scale."""
+        return cls.of(args, len(task.labels.names), task.kind).fit_to(args, task)
 
     def fit_to(self, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
         """Take over what a run says of its labels."""
@@ -69,29 +84,28 @@ class _PropertyModel(PropertyOutputs, LoadsWeights):
 
 
 @register_model("moleblend_property")
-class MoleblendPropertyModel(PropertyNet, _PropertyModel):
-    """The encoder under a property head, built from flags."""
+class MoleblendPropertyModel(PropertyNet, PropertyModel):
+    """The encoder under a property head."""
 
     CONFIGS = (ModelConfig, HeadConfig)
 
-    @classmethod
-    def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendPropertyModel:
-        """The network of ``args`` for the labels of ``task``, with their scale."""
-        config = PropertyConfig(len(task.labels.names), task.kind, read_flags(args, HeadConfig))
-        return cls(read_flags(args, ModelConfig), config).fit_to(args, task)
-
 
 @register_model("moleblend_property_gin")
-class MoleblendGinModel(GinProperty, _PropertyModel):
-    """A graph isomorphism network under a property head, built from flags."""
+class MoleblendGinModel(GinProperty, PropertyModel):
+    """A graph isomorphism network under a property head."""
 
     CONFIGS = (GinConfig,)
 
-    @classmethod
-    def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendGinModel:
-        """The network of ``args`` for the labels of ``task``, with their scale."""
-        config = PropertyConfig(len(task.labels.names), task.kind)
-        return cls(read_flags(args, GinConfig), config).fit_to(args, task)
+
+def property_network(args: argparse.Namespace) -> PropertyModel:
+    """The network that a run's options describe: of whose sizes they hold most (older runs lack some)."""
+
+    def held(model: type[PropertyModel]) -> float:
+        names = [item.name for item in fields(model.CONFIGS[0])]
+        return sum(hasattr(args, name) for name in names) / len(names)
+
+    found = max(PropertyModel.__subclasses__(), key=held)
+    return found.of(args, len(args.target_names), kind_of(args.loss))
 
 
 def _without_head(given: Mapping[str, Any]) -> dict[str, Any]:

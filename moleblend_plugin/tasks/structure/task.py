@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import torch
 
 from moleblend_plugin.data.batches.dataset import StoredMolecules
-from moleblend_plugin.data.batches.views import BlendedViews, ViewConfig, ViewedMolecules, ViewMaker
+from moleblend_plugin.data.batches.viewed import BlendedViews, ViewedMolecules
 from moleblend_plugin.data.samples.blend import BlendConfig
+from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
 from moleblend_plugin.data.store.images import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
@@ -21,6 +22,7 @@ from moleblend_plugin.tasks.base import BatchOrder, StoreTask
 from moleblend_plugin.tasks.layer_decay import LayerDecay
 from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
+from moleblend_plugin.tasks.structure.loss import Step
 
 if TYPE_CHECKING:
     from moleblend_plugin.host import EpochBatches, HostOptimizer, StepOutput
@@ -115,7 +117,7 @@ class _StructureSteps(StoreTask):
         Raises:
             MoleblendError: out of memory; a batch cannot be cut, since all of it is compared.
         """
-        step = {
+        step: Step = {
             "counted": not ignore_grad,
             "share": self.steps.share(update_num, self.total_updates),
             "monitor": update_num % self.steps.monitor_interval == 0 and not ignore_grad,

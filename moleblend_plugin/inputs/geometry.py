@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from pathlib import Path
 
-from moleblend_plugin.chem.readers.formats import open_source
 from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.sdf import SDF
 from moleblend_plugin.chem.readers.source import Rows, Source
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.inputs.opener import open_molecules
 from moleblend_plugin.schema import Rejection
 
 
@@ -20,12 +21,12 @@ def join_geometry(table: Source, sdf: Path) -> Source:
     Raises:
         MoleblendError: ``sdf`` is no SDF; when read: it has more records than the table has rows.
     """
-    if not sdf.name.lower().removesuffix(".gz").endswith((".sdf", ".sd")):
+    geometries = open_molecules(sdf)
+    if geometries.format is not SDF:
         raise MoleblendError(f"--geometry {sdf} must be an SDF (.sdf or .sdf.gz)")
-    open_source(sdf)  # says now that it does not exist
 
     def join(rows: Rows) -> Rows:
-        blocks = iter(open_source(sdf))
+        blocks = iter(geometries.again())
         for row in rows:
             block = next(blocks, None)
             yield row if block is None else _joined(row, block)
@@ -42,4 +43,4 @@ def _joined(row: RawRow | Rejection, block: RawRow | Rejection) -> RawRow | Reje
         return row
     if isinstance(block, Rejection):
         return Rejection(row.source, row.row, row.text, f"geometry: {block.reason}")
-    return replace(row, text=block.text, kind="molblock", expected=row.text)
+    return replace(row, text=block.text, kind="molblock", expected=row.text, record=None)
