@@ -18,7 +18,7 @@ from sklearn.utils import Tags
 
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.label_arrays import (
-    check_weights,
+    check_sample_weight,
     is_missing,
     label_numbers,
     label_table,
@@ -84,7 +84,7 @@ class MoleblendRegressor(RegressorMixin, Network):
         X, y = with_named_labels(X, y)
         count = len(as_list(X))
         targets, names, self._two_d = label_numbers(y, count)
-        self._train(X, targets, names, check_weights(sample_weight, count))
+        self._train(X, targets, names, check_sample_weight(sample_weight, count))
         return self
 
     def predict(self, X: Molecules) -> Float64Array:
@@ -133,7 +133,7 @@ class MoleblendClassifier(ClassifierMixin, Network):
         X, y = with_named_labels(X, y)
         count = len(as_list(X))
         values, names, self._two_d = label_table(y, count, None)
-        weights = check_weights(sample_weight, count)
+        weights = check_sample_weight(sample_weight, count)
         if self._two_d and values.shape[1] == 1 and any(isinstance(label, str) for label in values[:, 0]):
             warnings.warn(
                 "A column-vector y was passed when a 1d array was expected.",

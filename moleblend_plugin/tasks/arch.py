@@ -32,9 +32,14 @@ class LoadsWeights(WithFlags, BaseModel):
     ) -> LoadedKeys:
         """Load weights; where names may differ (the trainers ask so), at least one must be the model's."""
         if not strict:
+            state_dict = self.taken_of(state_dict)
             check_weights(self.state_dict(), state_dict)
         more = {"assign": True} if assign else {}  # Uni-Core's base class does not know it
         return super().load_state_dict(state_dict, strict=strict, model_args=model_args, **more)
+
+    def taken_of(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """What is taken of weights whose names may differ."""
+        return given
 
 
 def preset(*configs: Config) -> Callable[[argparse.Namespace], None]:

@@ -196,7 +196,7 @@ def test_before_any_update_a_model_has_not_diverged():
 def test_a_loss_out_of_all_proportion_is_divergence():
     growth = Growth()
     for loss in (3.0, 0.5, 40.0):
-        growth.hear(loss)
+        growth.update(loss)
     assert not growth.diverged
-    growth.hear(1e5)
+    growth.update(1e5)
     assert growth.diverged

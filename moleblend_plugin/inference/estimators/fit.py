@@ -100,7 +100,9 @@ def fit_checkpoint(
         for split, records in (("train", train), ("valid", valid)):
             if records:
                 _write_store(data / f"{split}.lmdb", records, names, conversion)
-        train_in_process(command(data, run, config, validates=bool(valid)), config.verbose, config.device)
+        train_in_process(
+            train_arguments(data, run, config, validates=bool(valid)), config.verbose, config.device
+        )
         state = read_checkpoint(run / ("checkpoint_best.pt" if valid else "checkpoint_last.pt"))
     args = state["args"]
     args.data = args.save_dir = args.tmp_save_dir = ""  # they are gone
@@ -110,7 +112,7 @@ def fit_checkpoint(
     return packed.getvalue()
 
 
-def command(data: Path, run: Path, config: FitConfig, validates: bool) -> list[str]:
+def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -> list[str]:
     """Arguments of ``moleblend-train`` for a fit."""
     words: list[object] = [
         *(data, "--task", "moleblend_property", "--loss", f"moleblend_{config.kind}"),

@@ -88,7 +88,7 @@ def two_classes(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return classes
 
 
-def check_weights(sample_weight: npt.ArrayLike | None, n: int) -> Float64Array | None:
+def check_sample_weight(sample_weight: npt.ArrayLike | None, n: int) -> Float64Array | None:
     """Weights [n] as scikit-learn takes them: ``None``, one number for all, or a number per molecule.
 
     Raises:

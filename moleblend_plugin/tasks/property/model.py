@@ -30,8 +30,6 @@ from moleblend_plugin.tasks.property.task import MoleblendPropertyTask, kind_of
 if TYPE_CHECKING:
     from typing import Self
 
-    from moleblend_plugin.host import LoadedKeys
-
 logger = logging.getLogger("moleblend_plugin")
 
 
@@ -64,23 +62,15 @@ class PropertyModel(PropertyOutputs, LoadsWeights):
             self.set_target_scale(torch.from_numpy(mean.astype("f4")), torch.from_numpy(std.astype("f4")))
         return self
 
-    def load_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        strict: bool = True,
-        assign: bool = False,
-        model_args: argparse.Namespace | None = None,
-    ) -> LoadedKeys:
-        """Load weights: all of this run's own, or the encoder of another run's.
+    def taken_of(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All of this run's own weights, or the encoder of another run's.
 
         Raises:
             MoleblendError: the encoders differ.
         """
-        if not strict:
-            if self.fresh_head:
-                state_dict = _without_head(state_dict)
-            check_encoder(*encoder_mismatch(self.state_dict(), state_dict, self.ENCODER))
-        return super().load_state_dict(state_dict, strict, assign, model_args)
+        taken = _without_head(given) if self.fresh_head else given
+        check_encoder(*encoder_mismatch(self.state_dict(), taken, self.ENCODER))
+        return taken
 
 
 @register_model("moleblend_property")

@@ -99,7 +99,7 @@ class MoleblendPropertyTask(StoreTask):
         store = open_split(args.data, args.train_subset)
         names, weights = choose_columns(store, config.target_columns), None
         if config.weight_column:
-            names, weights = apart(store, names, config)
+            names, weights = split_off_weights(store, names, config)
         args.target_names = names
         args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
         labels = read_labels(store, columns_of(store, names), names, kind, weights)
@@ -186,7 +186,9 @@ def _listed(names: Iterable[str]) -> str:
     return write_names(names, ", ")
 
 
-def apart(store: MoleculeStore, names: list[str], config: PropertyTaskConfig) -> tuple[list[str], int]:
+def split_off_weights(
+    store: MoleculeStore, names: list[str], config: PropertyTaskConfig
+) -> tuple[list[str], int]:
     """``names`` without the column of weights, and its place in the store.
 
     Raises:

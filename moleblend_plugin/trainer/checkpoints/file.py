@@ -199,7 +199,7 @@ def _duplicate(source: Path, target: Path) -> None:
     copy = target.with_name(f".{target.name}.tmp")
     copy.unlink(missing_ok=True)
     try:
-        os.link(source, copy)  # files are replaced, never changed, so names may share their bytes
+        os.link(source, copy)  # a hard link: files are replaced, never changed
     except OSError:
         try:
             shutil.copyfile(source, copy)

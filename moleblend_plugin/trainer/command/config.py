@@ -139,7 +139,7 @@ class UpdateConfig:
         stop_time_hours: stop after H hours; 0: no limit
         stop_min_lr: stop at this learning rate
         lr: rate, or one per epoch: 1e-4,5e-5
-        update_freq: batches per update, or one per epoch: 4,8
+        update_freq: batches per update (gradient accumulation), or one number per epoch: 4,8
         clip_norm: largest gradient norm; 0: no limit
         max_bad_updates: stop after N updates in a row with NaN; 0: at the first
         no_weight_decay_names: name parts not to decay: a,b

@@ -106,8 +106,9 @@ def build_adamw(parameters: NamedParameters, args: Namespace, *, fused: bool = F
     Args:
         parameters: by name.
         args: the run's options.
-        fused: update a parameter in one pass, where its device can: a sixth of the time, which is a tenth of
-            an update of a small network. Not for float16, whose loss scaling steps differently.
+        fused: update parameters in one pass (one kernel launch for many), where their device can: a sixth of
+            the time, which is a tenth of an update of a small network. Not for float16, whose loss scaling
+            steps differently.
     """
     trainable = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
     can = all(parameter.device.type in FUSED_ON for _, parameter in trainable)
@@ -198,7 +199,7 @@ class Optimizer:
     def load_state_dict(
         self, state: dict[str, Any], overrides: dict[str, Any], current: dict[str, Any]
     ) -> None:
-        """Take over moments and steps; the command's own hyper-parameters win over the checkpoint's.
+        """Take over moments and steps; the command's own hyperparameters win over the checkpoint's.
 
         Args:
             state: what :meth:`state_dict` gave, or Uni-Core's Adam.

@@ -12,9 +12,9 @@ from moleblend_plugin.locks import Lock
 from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.trainer.checkpoints.file import check_plain, prepare_folder
 from moleblend_plugin.trainer.checkpoints.resume import (
-    Source,
+    Start,
     Unfinished,
-    find_source,
+    find_start,
     load_weights,
     restore_data,
     restore_trainer,
@@ -139,12 +139,12 @@ def build_session(args: Namespace, engine: Engine) -> Session:
     if not args.disable_validation:
         for subset in data.valid_subsets:
             task.load_dataset(subset, combine=False, epoch=1)
-    source = find_source(args)
-    load_weights(source, model, loss, args)
-    epoch = source.epoch
+    start = find_start(args)
+    load_weights(start, model, loss, args)
+    epoch = start.epoch
     task.load_dataset(args.train_subset, combine=True, epoch=epoch, data_selector=None)
     batches = train_batches(task, args, engine, epoch)
-    restore_data(source, batches)
+    restore_data(start, batches)
     trainer = Trainer(engine, task, model, loss, args, len(batches))
     session = Session(
         args=args,
@@ -158,17 +158,17 @@ def build_session(args: Namespace, engine: Engine) -> Session:
         save=save,
         report=Reporter(args, engine.is_first, _planned_updates(args, len(batches))),
     )
-    _resume(session, source)
-    _introduce(session, source)
+    _resume(session, start)
+    _introduce(session, start)
     return session
 
 
-def _resume(session: Session, source: Source) -> None:
-    restored = restore_trainer(source, session.trainer, session.args)
+def _resume(session: Session, start: Start) -> None:
+    restored = restore_trainer(start, session.trainer, session.args)
     session.progress = restored.progress
     session.history = restored.history
     session.seconds_before = restored.seconds
-    session.unfinished = source.unfinished
+    session.unfinished = start.unfinished
     metrics.log_start_time("wall", priority=790, round=2)  # Uni-Core looks for it in a checkpoint
 
 
@@ -181,7 +181,7 @@ def _planned_updates(args: Namespace, batches_per_epoch: int) -> int:
     return min(limits, default=0)
 
 
-def _introduce(session: Session, source: Source) -> None:
+def _introduce(session: Session, start: Start) -> None:
     args, model = session.args, session.trainer.inner_model
     parameters = sum(parameter.numel() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -191,4 +191,4 @@ def _introduce(session: Session, source: Source) -> None:
         f"{session.engine.world_size} process(es) on {session.engine.fabric.device.type}, "
         f"batch size per process {args.batch_size}, {len(session.batches)} batches per epoch"
     )
-    logger.info(source.told(session.trainer.num_updates))
+    logger.info(start.describe(session.trainer.num_updates))

@@ -35,7 +35,7 @@ class Growth:
     least: float = math.inf
     last: float = 0.0
 
-    def hear(self, loss: float) -> None:
+    def update(self, loss: float) -> None:
         """Take in the loss of an update."""
         if math.isfinite(loss):
             self.least, self.last = min(self.least, abs(loss)), abs(loss)

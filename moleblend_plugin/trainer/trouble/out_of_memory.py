@@ -20,7 +20,7 @@ RETRIES = "oom_retries"
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchPart:
     """A batch of a group, or a piece of one.
 
     Attributes:
@@ -37,7 +37,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class UpdateOutputs:
     """What the batches of one update gave.
 
     Attributes:
@@ -53,7 +53,7 @@ class Group:
     retries: int = 0
 
 
-def smaller(failed: Part, rows: int, pieces: int) -> int:
+def more_parts(failed: BatchPart, rows: int, pieces: int) -> int:
     """In how many pieces to try a batch again.
 
     Args:
@@ -69,13 +69,13 @@ def smaller(failed: Part, rows: int, pieces: int) -> int:
         index = failed.batch.get("index")
         which = "" if index is None else f" (item {int(index[0])} of the training data)"
         raise MoleblendError(
-            f"out of memory on one sample alone{which}: remove it from the data, use a smaller model, "
+            f"out of memory on one sample alone{which}: remove it from the data, use a more_parts model, "
             "--bf16, or a device with more memory"
         )
     pieces = min(2 * pieces, rows)
     logger.warning(
         f"out of memory on {alone} samples: trying the batch of {rows} again in {pieces} pieces, which gives "
-        "the same update; a smaller --batch-size with a larger --update-freq saves the time this costs"
+        "the same update; a more_parts --batch-size with a larger --update-freq saves the time this costs"
     )
     return pieces
 
@@ -86,7 +86,7 @@ def explain_memory(error: RuntimeError) -> MoleblendError | None:
         return None
     return MoleblendError(
         "out of memory outside of training batches (validation, or the optimiser's state): give a "
-        "smaller --batch-size-valid or --batch-size, or a smaller model; go on from the last checkpoint"
+        "more_parts --batch-size-valid or --batch-size, or a more_parts model; go on from the last checkpoint"
     )
 
 
