@@ -27,7 +27,7 @@ def choose_input_codes(args: Namespace, store: MoleculeStore) -> None:
         MoleblendError: the run goes on from other codes, or the store lacks those that are wanted.
     """
     asked: InputCodes | None = getattr(args, "input_codes", None)
-    own, start = _own_checkpoint(args), getattr(args, "finetune_from_model", None)
+    own, start = _own_checkpoint(args), args.finetune_from_model
     source = own or (Path(start) if start else None)
     learned = None if source is None else _learned(source)
     if own is not None and asked not in (None, learned):

@@ -9,7 +9,7 @@ from torch import nn
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.command.config import ValidConfig
 from moleblend_plugin.trainer.command.parse_values import parse_betas, parse_overrides
-from moleblend_plugin.trainer.loop.progress import Progress
+from moleblend_plugin.trainer.loop.early_stopping import EarlyStopping
 from moleblend_plugin.trainer.loop.seeding import torch_seed
 from moleblend_plugin.trainer.trouble.nonfinite import first_bad_gradient, watch_outputs
 
@@ -17,7 +17,7 @@ CONFIG = ValidConfig(patience=2)
 
 
 def heard(values, config=CONFIG):
-    progress = Progress()
+    progress = EarlyStopping()
     return progress, [progress.update(value, config) for value in values]
 
 

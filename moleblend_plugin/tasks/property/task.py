@@ -22,7 +22,7 @@ from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.schema import InputMode, LabelKind
 from moleblend_plugin.tasks.base import StoreTask, open_split
 from moleblend_plugin.tasks.guards import check_direction
-from moleblend_plugin.tasks.layer_decay import LayerDecay
+from moleblend_plugin.tasks.layer_decay import LayerDecay, check_scaled_steps
 
 if TYPE_CHECKING:
     from typing import Self
@@ -95,7 +95,8 @@ class MoleblendPropertyTask(StoreTask):
         config = read_flags(args, PropertyTaskConfig)
         kind = kind_of(args.loss)
         check_direction(args, [TOTAL, *(metric.curve for metric in METRICS.values())])
-        _check_precision(args, config)
+        if config.layer_lr_decay != 1:
+            check_scaled_steps(args, "--layer-lr-decay")
         store = open_split(args.data, args.train_subset)
         names, weights = choose_columns(store, config.target_columns), None
         if config.weight_column:
@@ -272,15 +273,6 @@ def check_valid_labels(labels: Labels, kind: LabelKind, split: str, metric: str 
     logger.warning(
         f"{split}: {_listed(labels.one_class)} lack a class; {' and '.join(CLASSIFICATION)} leave them out"
     )
-
-
-def _check_precision(args: argparse.Namespace, config: PropertyTaskConfig, host: str = HOST) -> None:
-    half = "--fp16" if getattr(args, "fp16", False) else "--bf16" if getattr(args, "bf16", False) else ""
-    if half and host == "unicore" and config.layer_lr_decay != 1:
-        raise MoleblendError(
-            f"--layer-lr-decay with {half} is not possible under Uni-Core, whose optimiser keeps fp32 copies "
-            "of its own: train in fp32, or with moleblend-train"
-        )
 
 
 def _make_room(args: argparse.Namespace, host: str = HOST) -> None:

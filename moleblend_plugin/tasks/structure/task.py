@@ -19,7 +19,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseModel, register_task
 from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.base import BatchOrder, StoreTask
-from moleblend_plugin.tasks.layer_decay import LayerDecay
+from moleblend_plugin.tasks.layer_decay import LayerDecay, check_scaled_steps
 from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 from moleblend_plugin.tasks.structure.loss import Step
@@ -73,12 +73,8 @@ def read_steps(args: argparse.Namespace, host: str = HOST) -> StructureTaskConfi
         MoleblendError: an impossible value, or one that this trainer cannot keep.
     """
     steps = read_flags(args, StructureTaskConfig)
-    half = getattr(args, "fp16", False) or getattr(args, "bf16", False)
-    if half and host == "unicore" and steps.image_lr_scale < 1:
-        raise MoleblendError(
-            f"--image-lr-scale {steps.image_lr_scale:g} with --fp16 or --bf16 is not possible under "
-            "Uni-Core, whose optimiser keeps fp32 copies of its own: train in fp32, or with moleblend-train"
-        )
+    if steps.image_lr_scale < 1:
+        check_scaled_steps(args, f"--image-lr-scale {steps.image_lr_scale:g}", host)
     return steps
 
 

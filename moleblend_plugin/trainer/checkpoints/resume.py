@@ -22,8 +22,8 @@ from moleblend_plugin.trainer.contract.loss import BaseLoss
 from moleblend_plugin.trainer.contract.model import BaseModel
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.loop.batches import EpochBatches
+from moleblend_plugin.trainer.loop.early_stopping import EarlyStopping
 from moleblend_plugin.trainer.loop.optim import AdamConfig
-from moleblend_plugin.trainer.loop.progress import Progress
 from moleblend_plugin.trainer.loop.trainer import Trainer
 
 logger = logging.getLogger("moleblend-train")
@@ -188,7 +188,7 @@ def restore_data(start: Start, batches: EpochBatches) -> None:
 class Restored:
     """What a session takes from a checkpoint besides the trainer's own state."""
 
-    progress: Progress
+    early_stopping: EarlyStopping
     history: list[dict[str, Any]]
     seconds: float
 
@@ -200,7 +200,7 @@ def restore_trainer(start: Start, trainer: Trainer, args: Namespace) -> Restored
         MoleblendError: the checkpoint's optimiser does not fit.
     """
     if start.path is None or start.weights_only:
-        return Restored(Progress(), [], 0.0)
+        return Restored(EarlyStopping(), [], 0.0)
     state, extra = start.state, start.state["extra_state"]
     latest = state["optimizer_history"][-1]
     if not args.reset_optimizer:
@@ -213,13 +213,13 @@ def restore_trainer(start: Start, trainer: Trainer, args: Namespace) -> Restored
         trainer.engine.scaler.load_state_dict(extra["grad_scaler"])
     if state.get("task_state"):
         trainer.task.load_state_dict(state["task_state"])
-    progress = Progress()
+    progress = EarlyStopping()
     if not args.reset_meters:
         metrics.load_state_dict(extra.get("metrics", {}))
         if start.position["iterations_in_epoch"] == 0:
             metrics.get_meters("train").clear()  # a new epoch averages its own updates only
         kept = extra.get("progress", {})
-        progress = Progress(
+        progress = EarlyStopping(
             best=extra.get("best"),
             valid_loss=extra.get("val_loss"),
             best_for_patience=kept.get("best_for_patience", extra.get("best")),

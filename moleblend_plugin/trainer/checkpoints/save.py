@@ -22,7 +22,7 @@ logger = logging.getLogger("moleblend-train")
 
 def session_state(session: Session) -> State:
     """All state of a run, on the CPU, in Uni-Core's layout with our additions under ``extra_state``."""
-    trainer, progress = session.trainer, session.progress
+    trainer, progress = session.trainer, session.early_stopping
     has_parameters = next(trainer.loss.parameters(), None) is not None
     entry = {
         "loss_name": type(trainer.loss).__name__,
@@ -66,7 +66,7 @@ def _stored(tensor: torch.Tensor) -> torch.Tensor:
 
 def checkpoint_names(session: Session) -> list[str]:
     """File names of the checkpoint to be written now."""
-    save, progress = session.save, session.progress
+    save, progress = session.save, session.early_stopping
     epoch, updates = session.batches.epoch, session.trainer.num_updates
     at_end = session.batches.end_of_epoch()
     metric = progress.valid_loss
@@ -99,7 +99,7 @@ def save_checkpoint(session: Session) -> None:
         prune(session.save, session.valid, session.batches.end_of_epoch())
         logger.info(
             f"Saved checkpoint {session.save.folder / names[0]} (epoch {session.batches.epoch} @ "
-            f"{session.trainer.num_updates} updates, score {session.progress.valid_loss}) "
+            f"{session.trainer.num_updates} updates, score {session.early_stopping.valid_loss}) "
             f"(writing took {time.monotonic() - began:.2f} seconds)"
         )
     session.engine.barrier()

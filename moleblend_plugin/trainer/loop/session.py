@@ -25,8 +25,8 @@ from moleblend_plugin.trainer.contract.task import BaseTask
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.logs import Reporter
 from moleblend_plugin.trainer.loop.batches import EpochBatches
+from moleblend_plugin.trainer.loop.early_stopping import EarlyStopping
 from moleblend_plugin.trainer.loop.engine import Engine
-from moleblend_plugin.trainer.loop.progress import Progress
 from moleblend_plugin.trainer.loop.seeding import seed_everything
 from moleblend_plugin.trainer.loop.trainer import Trainer
 
@@ -43,7 +43,7 @@ class Session:
         task: the task, with its data.
         trainer: model, loss, optimiser and schedule.
         batches: training batches, with the position in them.
-        progress: best metric and patience.
+        early_stopping: best metric and patience.
         data: what is read.
         valid: when and how to validate.
         save: when and where to save.
@@ -59,7 +59,7 @@ class Session:
     task: BaseTask
     trainer: Trainer
     batches: EpochBatches
-    progress: Progress
+    early_stopping: EarlyStopping
     data: DataConfig
     valid: ValidConfig
     save: SaveConfig
@@ -152,7 +152,7 @@ def build_session(args: Namespace, engine: Engine) -> Session:
         task=task,
         trainer=trainer,
         batches=batches,
-        progress=Progress(),
+        early_stopping=EarlyStopping(),
         data=data,
         valid=read_flags(args, ValidConfig),
         save=save,
@@ -165,7 +165,7 @@ def build_session(args: Namespace, engine: Engine) -> Session:
 
 def _resume(session: Session, start: Start) -> None:
     restored = restore_trainer(start, session.trainer, session.args)
-    session.progress = restored.progress
+    session.early_stopping = restored.early_stopping
     session.history = restored.history
     session.seconds_before = restored.seconds
     session.unfinished = start.unfinished

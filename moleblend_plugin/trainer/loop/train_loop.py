@@ -66,7 +66,7 @@ def _nothing_left(session: Session) -> bool:
     if args.max_update and done >= args.max_update:
         logger.info(f"nothing left to train: {done} updates are done, --max-update is {args.max_update}")
         return True
-    if session.progress.out_of_patience(session.valid):
+    if session.early_stopping.out_of_patience(session.valid):
         logger.info("nothing left to train: patience was at its end; give a larger --patience to go on")
         return True
     return False
@@ -141,7 +141,7 @@ def _validate_and_save(session: Session, updated: bool) -> bool:
     metric = None
     if _due_to_validate(session, updated, stop, due_to_save):
         metric = validate(session, session.batches.epoch)
-    if session.progress.update(metric, session.valid):
+    if session.early_stopping.update(metric, session.valid):
         logger.info(f"early stop: no better metric in the last {session.valid.patience} validations")
         stop = True
     if at_end:

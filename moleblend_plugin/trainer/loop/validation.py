@@ -50,7 +50,8 @@ def validate(session: Session, epoch: int) -> float:
             shown, exact = meters.get_smoothed_values(), meters.get_smoothed_values(rounded=False)
             if chosen is None:
                 chosen = _select(exact, metric, subset)
-                best = chosen if config.is_better(chosen, session.progress.best) else session.progress.best
+                before = session.early_stopping.best
+                best = chosen if config.is_better(chosen, before) else before
             extra: dict[str, Number | None] = {"num_updates": trainer.num_updates}
             if subset == subsets[0]:
                 extra[f"best_{metric}"] = best

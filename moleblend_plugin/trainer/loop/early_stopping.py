@@ -1,4 +1,4 @@
-"""What a run remembers of its validations: the best metric, and how long ago it was."""
+"""Early stopping: the best metric of a run, and how many validations ago it was (``--patience``)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from moleblend_plugin.trainer.command.config import ValidConfig
 
 
 @dataclass(slots=True)
-class Progress:
+class EarlyStopping:
     """What a run remembers besides weights; kept in checkpoints.
 
     Attributes:
