@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.trainer.loop.split_batch import is_out_of_memory, rows_of, split_batch
-from moleblend_plugin.trainer.trouble.out_of_memory import BatchPart, more_parts
+from moleblend_plugin.trainer.loop.split_batch import rows_of, split_batch
+from moleblend_plugin.trainer.trouble.out_of_memory import BatchPart, is_out_of_memory, more_parts
 from tests.trainer.test_processes import assert_same_run
 from tests.trainer.test_processes import run as run_processes
 

@@ -9,20 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 Batch = dict[str, Any]
-
-_MEMORY_WORDS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch says, by class or by words, that there is not enough memory."""
-    words = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(part in words for part in _MEMORY_WORDS)
-    )
 
 
 def rows_of(batch: Batch) -> int:

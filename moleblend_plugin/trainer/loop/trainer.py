@@ -28,10 +28,16 @@ from moleblend_plugin.trainer.loop.engine import Engine
 from moleblend_plugin.trainer.loop.optim import Optimizer, build_adamw
 from moleblend_plugin.trainer.loop.schedules import SCHEDULES, Schedule
 from moleblend_plugin.trainer.loop.seeding import torch_seed
-from moleblend_plugin.trainer.loop.split_batch import is_out_of_memory, rows_of, split_batch
+from moleblend_plugin.trainer.loop.split_batch import rows_of, split_batch
 from moleblend_plugin.trainer.trouble.bad_updates import BadUpdates, merge_findings, row_ids_of
 from moleblend_plugin.trainer.trouble.nonfinite import Growth, diagnose
-from moleblend_plugin.trainer.trouble.out_of_memory import BatchPart, UpdateOutputs, count_retries, more_parts
+from moleblend_plugin.trainer.trouble.out_of_memory import (
+    BatchPart,
+    UpdateOutputs,
+    count_retries,
+    is_out_of_memory,
+    more_parts,
+)
 
 
 def total_updates(args: Namespace, batches_per_epoch: int) -> int:

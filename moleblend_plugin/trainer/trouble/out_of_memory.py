@@ -5,15 +5,18 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.contract.loss import LoggingOutput
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.meters import AverageMeter
-from moleblend_plugin.trainer.loop.split_batch import Batch, is_out_of_memory, rows_of
+from moleblend_plugin.trainer.loop.split_batch import Batch, rows_of
 
 logger = logging.getLogger("moleblend-train")
+
+_MEMORY_WORDS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 RETRIES = "oom_retries"
 """Metric: how often a batch was cut because there was no memory for it, over all restarts."""
@@ -78,6 +81,14 @@ def more_parts(failed: BatchPart, rows: int, pieces: int) -> int:
         "the same update; a more_parts --batch-size with a larger --update-freq saves the time this costs"
     )
     return pieces
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch says, by class or by words, that there is not enough memory."""
+    words = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(part in words for part in _MEMORY_WORDS)
+    )
 
 
 def explain_memory(error: RuntimeError) -> MoleblendError | None:
