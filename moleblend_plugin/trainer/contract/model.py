@@ -50,7 +50,7 @@ class BaseModel(nn.Module):
         return loaded
 
     def set_num_updates(self, num_updates: int) -> None:
-        """Hear the number of updates before every training step; tells every submodule that listens."""
+        """Called with the number of updates before every training step; passes it on to all submodules."""
         for module in self.modules():
             listener = getattr(module, "set_num_updates", None)
             if module is not self and listener is not None:

@@ -199,10 +199,10 @@ class BaseTask:
         optimizer.step()
 
     def begin_epoch(self, epoch: int, model: BaseModel) -> None:
-        """Hear that a training epoch begins."""
+        """Called at the start of every training epoch."""
 
     def begin_valid_epoch(self, epoch: int, model: BaseModel) -> None:
-        """Hear that a validation begins."""
+        """Called at the start of every validation."""
 
     def reduce_metrics(
         self, logging_outputs: list[LoggingOutput], loss: BaseLoss, split: str = "train"

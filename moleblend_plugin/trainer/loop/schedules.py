@@ -93,10 +93,10 @@ class Schedule:
         raise NotImplementedError
 
     def begin_epoch(self, epoch: int) -> None:
-        """Hear that a training epoch begins."""
+        """Called at the start of every training epoch."""
 
     def end_epoch(self, valid_loss: float | None) -> None:
-        """Hear the validation metric of an epoch."""
+        """Called with the validation metric of an epoch."""
         if valid_loss is not None:
             self.best = valid_loss if self.best is None else min(self.best, valid_loss)
 

@@ -117,7 +117,7 @@ class BadUpdates:
         logger.warning(f"{told}: this update is skipped ({total} so far, {in_a_row} in a row){blame}{rows}")
 
     def good(self) -> None:
-        """Hear of an update that went well."""
+        """Begin to count again: an update went well."""
         if total := _count(TOTAL):
             _log(total, 0)
 
