@@ -85,7 +85,7 @@ def presets() -> str:
 def networks() -> list[str]:
     """A section for every network over labels but the Transformer, whose sizes stand above."""
     return [
-        table(f"{(model.__doc__ or '').rstrip('.')}: `--arch {name}`", model.SIZES)
+        table(f"{(model.__doc__ or '').rstrip('.')}: `--arch {name}`", model.CONFIGS[0])
         for name, model in MODELS.items()
         if issubclass(model, PropertyModel) and model is not MoleblendPropertyModel
     ]
