@@ -11,7 +11,7 @@ from typing import Final
 from moleblend_plugin.chem.readers.npz import NPZ
 from moleblend_plugin.chem.readers.sdf import SDF
 from moleblend_plugin.chem.readers.smi import LIST
-from moleblend_plugin.chem.readers.source import CERTAIN, Format, Head
+from moleblend_plugin.chem.readers.source import Fit, Format, Head
 from moleblend_plugin.chem.readers.tables import TABLE
 from moleblend_plugin.chem.readers.text_files import open_lines
 from moleblend_plugin.errors import MoleblendError
@@ -49,7 +49,7 @@ def find_format(path: Path, name: str, shown: str, smiles: str = "") -> tuple[Fo
     scores = {format: format.resembles(head) for format in FORMATS}
     best = max(FORMATS, key=scores.__getitem__)
     named = max((f for f in FORMATS if _is_named(name, f)), key=scores.__getitem__, default=None)
-    if named is not None and (scores[best] < CERTAIN or scores[named] == CERTAIN):
+    if named is not None and (scores[best] < Fit.CERTAIN or scores[named] == Fit.CERTAIN):
         return named, ""
     if not scores[best]:
         first = next((line.strip() for line in head.lines if line.strip()), "")
