@@ -38,7 +38,7 @@ def find_format(path: Path, name: str, shown: str, smiles: str = "") -> tuple[Fo
 
     Args:
         path: the file.
-        name: its name; a name without a known ending tells nothing.
+        name: its name; "" for standard input.
         shown: what errors call it.
         smiles: name of the column of SMILES, where one is asked for.
 
@@ -54,9 +54,10 @@ def find_format(path: Path, name: str, shown: str, smiles: str = "") -> tuple[Fo
     if not scores[best]:
         first = next((line.strip() for line in head.lines if line.strip()), "")
         seen = f"begins with {first[:40]!r}" if first else "is empty or no text"
+        nameless = ", and its name has no ending that tells its format" if name else ""
         raise MoleblendError(
-            f"{shown} {seen}, and its name has no ending that tells its format: give SMILES, a table with a "
-            "header, an SDF, or a name that ends in .smi, .csv, .tsv, .sdf (each also .gz), .npz or .lmdb"
+            f"{shown} {seen}{nameless}: give SMILES, a table with a header, an SDF, or a name that ends in .smi, "
+            ".csv, .tsv, .sdf (each also .gz), .npz or .lmdb"
         )
     return best, "" if named is None else f"is read as {best.title}, although its name says {named.title}"
 

@@ -150,6 +150,16 @@ def test_standard_input_is_read_as_often_as_needed(monkeypatch):
         open_molecules("-", Columns(targets=("y",)))
 
 
+def test_nothing_is_said_of_a_name_that_is_not_there(monkeypatch):
+    pipe(monkeypatch, gzip.compress(b"CCO\n"))
+    source = open_molecules("-")
+    assert [row.text for row in source] == ["CCO"]
+    assert source.notes == []
+    pipe(monkeypatch, b"")
+    with pytest.raises(MoleblendError, match="^standard input is empty or no text: give SMILES, a table"):
+        open_molecules("-")
+
+
 def test_a_terminal_is_no_input(monkeypatch):
     class Terminal(Piped):
         def isatty(self):
