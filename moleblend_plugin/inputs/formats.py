@@ -56,8 +56,8 @@ def find_format(path: Path, name: str, shown: str, smiles: str = "") -> tuple[Fo
         seen = f"begins with {first[:40]!r}" if first else "is empty or no text"
         nameless = ", and its name has no ending that tells its format" if name else ""
         raise MoleblendError(
-            f"{shown} {seen}{nameless}: give SMILES, a table with a header, an SDF, or a name that ends in .smi, "
-            ".csv, .tsv, .sdf (each also .gz), .npz or .lmdb"
+            f"{shown} {seen}{nameless}: give SMILES, a table with a header, an SDF, or a name that ends in "
+            ".smi, .csv, .tsv, .sdf (each also .gz), .npz or .lmdb"
         )
     return best, "" if named is None else f"is read as {best.title}, although its name says {named.title}"
 
