@@ -12,8 +12,8 @@ from types import ModuleType
 import pytest
 
 from moleblend_plugin.bench.spec.config import load_config
-from moleblend_plugin.data.batches.views import ViewConfig
 from moleblend_plugin.data.samples.blend import BlendConfig
+from moleblend_plugin.data.samples.views import ViewConfig
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.losses.structure import StructureLossConfig
 from moleblend_plugin.models.structure.config import StructureConfig

@@ -134,11 +134,10 @@ import torch
 from moleblend_plugin.cli.inspect import print_blend
 from moleblend_plugin.data.samples.blend import BlendConfig, blend
 from moleblend_plugin.data.samples.featurize import featurize
-from moleblend_plugin.data.batches.labelled import PAIRS_SHOWN
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.relations import BlendedBias, Relations
-from moleblend_plugin.schema import RELATIONS, Shown
+from moleblend_plugin.schema import PAIRS_SHOWN, RELATIONS, Shown
 
 record = MoleculeStore(Path(sys.argv[2]) / "train.lmdb")[0]
 flat = dataclasses.replace(record, coords=None)
@@ -153,7 +152,7 @@ for molecule in (record, flat):
 assert sum(row.shown for row in RELATIONS) == Shown.ALL
 print("fine-tuning", {mode: int(shown & Shown.SAME) for mode, shown in PAIRS_SHOWN.items()})
 
-bias = BlendedBias(ModelConfig())
+bias = BlendedBias(heads=32, kernels=128)
 number = torch.tensor([[6, 6, 8]], dtype=torch.uint8)
 zeros = torch.zeros(1, 3, 3, dtype=torch.uint8)
 relations = Relations(number, zeros, torch.zeros(1, 3, 3, 5, dtype=torch.uint8),

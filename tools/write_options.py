@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, fields
 from pathlib import Path
 
-from moleblend_plugin.data.batches.views import ViewConfig
 from moleblend_plugin.data.samples.blend import BlendConfig
+from moleblend_plugin.data.samples.views import ViewConfig
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.losses.property import ClassificationConfig, RegressionConfig
 from moleblend_plugin.losses.structure import StructureLossConfig

@@ -21,8 +21,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.metrics.scores import CLASSIFICATION, check_classes, checked
-from moleblend_plugin.metrics.weighted import WEIGHTED
+from moleblend_plugin.metrics.scores import CLASSIFICATION, METRICS, check_classes, checked
 
 FloatArray = npt.NDArray[np.float64]
 Score = str | Callable[[FloatArray, FloatArray], float]
@@ -221,7 +220,8 @@ def _task_scores(score: str, labels: FloatArray, values: FloatArray, weights: Fl
     for task in range(labels.shape[1]):
         known = ~np.isnan(labels[:, task])
         if known.any():
-            scores[:, task] = WEIGHTED[score](labels[known, task], values[known, task], weights[:, known])
+            weighted = METRICS[score].weighted
+            scores[:, task] = weighted(labels[known, task], values[known, task], weights[:, known])
     return scores
 
 
@@ -238,8 +238,8 @@ def _means(scores: FloatArray) -> FloatArray:
 def _checked(
     score: Score, targets: npt.ArrayLike, predictions: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
-    if isinstance(score, str) and score not in WEIGHTED:
-        raise MoleblendError(f"no score is named {score!r}; use {', '.join(WEIGHTED)} or a function")
+    if isinstance(score, str) and score not in METRICS:
+        raise MoleblendError(f"no score is named {score!r}; use {', '.join(METRICS)} or a function")
     labels, values = checked(targets, predictions)
     if score in CLASSIFICATION:
         check_classes(labels)

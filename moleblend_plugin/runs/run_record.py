@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import replacing, sha256_of
 from moleblend_plugin.runs import launch
 from moleblend_plugin.version import __version__
-from moleblend_plugin.files import replacing, sha256_of
 
 FILE_NAME = "run.json"
 

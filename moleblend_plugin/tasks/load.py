@@ -12,19 +12,10 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
-from moleblend_plugin.models.property.gin import GinConfig, GinProperty
-from moleblend_plugin.models.property.network import (
-    ENCODER,
-    HeadConfig,
-    PropertyConfig,
-    PropertyNet,
-    PropertyOutputs,
-    encoder_mismatch,
-    encoder_part,
-)
+from moleblend_plugin.models.property.network import ENCODER, PropertyOutputs, encoder_mismatch, encoder_part
 from moleblend_plugin.tasks.flags import read_flags
 from moleblend_plugin.tasks.guards import refuse_not_finite
-from moleblend_plugin.tasks.property.task import kind_of
+from moleblend_plugin.tasks.property.model import property_network
 
 
 def load_property_model(
@@ -49,17 +40,9 @@ def load_property_model(
             f"{str(path)!r} predicts no property: it is a checkpoint of --task {task}; "
             f"fine-tune it first with --task moleblend_property --finetune-from-model {path}"
         )
-    model = _property_network(args)
+    model = property_network(args)
     _load(model, _weights(state, path, use_ema), path, model.ENCODER)
     return model, args
-
-
-def _property_network(args: argparse.Namespace) -> PropertyOutputs:
-    outputs, kind = len(args.target_names), kind_of(args.loss)
-    if hasattr(args, "graph_dim"):  # an option of GIN's alone among the networks over labels
-        return GinProperty(read_flags(args, GinConfig), PropertyConfig(outputs, kind))
-    config = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
-    return PropertyNet(read_flags(args, ModelConfig), config)
 
 
 def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEncoder, argparse.Namespace]:

@@ -189,7 +189,7 @@ def test_a_comparisons_page_and_table_show_names_as_they_are():
 
 def test_names_in_pictures_are_no_formulas():
     plan, groups = comparison()
-    assert figures.overview(plan, groups, figures.LIGHT).startswith(b"\x89PNG")
+    assert figures.overview(plan, groups).light.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

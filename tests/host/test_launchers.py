@@ -7,8 +7,9 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.in_process import train_in_process
+from moleblend_plugin.trainer.nodes.lost import explain_loss
 from moleblend_plugin.trainer.nodes.meeting import Place
-from moleblend_plugin.trainer.nodes.processes import explain_loss, find_processes
+from moleblend_plugin.trainer.nodes.processes import find_processes
 from tests.host.conftest import CHOICES
 
 TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "RANK": "5", "LOCAL_RANK": "1"}

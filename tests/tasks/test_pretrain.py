@@ -124,7 +124,7 @@ def test_reduced_metrics_weigh_molecules_and_targets(
 ) -> None:
     seen: dict[str, float] = {}
     monkeypatch.setattr(
-        "moleblend_plugin.tasks.pretrain.loss.log_scalar",
+        "moleblend_plugin.tasks.term_loss.log_scalar",
         lambda key, value, *args, **kw: seen.__setitem__(key, value),
     )
     outputs = [

@@ -18,7 +18,7 @@ from moleblend_plugin.cli.anchors import nearest_anchors, retrieval_by_update
 from moleblend_plugin.cli.main import app
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
-from moleblend_plugin.models.structure.views import StructureAware
+from moleblend_plugin.models.structure.network import StructureAware
 from moleblend_plugin.runs import detect
 from moleblend_plugin.tasks.load import load_encoder
 from moleblend_plugin.tasks.structure.load import load_structure_model, look_at

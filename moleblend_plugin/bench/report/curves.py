@@ -9,8 +9,7 @@ import numpy as np
 
 from moleblend_plugin.bench.report.summary import Group
 from moleblend_plugin.bench.run.split_arrays import FloatArray
-from moleblend_plugin.bench.spec.recipes import METRICS
-from moleblend_plugin.metrics.scores import score_classification, score_regression
+from moleblend_plugin.metrics.scores import METRICS, SCORERS
 
 BINS: Final = ((1, 1), (2, 5), (6, 20), (21, None))
 """Sizes of scaffolds, both ends counted."""
@@ -38,7 +37,7 @@ def by_scaffold_size(group: Group, metric: str, sizes: Mapping[str, int]) -> lis
         metric: of the score.
         sizes: by row id, molecules of the whole set with the same scaffold.
     """
-    scored = score_classification if METRICS[metric] == "classification" else score_regression
+    scored = SCORERS[METRICS[metric].kind]
     arrays = [group.arrays(seed) for seed in group.results]
     counts = np.array([sizes.get(row, 0) for row in arrays[0]["test_ids"].tolist()])
     found = []

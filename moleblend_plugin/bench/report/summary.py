@@ -6,7 +6,7 @@ Legend: M molecules, T tasks, S seeds.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from moleblend_plugin.bench.spec.cell_spec import Result, read_result
 from moleblend_plugin.bench.spec.config import BenchConfig
-from moleblend_plugin.bench.spec.recipes import RISING
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 from moleblend_plugin.metrics.bootstrap import holm, paired_difference
+from moleblend_plugin.metrics.scores import METRICS
 
 PLAN: Final = "plan.json"
 """What a comparison consists of, so that its report can be made again without its inputs."""
@@ -114,6 +114,10 @@ class Group(NamedTuple):
             return {name: archive[name] for name in archive.files}
 
 
+Groups = Mapping[tuple[str, str], Group]
+"""By set and model."""
+
+
 def read_groups(plan: Plan, out: Path) -> dict[tuple[str, str], Group]:
     """All cells of a comparison by (set, model); what never ran is in neither of a group's lists."""
     groups = {}
@@ -183,13 +187,13 @@ def compare(ours: Group, other: Group, metric: str) -> Comparison | None:
     found = paired_difference(metric, targets, a, b, n=RESAMPLES, seed=0)
     if found.p <= _CANDIDATE:  # a correction for many comparisons needs smaller p than few resamples give
         found = paired_difference(metric, targets, a, b, n=FINE_RESAMPLES, seed=0)
-    better = found.low > 0 if metric in RISING else found.high < 0
-    worse = found.high < 0 if metric in RISING else found.low > 0
+    better = found.low > 0 if METRICS[metric].rises else found.high < 0
+    worse = found.high < 0 if METRICS[metric].rises else found.low > 0
     verdict = "better" if better else "worse" if worse else "no clear difference"
     return Comparison(ours.set, ours.model, other.model, *found[:4], found.p, verdict)
 
 
-def comparisons(plan: Plan, groups: dict[tuple[str, str], Group]) -> list[Comparison]:
+def comparisons(plan: Plan, groups: Groups) -> list[Comparison]:
     """Each of our models against every other model, and against our models that stand after it."""
     found = []
     names = list(plan.models)

@@ -11,11 +11,9 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from moleblend_plugin.bench.report.summary import Comparison, Group, Plan, mean_sd
-from moleblend_plugin.bench.spec.recipes import RISING
+from moleblend_plugin.bench.report.summary import Comparison, Groups, Plan, mean_sd
 from moleblend_plugin.files import replacing
-
-Groups = Mapping[tuple[str, str], Group]
+from moleblend_plugin.metrics.scores import METRICS
 
 FIELDS: Final = (
     "set", "model", "kind", "seed", "status", "metric", "valid", "test", "test_selected", "n_train",
@@ -104,7 +102,7 @@ def best_model(plan: Plan, groups: Groups, name: str) -> str:
     metric = plan.sets[name]
     means = {model: mean_sd(groups[name, model].scores("test", metric))[0] for model in plan.models}
     means = {model: mean for model, mean in means.items() if not np.isnan(mean)}
-    pick = max if metric in RISING else min
+    pick = max if METRICS[metric].rises else min
     return pick(means, key=lambda model: means[model]) if means else ""
 
 
@@ -180,7 +178,7 @@ def _score_table(plan: Plan, groups: Groups) -> Table:
             told = f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
             cells.append(Best(text, told) if model == best else text + told)
         rows.append(
-            [name, f"{metric} {'↑' if metric in RISING else '↓'}", *_sizes(groups, plan, name), *cells]
+            [name, f"{metric} {'↑' if METRICS[metric].rises else '↓'}", *_sizes(groups, plan, name), *cells]
         )
     caption = f"Test score, selected on validation: mean (sd) over seeds {', '.join(map(str, plan.seeds))}"
     return caption, ["set", "metric", "test molecules", "tasks", *plan.models], rows

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from moleblend_plugin.bench.report import figures, html_report
-from moleblend_plugin.bench.report.summary import Group, Plan, comparisons, read_groups
+from moleblend_plugin.bench.report.summary import Groups, Plan, comparisons, read_groups
 from moleblend_plugin.bench.report.table import best_model, escaped, markdown, tables, write_scores
 from moleblend_plugin.bench.run.stores import scaffold_sizes, shared_with_test
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
+from moleblend_plugin.report.theme import Picture
 
-Groups = Mapping[tuple[str, str], Group]
 
-
-class Report(NamedTuple):
+class WrittenReport(NamedTuple):
     """What was written.
 
     Attributes:
@@ -32,14 +30,14 @@ class Report(NamedTuple):
     text: str
 
 
-def write_report(plan: Plan, out: Path) -> Report:
+def write_report(plan: Plan, out: Path) -> WrittenReport:
     """Write the three files from the cells in ``out``.
 
     Raises:
         MoleblendError: no cell is finished, or the folder cannot be written.
     """
     groups = read_groups(plan, out)
-    report = Report(out / "scores.csv", out / "table.md", out / "report.html", "")
+    report = WrittenReport(out / "scores.csv", out / "table.md", out / "report.html", "")
     write_scores(plan, groups, report.scores)
     if not any(group.results for group in groups.values()):
         raise MoleblendError(f"no cell of {out} is finished; {report.scores} tells why")
@@ -49,8 +47,8 @@ def write_report(plan: Plan, out: Path) -> Report:
     found = tables(plan, groups, compared, shared)
     told = html_report.headlines(plan, compared, _best_others(plan, groups))
     text = "\n".join([*(f"- {escaped(line)}" for line in told), "", markdown(plan, found)])
-    html = html_report.html_page(
-        plan, told, found, _overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
+    html = html_report.report_page(
+        plan, told, found, figures.overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
     )
     for path, content in ((report.table, text), (report.page, html)):
         with replacing(path) as temporary:
@@ -73,21 +71,13 @@ def _best_others(plan: Plan, groups: Groups) -> dict[str, str]:
     return {name: best_model(narrow, groups, name) for name in plan.sets}
 
 
-def _overview(plan: Plan, groups: Groups) -> html_report.Picture:
-    light, dark = (figures.overview(plan, groups, theme) for theme in (figures.LIGHT, figures.DARK))
-    return "Test score of every model on every set", light, dark
-
-
-def _of_sets(plan: Plan, groups: Groups, out: Path) -> dict[str, html_report.Picture]:
-    drawn = {}
-    for name in plan.sets:
-        if any(groups[name, model].results for model in plan.models):
-            sizes = scaffold_sizes(out, name)
-            light, dark = (
-                figures.of_set(plan, groups, name, sizes, theme) for theme in (figures.LIGHT, figures.DARK)
-            )
-            drawn[name] = (f"{name}: predictions, scores by scaffold and learning curves", light, dark)
-    return drawn
+def _of_sets(plan: Plan, groups: Groups, out: Path) -> dict[str, Picture]:
+    """By set that has results, its picture."""
+    return {
+        name: figures.of_set(plan, groups, name, scaffold_sizes(out, name))
+        for name in plan.sets
+        if any(groups[name, model].results for model in plan.models)
+    }
 
 
 def _notes(plan: Plan, groups: Groups) -> list[str]:

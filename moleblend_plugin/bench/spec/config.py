@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from moleblend_plugin.bench.spec.recipes import METRICS, RECIPES, Kind, Training
+from moleblend_plugin.bench.spec.recipes import RECIPES, Training
 from moleblend_plugin.bench.spec.toml_reader import Reader
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import parse_names
+from moleblend_plugin.schema import LabelKind
 
 Spec = TypeVar("Spec", "SetSpec", "ModelSpec")
 
@@ -62,9 +64,9 @@ class SetSpec:
     words: Mapping[str, tuple[str, ...]] | None = None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> LabelKind:
         """classification or regression."""
-        return METRICS[self.metric]
+        return METRICS[self.metric].kind
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,28 +9,15 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import write_targets
-
-Kind = Literal["classification", "regression"]
+from moleblend_plugin.schema import LabelKind
 
 UNIMOL: Final = "Uni-Mol's README"
 OURS: Final = "chosen here, no published recipe"
-
-METRICS: Final[dict[str, Kind]] = {
-    "roc_auc": "classification",
-    "pr_auc": "classification",
-    "rmse": "regression",
-    "mae": "regression",
-    "r2": "regression",
-    "spearman": "regression",
-}
-"""Metrics that can select a checkpoint, and what they measure."""
-
-RISING: Final = frozenset({"roc_auc", "pr_auc", "r2", "spearman"})
-"""Metrics of which more is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +78,14 @@ class Recipe:
     note: str = field(default="")
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> LabelKind:
         """classification or regression."""
-        return METRICS[self.metric]
+        return METRICS[self.metric].kind
 
     @property
     def rises(self) -> bool:
         """Whether a larger metric is better."""
-        return self.metric in RISING
+        return METRICS[self.metric].rises
 
 
 _TOX21: Final = (
@@ -202,7 +189,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 def train_flags(
-    kind: Kind, metric: str, loss: str, training: Training, targets: tuple[str, ...], input_mode: str
+    kind: LabelKind, metric: str, loss: str, training: Training, targets: tuple[str, ...], input_mode: str
 ) -> list[str]:
     """Arguments of ``unicore-train`` after the data folder: task, loss, inputs and numbers.
 
@@ -228,7 +215,7 @@ def train_flags(
         *("--max-epoch", str(training.epochs), "--patience", str(training.patience)),
         *("--best-checkpoint-metric", metric),
     ]
-    if metric in RISING:
+    if METRICS[metric].rises:
         flags.append("--maximize-best-checkpoint-metric")
     if training.fp16:
         flags.append("--fp16")

@@ -11,13 +11,11 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import Descriptors, rdFingerprintGenerator
 
 from moleblend_plugin.chem.reading import from_smiles, pinned
+from moleblend_plugin.schema import FLOAT32_MAX
 
 ECFP_BITS: Final = 2048
 ECFP_RADIUS: Final = 2
 """Radius 2 is diameter 4, the 4 of ECFP4."""
-
-_LARGEST: Final = float(np.finfo(np.float32).max)
-"""Trees work in float32: what is larger (the descriptor Ipc of large molecules) counts as missing."""
 
 
 class Features(NamedTuple):
@@ -51,7 +49,8 @@ def descriptors(smiles: Sequence[str]) -> Features:
     def row(mol: Chem.Mol) -> npt.NDArray[np.float64]:
         found = compute(mol, missingVal=np.nan, silent=True)
         values = np.array([found[name] for name in names], np.float64)
-        values[~(np.abs(values) <= _LARGEST)] = np.nan
+        # Trees work in float32: what is larger (the descriptor Ipc of large molecules) counts as missing.
+        values[~(np.abs(values) <= FLOAT32_MAX)] = np.nan
         return values
 
     return _rows(smiles, row, np.full(len(names), np.nan))._replace(names=names)

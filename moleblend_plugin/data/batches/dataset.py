@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -83,7 +83,7 @@ class StoredMolecules(ABC):
             if self.strict:
                 raise
             self.damaged.leave_out(molecule, damage)
-            return {}
+            return cast("Sample", {})
         if conformer is None:
             conformer = self._draw_conformer(record, index)
         sample = self.sample(record, conformer, molecule)

@@ -17,9 +17,8 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.conversion import write_conversion
-from moleblend_plugin.inference.predictor import Kind
 from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
-from moleblend_plugin.schema import MoleculeRecord
+from moleblend_plugin.schema import LabelKind, MoleculeRecord
 
 _PREFIX: Final = "moleblend_"
 ARCHITECTURES: Final = tuple(name.removeprefix(_PREFIX) for name in PRESETS)
@@ -58,7 +57,7 @@ class FitConfig:
         MoleblendError: a value that cannot be.
     """
 
-    kind: Kind
+    kind: LabelKind
     arch: str = "tiny"
     checkpoint: str | None = None
     input_mode: str = "both"

@@ -8,7 +8,6 @@ weighted mean: a label counts as its molecule's weight says.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from typing import Any, ClassVar, Final
 
 import numpy as np
@@ -16,6 +15,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
 from moleblend_plugin.losses.property import (
@@ -25,24 +25,16 @@ from moleblend_plugin.losses.property import (
     classification_loss,
     regression_loss,
 )
-from moleblend_plugin.metrics.scores import (
-    CLASSIFICATION,
-    REGRESSION,
-    TaskScores,
-    average_rows,
-    score_classification,
-    score_regression,
-)
-from moleblend_plugin.models.property.network import Kind
+from moleblend_plugin.losses.term_table import TOTAL
+from moleblend_plugin.metrics.scores import METRICS, SCORERS, Scorer, average_rows
+from moleblend_plugin.schema import Curve, LabelKind
 from moleblend_plugin.tasks.flags import add_flags, read_flags
-
-Score = Callable[[Any, Any, list[str]], dict[str, TaskScores]]
 
 
 class PropertyLoss(BaseLoss):
     """What both losses share. In validation a logging output carries its rows, which are scored as one."""
 
-    kind: ClassVar[Kind]
+    kind: ClassVar[LabelKind]
 
     def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
         """Loss of every label from the network's outputs [B, L] and the labels [B, L] in their units."""
@@ -53,7 +45,7 @@ class PropertyLoss(BaseLoss):
         raise NotImplementedError
 
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: Batch, reduce: bool = True
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """Loss (summed over labels), number of labels, and what to log."""
         outputs, targets = model(**sample["net_input"]), sample["target"]["targets"]
@@ -76,6 +68,21 @@ class PropertyLoss(BaseLoss):
             logged["index"] = sample["index"].cpu().numpy()
         return loss, labels, logged
 
+    def curves(self) -> list[Curve]:
+        """What validation logs and a checkpoint can be the best by."""
+        return [TOTAL, *(metric.curve for metric in METRICS.values() if metric.kind == self.kind)]
+
+    def logged_names(self) -> list[str]:
+        """Names that validation logs, for ``--best-checkpoint-metric``."""
+        return [curve.key for curve in self.curves()]
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs: list[dict[str, Any]], split: str = "train") -> None:
+        """The loss; in validation also the mean scores over tasks on which they are defined."""
+        _log_loss(logging_outputs)
+        if _has_rows(logging_outputs):
+            _log_scores(logging_outputs, SCORERS[cls.kind])
+
     @staticmethod
     def logging_outputs_can_be_summed(is_train: bool) -> bool:
         """In training every value is a number under fixed names; in validation there are rows."""
@@ -91,7 +98,7 @@ class MoleblendClassificationLoss(PropertyLoss):
         positive_weight: fp32 [L], what positives count; ``None`` for 1.
     """
 
-    kind: ClassVar[Kind] = "classification"
+    kind: ClassVar[LabelKind] = "classification"
 
     def __init__(self, task: Any, positive_weight: Tensor | None = None) -> None:  # noqa: ANN401
         super().__init__(task)
@@ -119,23 +126,12 @@ class MoleblendClassificationLoss(PropertyLoss):
         """Probabilities."""
         return torch.sigmoid(outputs.float())
 
-    def logged_names(self) -> list[str]:
-        """Names that a checkpoint can be the best by, for ``--best-checkpoint-metric``."""
-        return ["loss", *CLASSIFICATION]
-
-    @staticmethod
-    def reduce_metrics(logging_outputs: list[dict[str, Any]], split: str = "train") -> None:
-        """The loss; in validation also the mean scores over tasks that have both classes."""
-        _log_loss(logging_outputs)
-        if _has_rows(logging_outputs):
-            _log_scores(logging_outputs, score_classification)
-
 
 @register_loss("moleblend_regression")
 class MoleblendRegressionLoss(PropertyLoss):
     """Regression of standardised targets with missing labels."""
 
-    kind: ClassVar[Kind] = "regression"
+    kind: ClassVar[LabelKind] = "regression"
 
     def __init__(self, task: Any, config: RegressionConfig) -> None:  # noqa: ANN401
         super().__init__(task)
@@ -160,17 +156,6 @@ class MoleblendRegressionLoss(PropertyLoss):
         """Values in the labels' own units."""
         values: Tensor = outputs.float() * model.target_std + model.target_mean
         return values
-
-    def logged_names(self) -> list[str]:
-        """Names that validation logs, for ``--best-checkpoint-metric``."""
-        return ["loss", *REGRESSION]
-
-    @staticmethod
-    def reduce_metrics(logging_outputs: list[dict[str, Any]], split: str = "train") -> None:
-        """The loss; in validation also the mean scores over tasks, in the labels' own units."""
-        _log_loss(logging_outputs)
-        if _has_rows(logging_outputs):
-            _log_scores(logging_outputs, score_regression)
 
 
 def balanced(positives: npt.NDArray[np.int64], negatives: npt.NDArray[np.int64]) -> Tensor:
@@ -197,7 +182,7 @@ def _log_loss(logging_outputs: list[dict[str, Any]]) -> None:
     log_scalar("loss", float(loss) / (float(labels) or 1.0), float(labels), round=4)
 
 
-def _log_scores(logging_outputs: list[dict[str, Any]], score: Score) -> None:
+def _log_scores(logging_outputs: list[dict[str, Any]], score: Scorer) -> None:
     index = _joined(logging_outputs, "index")
     _, predictions = average_rows(index, _joined(logging_outputs, "predictions"))
     _, targets = average_rows(index, _joined(logging_outputs, "targets"))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from dataclasses import fields
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
@@ -20,9 +21,11 @@ from moleblend_plugin.models.property.network import (
     PropertyOutputs,
     encoder_mismatch,
 )
+from moleblend_plugin.schema import LabelKind
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
-from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.tasks.flags import Config, add_flags, read_flags
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
+from moleblend_plugin.tasks.property.task import kind_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -30,13 +33,31 @@ if TYPE_CHECKING:
 logger = logging.getLogger("moleblend_plugin")
 
 
-class _PropertyModel(PropertyOutputs, LoadsWeights):
-    """What the networks over labels share beside their outputs: how weights are taken over.
+class PropertyModel(PropertyOutputs, LoadsWeights):
+    """A network over labels, built from flags. Its constructor takes its config and a ``PropertyConfig``.
 
-    ``fresh_head``: the weights to be loaded are another run's, so none of its head is taken.
+    Attributes:
+        SIZES: class of its config, whose fields are its flags.
+        fresh_head: the weights to be loaded are another run's, so none of its head is taken.
     """
 
+    SIZES: ClassVar[type[Config]]
     fresh_head = False
+
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """One option per field of the config; absent ones come from the preset."""
+        add_flags(parser, cls.SIZES, defaults=False)
+
+    @classmethod
+    def of(cls, args: argparse.Namespace, outputs: int, kind: LabelKind) -> Self:
+        """The network of a run's options for so many labels of a kind."""
+        return cls(read_flags(args, cls.SIZES), PropertyConfig(outputs, kind))
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: Any) -> Self:  # noqa: ANN401
+        """The network of ``args`` for the labels of ``task``, with their scale."""
+        return cls.of(args, len(task.labels.names), task.kind).fit_to(args, task)
 
     def fit_to(self, args: argparse.Namespace, task: Any) -> Self:  # noqa: ANN401
         """Take over what a run says of its labels."""
@@ -66,36 +87,40 @@ class _PropertyModel(PropertyOutputs, LoadsWeights):
 
 
 @register_model("moleblend_property")
-class MoleblendPropertyModel(PropertyNet, _PropertyModel):
-    """The encoder under a property head, built from flags."""
+class MoleblendPropertyModel(PropertyNet, PropertyModel):
+    """The encoder under a property head."""
+
+    SIZES = ModelConfig
 
     @classmethod
     def add_args(cls, parser: argparse.ArgumentParser) -> None:
         """One option per field of the encoder's config and the head's; absent ones come from the preset."""
-        add_flags(parser, ModelConfig, defaults=False)
+        super().add_args(parser)
         add_flags(parser, HeadConfig, defaults=False)
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendPropertyModel:  # noqa: ANN401
-        """The network of ``args`` for the labels of ``task``, with their scale."""
-        config = PropertyConfig(len(task.labels.names), task.kind, read_flags(args, HeadConfig))
-        return cls(read_flags(args, ModelConfig), config).fit_to(args, task)
+    def of(cls, args: argparse.Namespace, outputs: int, kind: LabelKind) -> Self:
+        """With the head's options."""
+        config = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
+        return cls(read_flags(args, ModelConfig), config)
 
 
 @register_model("moleblend_property_gin")
-class MoleblendGinModel(GinProperty, _PropertyModel):
-    """A graph isomorphism network under a property head, built from flags."""
+class MoleblendGinModel(GinProperty, PropertyModel):
+    """A graph isomorphism network under a property head."""
 
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`GinConfig`; absent ones come from the preset."""
-        add_flags(parser, GinConfig, defaults=False)
+    SIZES = GinConfig
 
-    @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendGinModel:  # noqa: ANN401
-        """The network of ``args`` for the labels of ``task``, with their scale."""
-        config = PropertyConfig(len(task.labels.names), task.kind)
-        return cls(read_flags(args, GinConfig), config).fit_to(args, task)
+
+def property_network(args: argparse.Namespace) -> PropertyModel:
+    """The network that a run's options describe: that of whose sizes they hold most (older runs lack some)."""
+
+    def held(model: type[PropertyModel]) -> float:
+        names = [item.name for item in fields(model.SIZES)]
+        return sum(hasattr(args, name) for name in names) / len(names)
+
+    found = max(PropertyModel.__subclasses__(), key=held)
+    return found.of(args, len(args.target_names), kind_of(args.loss))
 
 
 def _without_head(given: Mapping[str, Any]) -> dict[str, Any]:

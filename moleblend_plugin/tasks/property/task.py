@@ -10,13 +10,14 @@ from difflib import get_close_matches
 from typing import Any, ClassVar, Final
 
 from moleblend_plugin.data.batches.label_statistics import Labels, read_labels
-from moleblend_plugin.data.batches.labelled import InputMode, PropertyMolecules
+from moleblend_plugin.data.batches.labelled import PropertyMolecules
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, register_task
-from moleblend_plugin.metrics.scores import CLASSIFICATION, HIGHER_IS_BETTER, REGRESSION
-from moleblend_plugin.models.property.network import Kind
+from moleblend_plugin.losses.term_table import TOTAL
+from moleblend_plugin.metrics.scores import CLASSIFICATION, METRICS
 from moleblend_plugin.names import parse_names, write_names
+from moleblend_plugin.schema import InputMode, LabelKind
 from moleblend_plugin.tasks.base import StoreTask, open_split
 from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import check_direction
@@ -24,8 +25,7 @@ from moleblend_plugin.tasks.layer_decay import LayerDecay
 
 logger = logging.getLogger("moleblend_plugin")
 
-LOWER_IS_BETTER: Final = {"loss", *CLASSIFICATION, *REGRESSION} - HIGHER_IS_BETTER
-LOSSES: Final[dict[str, Kind]] = {
+LOSSES: Final[dict[str, LabelKind]] = {
     "moleblend_classification": "classification",
     "moleblend_regression": "regression",
 }
@@ -72,7 +72,7 @@ class MoleblendPropertyTask(StoreTask):
     """The embedded host keeps the best and the last checkpoint of a fine-tuning, no other one of an epoch."""
 
     def __init__(
-        self, args: argparse.Namespace, config: PropertyTaskConfig, kind: Kind, labels: Labels
+        self, args: argparse.Namespace, config: PropertyTaskConfig, kind: LabelKind, labels: Labels
     ) -> None:
         super().__init__(args)
         self.config = config
@@ -92,7 +92,7 @@ class MoleblendPropertyTask(StoreTask):
         cls.check(args)
         config = read_flags(args, PropertyTaskConfig)
         kind = kind_of(args.loss)
-        check_direction(args, HIGHER_IS_BETTER, LOWER_IS_BETTER)
+        check_direction(args, [TOTAL, *(metric.curve for metric in METRICS.values())])
         _check_precision(args, config)
         store = open_split(args.data, args.train_subset)
         names, weights = choose_columns(store, config.target_columns), None
@@ -142,7 +142,7 @@ class MoleblendPropertyTask(StoreTask):
             super().optimizer_step(optimizer, model, update_num)
 
 
-def kind_of(loss: str) -> Kind:
+def kind_of(loss: str) -> LabelKind:
     """What a loss trains.
 
     Raises:
@@ -220,7 +220,7 @@ def columns_of(store: MoleculeStore, names: list[str]) -> list[int]:
     return [there.index(name) for name in names]
 
 
-def check_training_labels(labels: Labels, kind: Kind, split: str) -> None:
+def check_training_labels(labels: Labels, kind: LabelKind, split: str) -> None:
     """Refuse labels that nothing can be learned from; tell columns that nothing can be learned about.
 
     Raises:
@@ -247,7 +247,7 @@ def check_training_labels(labels: Labels, kind: Kind, split: str) -> None:
         )
 
 
-def check_valid_labels(labels: Labels, kind: Kind, split: str, metric: str | None) -> None:
+def check_valid_labels(labels: Labels, kind: LabelKind, split: str, metric: str | None) -> None:
     """Refuse labels on which ``metric`` does not exist; tell columns that scores leave out.
 
     Raises:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-from moleblend_plugin.data.batches.views import ViewConfig
+from moleblend_plugin.data.samples.views import ViewConfig
 from moleblend_plugin.host import register_model, register_model_architecture
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import STRUCTURE_PRESETS, StructureConfig
-from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
+from moleblend_plugin.models.structure.network import BlendedStructureAware, StructureAware
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
 from moleblend_plugin.tasks.flags import add_flags, read_flags
 

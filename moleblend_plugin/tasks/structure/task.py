@@ -10,7 +10,8 @@ from typing import Any, ClassVar
 import torch
 
 from moleblend_plugin.data.batches.dataset import StoredMolecules
-from moleblend_plugin.data.batches.views import BlendedViews, ViewConfig, ViewedMolecules, ViewMaker
+from moleblend_plugin.data.batches.viewed import BlendedViews, ViewedMolecules
+from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
 from moleblend_plugin.data.store.images import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
@@ -20,6 +21,7 @@ from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.layer_decay import LayerDecay
 from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
+from moleblend_plugin.tasks.structure.loss import Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,7 @@ class _StructureSteps(StoreTask):
         Raises:
             MoleblendError: out of memory; a batch cannot be cut, since all of it is compared.
         """
-        step = {
+        step: Step = {
             "counted": not ignore_grad,
             "share": self.steps.share(update_num, self.total_updates),
             "monitor": update_num % self.steps.monitor_interval == 0 and not ignore_grad,

@@ -14,6 +14,7 @@ from moleblend_plugin.trainer.command.plugins import import_plugins
 from moleblend_plugin.trainer.contract import registry
 from moleblend_plugin.trainer.loop.optim import OPTIMIZERS
 from moleblend_plugin.trainer.loop.schedules import SCHEDULES
+from moleblend_plugin.version import __version__
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -33,6 +34,7 @@ class Parser(argparse.ArgumentParser):
             allow_abbrev=False,
             add_help=False,
         )
+        self.add_argument("--version", action="version", version=f"moleblend-train {__version__}")
 
     def error(self, message: str) -> NoReturn:
         """Raise instead of printing the usage and leaving."""

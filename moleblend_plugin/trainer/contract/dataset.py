@@ -23,7 +23,7 @@ class BaseDataset(Dataset[Any]):
         """Number of items."""
         raise NotImplementedError
 
-    def collater(self, samples: list[Any]) -> dict[str, Any]:
+    def collater(self, samples: list[Any]) -> Any:  # noqa: ANN401  a dict, of the plugin's own type
         """Join items into one batch; ``{}`` for no items."""
         raise NotImplementedError
 

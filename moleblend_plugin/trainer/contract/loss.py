@@ -59,7 +59,7 @@ class BaseLoss(nn.Module):
                 raise MoleblendError(f"loss {cls.__name__} needs {name!r}: declare {flag} in its add_args")
         return cls(**filled)
 
-    def forward(self, model: nn.Module, sample: dict[str, Any], reduce: bool = True) -> StepOutput:
+    def forward(self, model: nn.Module, sample: Any, reduce: bool = True) -> StepOutput:  # noqa: ANN401
         """Loss of one batch: (loss summed over samples, number of samples, logging output)."""
         raise NotImplementedError
 

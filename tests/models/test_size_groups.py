@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
-from moleblend_plugin.models.parts.size_groups import MOLECULES, like_sizes
-from moleblend_plugin.models.structure.views import read_view
+from moleblend_plugin.models.parts.size_groups import MOLECULES, group_by_size
+from moleblend_plugin.models.structure.view_encoders import read_view
 from tests.viewed import SMALL, batch_of, part_of, viewed
 
 MIXED = np.random.default_rng(3).permutation(np.r_[np.full(60, 4), np.arange(2, 22), 30]).tolist()
@@ -20,7 +20,7 @@ def padded_pairs(parts: list) -> int:
 
 def test_parts_are_small_and_hold_every_molecule_once() -> None:
     inputs = batch_of(viewed(MIXED))["net_input"]
-    parts = like_sizes(inputs)
+    parts = group_by_size(inputs)
     assert all(0 < len(part["atom_codes"]) <= MOLECULES for part in parts.inputs)
     assert padded_pairs(parts.inputs) < 0.5 * inputs["spd"].numel()
     atoms = parts.join([(part["atom_codes"][..., 0] > 0).sum(1) for part in parts.inputs])
@@ -35,13 +35,13 @@ def test_parts_are_small_and_hold_every_molecule_once() -> None:
 )
 def test_like_sizes_stay_one_part(sizes: list[int]) -> None:
     inputs = batch_of(viewed(sizes))["net_input"]
-    (whole,) = like_sizes(inputs).inputs
+    (whole,) = group_by_size(inputs).inputs
     assert whole is inputs
 
 
 def test_one_part_cut_to_its_largest_is_put_back_in_order() -> None:
     inputs = part_of(batch_of(viewed([5, 3, 4, 20])), [0, 1, 2])["net_input"]
-    parts = like_sizes(inputs)
+    parts = group_by_size(inputs)
     (only,) = parts.inputs
     assert only["spd"].shape == (3, 5, 5)
     assert parts.join([(only["atom_codes"][..., 0] > 0).sum(1)]).tolist() == [5, 3, 4]

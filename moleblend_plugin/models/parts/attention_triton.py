@@ -15,8 +15,6 @@ import triton
 import triton.language as tl
 from torch import Tensor
 
-from moleblend_plugin.models.parts.dropout import keep_mask
-
 
 @triton.jit
 def _tile(part: Any, rows: Any, columns: Any, tokens: Any, width: tl.constexpr, stride: tl.constexpr) -> Any:
@@ -206,15 +204,15 @@ def _launch(
     return (batch * heads,), (tokens, width**-0.5, rescale), sizes
 
 
-def fused_attention(qkv: Tensor, bias: Tensor, heads: int, dropout: float) -> Tensor:
+def fused_attention(qkv: Tensor, bias: Tensor, keep: Tensor | None, heads: int, rescale: float) -> Tensor:
     """Softmax attention [B, T, D] with the bias added to the logits, which are scaled by d ** -0.5.
 
     Args:
         qkv: queries, keys and values [B, T, 3 D]; T and d of some tens.
         bias: [B, H, T, T]; -inf hides a key, not all of a row.
+        keep: which probabilities dropout keeps, bool [B, H, T, T].
         heads: H.
-        dropout: of the probabilities.
+        rescale: of those that are kept.
     """
-    keep, rescale = keep_mask(bias, dropout) if dropout else (None, 1.0)
     mixed: Tensor = _attention(qkv.contiguous(), bias.contiguous(), keep, heads, rescale)
     return mixed

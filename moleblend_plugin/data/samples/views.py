@@ -6,20 +6,15 @@ Everything random about them is drawn here, from generators that are arguments. 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
 import numpy as np
 
-from moleblend_plugin.data.batches.collate import Batch, pad_fields
-from moleblend_plugin.data.batches.dataset import BlendedMolecules, Records, StoredMolecules
-from moleblend_plugin.data.batches.labelled import show
 from moleblend_plugin.data.rng import Purpose, generator
-from moleblend_plugin.data.samples.blend import Sample
-from moleblend_plugin.data.samples.featurize import featurize
+from moleblend_plugin.data.samples.blend import Array
 from moleblend_plugin.data.samples.image_changes import draw_changes
-from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.errors import MoleblendError, check_rates
 from moleblend_plugin.schema import (
     IMAGE_CHANGES,
     VIEW_FIELDS,
@@ -28,6 +23,7 @@ from moleblend_plugin.schema import (
     Modality,
     MoleculeRecord,
     UInt8Array,
+    ViewFields,
 )
 
 
@@ -62,8 +58,7 @@ class ViewConfig:
             raise MoleblendError(
                 f"--views {self.views}: give 2d and one or both of image and 3d, such as 2d,image,3d"
             )
-        if not 0 <= self.modality_dropout < 1:
-            raise MoleblendError(f"--modality-dropout {self.modality_dropout:g}: give 0 <= p < 1")
+        check_rates(self, "modality_dropout")
         if not 0 <= self.image_rotation <= 180:
             raise MoleblendError(f"--image-rotation {self.image_rotation:g}: give 0 to 180 degrees")
 
@@ -102,7 +97,7 @@ class ViewMaker:
         self.training = training
         self._bits = np.array([VIEWS[name] for name in config.names], np.uint8)
 
-    def __call__(self, record: MoleculeRecord, molecule: int, epoch: int) -> Sample:
+    def __call__(self, record: MoleculeRecord, molecule: int, epoch: int) -> ViewFields[Array]:
         """The fields, without B."""
         image = None if self.images is None else self.images[molecule]
         has = {
@@ -117,7 +112,7 @@ class ViewMaker:
         blank = np.full((3, size, size), VIEW_FIELDS["image"].pad, np.uint8)
         return {
             "modalities": np.array(self._bits[present].sum(), np.uint8),
-            "fused": np.array(self._bits[keep(present, dropped)].sum(), np.uint8),
+            "fused": np.array(self._bits[kept_views(present, dropped)].sum(), np.uint8),
             "cross_from": derangement(present, float(uniform[-1])),
             "image": blank if image is None else image,
             "image_change": self._changes(molecule, epoch, image is not None),
@@ -130,7 +125,7 @@ class ViewMaker:
         return draw_changes(draw, math.radians(self.config.image_rotation))
 
 
-def keep(present: np.ndarray, dropped: np.ndarray) -> np.ndarray:
+def kept_views(present: np.ndarray, dropped: np.ndarray) -> np.ndarray:
     """Views bool [V] of ``present`` that are not ``dropped``; the first (2d) must not be left alone."""
     kept: np.ndarray = present & ~dropped
     if not kept[1:].any():
@@ -150,58 +145,3 @@ def derangement(present: np.ndarray, uniform: float) -> UInt8Array:
     if len(there) > 1:
         source[there] = np.roll(there, 1 + int(uniform * (len(there) - 1)))
     return source
-
-
-class ViewedMolecules(StoredMolecules):
-    """Molecules with their views, as MMSA-style (reconstructed) pretraining reads them.
-
-    Args:
-        records: the molecules.
-        make: makes their views.
-        seed: the run's seed.
-        shuffle: whether :meth:`order` shuffles (training).
-        strict: whether a damaged row is an error, else it is left out of its batch.
-    """
-
-    def __init__(
-        self, records: Records, make: ViewMaker, seed: int, shuffle: bool = False, strict: bool = False
-    ) -> None:
-        super().__init__(records, seed, shuffle, strict)
-        self.make = make
-
-    def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
-        """Relations and clean coordinates, and the views of this epoch."""
-        return show(featurize(record, conformer, self.codes), "both") | self.make(
-            record, molecule, self.epoch
-        )
-
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        """The padded batch with ``views`` in it."""
-        return with_views(super().collate(samples), samples)
-
-
-class BlendedViews(BlendedMolecules):
-    """Blend-then-predict samples with their views: both objectives on one molecule.
-
-    Args:
-        blended: settings and records are taken from it.
-        make: makes the views.
-    """
-
-    def __init__(self, blended: BlendedMolecules, make: ViewMaker) -> None:
-        super().__init__(blended.records, blended.config, blended.seed, blended.shuffle, blended.strict)
-        self.make = make
-
-    def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
-        """The blended sample and the views of this epoch."""
-        return super().sample(record, conformer, molecule) | self.make(record, molecule, self.epoch)
-
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        """The blended batch with ``views`` in it."""
-        return with_views(super().collate(samples), samples)
-
-
-def with_views(batch: Batch, samples: Sequence[Sample]) -> Batch:
-    """``batch`` with the view fields of its samples; ``{}`` stays empty."""
-    there = [sample for sample in samples if sample]
-    return batch | {"views": pad_fields(VIEW_FIELDS, there, 0)} if there else batch

@@ -1,0 +1,66 @@
+"""Stored molecules with their views, as MMSA-style (reconstructed) pretraining reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from moleblend_plugin.data.batches.collate import Batch, pad_fields
+from moleblend_plugin.data.batches.dataset import BlendedMolecules, Records, StoredMolecules
+from moleblend_plugin.data.samples.blend import Sample, unblended
+from moleblend_plugin.data.samples.featurize import featurize
+from moleblend_plugin.data.samples.views import ViewMaker
+from moleblend_plugin.schema import VIEW_FIELDS, MoleculeRecord
+
+
+class ViewedMolecules(StoredMolecules):
+    """Molecules with their views, as MMSA-style (reconstructed) pretraining reads them.
+
+    Args:
+        records: the molecules.
+        make: makes their views.
+        seed: the run's seed.
+        shuffle: whether :meth:`order` shuffles (training).
+        strict: whether a damaged row is an error, else it is left out of its batch.
+    """
+
+    def __init__(
+        self, records: Records, make: ViewMaker, seed: int, shuffle: bool = False, strict: bool = False
+    ) -> None:
+        super().__init__(records, seed, shuffle, strict)
+        self.make = make
+
+    def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
+        """Relations and clean coordinates, and the views of this epoch."""
+        shown = unblended(featurize(record, conformer, self.codes), "both")
+        return {**shown, **self.make(record, molecule, self.epoch)}
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """The padded batch with ``views`` in it."""
+        return with_views(super().collate(samples), samples)
+
+
+class BlendedViews(BlendedMolecules):
+    """Blend-then-predict samples with their views: both objectives on one molecule.
+
+    Args:
+        blended: settings and records are taken from it.
+        make: makes the views.
+    """
+
+    def __init__(self, blended: BlendedMolecules, make: ViewMaker) -> None:
+        super().__init__(blended.records, blended.config, blended.seed, blended.shuffle, blended.strict)
+        self.make = make
+
+    def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
+        """The blended sample and the views of this epoch."""
+        return {**super().sample(record, conformer, molecule), **self.make(record, molecule, self.epoch)}
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        """The blended batch with ``views`` in it."""
+        return with_views(super().collate(samples), samples)
+
+
+def with_views(batch: Batch, samples: Sequence[Sample]) -> Batch:
+    """``batch`` with the view fields of its samples; ``{}`` stays empty."""
+    there = [sample for sample in samples if sample]
+    return batch | {"views": pad_fields(VIEW_FIELDS, there, 0)} if there else batch
