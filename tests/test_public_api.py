@@ -18,7 +18,7 @@ from moleblend_plugin import lazy
 
 ROOT = Path(__file__).resolve().parents[1]
 ROOMS = ("", ".chem", ".splits", ".data", ".data.store", ".models", ".losses", ".metrics", ".inference")
-ROOMS += (".report", ".bench", ".host")
+ROOMS += (".inputs", ".report", ".bench", ".host")
 MOVED = {
     "moleblend_plugin.tasks.losses": "moleblend_plugin.tasks.pretrain.loss",
     "moleblend_plugin.host.embedded.main": "moleblend_plugin.trainer.main",
