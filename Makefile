@@ -1,10 +1,11 @@
 # Every target sets itself up: the first one you type builds .venv, the next ones find it ready.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint types test faults nodes bench demo example-qm9 example-moleculenet clean
+.PHONY: help setup lint types test test-lowest faults nodes bench demo example-qm9 example-moleculenet clean
 
 PYTHON ?= python3# any Python from 3.11 on; used once, to make .venv
 VENV := .venv
+LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 WORKERS ?= 2# test processes
@@ -20,7 +21,7 @@ help: ## say what each target does (the default)
 setup: $(READY) ## make .venv with pinned packages, this package and a unicore-train command
 	@echo "setup: $(VENV) is ready (activate it with: source $(BIN)/activate)"
 
-$(READY): requirements.txt setup.py tools/unicore_train_shim.py
+$(READY): requirements.txt pyproject.toml setup.py tools/unicore_train_shim.py
 	@$(PYTHON) -c 'import sys; sys.version_info >= (3, 11) or sys.exit("error: make setup needs Python 3.11 or newer, $(PYTHON) is %d.%d; try make setup PYTHON=python3.12" % sys.version_info[:2])'
 	@echo "setup: making a virtual environment in $(VENV)"
 	@$(PYTHON) -m venv $(VENV)
@@ -46,6 +47,13 @@ test: lint types ## the gate: lint, types and all tests, as continuous integrati
 	@echo "test: pytest in $(WORKERS) processes"
 	@$(BIN)/python -m pytest -q -n $(WORKERS)
 
+test-lowest: ## all tests with the lowest versions that pyproject.toml allows, in .venv-lowest (PYTHON=python3.11)
+	@$(PYTHON) -m venv $(LOWEST)
+	@$(PYTHON) tools/lowest.py >$(LOWEST)/constraints.txt
+	@echo "test-lowest: installing $$(tr '\n' ' ' <$(LOWEST)/constraints.txt)"
+	@$(LOWEST)/bin/python -m pip --disable-pip-version-check --no-input install --quiet -c $(LOWEST)/constraints.txt -e '.[test,tensorboard]'
+	@$(LOWEST)/bin/python -m pytest -q -n $(WORKERS)
+
 faults: $(READY) ## the long fault injection: 50 kills, 50 signals, 1,000 flipped bytes each (about 8 minutes)
 	@echo "faults: what make test does in small, with the full counts (docs/faults.md)"
 	@MOLEBLEND_FAULTS=long $(BIN)/python -m pytest -q -s tests/faults
@@ -62,11 +70,11 @@ example-qm9: $(READY) ## pretrain on QM9 geometries: make example-qm9 QM9=path/t
 example-moleculenet: $(READY) ## pretrain, fine-tune and compare on seven MoleculeNet sets: make example-moleculenet DATA=path (3 hours)
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/20_moleculenet/run.sh "$(DATA)"
 
-bench: $(READY) ## speed figures beside their targets: make bench BENCH=path/to/molecules (docs/speed.md; about 20 minutes)
+bench: $(READY) ## speed figures beside their targets: make bench BENCH=path/to/molecules (docs/speed_tables.md; about 20 minutes)
 	@test -d "$(BENCH)" || { echo "error: BENCH='$(BENCH)' is no folder; it holds mols500.npz, batch32_small.npz, batch32_drug.npz" >&2; exit 2; }
-	@$(BIN)/python tools/bench/run.py "$(BENCH)" --out runs/speed --page docs/speed.md
+	@$(BIN)/python tools/bench/run.py "$(BENCH)" --out runs/speed --page docs/speed_tables.md
 
 clean: ## remove .venv, runs and caches
 	@echo "clean: removing $(VENV), runs, build folders and caches"
-	@rm -rf $(VENV) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	@rm -rf $(VENV) $(LOWEST) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

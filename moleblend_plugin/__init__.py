@@ -8,11 +8,11 @@ scikit-learn, and torch when they work.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from typing import TYPE_CHECKING
 
 from moleblend_plugin.entry import let_idle_threads_sleep
+from moleblend_plugin.lazy import exports
 from moleblend_plugin.runs import unicore_command
 from moleblend_plugin.runs.detect import trainer_in_charge
 from moleblend_plugin.version import __version__
@@ -20,8 +20,6 @@ from moleblend_plugin.version import __version__
 if TYPE_CHECKING:
     from moleblend_plugin.building.run import build
     from moleblend_plugin.estimator import MoleblendClassifier, MoleblendEmbedder, MoleblendRegressor
-
-_ESTIMATORS = ("MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor")
 
 __all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor", "__version__", "build"]
 
@@ -31,11 +29,10 @@ if trainer_in_charge() is not None:
     from moleblend_plugin import tasks as tasks
 
 
+_look_up = exports(__name__, __file__)
+
+
 def __getattr__(name: str) -> object:
-    if name == "build":
-        return importlib.import_module("moleblend_plugin.building.run").build
-    if name not in _ESTIMATORS:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    if "torch" not in sys.modules:  # later it has read the environment
+    if name in __all__ and "torch" not in sys.modules:  # later it has read the environment
         let_idle_threads_sleep()
-    return getattr(importlib.import_module("moleblend_plugin.estimator"), name)
+    return _look_up(name)

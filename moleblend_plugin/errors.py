@@ -1,4 +1,12 @@
-"""The one exception that means "the user can fix this"."""
+"""The one exception that means "the user can fix this", and checks that raise it."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 
 class MoleblendError(ValueError):
@@ -14,3 +22,22 @@ class MoleblendError(ValueError):
         if text.startswith("Caught ") and "Traceback" in text:
             return text.rstrip().splitlines()[-1].partition(": ")[2]
         return text
+
+
+def check_sizes(config: DataclassInstance) -> None:
+    """Refuse a size below 1: every whole number of ``config`` is one, and an option of the same name.
+
+    Raises:
+        MoleblendError: names the option.
+    """
+    for field in fields(config):
+        if field.type in (int, "int") and getattr(config, field.name) < 1:
+            flag = field.name.replace("_", "-")
+            raise MoleblendError(f"--{flag} {getattr(config, field.name)}: give 1 or more")
+
+
+def check_rates(config: DataclassInstance, *names: str) -> None:
+    """Refuse what is no probability of dropping something, 0 <= p < 1, among these fields; see above."""
+    for name in names:
+        if not 0 <= getattr(config, name) < 1:
+            raise MoleblendError(f"--{name.replace('_', '-')} {getattr(config, name):g}: give 0 <= p < 1")

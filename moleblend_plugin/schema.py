@@ -16,10 +16,13 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, field
 from enum import IntFlag
-from typing import Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Final, Generic, Literal, NamedTuple, TypedDict, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 SCHEMA_VERSION: Final = 3
 """Version of :class:`MoleculeRecord` as stored."""
@@ -41,6 +44,12 @@ published  OGB's clockwise, counter-clockwise    the one over the atoms that com
 ========== ===================================== ============================================
 """
 
+LabelKind = Literal["classification", "regression"]
+"""What the labels of a property run are."""
+
+FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
+"""Largest number that networks compute with."""
+
 PATH_HOPS: Final = 5
 """P: how many bonds of a shortest path are kept (method 2)."""
 
@@ -61,8 +70,6 @@ class Shown(IntFlag):
     SPD = 1
     EDGE = 2
     DISTANCE = 4
-    ALL_2D = SPD | EDGE
-    ALL = SPD | EDGE | DISTANCE
 
 
 class RelationRow(NamedTuple):
@@ -70,7 +77,7 @@ class RelationRow(NamedTuple):
 
     Attributes:
         shown: its bit.
-        word: its name in reports.
+        word: its name in options and reports.
         needs_3d: whether a molecule without 3D cannot show it.
         share: published probability that a pair shows it.
     """
@@ -86,8 +93,29 @@ RELATIONS: Final = (
     RelationRow(Shown.EDGE, "edge", needs_3d=False, share=0.2),
     RelationRow(Shown.DISTANCE, "3D", needs_3d=True, share=0.6),
 )
-"""The relations in the order of ``--relation-probs``; shares sum to 1. Together they are ``Shown.ALL``, those
-that need no 3D ``Shown.ALL_2D``."""
+"""The relations in the order of ``--relation-probs``; shares sum to 1."""
+
+InputMode = Literal["2d", "3d", "both"]
+"""Which side of a molecule a property run or a view sees."""
+
+
+def _pairs(needs_3d: bool) -> Shown:
+    return Shown(sum(row.shown for row in RELATIONS if row.needs_3d is needs_3d))
+
+
+PAIRS_SHOWN: Final[dict[str, Shown]] = {
+    "2d": _pairs(False),
+    "3d": _pairs(True),
+    "both": _pairs(False) | _pairs(True),
+}
+"""Every relation of a side: what all pairs show where nothing is blended."""
+
+ATOMS_SHOWN: Final[dict[str, Shown]] = {
+    "2d": Shown.SPD,
+    "3d": Shown.DISTANCE,
+    "both": Shown.SPD | Shown.DISTANCE,
+}
+"""The same for atoms."""
 
 
 class Modality(IntFlag):
@@ -148,6 +176,92 @@ VIEW_FIELDS: Final[dict[str, Field]] = {
     "image_change": Field("B 6", "float32", 0.0, "mixed", "IMAGE_CHANGES of this epoch; 0 changes nothing"),
 }
 """``batch["views"]`` of MMSA-style (reconstructed) pretraining."""
+
+Value = TypeVar("Value")
+
+
+class InputFields(TypedDict, Generic[Value]):
+    """The rows of ``INPUT_FIELDS`` as a type: of arrays in a sample, of tensors in a batch."""
+
+    atom_codes: Value
+    degree: Value
+    spd: Value
+    bond_path: Value
+    coords: Value
+    pair_shown: Value
+    atom_shown: Value
+
+
+class TargetFields(TypedDict, Generic[Value], total=False):
+    """Those of ``TARGET_FIELDS``."""
+
+    clean_coords: Value
+    noise: Value
+    has_coords: Value
+
+
+class PropertyFields(TypedDict, Generic[Value], total=False):
+    """Those of ``PROPERTY_FIELDS``."""
+
+    targets: Value
+    weights: Value
+
+
+class ViewFields(TypedDict, Generic[Value], total=False):
+    """Those of ``VIEW_FIELDS``."""
+
+    modalities: Value
+    fused: Value
+    cross_from: Value
+    image: Value
+    image_change: Value
+
+
+class Predictions(NamedTuple):
+    """Outputs of pretraining; exactly one of ``distance`` and ``direction`` is there.
+
+    Not every tensor is fp32 under mixed precision; the losses convert.
+    """
+
+    spd: Tensor  # [B, N, N, 11]
+    edge: Tensor  # [B, N, N, P, 24]
+    distance: Tensor | None  # [B, N, N, bins]
+    direction: Tensor | None  # [B, N, N, 3]
+    noise: Tensor  # fp32 [B, N, 3]
+
+
+class StructureOutput(NamedTuple):
+    """Outputs of MMSA-style (reconstructed) pretraining, of the batch of all processes; all fp32.
+
+    A molecules of that batch, lower-case letters are widths. ``vertices`` of the A molecules take part in the
+    hypergraph; the tensors after it have a row for each.
+    """
+
+    features: Tensor  # x [A, V, x]
+    codes: Tensor  # c [A, V, c]
+    rebuilt: Tensor  # [A, V, x], each view from its own code
+    crossed: Tensor  # [A, V, x], each view from another one's code
+    compared: Tensor  # q [A, V, q]
+    present: Tensor  # bool [A, V]
+    has_cross: Tensor  # bool [A, V]: crossed is from another view
+    unified: Tensor  # u [A, c]
+    vertices: Tensor  # bool [A]
+    members: Tensor  # H [vertices, edges]
+    refined: Tensor  # g [vertices, g]
+    weights: Tensor  # s [vertices, K]
+    read: Tensor  # r [vertices, g]
+    refined_compared: Tensor  # [vertices, q]
+    read_compared: Tensor  # [vertices, q]
+    target: Tensor  # t [vertices, q], of the 2d view
+
+
+class Curve(NamedTuple):
+    """One logged number: its key in the log, what people call it, its unit, and whether more is better."""
+
+    key: str
+    title: str
+    unit: str
+    rises: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)

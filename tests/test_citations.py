@@ -1,11 +1,13 @@
-"""Whatever a docstring, a comment or a page cites by number or by heading is there.
+"""Whatever a docstring, a comment or a page cites by number, by heading or by name is there.
 
-Three forms: "method 4a" and "method 6.12" are sections and points of docs/method.md; a page's name with
-a heading in quotes; "section 3.2" belongs to a publication that is named beside it, or to the page itself.
+Four forms: "method 4a" and "method 6.12" are sections and points of docs/method.md; "module B" is a part of
+docs/structure_aware.md; a page's name with a heading in quotes; "section 3.2" belongs to a publication that
+is named beside it, or to the page itself. Pages also name modules and files, in backticks.
 """
 
 from __future__ import annotations
 
+import importlib
 import re
 from functools import lru_cache
 from pathlib import Path
@@ -28,6 +30,7 @@ UNSEEN = re.compile(
     r"\bthe spec\b|\bspec(?:ification)?(?:'s)? (?:section )?\d|\(spec: (?!\w+Spec)", re.IGNORECASE
 )
 HEADING = re.compile(r'`{0,2}(docs/\w+\.md)`{0,2},\s+"([^"]+)"')
+MODULE = re.compile(r"\b[Mm]odule ([A-Z])\b")
 ACCEPTANCE = re.compile(r"\bacceptance tests? (\d+)(?: and (\d+))?")
 ANCHOR = re.compile(r"\]\(([\w./-]*\.md)?#([\w-]+)\)")
 PUBLICATION = re.compile(r"et al\.|ICLR|arXiv|paper")
@@ -74,9 +77,11 @@ def unresolved(text: str, path: Path) -> list[str]:
     for page, heading in HEADING.findall(flat):
         if not (ROOT / page).is_file() or heading not in headings(ROOT / page):
             missing.append(f'{page}, "{heading}"')
-    listed = re.findall(
-        r"^\| (\d+) ", (ROOT / "docs" / "structure_aware.md").read_text(encoding="utf-8"), re.M
-    )
+    structure = (ROOT / "docs" / "structure_aware.md").read_text(encoding="utf-8")
+    missing += [
+        f"module {letter}" for letter in MODULE.findall(flat) if f"**Module {letter}**" not in structure
+    ]
+    listed = re.findall(r"^\| (\d+) ", structure, re.M)
     for found in ACCEPTANCE.finditer(flat):
         missing += [found[0] for number in found.groups() if number and number not in listed]
     for page, anchor in ANCHOR.findall(text) if path.suffix == ".md" else ():
@@ -108,7 +113,84 @@ def test_what_is_cited_is_there() -> None:
         ('docs/structure_aware.md, "The objective"', []),
         ('docs/structure_aware.md,\n    # "Objectives"', ['docs/structure_aware.md, "Objectives"']),
         ("acceptance test 40", ["acceptance test 40"]),
+        ("Module A, then module C", ["module C"]),
     ],
 )
 def test_the_check_tells_what_leads_nowhere(text: str, missing: list[str]) -> None:
     assert unresolved(text, ROOT / "moleblend_plugin" / "x.py") == missing
+
+
+PAGES = [path for path in FILES if path.suffix == ".md"] + sorted((ROOT / ".github").glob("*.md"))
+DOTTED = re.compile(r"(?<![\w/.-])(moleblend_plugin(?:\.\w+)+)(?::([\w.]+))?")
+MADE = re.compile(r"^# (moleblend_plugin/[\w/]+)\.py$", re.MULTILINE)
+"""Files that a page shows whole, for its readers to make."""
+ROOMS = "|".join(sorted(path.name for path in (ROOT / "moleblend_plugin").iterdir() if path.is_dir()))
+PLACE = re.compile(
+    r"`((?:[a-z0-9_-]+/)+[\w-]+\.(?:py|md|sh|toml|svg|yml)"
+    rf"|(?:moleblend_plugin|tests|tools|examples|docs|{ROOMS})/[\w/]*)(?:::?\w+[^`]*)?`"
+)
+BASES = ("", "moleblend_plugin", "moleblend_plugin/tasks", "tests", "docs")
+ELSEWHERE = ("data/mine", "data/my", "runs/", "findings/NAME.sh")  # a user's own folders
+
+
+def exists(dotted: str, attribute: str) -> bool:
+    """Whether a module, or what it holds, is there; ``attribute`` is what stands behind a colon."""
+    parts, names = dotted.split("."), attribute.split(".") if attribute else []
+    for split in range(len(parts), 0, -1):
+        try:
+            value = importlib.import_module(".".join(parts[:split]))
+        except ModuleNotFoundError:
+            continue
+        for name in [*parts[split:], *names]:
+            if not hasattr(value, name):
+                return False
+            value = getattr(value, name)
+        return True
+    return False
+
+
+def nowhere(text: str, page: Path) -> list[str]:
+    """Modules, names and files that a page names and that are not there."""
+    made = {name.replace("/", ".") for name in MADE.findall(text)}
+    missing = [
+        found[0]
+        for found in DOTTED.finditer(text)
+        if found[1] not in made and not exists(found[1].removesuffix(".py"), (found[2] or "").rstrip("."))
+    ]
+    bases = [page.parent, *(ROOT / base for base in BASES)]
+    for found in PLACE.finditer(text):
+        if not found[1].startswith(ELSEWHERE) and not any((base / found[1]).exists() for base in bases):
+            missing.append(found[1])
+    return missing
+
+
+@pytest.mark.filterwarnings("ignore:moleblend_plugin.* is now:DeprecationWarning")
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_modules_and_files_that_a_page_names_exist(page: Path) -> None:
+    assert nowhere(page.read_text(encoding="utf-8"), page) == []
+
+
+def test_the_check_of_names_tells_good_from_bad() -> None:
+    page = ROOT / "docs" / "x.md"
+    good = (
+        "`moleblend_plugin.metrics:rmse` `moleblend_plugin.data.rng` `tests/chem/` `models/blend/config.py`"
+    )
+    assert nowhere(good, page) == []
+    bad = "`moleblend_plugin.metrics:rsme` `moleblend_plugin.data.gnr` `tests/kem/` `models/config.py`"
+    assert nowhere(bad, page) == [
+        "moleblend_plugin.metrics:rsme", "moleblend_plugin.data.gnr", "tests/kem/", "models/config.py",
+    ]  # fmt: skip
+
+
+STANDARD = ("gradient accumulation", "hard link", "kernel launch", "hyperparameter", "heartbeat", "resume")
+HOMEMADE = re.compile(
+    r"\btold\b|\bmanners\b|Python door|\bhanded over\b|\bgoes on\b|\bembedded host\b", re.IGNORECASE
+)
+
+
+def test_pages_use_the_terms_that_readers_search_for() -> None:
+    texts = {page: page.read_text(encoding="utf-8") for page in PAGES if page.name != "options.md"}
+    everything = " ".join(texts.values()).lower()
+    assert [term for term in STANDARD if term not in everything] == []
+    found = {str(page.relative_to(ROOT)): HOMEMADE.findall(text) for page, text in texts.items()}
+    assert {page: words for page, words in found.items() if words} == {}

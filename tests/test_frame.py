@@ -6,6 +6,7 @@ import re
 import shlex
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -130,9 +131,25 @@ def test_requirements_pin_everything_and_name_no_index():
     packages = [line for line in lines if line and not line.startswith("#")]
     assert [line for line in packages if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
     pinned = {line.split("==")[0].lower().replace("_", "-") for line in packages}
-    needed = re.findall(r'^\s+"([\w-]+)>=', (ROOT / "setup.py").read_text(encoding="utf-8"), re.MULTILINE)
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    extras = project["optional-dependencies"].values()
+    lines = [*project["dependencies"], *(line for extra in extras for line in extra)]
+    needed = [line.split(">=")[0] for line in lines if not line.startswith("moleblend_plugin[")]
     assert "torch" in needed
     assert set(needed) <= pinned
+
+
+def test_the_lowest_versions_are_those_of_the_metadata():
+    from tools import lowest
+
+    text = '[project]\ndependencies = ["a>=1.0", "b-c>=2"]\n[project.optional-dependencies]\n'
+    text += 'tensorboard = ["t>=3"]\nparquet = []\ntest = ["pytest>=7"]\n'
+    assert lowest.lowest(text) == ["a==1.0", "b-c==2", "t==3"]
+    assert lowest.lowest(text, without=["a", "t"]) == ["b-c==2"]
+    with pytest.raises(ValueError, match=r"'a~=1\.0' is not of the form name>=version"):
+        lowest.lowest(text.replace("a>=1.0", "a~=1.0"))
+    ours = lowest.lowest((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert {"torch==2.5", "numpy==1.24", "pyarrow==14"} <= set(ours)
 
 
 def test_make_alone_says_what_each_target_does():
@@ -156,9 +173,16 @@ def test_the_options_page_is_up_to_date():
     )
 
 
-def test_the_picture_is_what_its_script_draws():
-    code = "import sys; sys.path.insert(0, 'tools'); import draw_flow; print(draw_flow.flow(), end='')"
-    assert run(sys.executable, "-c", code).stdout == (ROOT / "docs" / "flow.svg").read_text(encoding="utf-8")
+@pytest.mark.parametrize("name", ["flow", "rooms"])
+def test_a_picture_is_what_its_script_draws(name):
+    code = (
+        f"import sys; sys.path.insert(0, 'tools'); import draw_{name} as tool; print(tool.{name}(), end='')"
+    )
+    done = run(sys.executable, "-c", code)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == (ROOT / "docs" / f"{name}.svg").read_text(encoding="utf-8"), (
+        f"run python tools/draw_{name}.py"
+    )
 
 
 def test_the_qm9_example_refuses_a_missing_file():

@@ -12,20 +12,23 @@ ROOT = Path(__file__).resolve().parents[1]
 
 def stated() -> dict[str, str]:
     """The minimum as each place has it."""
-    setup, makefile, readme, pins = (
-        (ROOT / name).read_text(encoding="utf-8")
-        for name in ("setup.py", "Makefile", "README.md", "requirements.txt")
+    makefile, readme, pins = (
+        (ROOT / name).read_text(encoding="utf-8") for name in ("Makefile", "README.md", "requirements.txt")
     )
-    tools = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]
+    metadata = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    project, tools = metadata["project"], metadata["tool"]
+    workflow = (ROOT / ".github" / "workflows" / "tests.yml").read_text(encoding="utf-8")
 
     def found(pattern: str, text: str) -> str:
         match = re.search(pattern, text)
         assert match is not None, pattern
         return ".".join(match.groups())
 
-    classifiers = re.findall(r'"Programming Language :: Python :: (3\.\d+)"', setup)
+    classifiers = re.findall(r"Programming Language :: Python :: (3\.\d+)", " ".join(project["classifiers"]))
+    tested = re.findall(r'"(3\.\d+)"', found(r"python: \[(.+)\]", workflow))
+    assert tested == classifiers
     return {
-        "python_requires": found(r'python_requires=">=(3\.\d+)"', setup),
+        "requires-python": project["requires-python"].removeprefix(">="),
         "classifiers": min(classifiers, key=lambda version: int(version.split(".")[1])),
         "ruff": found(r"py(3)(\d+)", tools["ruff"]["target-version"]),
         "mypy": tools["mypy"]["python_version"],

@@ -10,7 +10,9 @@ import numpy as np
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
 from moleblend_plugin.schema import (
     INPUT_FIELDS,
+    PAIRS_SHOWN,
     PATH_HOPS,
+    RELATIONS,
     TARGET_FIELDS,
     VIEW_FIELDS,
     VIEWS,
@@ -47,9 +49,11 @@ def test_modalities_do_not_overlap() -> None:
 
 
 def test_shown_bits_do_not_overlap() -> None:
-    single = [Shown.SPD, Shown.EDGE, Shown.DISTANCE]
-    assert sum(single) == Shown.ALL
-    assert Shown.ALL_2D | Shown.DISTANCE == Shown.ALL
+    assert [row.shown for row in RELATIONS] == list(Shown)
+    assert sum(Shown) == PAIRS_SHOWN["both"] == Shown.SPD | Shown.EDGE | Shown.DISTANCE
+    assert PAIRS_SHOWN["2d"] == Shown.SPD | Shown.EDGE
+    assert PAIRS_SHOWN["3d"] == Shown.DISTANCE
+    assert sum(row.share for row in RELATIONS) == 1
 
 
 def test_a_record_knows_its_size_and_row() -> None:

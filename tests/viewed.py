@@ -8,7 +8,8 @@ import numpy as np
 import torch
 
 from moleblend_plugin.data.batches.collate import Batch
-from moleblend_plugin.data.batches.views import ViewConfig, ViewedMolecules, ViewMaker
+from moleblend_plugin.data.batches.viewed import ViewedMolecules
+from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import StructureConfig
 from tests.molecules import RecordList, make_record

@@ -68,7 +68,7 @@ def blending(x: float, width: float) -> str:
 
 def recovered(x: float, width: float) -> str:
     """What the heads predict, in the colours of the relations."""
-    parts = [stage(x, width, "models/heads, losses/", "recover all", ())]
+    parts = [stage(x, width, "models/, losses/", "recover all", ())]
     targets = {**RELATIONS, "noise on the atoms": "#d59be0"}
     for number, (name, colour) in enumerate(targets.items()):
         y = TOP + 42 + 28 * number
@@ -97,7 +97,7 @@ def flow() -> str:
         text(
             644,
             TOP + HEIGHT + 51,
-            "runs in Uni-Core where it is installed, in the embedded host elsewhere (tasks/, host/)",
+            "runs in Uni-Core where it is installed, in the embedded trainer elsewhere (tasks/, trainer/)",
         ),
     ]
     height = TOP + HEIGHT + 72

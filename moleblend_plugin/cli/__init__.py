@@ -1,1 +1,1 @@
-"""The command line: `moleblend build`, `inspect`, `curves`, `import-official`."""
+"""The command line: one file a command, and ``main``, which puts them together."""

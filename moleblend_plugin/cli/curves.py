@@ -8,9 +8,8 @@ from typing import Annotated
 import typer
 
 from moleblend_plugin.cli._console import print_tables
-from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.files import replacing
-from moleblend_plugin.report.run_log import Points, RunLog, Term, logged_terms, read_run_log
+from moleblend_plugin.report.run_log import Points, RunLog, best_point, logged_curves, read_run_log
+from moleblend_plugin.schema import Curve
 
 
 def curves(
@@ -22,40 +21,17 @@ def curves(
     ),
 ) -> None:
     """Draw a run's losses and accuracies: curves.png, curves.html and a table here."""
+    from moleblend_plugin.report.curves_page import write_curves
+
     log = read_run_log(run)
-    terms = logged_terms(log)
-    png, html = draw_curves(log, terms, out)
-    print_table(log, terms)
+    logged = logged_curves(log)
+    png, html = write_curves(log, logged, out)
+    print_table(log, logged)
     print(f"picture: {png}\npage:    {html}")
 
 
-def draw_curves(log: RunLog, terms: tuple[Term, ...], out: Path) -> tuple[Path, Path]:
-    """Writes ``curves.png`` and ``curves.html`` to a folder, which is made when missing; returns both paths.
-
-    Raises:
-        MoleblendError: the folder cannot be written.
-    """
-    from moleblend_plugin.report import curves_page
-
-    title = f"{log.path.parent}: {log.updates} updates"
-    light = curves_page.figure_png(log, terms, title, curves_page.LIGHT)
-    dark = curves_page.figure_png(log, terms, title, curves_page.DARK)
-    page = curves_page.html_page(log, terms, title, light, dark)
-    png, html = out / "curves.png", out / "curves.html"
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as problem:
-        raise MoleblendError(
-            f"{out} cannot be made ({problem.strerror}); choose another folder with --out"
-        ) from None
-    for path, content in ((png, light), (html, page.encode("utf-8"))):
-        with replacing(path) as temporary:
-            temporary.write_bytes(content)
-    return png, html
-
-
-def print_table(log: RunLog, terms: tuple[Term, ...]) -> None:
-    """Prints first -> last and the change of every term, for training and validation."""
+def print_table(log: RunLog, curves: tuple[Curve, ...]) -> None:
+    """Prints first -> last and the change of every curve, for training and validation."""
     from rich import box
     from rich.table import Table
 
@@ -64,11 +40,11 @@ def print_table(log: RunLog, terms: tuple[Term, ...]) -> None:
     table.add_column("term", no_wrap=True)
     for column in ("training", "change", log.subset or "validation", "change", "best"):
         table.add_column(column, justify="right", no_wrap=True)
-    for term in terms:
-        train, valid = log.train.get(term.key, []), log.valid.get(term.key, [])
-        best = f"{term.best(valid)[1]:.3f}" if valid else "-"
-        label = f"{term.key} [Å]" if term.unit.startswith("Å") else term.key
-        table.add_row(label, span(train), change(term, train), span(valid), change(term, valid), best)
+    for curve in curves:
+        train, valid = log.train.get(curve.key, []), log.valid.get(curve.key, [])
+        best = f"{best_point(curve, valid)[1]:.3f}" if valid else "-"
+        label = f"{curve.key} [Å]" if curve.unit.startswith("Å") else curve.key
+        table.add_row(label, span(train), change(curve, train), span(valid), change(curve, valid), best)
     print(title)
     print_tables(table)
 
@@ -78,11 +54,11 @@ def span(points: Points) -> str:
     return f"{points[0][1]:.3f} → {points[-1][1]:.3f}" if points else "-"
 
 
-def change(term: Term, points: Points) -> str:
+def change(curve: Curve, points: Points) -> str:
     """Change from the first to the last value: in per cent of a loss or error, as it is for a score."""
     if not points:
         return "-"
     first, last = points[0][1], points[-1][1]
-    if term.rises:
+    if curve.rises:
         return f"{last - first:+.2f}"
     return f"{(last - first) / first:+.0%}" if first > 0 else "-"

@@ -21,9 +21,9 @@ def import_official(
     out: Annotated[Path, typer.Option("--out", "-o", help="Checkpoint to write, for --finetune-from-model.")],
 ) -> None:
     """Map a published checkpoint's names to ours and list every name left over on either side."""
-    from moleblend_plugin.models.blend.published_weights import convert
+    from moleblend_plugin.models.blend.published_weights import from_published
 
-    imported = convert(read_tensors(checkpoint))
+    imported = from_published(read_tensors(checkpoint))
     write(imported, out)
     print(f"{len(imported.state)} tensors written to {out}")
     print(f"flags that build this network: {rebuilding_flags(imported)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from typing import Annotated
 
 import typer
 
@@ -22,29 +23,36 @@ from moleblend_plugin.cli.score import score
 from moleblend_plugin.cli.splits import splits
 from moleblend_plugin.entry import begin, one_line
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.version import __version__
 
 app = typer.Typer(
     name="moleblend",
-    help="Molecules in, pretrained models out: the tools around training.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-app.command()(build)
-app.command()(inspect)
-app.command()(images)
-app.command()(predict)
-app.command()(score)
-app.command()(embed)
-app.command()(splits)
-app.command()(export)
-app.command()(curves)
-app.command()(rerun)
-app.command()(recipe)
-app.command()(anchors)
-app.command()(bench)
-app.command("import-official")(import_official)
+for command in (
+    *(build, inspect, images, predict, score, embed, splits),
+    *(export, curves, rerun, recipe, anchors, bench, import_official),
+):
+    app.command()(command)
+
+
+def _say_version(asked: bool) -> None:
+    if asked:
+        print(f"moleblend {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_say_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Molecules in, pretrained models out: the tools around training."""
 
 
 def main(arguments: list[str] | None = None) -> None:

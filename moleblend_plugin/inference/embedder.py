@@ -17,12 +17,12 @@ from typing import TYPE_CHECKING, Final, Literal, cast, get_args
 
 import torch
 
-from moleblend_plugin.data.batches.labelled import InputMode, show
+from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.stream import Array, run
 from moleblend_plugin.runs.devices import choose_device
-from moleblend_plugin.schema import MoleculeRecord
+from moleblend_plugin.schema import InputFields, InputMode, MoleculeRecord
 
 if TYPE_CHECKING:
     from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
@@ -111,10 +111,10 @@ class Embedder:
 
         Records are taken as needed, ``window`` at a time.
         """
-        to_sample = partial(show, input_mode=self.input_mode)
+        to_sample = partial(unblended, input_mode=self.input_mode)
         return run(records, to_sample, self._embed, self.device, batch_size, window, self.input_codes)
 
-    def _embed(self, net_input: dict[str, torch.Tensor]) -> Sequence[Array]:
+    def _embed(self, net_input: InputFields[torch.Tensor]) -> Sequence[Array]:
         encoded = self._encoder.encode(**net_input)
         graph, atoms = encoded.states[:, 0].float(), encoded.states[:, 1:].float()
         if self.what == "graph":

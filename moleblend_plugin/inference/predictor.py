@@ -10,22 +10,20 @@ from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 
-from moleblend_plugin.data.batches.labelled import InputMode, show
+from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.inference.stream import WINDOW, Array, run
 from moleblend_plugin.runs.devices import choose_device
-from moleblend_plugin.schema import Float64Array, MoleculeRecord
+from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
 
 if TYPE_CHECKING:
     from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.models.property.network import PropertyOutputs
-
-Kind = Literal["classification", "regression"]
 
 
 class Predictor:
@@ -52,7 +50,7 @@ class Predictor:
         self.args = args
         self.device = choose_device(device)
         self.target_names: tuple[str, ...] = tuple(args.target_names)
-        self.kind: Kind = model.property.kind
+        self.kind: LabelKind = model.property.kind
         self.input_mode: InputMode = args.input_mode
         self.input_codes = input_codes_of(args)
         self._model = model.to(self.device).eval()
@@ -92,7 +90,7 @@ class Predictor:
             batch_size: conformers per batch at most; large molecules get smaller batches.
             window: molecules sorted by size together.
         """
-        to_sample = partial(show, input_mode=self.input_mode)
+        to_sample = partial(unblended, input_mode=self.input_mode)
         predictions = run(
             records, to_sample, self._predict, self.device, batch_size, window, self.input_codes
         )
@@ -109,6 +107,6 @@ class Predictor:
             predictions[index] = value
         return predictions
 
-    def _predict(self, net_input: dict[str, torch.Tensor]) -> Sequence[Array]:
+    def _predict(self, net_input: InputFields[torch.Tensor]) -> Sequence[Array]:
         values: Array = self._model.predict(**net_input).cpu().double().numpy()  # [B, T]
         return list(values)

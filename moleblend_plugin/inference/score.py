@@ -21,7 +21,7 @@ from moleblend_plugin.inference.outputs import LARGEST, Progress, input_columns,
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.table_writer import TableWriter, free_name, open_table
 from moleblend_plugin.metrics.bootstrap import Intervals, intervals
-from moleblend_plugin.metrics.scores import TaskScores, score_classification, score_regression
+from moleblend_plugin.metrics.scores import SCORERS, TaskScores
 from moleblend_plugin.schema import Float64Array
 
 
@@ -125,7 +125,7 @@ def score_all(predictor: Predictor, scored: Scored, n: int, seed: int, level: fl
     Raises:
         MoleblendError: ``n`` or ``level`` is out of range.
     """
-    score = score_classification if predictor.kind == "classification" else score_regression
+    score = SCORERS[predictor.kind]
     values = score(scored.targets, scored.predictions, scored.names)
     return {
         name: Score(found, intervals(name, scored.targets, scored.predictions, n, seed, level))

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -20,7 +20,7 @@ from moleblend_plugin.data.batches.collate import collate
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.samples.featurize import Features, featurize
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import InputCodes, MoleculeRecord
+from moleblend_plugin.schema import InputCodes, InputFields, MoleculeRecord
 
 WINDOW: Final = 4096
 """Molecules sorted together: enough to cut padding, few enough to hold with their results."""
@@ -30,7 +30,7 @@ PAIRS: Final = 1 << 18
 
 Array = npt.NDArray[np.floating[Any]]
 
-Net = Callable[[dict[str, torch.Tensor]], Sequence[Array]]
+Net = Callable[[InputFields[torch.Tensor]], Sequence[Array]]
 """``net_input`` of a batch, on the device -> one array per molecule of it."""
 
 ToSample = Callable[[Features], Sample]
@@ -98,7 +98,10 @@ def _run_window(
     for batch in cut([records[index].n_atoms for index, _ in items], batch_size):
         padded = collate(list(islice(samples, batch.stop - batch.start)))
         with torch.inference_mode():
-            outputs = net({name: tensor.to(device) for name, tensor in padded["net_input"].items()})
+            moved = {
+                name: cast("torch.Tensor", value).to(device) for name, value in padded["net_input"].items()
+            }
+            outputs = net(cast("InputFields[torch.Tensor]", moved))
         for (index, conformer), output in zip(items[batch], outputs, strict=True):
             totals[index] = totals[index] + output if conformer else output
     return [total / count for total, count in zip(totals, conformers, strict=True)]

@@ -1,24 +1,28 @@
-"""Blend-then-predict: the weighted sum of four terms, and what is logged about them."""
+"""Blend-then-predict: the weighted sum of terms, each a pure function of predictions, targets and a mask.
+
+Every term (method 4) returns the scalar that is optimised (fp32) and the counts behind the logged score.
+A term without a single target is 0, never NaN. Nothing here waits for the device. The table of the terms is
+at the end.
+
+B molecules, N atoms, P path hops.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple, Protocol
-
-from torch import Tensor
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.losses.terms import (
-    Term,
-    denoise_term,
-    direction_term,
-    distance_term,
-    edge_term,
-    spd_term,
-)
-from moleblend_plugin.schema import Shown
+from moleblend_plugin.losses.term_table import Term, TermSpec, masked_mean
+from moleblend_plugin.schema import Curve, InputFields, Predictions, Shown, TargetFields
+from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES, EdgeClasses, SpdClasses
+
+if TYPE_CHECKING:
+    import torch
+    from torch import Tensor
 
 Pairs = Literal["all", "hidden"]
 
@@ -47,9 +51,11 @@ class PretrainLossConfig:
     log_term_gnorm: bool = False
 
     def __post_init__(self) -> None:
-        for name, weight in self.weights.items():
+        for row in PRETRAIN_TERMS:
+            weight = self.weights[row.name]
             if not (math.isfinite(weight) and weight >= 0):
-                raise MoleblendError(f"--{name}-weight {weight:g}: give a weight of 0 or more")
+                flag = row.weight.replace("_", "-")
+                raise MoleblendError(f"--{flag} {weight:g}: give a weight of 0 or more")
         if not any(self.weights.values()):
             raise MoleblendError("all loss weights are 0; give one of --spd-weight, ... a value above 0")
         if self.pairs not in ("all", "hidden"):
@@ -58,37 +64,127 @@ class PretrainLossConfig:
     @property
     def weights(self) -> dict[str, float]:
         """Weight per term; "distance" and "direction" share a slot, and a model has only one of them."""
-        return {
-            "spd": self.spd_weight,
-            "edge": self.edge_weight,
-            "distance": self.distance_weight,
-            "direction": self.distance_weight,
-            "denoise": self.denoise_weight,
-        }
+        return {row.name: float(getattr(self, row.weight)) for row in PRETRAIN_TERMS}
 
 
-class PairPredictions(Protocol):
-    """What :func:`pretrain_terms` reads: ``models.blend.moleblend.Predictions`` has it."""
+def classes_of(codes: Tensor, keep: Tensor, classes: SpdClasses | EdgeClasses) -> Tensor:
+    """Target classes int64 of batch codes; ``classes.ignored`` where there is none or not ``keep``."""
+    return _class_table(classes, codes.device)[codes.int()].where(keep, classes.ignored)
 
-    @property
-    def spd(self) -> Tensor:
-        """[B, N, N, 11]."""
 
-    @property
-    def edge(self) -> Tensor:
-        """[B, N, N, P, 24]."""
+@lru_cache(maxsize=8)
+def _class_table(classes: SpdClasses | EdgeClasses, device: torch.device) -> Tensor:
+    """The look-up on its device, copied there once."""
+    import torch
 
-    @property
-    def distance(self) -> Tensor | None:
-        """[B, N, N, bins]."""
+    return torch.tensor(classes.table(), device=device)
 
-    @property
-    def direction(self) -> Tensor | None:
-        """[B, N, N, 3]."""
 
-    @property
-    def noise(self) -> Tensor:
-        """[B, N, 3]."""
+def _classification(logits: Tensor, target: Tensor, ignored: int) -> Term:
+    """Cross entropy summed, correct predictions, targets: of logits [..., C] and classes [...]."""
+    flat, goal = logits.flatten(0, -2), target.flatten()
+    counts = goal != ignored
+    # Not torch's cross_entropy: on a GPU its sum is one block of threads that walks over all targets.
+    log_p = flat.float().log_softmax(-1).gather(-1, goal.where(counts, 0)[:, None])[:, 0]
+    return Term(-log_p.where(counts, 0.0).sum(), (flat.argmax(-1) == goal).sum(), counts.sum())
+
+
+def spd_term(logits: Tensor, spd: Tensor, keep: Tensor) -> Term:
+    """Cross entropy of the path length, mean over pairs; the score counts correct classes.
+
+    Args:
+        logits: [B, N, N, 11].
+        spd: uint8 [B, N, N]; diagonal, padding and unreachable pairs have no class.
+        keep: bool [B, N, N], pairs that count.
+    """
+    term = _classification(logits, classes_of(spd, keep, SPD_CLASSES), SPD_CLASSES.ignored)
+    return term._replace(loss=term.loss / term.counted.clamp(min=1))
+
+
+def edge_term(logits: Tensor, bond_path: Tensor, keep: Tensor) -> Term:
+    """Cross entropy of the bonds on the path, mean over hops of all pairs; the score counts correct bonds.
+
+    Args:
+        logits: [B, N, N, P, 24].
+        bond_path: uint8 [B, N, N, P]; missing hops and bonds outside the 24 classes are ignored.
+        keep: bool [B, N, N], pairs that count.
+    """
+    target = classes_of(bond_path, keep[..., None], EDGE_CLASSES)
+    term = _classification(logits, target, EDGE_CLASSES.ignored)
+    return term._replace(loss=term.loss / term.counted.clamp(min=1))
+
+
+def distance_term(logits: Tensor, coords: Tensor, keep: Tensor, largest: float) -> Term:
+    """Cross entropy of binned distances, mean over pairs; the score sums absolute errors in Angstrom.
+
+    A distance shares its target between the two nearest bin centres (linear interpolation), so that
+    neighbouring bins are nearly right and the expected distance is unbiased (method 4a). Distances beyond
+    the last centre count as the last centre.
+
+    Args:
+        logits: [B, N, N, bins]; bin centres are spread evenly over 0..``largest``.
+        coords: clean coordinates fp32 [B, N, 3] in Angstrom.
+        keep: bool [B, N, N], pairs that count; the diagonal never does.
+        largest: centre of the last bin in Angstrom.
+    """
+    bins = logits.shape[-1]
+    distance = (coords[:, None] - coords[:, :, None]).norm(dim=-1)
+    keep = keep & ~keep.new_ones(keep.shape[-1]).diag()
+    position = (distance / largest * (bins - 1)).clamp(0, bins - 1)
+    lower = position.floor().clamp(max=bins - 2)
+    share = position - lower  # of the upper bin
+    index = lower.long()[..., None]
+    log_p = logits.float().log_softmax(-1)
+    at_lower, at_upper = log_p.gather(-1, index)[..., 0], log_p.gather(-1, index + 1)[..., 0]
+    loss = masked_mean(-((1 - share) * at_lower + share * at_upper), keep)
+    error = (expected_distance(logits.detach(), largest) - distance).abs()
+    return Term(loss, error.where(keep, 0.0).sum(), keep.sum())
+
+
+def expected_distance(logits: Tensor, largest: float) -> Tensor:
+    """Mean distance [B, N, N] in Angstrom under the predicted bins [B, N, N, bins]."""
+    import torch
+
+    centres = torch.linspace(0, largest, logits.shape[-1], device=logits.device)
+    return logits.float().softmax(-1) @ centres
+
+
+def _cosine(predicted: Tensor, target: Tensor) -> Tensor:
+    """fp32 [...] of vectors [..., 3]."""
+    from torch.nn import functional as F
+
+    return F.cosine_similarity(predicted.float(), target, dim=-1)
+
+
+def direction_term(direction: Tensor, coords: Tensor, keep: Tensor) -> Term:
+    """1 - cosine to ``pos[j] - pos[i]``, mean over a molecule's pairs, then over molecules (published).
+
+    Args:
+        direction: [B, N, N, 3].
+        coords: clean coordinates fp32 [B, N, 3]; coincident atoms (the diagonal) have no direction.
+        keep: bool [B, N, N], pairs that count.
+    """
+    target = coords[:, None, :, :] - coords[:, :, None, :]
+    keep = keep & target.ne(0).any(-1)
+    cosine = _cosine(direction, target)
+    pairs = keep.sum((1, 2))  # [B]
+    per_molecule = (1 - cosine).where(keep, 0.0).sum((1, 2)) / pairs.clamp(min=1)
+    score = cosine.detach().where(keep, 0.0).sum()
+    return Term(masked_mean(per_molecule, pairs > 0), score, keep.sum())
+
+
+def denoise_term(predicted: Tensor, noise: Tensor, keep: Tensor) -> Term:
+    """1 - cosine to the coordinate noise, mean over atoms; the score sums cosines.
+
+    Args:
+        predicted: [B, N, 3].
+        noise: fp32 [B, N, 3] in Angstrom; an atom that was not moved has no direction.
+        keep: bool [B, N], atoms that count.
+    """
+    keep = keep & noise.ne(0).any(-1)
+    cosine = _cosine(predicted, noise)
+    score = cosine.detach().where(keep, 0.0).sum()
+    return Term(masked_mean(1 - cosine, keep), score, keep.sum())
 
 
 class Objective(NamedTuple):
@@ -98,20 +194,10 @@ class Objective(NamedTuple):
     terms: dict[str, Term]
 
 
-SCORES: Final = {
-    "spd": "spd_accuracy",
-    "edge": "edge_accuracy",
-    "distance": "distance_mae",
-    "direction": "direction_cosine",
-    "denoise": "denoise_cosine",
-}
-"""Name under which ``score / counted`` of a term is logged; ``distance_mae`` is in Angstrom."""
-
-
 def pretrain_terms(
-    predictions: PairPredictions,
-    net_input: Mapping[str, Tensor],
-    target: Mapping[str, Tensor],
+    predictions: Predictions,
+    net_input: InputFields[Tensor],
+    target: TargetFields[Tensor],
     pairs: Pairs,
     distance_max: float,
 ) -> dict[str, Term]:
@@ -154,12 +240,37 @@ def weigh(terms: Mapping[str, Term], config: PretrainLossConfig) -> Tensor:
 
 
 def pretrain_objective(
-    predictions: PairPredictions,
-    net_input: Mapping[str, Tensor],
-    target: Mapping[str, Tensor],
+    predictions: Predictions,
+    net_input: InputFields[Tensor],
+    target: TargetFields[Tensor],
     config: PretrainLossConfig,
     distance_max: float,
 ) -> Objective:
     """Terms of a batch and their weighted sum; see :func:`pretrain_terms`."""
     terms = pretrain_terms(predictions, net_input, target, config.pairs, distance_max)
     return Objective(weigh(terms, config), terms)
+
+
+PRETRAIN_TERMS: Final = (
+    TermSpec(
+        "spd", "shortest path", "cross entropy, nats", "spd_weight",
+        Curve("spd_accuracy", "shortest path accuracy", "fraction of pairs", rises=True),
+    ),
+    TermSpec(
+        "edge", "bonds on the path", "cross entropy, nats", "edge_weight",
+        Curve("edge_accuracy", "bonds on the path accuracy", "fraction of bonds", rises=True),
+    ),
+    TermSpec(
+        "distance", "distance", "per pair", "distance_weight",
+        Curve("distance_mae", "distance error", "Å, mean absolute"),
+    ),
+    TermSpec(
+        "direction", "direction", "1 - cosine", "distance_weight",
+        Curve("direction_cosine", "direction cosine", "cosine", rises=True),
+    ),
+    TermSpec(
+        "denoise", "denoising", "1 - cosine", "denoise_weight",
+        Curve("denoise_cosine", "denoising cosine", "cosine", rises=True),
+    ),
+)  # fmt: skip
+"""The terms in the order in which they are added, logged and drawn."""

@@ -12,14 +12,14 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
-from typing import NamedTuple, Protocol
-
-import torch
-from torch import Tensor
-from torch.nn import functional as F
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.losses.terms import Term, masked_mean
+from moleblend_plugin.losses.term_table import Term, TermSpec, masked_mean
+from moleblend_plugin.schema import VIEWS, Curve, StructureOutput
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,74 +66,12 @@ class StructureLossConfig:
 
     def weights(self, share: float) -> dict[str, float]:
         """Weight of every term; ``share`` (0 to 1) is what module B's terms count so far."""
-        unified = {name: float(getattr(self, f"{name}_weight")) for name in _UNIFIED}
-        return unified | {name: share * getattr(self, f"{name}_weight") for name in _STRUCTURE}
-
-
-_UNIFIED = ("contrast", "rebuild", "cross", "homogeneity")
-_STRUCTURE = ("refined", "read", "memory", "balance")
-TERMS = (*_UNIFIED, *_STRUCTURE)
-"""Names of the terms: module A's, then module B's."""
-
-
-class Compared(Protocol):
-    """What the terms read: ``models.structure.network.StructureOutput`` has it."""
-
-    @property
-    def features(self) -> Tensor:
-        """[A, V, d]."""
-
-    @property
-    def codes(self) -> Tensor:
-        """[A, V, d]."""
-
-    @property
-    def rebuilt(self) -> Tensor:
-        """[A, V, d]."""
-
-    @property
-    def crossed(self) -> Tensor:
-        """[A, V, d]."""
-
-    @property
-    def compared(self) -> Tensor:
-        """[A, V, d]."""
-
-    @property
-    def present(self) -> Tensor:
-        """Bool [A, V]."""
-
-    @property
-    def has_cross(self) -> Tensor:
-        """Bool [A, V]."""
-
-    @property
-    def refined(self) -> Tensor:
-        """[vertices, d]."""
-
-    @property
-    def weights(self) -> Tensor:
-        """[vertices, K]."""
-
-    @property
-    def read(self) -> Tensor:
-        """[vertices, d]."""
-
-    @property
-    def refined_compared(self) -> Tensor:
-        """[vertices, d]."""
-
-    @property
-    def read_compared(self) -> Tensor:
-        """[vertices, d]."""
-
-    @property
-    def target(self) -> Tensor:
-        """[vertices, d]."""
+        shares = dict.fromkeys(_MODULE_B, share)
+        return {row.name: shares.get(row, 1.0) * getattr(self, row.weight) for row in STRUCTURE_TERMS}
 
 
 class StructureTerms(NamedTuple):
-    """Unweighted terms by name, and by pair of views how often the right molecule was nearest."""
+    """Unweighted terms by name; the contrasts of pairs of views by the key of ``RETRIEVAL``."""
 
     terms: dict[str, Term]
     retrieval: dict[str, Term]
@@ -147,6 +85,9 @@ def info_nce(query: Tensor, key: Tensor, temperature: float) -> Term:
         key: [A, d].
         temperature: divides the cosines.
     """
+    import torch
+    from torch.nn import functional as F
+
     with torch.autocast(query.device.type, enabled=False):
         logits = F.normalize(query.float(), dim=1) @ F.normalize(key.float(), dim=1).T / temperature
         own = torch.arange(len(logits), device=logits.device)
@@ -161,10 +102,16 @@ def symmetric_nce(left: Tensor, right: Tensor, temperature: float) -> Term:
     return Term(0.5 * (there.loss + back.loss), there.score + back.score, there.counted + back.counted)
 
 
+def _stacked(values: Sequence[Tensor]) -> Tensor:
+    import torch
+
+    return torch.stack(tuple(values))
+
+
 def squared_error(predicted: Tensor, target: Tensor, keep: Tensor) -> Tensor:
     """Mean over views of the mean over molecules ``keep`` bool [A, V], of [A, V, d] against [A, V, d]."""
     error = (predicted - target).square().mean(2)
-    return torch.stack([masked_mean(error[:, v], keep[:, v]) for v in range(error.shape[1])]).mean()
+    return _stacked([masked_mean(error[:, v], keep[:, v]) for v in range(error.shape[1])]).mean()
 
 
 def homogeneity(codes: Tensor, present: Tensor) -> Tensor:
@@ -174,7 +121,7 @@ def homogeneity(codes: Tensor, present: Tensor) -> Tensor:
         masked_mean((codes[:, i] - codes[:, j]).square().mean(1), present[:, i] & present[:, j])
         for i, j in pairs
     ]
-    return torch.stack(errors).mean()
+    return _stacked(errors).mean()
 
 
 def balance(weights: Tensor) -> Tensor:
@@ -183,7 +130,9 @@ def balance(weights: Tensor) -> Tensor:
     return (mean * mean.clamp(min=1e-12).log()).sum()
 
 
-def structure_terms(output: Compared, views: Sequence[str], config: StructureLossConfig) -> StructureTerms:
+def structure_terms(
+    output: StructureOutput, views: Sequence[str], config: StructureLossConfig
+) -> StructureTerms:
     """Every term of a batch, unweighted.
 
     Args:
@@ -193,7 +142,7 @@ def structure_terms(output: Compared, views: Sequence[str], config: StructureLos
     """
     target = output.features.detach()  # without it codes collapse to a point
     retrieval = contrasts(output.compared, output.present, views, config.contrast_temperature)
-    contrast = torch.stack([term.loss for term in retrieval.values()]).mean()
+    contrast = _stacked([term.loss for term in retrieval.values()]).mean()
     scores = {
         "contrast": contrast,
         "rebuild": squared_error(output.rebuilt, target, output.present),
@@ -206,7 +155,7 @@ def structure_terms(output: Compared, views: Sequence[str], config: StructureLos
     terms = {name: Term(loss, none, none) for name, loss in scores.items()}
     terms["refined"] = info_nce(output.refined_compared, output.target, config.contrast_temperature)
     terms["read"] = info_nce(output.read_compared, output.target, config.read_temperature)
-    return StructureTerms({name: terms[name] for name in TERMS}, retrieval)
+    return StructureTerms({row.name: terms[row.name] for row in STRUCTURE_TERMS}, retrieval)
 
 
 def contrasts(compared: Tensor, present: Tensor, views: Sequence[str], temperature: float) -> dict[str, Term]:
@@ -221,11 +170,44 @@ def contrasts(compared: Tensor, present: Tensor, views: Sequence[str], temperatu
     found = {}
     for i, j in combinations(range(len(views)), 2):
         both = present[:, i] & present[:, j]
-        found[f"{views[i]}_{views[j]}"] = symmetric_nce(compared[both, i], compared[both, j], temperature)
+        found[RETRIEVAL[views[i], views[j]].key] = symmetric_nce(
+            compared[both, i], compared[both, j], temperature
+        )
     return found
 
 
 def weigh_structure(terms: Mapping[str, Term], config: StructureLossConfig, share: float) -> Tensor:
     """The weighted sum; terms of weight 0 stay in it, so that every weight of the network has a gradient."""
     weights = config.weights(share)
-    return torch.stack([weights[name] * term.loss for name, term in terms.items()]).sum()
+    return _stacked([weights[name] * term.loss for name, term in terms.items()]).sum()
+
+
+_MODULE_A: Final = (
+    TermSpec("contrast", "contrast of views", "cross entropy, nats", "contrast_weight"),
+    TermSpec("rebuild", "rebuilt view", "squared error", "rebuild_weight"),
+    TermSpec("cross", "view rebuilt from another", "squared error", "cross_weight"),
+    TermSpec("homogeneity", "homogeneity of codes", "squared difference", "homogeneity_weight"),
+)
+_MODULE_B: Final = (
+    TermSpec(
+        "refined", "refined embedding", "cross entropy, nats", "refined_weight",
+        Curve("retrieval_refined", "retrieval, refined", "fraction of molecules", rises=True),
+    ),
+    TermSpec(
+        "read", "memory read", "cross entropy, nats", "read_weight",
+        Curve("retrieval_read", "retrieval, memory", "fraction of molecules", rises=True),
+    ),
+    TermSpec("memory", "memory", "squared difference", "memory_weight"),
+    TermSpec("balance", "use of anchors", "negative entropy, nats", "balance_weight"),
+)  # fmt: skip
+STRUCTURE_TERMS: Final = (*_MODULE_A, *_MODULE_B)
+"""The terms in the order in which they are added, logged and drawn."""
+
+STRUCTURE_AWARE: Final = TermSpec("structure", "structure-aware", "weighted sum", "structure_aware_weight")
+"""The whole objective, where it is a term beside those of blend-then-predict."""
+
+RETRIEVAL: Final = {
+    (a, b): Curve(f"retrieval_{a}_{b}", f"retrieval {a}, {b}", "fraction of molecules", rises=True)
+    for a, b in combinations(VIEWS, 2)
+}
+"""By pair of views, how often the right molecule is the nearest."""

@@ -26,14 +26,38 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.metrics import weighted
+from moleblend_plugin.metrics.weighted import WeightedScore
+from moleblend_plugin.schema import Curve, LabelKind
 
 FloatArray = npt.NDArray[np.float64]
 TaskScore = Callable[[FloatArray, FloatArray], float]
 """(labels [L], predictions [L]) -> score; neither holds NaN and the score is defined."""
 
-CLASSIFICATION: Final = ("roc_auc", "pr_auc")
-REGRESSION: Final = ("rmse", "mae", "r2", "spearman")
-HIGHER_IS_BETTER: Final = frozenset({"roc_auc", "pr_auc", "r2", "spearman"})
+
+Scorer = Callable[[npt.ArrayLike, npt.ArrayLike, Sequence[str]], "dict[str, TaskScores]"]
+"""(targets [M, T], predictions [M, T], names of the tasks) -> every score of a kind of labels."""
+
+
+class Metric(NamedTuple):
+    """One score of predictions.
+
+    Attributes:
+        score: of one task.
+        weighted: the same of many resamples at once.
+        kind: of the labels that it is made for.
+        curve: its mean over tasks in logs.
+    """
+
+    score: TaskScore
+    weighted: WeightedScore
+    kind: LabelKind
+    curve: Curve
+
+    @property
+    def rises(self) -> bool:
+        """Whether more is better."""
+        return self.curve.rises
 
 
 class TaskScores(NamedTuple):
@@ -135,7 +159,7 @@ def checked(
         row, task = np.argwhere(endless)[0]
         raise MoleblendError(
             f"task {tasks[task]!r}: {endless.sum()} labels are infinite (first: number {row}, label "
-            f"{labels[row, task]}); mend them, or leave them empty"
+            f"{labels[row, task]}); correct them, or leave them empty"
         )
     labelled = ~np.isnan(labels)
     bad = labelled & ~np.isfinite(values)
@@ -180,7 +204,7 @@ def _score(score: str, labels: FloatArray, values: FloatArray, names: Sequence[s
     for task, name in enumerate(names):
         known = ~np.isnan(labels[:, task])
         if is_defined(score, labels[known, task]):
-            per_task[name] = float(TASK_SCORES[score](labels[known, task], values[known, task]))
+            per_task[name] = float(METRICS[score].score(labels[known, task], values[known, task]))
         else:
             left_out.append(name)
     mean = float(np.mean(list(per_task.values()))) if per_task else float("nan")
@@ -227,11 +251,23 @@ def _spearman(labels: FloatArray, values: FloatArray) -> float:
     return 0.0 if values.min() == values.max() else float(spearmanr(labels, values).statistic)
 
 
-TASK_SCORES: Final[dict[str, TaskScore]] = {
-    "roc_auc": _roc_auc,
-    "pr_auc": _pr_auc,
-    "rmse": _rmse,
-    "mae": _mae,
-    "r2": _r2,
-    "spearman": _spearman,
+_ALL: Final = (
+    Metric(_roc_auc, weighted.roc_auc, "classification", Curve("roc_auc", "ROC AUC", "area", rises=True)),
+    Metric(_pr_auc, weighted.pr_auc, "classification", Curve("pr_auc", "PR AUC", "area", rises=True)),
+    Metric(_rmse, weighted.rmse, "regression", Curve("rmse", "RMSE", "units of the labels")),
+    Metric(_mae, weighted.mae, "regression", Curve("mae", "MAE", "units of the labels")),
+    Metric(_r2, weighted.r2, "regression", Curve("r2", "R²", "fraction of variance", rises=True)),
+    Metric(
+        _spearman, weighted.spearman, "regression", Curve("spearman", "Spearman", "rank correlation", True)
+    ),
+)
+METRICS: Final = {metric.curve.key: metric for metric in _ALL}
+"""Every score, by the name under which it is logged and selects checkpoints."""
+
+CLASSIFICATION: Final = tuple(name for name, metric in METRICS.items() if metric.kind == "classification")
+REGRESSION: Final = tuple(name for name, metric in METRICS.items() if metric.kind == "regression")
+
+SCORERS: Final[dict[LabelKind, Scorer]] = {
+    "classification": score_classification,
+    "regression": score_regression,
 }

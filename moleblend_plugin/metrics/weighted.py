@@ -10,7 +10,6 @@ Legend: L labelled molecules of one task, G groups of equal predictions, S resam
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -120,13 +119,3 @@ def _ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
     """``top / bottom``, NaN where the latter is 0."""
     ratio: FloatArray = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)
     return ratio
-
-
-WEIGHTED: Final[dict[str, WeightedScore]] = {
-    "roc_auc": roc_auc,
-    "pr_auc": pr_auc,
-    "rmse": rmse,
-    "mae": mae,
-    "r2": r2,
-    "spearman": spearman,
-}

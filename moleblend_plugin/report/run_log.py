@@ -18,6 +18,11 @@ from pathlib import Path
 from typing import Final
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.losses.pretrain import PRETRAIN_TERMS
+from moleblend_plugin.losses.structure import RETRIEVAL, STRUCTURE_AWARE, STRUCTURE_TERMS
+from moleblend_plugin.losses.term_table import TOTAL, curves_of
+from moleblend_plugin.metrics.scores import METRICS
+from moleblend_plugin.schema import Curve
 
 LOG_NAME: Final = "train.jsonl"
 """Name of the log in a run's folder."""
@@ -29,34 +34,13 @@ _UNICORE_LINE = re.compile(r"\| INFO \| (?P<tag>[^|]+?) \| (?P<json>\{.*\})\s*$"
 _NOT_TERMS = frozenset({"event", "subset", "epoch", "update", "num_updates"})
 
 
-@dataclass(frozen=True, slots=True)
-class Term:
-    """One logged quantity: its key in the log, what people call it, its unit, and which way is better."""
-
-    key: str
-    title: str
-    unit: str
-    rises: bool = False
-
-    def best(self, points: Points) -> tuple[int, float]:
-        """The best of some points, as (updates, value)."""
-        return (max if self.rises else min)(points, key=lambda point: point[1])
-
-
-TERMS: Final = (
-    Term("loss", "total loss", "weighted sum"),
-    Term("spd_loss", "shortest path loss", "cross entropy, nats"),
-    Term("edge_loss", "bonds on the path loss", "cross entropy, nats"),
-    Term("distance_loss", "distance loss", "per pair"),
-    Term("direction_loss", "direction loss", "1 - cosine"),
-    Term("denoise_loss", "denoising loss", "1 - cosine"),
-    Term("spd_accuracy", "shortest path accuracy", "fraction of pairs", rises=True),
-    Term("edge_accuracy", "bonds on the path accuracy", "fraction of bonds", rises=True),
-    Term("distance_mae", "distance error", "Å, mean absolute"),
-    Term("direction_cosine", "direction cosine", "cosine", rises=True),
-    Term("denoise_cosine", "denoising cosine", "cosine", rises=True),
+CURVES: Final = (
+    TOTAL,
+    *curves_of((*PRETRAIN_TERMS, STRUCTURE_AWARE, *STRUCTURE_TERMS)),
+    *RETRIEVAL.values(),
+    *(metric.curve for metric in METRICS.values()),
 )
-"""What the pretraining objective logs, in the order of the figure. Other ``*_loss`` keys follow by name."""
+"""What our objectives log, in the order of the figure. Other ``*_loss`` keys follow by name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,23 +105,28 @@ def read_run_log(run: Path) -> RunLog:
     )
 
 
-def logged_terms(log: RunLog) -> tuple[Term, ...]:
-    """The terms that a log holds, known ones first.
+def logged_curves(log: RunLog) -> tuple[Curve, ...]:
+    """The curves that a log holds, known ones first.
 
     Raises:
         MoleblendError: the log holds no loss at all.
     """
     logged = log.train.keys() | log.valid.keys()
-    known = tuple(term for term in TERMS if term.key in logged)
-    others = sorted(
-        key for key in logged - {term.key for term in TERMS} if re.fullmatch(r"(?!best_).+_loss", key)
+    others = sorted(logged - {curve.key for curve in CURVES})
+    curves = (
+        *(curve for curve in CURVES if curve.key in logged),
+        *(Curve(k, k.replace("_", " "), "as logged") for k in others if re.fullmatch(r"(?!best_).+_loss", k)),
     )
-    terms = known + tuple(Term(key, key.replace("_", " "), "as logged") for key in others)
-    if not terms:
+    if not curves:
         raise MoleblendError(
             f"{log.path} logs no loss (it has {', '.join(sorted(logged))}); give a training log"
         )
-    return terms
+    return curves
+
+
+def best_point(curve: Curve, points: Points) -> tuple[int, float]:
+    """The best of some points, as (updates, value)."""
+    return (max if curve.rises else min)(points, key=lambda point: point[1])
 
 
 def _points(events: list[_Event], tag: str) -> dict[str, Points]:

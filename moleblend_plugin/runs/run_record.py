@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import replacing, sha256_of
 from moleblend_plugin.runs import launch
 from moleblend_plugin.version import __version__
-from moleblend_plugin.files import replacing, sha256_of
 
 FILE_NAME = "run.json"
 
@@ -125,7 +125,7 @@ def write_record(args: Namespace, arguments: Sequence[str], host: str, stores: S
     return path
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  any nesting of plain values
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -11,7 +11,7 @@ Legend: M molecules of a part, T tasks, K molecules of one group of duplicates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Final, NamedTuple
@@ -26,8 +26,8 @@ from moleblend_plugin.chem.reading import from_smiles, pinned
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 from moleblend_plugin.splits.likeness import Molecules, likeness_report
 
-Report = dict[str, Any]
-Groups = dict[str, dict[str, list[int]]]
+Facts = dict[str, Any]
+Repeated = dict[str, dict[str, list[int]]]
 """Molecule without stereo -> part -> places in the part."""
 
 EXAMPLES: Final = 1000
@@ -72,18 +72,17 @@ class Part:
         return np.array(self.targets, np.float64).reshape(len(self.row_ids), n_tasks)
 
 
-def read_part(records: Iterable[MoleculeRecord], progress: Callable[[], None] = lambda: None) -> Part:
-    """A part from its records; ``progress`` is called after each."""
+def read_part(records: Iterable[MoleculeRecord]) -> Part:
+    """A part from its records."""
     part = Part()
     for record in records:
         part.identities.append(identify(record.smiles))
         part.row_ids.append(record.row_id)
         part.targets.append(record.targets)
-        progress()
     return part
 
 
-def split_report(parts: Mapping[str, Part], tasks: tuple[str, ...]) -> Report:
+def split_report(parts: Mapping[str, Part], tasks: tuple[str, ...]) -> Facts:
     """Plain values, for JSON.
 
     Args:
@@ -97,7 +96,7 @@ def split_report(parts: Mapping[str, Part], tasks: tuple[str, ...]) -> Report:
     """
     labels = {name: part.labels(len(tasks)) for name, part in parts.items()}
     kinds = _kinds(labels, tasks)
-    groups = _groups(parts)
+    repeated = _repeated(parts)
     alike = likeness_report(
         {
             name: Molecules([each.likeness for each in part.identities], part.row_ids, labels[name])
@@ -105,12 +104,12 @@ def split_report(parts: Mapping[str, Part], tasks: tuple[str, ...]) -> Report:
         },
         tasks,
     )
-    report: Report = {"kinds": kinds, "parts": {}, "pairs": {}, "one_class": {}}
+    report: Facts = {"kinds": kinds, "parts": {}, "pairs": {}, "one_class": {}}
     for name, part in parts.items():
         facts = _task_facts(labels[name], kinds)
         report["parts"][name] = (
             _part_counts(part)
-            | _within(name, parts, groups, labels, tasks)
+            | _duplicates((name,), parts, repeated, labels, tasks)
             | {"likeness": alike[name], "tasks": facts}
         )
         report["one_class"][name] = [
@@ -119,7 +118,7 @@ def split_report(parts: Mapping[str, Part], tasks: tuple[str, ...]) -> Report:
     for pair in combinations(parts, 2):
         report["pairs"]["-".join(pair)] = {
             "scaffolds": _shared_scaffolds(pair, parts),
-            **_across(pair, parts, groups, labels, tasks),
+            **_duplicates(pair, parts, repeated, labels, tasks),
             "likeness": alike["-".join(pair)],
         }
     return report
@@ -131,9 +130,9 @@ def _kinds(labels: Mapping[str, Float64Array], tasks: tuple[str, ...]) -> dict[s
     return {task: CLASSES if flag else VALUES for task, flag in zip(tasks, is_class, strict=True)}
 
 
-def _task_facts(labels: Float64Array, kinds: Mapping[str, str]) -> Report:
+def _task_facts(labels: Float64Array, kinds: Mapping[str, str]) -> Facts:
     """Counts of every task's labels [M, T]."""
-    facts: Report = {}
+    facts: Facts = {}
     for task, (name, kind) in enumerate(kinds.items()):
         known = labels[~np.isnan(labels[:, task]), task]
         facts[name] = {"labels": len(known), "missing": len(labels) - len(known)}
@@ -147,7 +146,7 @@ def _task_facts(labels: Float64Array, kinds: Mapping[str, str]) -> Report:
     return facts
 
 
-def _part_counts(part: Part) -> Report:
+def _part_counts(part: Part) -> Facts:
     with_rings = [identity for identity in part.identities if identity.chiral]
     return {
         "molecules": len(part.identities),
@@ -159,9 +158,9 @@ def _part_counts(part: Part) -> Report:
     }
 
 
-def _shared_scaffolds(pair: tuple[str, ...], parts: Mapping[str, Part]) -> Report:
+def _shared_scaffolds(pair: tuple[str, ...], parts: Mapping[str, Part]) -> Facts:
     """Scaffolds in both parts, and how many molecules of each part have one of them."""
-    found: Report = {}
+    found: Facts = {}
     for kind in ("chiral", "achiral"):
         held = {name: [getattr(identity, kind) for identity in parts[name].identities] for name in pair}
         shared = set(held[pair[0]]) & set(held[pair[1]]) - {""}
@@ -172,58 +171,35 @@ def _shared_scaffolds(pair: tuple[str, ...], parts: Mapping[str, Part]) -> Repor
     return found
 
 
-def _groups(parts: Mapping[str, Part]) -> Groups:
+def _repeated(parts: Mapping[str, Part]) -> Repeated:
     """Molecules that occur more than once, in whatever parts."""
-    groups: Groups = {}
+    groups: Repeated = {}
     for name, part in parts.items():
         for place, identity in enumerate(part.identities):
             groups.setdefault(identity.molecule, {}).setdefault(name, []).append(place)
     return {smiles: places for smiles, places in groups.items() if sum(map(len, places.values())) > 1}
 
 
-def _within(
-    name: str,
-    parts: Mapping[str, Part],
-    groups: Groups,
-    labels: Mapping[str, Float64Array],
-    tasks: tuple[str, ...],
-) -> Report:
-    """Duplicates inside a part; labels contradict where two of a group differ."""
-    mine = {
-        smiles: {name: places[name]} for smiles, places in groups.items() if len(places.get(name, [])) > 1
-    }
-    gaps = {smiles: _spread(labels[name][places[name]]) for smiles, places in mine.items()}
-    return _duplicates((name,), mine, gaps, parts, tasks)
-
-
-def _across(
-    pair: tuple[str, ...],
-    parts: Mapping[str, Part],
-    groups: Groups,
-    labels: Mapping[str, Float64Array],
-    tasks: tuple[str, ...],
-) -> Report:
-    """Molecules in both parts; labels contradict where one of each part differ."""
-    mine = {
-        smiles: {name: places[name] for name in pair}
-        for smiles, places in groups.items()
-        if all(name in places for name in pair)
-    }
-    gaps = {}
-    for smiles, places in mine.items():
-        one, other = (labels[name][places[name]] for name in pair)
-        gaps[smiles] = np.maximum(_high(one) - _low(other), _high(other) - _low(one))
-    return _duplicates(pair, mine, gaps, parts, tasks)
-
-
 def _duplicates(
     names: tuple[str, ...],
-    groups: Groups,
-    gaps: Mapping[str, Float64Array],
     parts: Mapping[str, Part],
+    repeated: Repeated,
+    labels: Mapping[str, Float64Array],
     tasks: tuple[str, ...],
-) -> Report:
-    """Counts and examples of groups; ``gaps`` [T] is the largest difference of labels, NaN for none."""
+) -> Facts:
+    """Counts and examples of what one part repeats or two parts share.
+
+    Labels contradict where two of a molecule differ, of two parts one of each.
+    """
+    groups = {
+        smiles: {name: places[name] for name in names}
+        for smiles, places in repeated.items()
+        if all(name in places for name in names) and sum(len(places[name]) for name in names) > 1
+    }
+    gaps = {}  # [T] each: the largest difference, NaN for none
+    for smiles, places in groups.items():
+        one, other = (labels[name][places[name]] for name in (names[0], names[-1]))
+        gaps[smiles] = np.maximum(_high(one) - _low(other), _high(other) - _low(one))
     every = np.array(list(gaps.values()), np.float64).reshape(len(gaps), len(tasks))
     conflicts = every > 0  # [groups, T]; False for NaN
     per_task = {
@@ -247,11 +223,6 @@ def _duplicates(
         "conflicts": {"groups": int(conflicts.any(1).sum()), "tasks": per_task},
         "examples": sorted(examples, key=lambda example: not example["conflicts"])[:EXAMPLES],
     }
-
-
-def _spread(labels: Float64Array) -> Float64Array:
-    """Largest difference of labels [K, T] of each task; NaN where none is known."""
-    return _high(labels) - _low(labels)
 
 
 def _high(labels: Float64Array) -> npt.NDArray[np.float64]:

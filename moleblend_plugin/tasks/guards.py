@@ -17,6 +17,7 @@ from torch import Tensor
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, read_checkpoint
 from moleblend_plugin.runs.run_length import check_horizon
+from moleblend_plugin.schema import Curve
 
 logger = logging.getLogger("moleblend_plugin")
 
@@ -101,7 +102,7 @@ def _own_temporary_folder(args: Namespace) -> None:
 
 
 def check_best_metric(args: Namespace, loss: object) -> None:
-    """Refuse a ``--best-checkpoint-metric`` that the loss does not log; call it in ``build_loss``.
+    """Refuse a ``--best-checkpoint-metric`` that the loss does not log, or that is to go the wrong way.
 
     A loss tells the names by a method ``logged_names()``. It counts only where it is defined beside
     ``reduce_metrics``: a class that extends our loss and logs more is not second-guessed.
@@ -120,6 +121,7 @@ def check_best_metric(args: Namespace, loss: object) -> None:
             f"--best-checkpoint-metric {args.best_checkpoint_metric!r} is not logged in validation: "
             f"choose from {', '.join(names)}"
         )
+    check_direction(args, loss.curves() if hasattr(loss, "curves") else ())
 
 
 def check_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], host: str = HOST) -> None:
@@ -192,30 +194,24 @@ def check_encoder(missing: Sequence[str], unused: Sequence[str]) -> None:
         )
 
 
-def check_direction(args: Namespace, higher_is_better: Iterable[str], lower_is_better: Iterable[str]) -> None:
+def check_direction(args: Namespace, curves: Iterable[Curve]) -> None:
     """Refuse to keep the worst checkpoint as the best.
 
     Args:
         args: the run's options.
-        higher_is_better: names of metrics to maximise.
-        lower_is_better: names of metrics to minimise.
+        curves: what the run logs, and which way is better.
 
     Raises:
         MoleblendError: names the metric and what to change.
     """
-    if args.disable_validation:
+    rises = {curve.key: curve.rises for curve in curves}.get(args.best_checkpoint_metric)
+    if args.disable_validation or rises in (None, args.maximize_best_checkpoint_metric):
         return
-    metric, maximize = args.best_checkpoint_metric, args.maximize_best_checkpoint_metric
-    if metric in higher_is_better and not maximize:
-        raise MoleblendError(
-            f"--best-checkpoint-metric {metric}: higher is better, so the worst checkpoint would be kept; "
-            "add --maximize-best-checkpoint-metric"
-        )
-    if metric in lower_is_better and maximize:
-        raise MoleblendError(
-            f"--best-checkpoint-metric {metric}: lower is better, so the worst checkpoint would be kept; "
-            "remove --maximize-best-checkpoint-metric"
-        )
+    raise MoleblendError(
+        f"--best-checkpoint-metric {args.best_checkpoint_metric}: {'higher' if rises else 'lower'} is "
+        "better, so the worst checkpoint would be kept; "
+        f"{'add' if rises else 'remove'} --maximize-best-checkpoint-metric"
+    )
 
 
 def _some(names: Iterable[str], most: int = 4) -> str:

@@ -74,7 +74,7 @@ def _ended(error: ProcessExitedException) -> int:
     """Exit code after a process of several has ended; it has told why, unless a signal ended it."""
     if error.signal_name is None:
         return error.exit_code or 1
-    from moleblend_plugin.trainer.nodes.processes import GO_ON
+    from moleblend_plugin.trainer.nodes.lost import GO_ON
 
     sys.stderr.write(
         f"error: process {error.error_index} was ended by {error.signal_name} "
@@ -112,7 +112,7 @@ def train_process(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
         MoleblendError: something the user gave does not work (with several processes it is told here, and
             the process ends).
     """
-    from moleblend_plugin.trainer.nodes.processes import LostProcess, explain_loss
+    from moleblend_plugin.trainer.nodes.lost import LostProcess, explain_loss
     from moleblend_plugin.trainer.trouble.out_of_memory import explain_memory
 
     try:

@@ -7,10 +7,9 @@ import shlex
 import pytest
 from typer.testing import CliRunner
 
-from moleblend_plugin.bench.spec.recipes import METRICS, RECIPES, RISING, recipe_of
+from moleblend_plugin.bench.spec.recipes import RECIPES, recipe_of
 from moleblend_plugin.cli.main import app
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.metrics.scores import CLASSIFICATION, HIGHER_IS_BETTER, REGRESSION
 
 # Uni-Mol's README: tasks, lr, batch, epochs, dropout, warm-up ratio.
 PUBLISHED = {
@@ -53,12 +52,6 @@ def test_presets_that_nobody_published_say_so() -> None:
     }
     assert (RECIPES["pcqm4mv2"].metric, RECIPES["pcqm4mv2"].input_mode) == ("mae", "2d")
     assert "training molecules only" in RECIPES["pcqm4mv2"].note
-
-
-def test_metrics_are_those_of_the_metrics_room() -> None:
-    assert set(METRICS) == {*CLASSIFICATION, *REGRESSION}
-    assert set(RISING) == HIGHER_IS_BETTER
-    assert all(METRICS[name] == "classification" for name in CLASSIFICATION)
 
 
 def printed(*words: str) -> tuple[list[str], list[str]]:

@@ -9,7 +9,8 @@ import pytest
 
 from moleblend_plugin.cli.curves import change, curves, span
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.report.run_log import TERMS, Term, logged_terms, read_run_log
+from moleblend_plugin.report.run_log import CURVES, best_point, logged_curves, read_run_log
+from moleblend_plugin.schema import Curve
 
 LOSSES = {"loss": 9.0, "spd_loss": 2.0, "edge_loss": 3.0, "distance_loss": 4.0, "denoise_loss": 1.0}
 SCORES = {"spd_accuracy": 0.1, "edge_accuracy": 0.2, "distance_mae": 3.0, "denoise_cosine": 0.0}
@@ -95,20 +96,23 @@ def test_a_torn_last_line_and_non_finite_values_are_left_out(tmp_path):
 def test_terms_come_in_a_fixed_order_and_unknown_losses_follow(tmp_path):
     path = tmp_path / "train.jsonl"
     path.write_text(
-        event("train_inner", 1, memory_loss=1, best_loss=2, spd_accuracy=0.5, loss=2), encoding="utf-8"
+        event("train_inner", 1, other_loss=1, best_loss=2, spd_accuracy=0.5, loss=2), encoding="utf-8"
     )
-    terms = logged_terms(read_run_log(path))
-    assert [term.key for term in terms] == ["loss", "spd_accuracy", "memory_loss"]
+    terms = logged_curves(read_run_log(path))
+    assert [term.key for term in terms] == ["loss", "spd_accuracy", "other_loss"]
 
 
 def test_better_is_lower_for_losses_and_errors_and_higher_for_scores():
     points = [(1, 0.5), (2, 0.9), (3, 0.7)]
-    best = {term.key: term.best(points) for term in TERMS}
+    best = {curve.key: best_point(curve, points) for curve in CURVES}
     assert {key for key, point in best.items() if point == (2, 0.9)} == {
         "spd_accuracy",
         "edge_accuracy",
         "direction_cosine",
         "denoise_cosine",
+        *("retrieval_refined", "retrieval_read"),
+        *("retrieval_2d_image", "retrieval_2d_3d", "retrieval_image_3d"),
+        *("roc_auc", "pr_auc", "r2", "spearman"),
     }
     assert best["distance_mae"] == best["loss"] == (1, 0.5)
 
@@ -123,7 +127,7 @@ def test_better_is_lower_for_losses_and_errors_and_higher_for_scores():
     ],
 )
 def test_change(rises, points, expected):
-    assert change(Term("key", "title", "unit", rises=rises), points) == expected
+    assert change(Curve("key", "title", "unit", rises=rises), points) == expected
 
 
 def test_span():

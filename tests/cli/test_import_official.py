@@ -13,7 +13,7 @@ import torch
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.models.blend.moleblend import MoleBlend
-from moleblend_plugin.models.blend.published_weights import convert
+from moleblend_plugin.models.blend.published_weights import from_published
 from tests.published_files import published_state
 
 
@@ -44,7 +44,7 @@ def test_every_layout_gives_a_checkpoint_that_loads(
     assert "--pair-target direction" in printed
     with torch.serialization.safe_globals([argparse.Namespace]):
         written = torch.load(out, weights_only=True)
-    model = MoleBlend(convert(state).config)
+    model = MoleBlend(from_published(state).config)
     model.load_state_dict(written["model"])
     assert written["args"].encoder_layers == 1
 

@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.data.batches.label_statistics import read_labels
-from moleblend_plugin.data.batches.labelled import InputMode, PropertyMolecules, show
+from moleblend_plugin.data.batches.labelled import PropertyMolecules
+from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import PROPERTY_FIELDS, Shown
+from moleblend_plugin.schema import PAIRS_SHOWN, PROPERTY_FIELDS, InputMode, Shown
 from tests.molecules import RecordList, make_record
 
 NAN = float("nan")
@@ -27,12 +28,12 @@ def records(conformers: list[int], targets: list[list[float]] | None = None) -> 
     [
         ("2d", Shown.SPD | Shown.EDGE, Shown.SPD),
         ("3d", Shown.DISTANCE, Shown.DISTANCE),
-        ("both", Shown.ALL, Shown.SPD | Shown.DISTANCE),
+        ("both", PAIRS_SHOWN["both"], Shown.SPD | Shown.DISTANCE),
     ],
 )
 def test_every_pair_and_atom_shows_the_mode(mode: InputMode, pairs: Shown, atoms: Shown) -> None:
     record = make_record(6)
-    sample = show(featurize(record), mode)
+    sample = unblended(featurize(record), mode)
     assert set(sample["pair_shown"].flat) == {pairs}
     assert set(sample["atom_shown"].flat) == {atoms}
     assert record.coords is not None
@@ -42,8 +43,8 @@ def test_every_pair_and_atom_shows_the_mode(mode: InputMode, pairs: Shown, atoms
 
 @pytest.mark.parametrize("mode", ["2d", "3d", "both"])
 def test_a_molecule_without_3d_shows_2d(mode: InputMode) -> None:
-    sample = show(featurize(make_record(5, conformers=0)), mode)
-    assert set(sample["pair_shown"].flat) == {Shown.ALL_2D}
+    sample = unblended(featurize(make_record(5, conformers=0)), mode)
+    assert set(sample["pair_shown"].flat) == {PAIRS_SHOWN["2d"]}
     assert set(sample["atom_shown"].flat) == {Shown.SPD}
 
 

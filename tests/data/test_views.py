@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.data.batches.views import ViewConfig, derangement, keep
 from moleblend_plugin.data.samples.image_changes import draw_changes
+from moleblend_plugin.data.samples.views import ViewConfig, derangement, kept_views
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import IMAGE_CHANGES, VIEW_FIELDS, Modality
 from tests.viewed import batch_of, viewed
@@ -60,9 +60,13 @@ def test_both_derangements_of_three_are_drawn():
 
 def test_dropping_views_leaves_the_hypergraph_something_to_see():
     present = np.array([True, False, True])
-    assert keep(present, np.array([True, False, False])).tolist() == [False, False, True]
-    assert keep(present, np.array([True, True, True])).tolist() == [False, False, True]
-    assert keep(np.array([True, False, False]), np.array([True, True, True])).tolist() == [True, False, False]
+    assert kept_views(present, np.array([True, False, False])).tolist() == [False, False, True]
+    assert kept_views(present, np.array([True, True, True])).tolist() == [False, False, True]
+    assert kept_views(np.array([True, False, False]), np.array([True, True, True])).tolist() == [
+        True,
+        False,
+        False,
+    ]
 
 
 def test_views_are_dropped_at_the_rate_of_the_flag():

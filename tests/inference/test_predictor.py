@@ -11,7 +11,7 @@ import torch
 
 from moleblend_plugin.chem.geometry.relax import DEFAULT_STEPS
 from moleblend_plugin.data.batches.collate import collate
-from moleblend_plugin.data.batches.labelled import show
+from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.data.store.reader import MoleculeStore, StoreWriter
 from moleblend_plugin.errors import MoleblendError
@@ -44,7 +44,7 @@ def alone(predictor, records):
 def test_a_prediction_is_the_network_s_in_units(predictor, records, regression):
     """From the weights by hand: standard deviation times output plus mean, of the labels 100, 110 ... 170."""
     model, _ = load_property_model(regression)
-    batch = collate([show(featurize(records[0]), "both") | {"index": np.array(0)}])
+    batch = collate([unblended(featurize(records[0]), "both") | {"index": np.array(0)}])
     with torch.inference_mode():
         output = model(**batch["net_input"])[0].double().numpy()
     expected = output * np.std(100 + 10 * np.arange(8)) + 135

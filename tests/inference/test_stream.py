@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from moleblend_plugin.data.batches.labelled import show
+from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.stream import cut, run
 from tests.molecules import make_record, make_records
@@ -15,7 +15,7 @@ CPU = torch.device("cpu")
 
 
 def both(features):
-    return show(features, "both")
+    return unblended(features, "both")
 
 
 def sizes_and_places(net_input):

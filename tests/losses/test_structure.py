@@ -10,7 +10,7 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.losses.structure import (
-    TERMS,
+    STRUCTURE_TERMS,
     StructureLossConfig,
     balance,
     contrasts,
@@ -65,9 +65,9 @@ def test_contrast_takes_the_molecules_that_have_both_views():
     present[4:, 1] = False
     found = contrasts(compared, present, VIEWS, 0.1)
     assert {pair: int(term.counted) for pair, term in found.items()} == {
-        "2d_image": 8, "2d_3d": 12, "image_3d": 8}  # fmt: skip
+        "retrieval_2d_image": 8, "retrieval_2d_3d": 12, "retrieval_image_3d": 8}  # fmt: skip
     alone = contrasts(compared[:4], present[:4], VIEWS, 0.1)
-    torch.testing.assert_close(found["2d_image"].loss, alone["2d_image"].loss)
+    torch.testing.assert_close(found["retrieval_2d_image"].loss, alone["retrieval_2d_image"].loss)
 
 
 def rebuild_gradients(detached: bool) -> tuple[torch.Tensor, torch.Tensor]:
@@ -116,7 +116,7 @@ def test_the_features_of_a_batch_get_no_gradient_from_any_term():
 
 def test_the_total_is_the_weighted_sum_of_the_spec():
     terms = structure_terms(output(), VIEWS, CONFIG).terms
-    assert tuple(terms) == TERMS
+    assert list(terms) == [row.name for row in STRUCTURE_TERMS]
     loss = {name: float(term.loss) for name, term in terms.items()}
     unified = loss["contrast"] + 0.2 * (loss["rebuild"] + loss["cross"]) + 0.6 * loss["homogeneity"]
     structure = 0.5 * (loss["refined"] + loss["read"]) + 0.1 * loss["memory"]
@@ -130,7 +130,7 @@ def test_the_total_is_the_weighted_sum_of_the_spec():
     [
         ({"cross_weight": -1.0}, "--cross-weight -1: give a weight of 0 or more"),
         ({"read_temperature": 0.0}, "--read-temperature 0: give more than 0"),
-        ({f"{name}_weight": 0.0 for name in TERMS}, "all structure weights are 0"),
+        ({row.weight: 0.0 for row in STRUCTURE_TERMS}, "all structure weights are 0"),
     ],
 )
 def test_impossible_settings_are_named(settings, told):

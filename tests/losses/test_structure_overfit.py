@@ -8,7 +8,7 @@ import torch
 
 from moleblend_plugin.losses.structure import StructureLossConfig, structure_terms, weigh_structure
 from moleblend_plugin.metrics.collapse import alarms, anchor_perplexity, effective_rank, spread
-from moleblend_plugin.models.structure.views import StructureAware
+from moleblend_plugin.models.structure.network import StructureAware
 from tests.viewed import SIZES, SMALL, VIEWS, batch_of, viewed
 
 STEPS = 250

@@ -10,14 +10,17 @@ import torch
 
 from moleblend_plugin.data.batches.collate import collate
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.losses.pretrain import PretrainLossConfig, pretrain_objective, pretrain_terms, weigh
-from moleblend_plugin.losses.terms import (
+from moleblend_plugin.losses.pretrain import (
+    PretrainLossConfig,
     denoise_term,
     direction_term,
     distance_term,
     edge_term,
     expected_distance,
+    pretrain_objective,
+    pretrain_terms,
     spd_term,
+    weigh,
 )
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.moleblend import MoleBlend

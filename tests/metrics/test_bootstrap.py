@@ -10,8 +10,7 @@ from hypothesis import strategies as st
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics import bootstrap
 from moleblend_plugin.metrics.bootstrap import holm, interval, paired_difference, resamples
-from moleblend_plugin.metrics.scores import score_classification, score_regression
-from moleblend_plugin.metrics.weighted import WEIGHTED
+from moleblend_plugin.metrics.scores import METRICS, score_classification, score_regression
 
 NAN = float("nan")
 CLASSES = ("roc_auc", "pr_auc")
@@ -38,14 +37,14 @@ def drawn_molecules(draw, labels):
 
 
 @settings(max_examples=60, deadline=None)
-@pytest.mark.parametrize("score", WEIGHTED)
+@pytest.mark.parametrize("score", METRICS)
 @given(data=st.data())
 def test_a_weight_is_a_number_of_copies(score, data):
     labels = (0.0, 1.0) if score in CLASSES else (-2.0, 0.0, 0.5, 3.25)
     targets, values, times = data.draw(drawn_molecules(labels))
     rows = np.repeat(np.arange(len(times)), times)
     expected = mean_of(score)(targets[rows, None], values[rows, None])
-    found = WEIGHTED[score](targets, values, np.array([times, times], np.float64))
+    found = METRICS[score].weighted(targets, values, np.array([times, times], np.float64))
     np.testing.assert_allclose(found, [expected, expected], atol=1e-9)
 
 
@@ -61,7 +60,7 @@ def example(molecules=60, tasks=4, classes=True):
     return targets, predictions
 
 
-@pytest.mark.parametrize("score", WEIGHTED)
+@pytest.mark.parametrize("score", METRICS)
 def test_a_named_score_equals_the_plain_function_on_every_resample(score):
     targets, predictions = example(classes=score in CLASSES)
     fast = resamples(score, targets, predictions, n=40, seed=3)

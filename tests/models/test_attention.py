@@ -3,30 +3,35 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
 
 import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.models.blend.attention import HAS_TRITON, _attend, _attend_on_cpu, _attend_on_gpu
-from moleblend_plugin.models.parts.dropout import Dropout, keep_mask
+from moleblend_plugin.models.parts.dropout import Dropout
+from moleblend_plugin.models.parts.kernels import (
+    HAS_TRITON,
+    AttentionForm,
+    attention_of_torch,
+    attention_on_cpu,
+    attention_on_gpu,
+    keep_mask,
+)
 
 GPU = torch.cuda.is_available()
 RUNS_KERNELS = HAS_TRITON and (GPU or os.environ.get("TRITON_INTERPRET") == "1")
 NO_KERNELS = "needs CUDA_VISIBLE_DEVICES=0, or Triton and TRITON_INTERPRET=1, under which a CPU runs kernels"
-ON_GPU = pytest.param(_attend_on_gpu, marks=pytest.mark.skipif(not RUNS_KERNELS, reason=NO_KERNELS))
-Attend = Callable[[Tensor, Tensor, int, float], Tensor]
+ON_GPU = pytest.param(attention_on_gpu, marks=pytest.mark.skipif(not RUNS_KERNELS, reason=NO_KERNELS))
 
 
 def inputs(
-    attend: Attend, tokens: int = 7, heads: int = 4, width: int = 6, dtype: torch.dtype = torch.float32
+    attend: AttentionForm, tokens: int = 7, heads: int = 4, width: int = 6, dtype: torch.dtype = torch.float32
 ) -> tuple[Tensor, Tensor]:
     """Queries, keys and values, and a bias whose last columns are padding in the second molecule."""
     qkv = torch.randn(3, tokens, 3 * heads * width, generator=torch.Generator().manual_seed(1))
     bias = torch.randn(3, heads, tokens, tokens, generator=torch.Generator().manual_seed(2))
     bias[1, :, :, -3:] = -torch.inf
-    device = "cuda" if GPU and attend is _attend_on_gpu else "cpu"
+    device = "cuda" if GPU and attend is attention_on_gpu else "cpu"
     return qkv.to(device, dtype).requires_grad_(), bias.to(device).requires_grad_()
 
 
@@ -34,14 +39,14 @@ def inputs(
 @pytest.mark.parametrize(
     ("dtype", "tolerance"), [(torch.float32, 1e-5), (torch.float16, 5e-3), (torch.bfloat16, 2e-2)]
 )
-@pytest.mark.parametrize("attend", [_attend_on_cpu, ON_GPU])
+@pytest.mark.parametrize("attend", [attention_on_cpu, ON_GPU])
 def test_values_and_gradients_are_those_of_torch(
-    attend: Attend, dtype: torch.dtype, tolerance: float, sizes: tuple[int, int, int]
+    attend: AttentionForm, dtype: torch.dtype, tolerance: float, sizes: tuple[int, int, int]
 ) -> None:
-    if attend is _attend_on_gpu and dtype == torch.bfloat16 and not GPU:
+    if attend is attention_on_gpu and dtype == torch.bfloat16 and not GPU:
         pytest.skip("Triton's interpreter has no bfloat16")
     ours, expected = [], []
-    for way, results in ((attend, ours), (_attend, expected)):
+    for way, results in ((attend, ours), (attention_of_torch, expected)):
         qkv, bias = inputs(way, *sizes, dtype)
         mixed = way(qkv, bias, sizes[1], 0.0)
         assert mixed.dtype == dtype
@@ -52,8 +57,8 @@ def test_values_and_gradients_are_those_of_torch(
         torch.testing.assert_close(mine.cpu(), theirs, rtol=tolerance, atol=tolerance * scale)
 
 
-@pytest.mark.parametrize("attend", [_attend_on_cpu, ON_GPU])
-def test_gradients_with_dropout_are_those_of_the_values_it_gave(attend: Attend) -> None:
+@pytest.mark.parametrize("attend", [attention_on_cpu, ON_GPU])
+def test_gradients_with_dropout_are_those_of_the_values_it_gave(attend: AttentionForm) -> None:
     """The same draws before and after a small step: the difference is the gradient along the step."""
 
     def loss(qkv: Tensor, bias: Tensor) -> Tensor:

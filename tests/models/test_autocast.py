@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from moleblend_plugin.models.blend.attention import _attend_on_cpu
 from moleblend_plugin.models.blend.relations import GaussianDistances
+from moleblend_plugin.models.parts.kernels import attention_on_cpu
 
 
 def drawn(*shape: int) -> Tensor:
@@ -19,7 +19,7 @@ def drawn(*shape: int) -> Tensor:
 
 def attention() -> tuple[Tensor, list[Tensor]]:
     qkv, bias = drawn(3, 7, 24), drawn(3, 2, 7, 7)
-    return _attend_on_cpu(qkv, bias, 2, 0.0), [qkv, bias]
+    return attention_on_cpu(qkv, bias, 2, 0.0), [qkv, bias]
 
 
 def gaussians() -> tuple[Tensor, list[Tensor]]:

@@ -11,7 +11,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 
 from moleblend_plugin.losses.structure import StructureLossConfig, structure_terms, weigh_structure
-from moleblend_plugin.models.structure.views import StructureAware
+from moleblend_plugin.models.structure.network import StructureAware
 from tests.viewed import SIZES, SMALL, VIEWS, batch_of, part_of, viewed
 
 SIZE = 7

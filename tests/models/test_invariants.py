@@ -13,7 +13,7 @@ from moleblend_plugin.data.batches.collate import collate
 from moleblend_plugin.models.blend import moleblend
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.moleblend import MoleBlend
-from moleblend_plugin.schema import Shown
+from moleblend_plugin.schema import PAIRS_SHOWN, Shown
 from tests.invariants import (
     Run,
     assert_batch_equals_singles,
@@ -99,7 +99,7 @@ def test_without_3d_coordinates_change_nothing(run: Run) -> None:
         torch.testing.assert_close(run(net_input)[name], run(moved)[name])
 
 
-@pytest.mark.parametrize("shown", [Shown.ALL_2D, Shown.DISTANCE, Shown.SPD])
+@pytest.mark.parametrize("shown", [PAIRS_SHOWN["2d"], Shown.DISTANCE, Shown.SPD])
 def test_a_relation_that_nobody_shows_is_left_out_and_changes_nothing(
     shown: Shown, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -22,10 +22,9 @@ from moleblend_plugin.models.blend.relations import (
     Relations,
     SpdRelation,
     _Gaussians,
-    looked_up,
-    multiplied,
 )
-from moleblend_plugin.schema import Shown
+from moleblend_plugin.models.parts.kernels import looked_up, multiplied
+from moleblend_plugin.schema import PAIRS_SHOWN, Shown
 from moleblend_plugin.vocab import BOND, N_STEREO, N_TYPE, SPD
 from tests.invariants import samples
 
@@ -117,21 +116,22 @@ def test_gaussian_initialisation_survives_the_network_initialisation(init: str, 
 
 def test_blended_bias_shows_each_pair_its_relation_only() -> None:
     torch.manual_seed(0)
-    config = ModelConfig(1, 32, 32, HEADS, gaussian_kernels=6)
-    module, given = BlendedBias(config), relations()
-    bits = torch.tensor([int(b) for b in (Shown.NOTHING, Shown.SPD, Shown.EDGE, Shown.DISTANCE, Shown.ALL)])
+    module, given = BlendedBias(HEADS, kernels=6), relations()
+    bits = torch.tensor([0, *map(int, Shown), int(PAIRS_SHOWN["both"])])
     shown = bits[torch.randint(5, given.spd.shape)].to(torch.uint8)
     out = module(given, shown).permute(0, 2, 3, 1)
     parts = {relation.shown: relation(given) for relation in module.relations.values()}
     for bit in Shown.SPD, Shown.EDGE, Shown.DISTANCE:
         torch.testing.assert_close(out[shown == bit], parts[bit][shown == bit])
-    torch.testing.assert_close(out[shown == Shown.ALL], sum(parts.values())[shown == Shown.ALL])
+    torch.testing.assert_close(
+        out[shown == PAIRS_SHOWN["both"]], sum(parts.values())[shown == PAIRS_SHOWN["both"]]
+    )
     assert not out[shown == 0].any()
     assert {type(r) for r in module.relations.values()} == {SpdRelation, EdgeRelation, DistanceRelation}
 
 
 def test_graph_token_bias_is_added_to_its_row_and_column_once() -> None:
-    encoder = Encoder(ModelConfig(1, 32, 32, HEADS))
+    encoder = Encoder([], 32, HEADS)
     pairs = torch.randn(1, HEADS, 3, 3)
     pairs[..., 2] = -torch.inf  # the third atom is padding
     bias = encoder.token_bias(pairs)
@@ -220,7 +220,7 @@ def test_presets() -> None:
             "--encoder-embed-dim 100 is not a multiple",
         ),
         ({"encoder_layers": 0}, "--encoder-layers 0"),
-        ({"dropout": 1.0}, "--dropout 1.0"),
+        ({"dropout": 1.0}, "--dropout 1: give 0 <= p < 1"),
         ({"distance_bins": 1}, "--distance-bins"),
     ],
 )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from moleblend_plugin.data.batches.collate import collate
-from moleblend_plugin.data.batches.labelled import show
+from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.models.blend.config import PRESETS
@@ -35,7 +35,7 @@ def network(readout: Readout = "cls", *, kind: str = "regression", frozen: int =
 
 
 def inputs(sizes: list[int]) -> dict[str, Tensor]:
-    samples = [show(featurize(make_record(n, n)), "both") | {"index": np.array(0)} for n in sizes]
+    samples = [unblended(featurize(make_record(n, n)), "both") | {"index": np.array(0)} for n in sizes]
     net_input: dict[str, Tensor] = collate(samples)["net_input"]
     return net_input
 
@@ -125,7 +125,7 @@ def test_more_frozen_layers_than_there_are() -> None:
 
 @pytest.mark.parametrize(
     ("options", "message"),
-    [({"head_dropout": 1.0}, "--head-dropout 1.0"), ({"freeze_layers": -2}, "--freeze-layers -2")],
+    [({"head_dropout": 1.0}, "--head-dropout 1: give"), ({"freeze_layers": -2}, "--freeze-layers -2")],
 )
 def test_impossible_heads(options: dict[str, float], message: str) -> None:
     with pytest.raises(MoleblendError, match=message):

@@ -7,13 +7,13 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.models.blend.moleblend import MoleBlend
-from moleblend_plugin.models.blend.published_weights import convert, rules
+from moleblend_plugin.models.blend.published_weights import from_published, rules
 from moleblend_plugin.vocab import ATOM_FEATURES, ATOM_OFFSETS, SPD
 from tests.published_files import ROOT, published_state
 
 
 def test_every_parameter_of_ours_is_filled() -> None:
-    imported = convert(published_state())
+    imported = from_published(published_state())
     MoleBlend(imported.config).load_state_dict(imported.state)  # strict
     assert imported.missing_ours == []
     assert imported.unused_published == ["encoder.layer_norm.weight"]
@@ -22,7 +22,7 @@ def test_every_parameter_of_ours_is_filled() -> None:
 def test_table_rows_follow_the_published_tokens() -> None:
     """``512 f + value + 2`` for atoms, ``d + 1`` and 511 for path lengths, ``3 + z`` and ``515 + z``."""
     published = published_state()
-    state = convert(published).state
+    state = from_published(published).state
     atoms = published[ROOT + "atom_feature.atom_encoder.weight"]
     for f, feature in enumerate(ATOM_FEATURES):
         for value in (0, feature.size - 1):
@@ -41,7 +41,7 @@ def test_table_rows_follow_the_published_tokens() -> None:
 
 def test_joined_maps_split_back() -> None:
     published = published_state()
-    imported = convert(published)
+    imported = from_published(published)
     for rule in rules(imported.config):
         if len(rule.published) > 1:
             for name, part in rule.split(imported.state[rule.ours]).items():
@@ -50,7 +50,7 @@ def test_joined_maps_split_back() -> None:
 
 def test_a_missing_head_is_listed_and_the_rest_is_taken() -> None:
     published = {name: t for name, t in published_state().items() if "blend_3d" not in name}
-    imported = convert(published)
+    imported = from_published(published)
     assert imported.missing_ours
     assert all(name.startswith("pair_head.") for name in imported.missing_ours)
     assert "spd_head.linear.weight" in imported.state
@@ -58,10 +58,10 @@ def test_a_missing_head_is_listed_and_the_rest_is_taken() -> None:
 
 def test_something_else_is_refused() -> None:
     with pytest.raises(MoleblendError, match="no published MoleBLEND checkpoint"):
-        convert({"embed.weight": torch.zeros(2, 2)})
+        from_published({"embed.weight": torch.zeros(2, 2)})
 
 
 def test_a_tensor_of_another_shape_is_named() -> None:
     published = published_state() | {ROOT + "molecule_3d_bias.gbf.mul.weight": torch.zeros(10, 1)}
     with pytest.raises(MoleblendError, match="gbf.mul.weight has an unexpected shape"):
-        convert(published)
+        from_published(published)

@@ -13,8 +13,8 @@ from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.models.property.network import encoder_mismatch
 from moleblend_plugin.models.structure.config import STRUCTURE_PRESETS, StructureConfig
-from moleblend_plugin.models.structure.network import StructureOutput
-from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
+from moleblend_plugin.models.structure.network import BlendedStructureAware, StructureAware
+from moleblend_plugin.schema import StructureOutput
 from tests.invariants import turn
 from tests.viewed import SIZES, SMALL, VIEWS, batch_of, part_of, viewed
 
@@ -129,7 +129,7 @@ def test_the_hypergraph_input_hides_the_2d_code():
 @pytest.mark.parametrize("absent", [False, True])
 def test_every_weight_has_a_gradient(views, structure, absent):
     """Whatever is absent from a batch: processes exchange the gradients of all weights."""
-    from moleblend_plugin.data.batches.views import ViewConfig
+    from moleblend_plugin.data.samples.views import ViewConfig
     from moleblend_plugin.losses.structure import StructureLossConfig, structure_terms, weigh_structure
 
     everyone = range(len(ATOMS)) if absent else ()

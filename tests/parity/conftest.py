@@ -16,7 +16,7 @@ from torch import Tensor
 from moleblend_plugin.data.batches.collate import Batch, collate
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.models.blend.moleblend import MoleBlend
-from moleblend_plugin.models.blend.published_weights import Imported, convert
+from moleblend_plugin.models.blend.published_weights import Imported, from_published
 from moleblend_plugin.schema import MoleculeRecord, Shown
 
 PAIR_BITS = np.array([Shown.SPD, Shown.EDGE, Shown.DISTANCE], np.uint8)
@@ -138,7 +138,7 @@ def golden() -> Golden:
         arrays=arrays,
         outputs={k: torch.from_numpy(v) for k, v in load_npz(folder / "outputs.npz").items()},
         finetune={k: torch.from_numpy(v) for k, v in load_npz(folder / "finetune.npz").items()},
-        imported=convert(weights),
+        imported=from_published(weights),
         records=records,
         batch=batch,
         moved=moved,

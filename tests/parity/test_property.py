@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from moleblend_plugin.data.batches.collate import collate
-from moleblend_plugin.data.batches.labelled import show
+from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.models.blend.heads import Readout
 from moleblend_plugin.models.property.network import HeadConfig, PropertyConfig, PropertyNet, encoder_part
@@ -22,7 +22,7 @@ pytestmark = pytest.mark.golden
 @pytest.mark.parametrize("readout", ["cls", "sum"])
 def test_property_network(golden: Golden, readout: Readout) -> None:
     """From stored records by input mode "both" to the logits."""
-    inputs = [show(featurize(record), "both") for record in golden.records]
+    inputs = [unblended(featurize(record), "both") for record in golden.records]
     samples = [sample | {"index": np.array(row)} for row, sample in enumerate(inputs)]
     head = {
         name.replace("param:encoder.proj_out.", "head.").replace("out_proj", "out"): value

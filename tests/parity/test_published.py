@@ -8,13 +8,20 @@ import torch
 from torch import Tensor
 
 from moleblend_plugin.data.samples.featurize import featurize
-from moleblend_plugin.losses.pretrain import PretrainLossConfig, weigh
-from moleblend_plugin.losses.terms import Term, denoise_term, direction_term, edge_term, spd_term
+from moleblend_plugin.losses.pretrain import (
+    PretrainLossConfig,
+    denoise_term,
+    direction_term,
+    edge_term,
+    spd_term,
+    weigh,
+)
+from moleblend_plugin.losses.term_table import Term
 from moleblend_plugin.models.blend.heads import PropertyHead
 from moleblend_plugin.models.blend.moleblend import MoleBlend, geometry
 from moleblend_plugin.models.blend.published_weights import rules
 from moleblend_plugin.models.blend.relations import Relations
-from moleblend_plugin.schema import Shown
+from moleblend_plugin.schema import PAIRS_SHOWN, Shown
 from moleblend_plugin.vocab import SPD
 
 from .conftest import Golden
@@ -151,7 +158,7 @@ def test_fine_tuning_network(golden: Golden, readout: str) -> None:
     model = golden.model().eval()
     net_input = golden.net_input | {
         "coords": golden.batch["target"]["clean_coords"],
-        "pair_shown": golden.pairs.to(torch.uint8) * int(Shown.ALL),
+        "pair_shown": golden.pairs.to(torch.uint8) * int(PAIRS_SHOWN["both"]),
         "atom_shown": golden.real.to(torch.uint8) * int(Shown.SPD | Shown.DISTANCE),
     }
     encoded = model.encode(**net_input)

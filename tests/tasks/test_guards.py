@@ -132,8 +132,12 @@ class SecondLoss(MoleblendPretrainLoss):
 def test_unknown_best_metrics_are_refused_with_the_known_ones(tmp_path: Path) -> None:
     loss = MoleblendPretrainLoss(None, PretrainLossConfig(), 20.0)
     published = MoleblendPretrainLoss(None, PretrainLossConfig(), 20.0, "direction")
-    for metric in ("loss", "distance_mae", "denoise_cosine", "spd_loss"):
-        check_best_metric(arguments(tmp_path, best_checkpoint_metric=metric), loss)
+    for metric, rises in (("loss", False), ("distance_mae", False), ("denoise_cosine", True)):
+        chosen = {"best_checkpoint_metric": metric, "maximize_best_checkpoint_metric": rises}
+        check_best_metric(arguments(tmp_path, **chosen), loss)
+        chosen["maximize_best_checkpoint_metric"] = not rises
+        with pytest.raises(MoleblendError, match=f"{'higher' if rises else 'lower'} is better, so the worst"):
+            check_best_metric(arguments(tmp_path, **chosen), loss)
     wrong = arguments(tmp_path, best_checkpoint_metric="distance_mse")
     with pytest.raises(
         MoleblendError, match="'distance_mse' is not logged in validation: choose from loss, spd_l"
@@ -156,7 +160,7 @@ def test_the_names_are_those_that_are_logged(
     data = task.dataset("train")
     logged: list[str] = []
     monkeypatch.setattr(
-        "moleblend_plugin.tasks.pretrain.loss.log_scalar", lambda key, *args, **kw: logged.append(key)
+        "moleblend_plugin.tasks.term_loss.log_scalar", lambda key, *args, **kw: logged.append(key)
     )
     MoleblendPretrainLoss.reduce_metrics([loss(model, data.collater([data[0], data[1]]))[2]], "valid")
     assert sorted(logged) == sorted(loss.logged_names())

@@ -37,7 +37,7 @@ def arguments(folder: Path, **more: object) -> argparse.Namespace:
     given |= {"disable_validation": False, "no_epoch_checkpoints": False, "no_last_checkpoints": False}
     given |= {"save_interval_updates": 0, "validate_interval_updates": 0, "best_checkpoint_metric": "loss"}
     given |= {"save_dir": str(folder / "run"), "tmp_save_dir": str(folder / "tmp")}
-    given |= {"finetune_from_model": None, "restore_file": "checkpoint_last.pt"}
+    given |= {"finetune_from_model": None, "restore_file": "checkpoint_last.pt", "fp16": False, "bf16": False}
     return argparse.Namespace(data=str(folder), **(given | more))
 
 
@@ -124,7 +124,7 @@ def test_reduced_metrics_weigh_molecules_and_targets(
 ) -> None:
     seen: dict[str, float] = {}
     monkeypatch.setattr(
-        "moleblend_plugin.tasks.pretrain.loss.log_scalar",
+        "moleblend_plugin.tasks.term_loss.log_scalar",
         lambda key, value, *args, **kw: seen.__setitem__(key, value),
     )
     outputs = [

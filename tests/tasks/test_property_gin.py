@@ -14,10 +14,10 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.models.parts.graph_networks import GraphFeatures
 from moleblend_plugin.models.property.gin import GinConfig, GinProperty
 from moleblend_plugin.models.property.network import PropertyConfig
-from moleblend_plugin.models.structure.config import GraphFeatures
-from moleblend_plugin.models.structure.views import StructureAware
+from moleblend_plugin.models.structure.network import StructureAware
 from moleblend_plugin.tasks.load import load_encoder
 from moleblend_plugin.vocab import BOND, SPD
 from tests.labelled import CLASSES, class_tables, options, regression_tables, validations, write_labelled

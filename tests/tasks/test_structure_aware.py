@@ -18,7 +18,7 @@ from moleblend_plugin.cli.anchors import nearest_anchors, retrieval_by_update
 from moleblend_plugin.cli.main import app
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
-from moleblend_plugin.models.structure.views import StructureAware
+from moleblend_plugin.models.structure.network import StructureAware
 from moleblend_plugin.runs import detect
 from moleblend_plugin.tasks.load import load_encoder
 from moleblend_plugin.tasks.structure.load import load_structure_model, look_at
@@ -247,8 +247,8 @@ def test_impossible_settings_are_named(settings: dict[str, Any], told: str) -> N
 
 
 def test_uni_core_keeps_copies_that_a_slower_image_encoder_would_miss() -> None:
-    args = Namespace(image_lr_scale=0.1, fp16=True)
-    with pytest.raises(MoleblendError, match="--image-lr-scale 0.1 with --fp16 or --bf16 is not possible"):
+    args = Namespace(image_lr_scale=0.1, fp16=True, bf16=False)
+    with pytest.raises(MoleblendError, match="--image-lr-scale 0.1 with --fp16 is not possible"):
         read_steps(args, host="unicore")
     assert read_steps(args, host="embedded").image_lr_scale == 0.1
 

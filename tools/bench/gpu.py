@@ -30,9 +30,9 @@ from moleblend_plugin.data.batches.collate import collate
 from moleblend_plugin.data.samples.blend import BlendConfig, blend
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.losses.pretrain import PretrainLossConfig, pretrain_objective
-from moleblend_plugin.models.blend import attention
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.models.parts import kernels
 
 HALF = torch.bfloat16
 PARTS = ("attention", "step", "run")
@@ -113,7 +113,7 @@ class Step:
     def operations(self) -> int:
         """Of the matrix products of a step; torch counts those of its own attention only."""
         with (
-            patch.object(attention, "HAS_TRITON", False),
+            patch.object(kernels, "HAS_TRITON", False),
             FlopCounterMode(display=False) as counter,
         ):
             self()
@@ -175,7 +175,10 @@ def one_step(
 
 def attention_figures(repeats: int) -> list[Figure]:
     """One layer's attention, forward and backward, by our kernel and by torch's."""
-    ways: dict[str, Callable[..., Any]] = {"ours": attention._attend_on_gpu, "torch": attention._attend}
+    ways: dict[str, Callable[..., Any]] = {
+        "ours": kernels.attention_on_gpu,
+        "torch": kernels.attention_of_torch,
+    }
     rows = []
     for tokens, count in ((21, 1024), (35, 512)):
         for name, attend in ways.items():

@@ -1,7 +1,7 @@
 """All benchmarks, one after the other: python tools/bench/run.py MOLECULES --out speed.
 
-Writes ``speed.md`` and ``speed.json``; with ``--page docs/speed.md`` also the figures of that page. Wall
-times (several threads) want a machine that does nothing else.
+Writes ``speed.md`` and ``speed.json``; with ``--page docs/speed_tables.md`` also the figures of that page.
+Wall times (several threads) want a machine that does nothing else.
 """
 
 from __future__ import annotations

@@ -7,10 +7,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from moleblend_plugin.bench.report.summary import Group
+from moleblend_plugin.bench.report.summary import CellGroup
 from moleblend_plugin.bench.run.split_arrays import FloatArray
-from moleblend_plugin.bench.spec.recipes import METRICS
-from moleblend_plugin.metrics.scores import score_classification, score_regression
+from moleblend_plugin.metrics.scores import METRICS, SCORERS
 
 BINS: Final = ((1, 1), (2, 5), (6, 20), (21, None))
 """Sizes of scaffolds, both ends counted."""
@@ -30,7 +29,7 @@ class BinScore(NamedTuple):
     score: float
 
 
-def by_scaffold_size(group: Group, metric: str, sizes: Mapping[str, int]) -> list[BinScore]:
+def by_scaffold_size(group: CellGroup, metric: str, sizes: Mapping[str, int]) -> list[BinScore]:
     """Test score of molecules whose scaffold is rare or common in the set; sizes that nobody has are absent.
 
     Args:
@@ -38,7 +37,7 @@ def by_scaffold_size(group: Group, metric: str, sizes: Mapping[str, int]) -> lis
         metric: of the score.
         sizes: by row id, molecules of the whole set with the same scaffold.
     """
-    scored = score_classification if METRICS[metric] == "classification" else score_regression
+    scored = SCORERS[METRICS[metric].kind]
     arrays = [group.arrays(seed) for seed in group.results]
     counts = np.array([sizes.get(row, 0) for row in arrays[0]["test_ids"].tolist()])
     found = []
@@ -57,7 +56,7 @@ def by_scaffold_size(group: Group, metric: str, sizes: Mapping[str, int]) -> lis
     return found
 
 
-def mean_roc(group: Group) -> tuple[FloatArray, FloatArray]:
+def mean_roc(group: CellGroup) -> tuple[FloatArray, FloatArray]:
     """False and true positive rates [101], the latter a mean over tasks with both classes and seeds."""
     from sklearn.metrics import roc_curve
 
@@ -76,7 +75,7 @@ def mean_roc(group: Group) -> tuple[FloatArray, FloatArray]:
     return grid, np.where(grid == 0, 0.0, rates)
 
 
-def mean_predictions(group: Group) -> tuple[FloatArray, FloatArray]:
+def mean_predictions(group: CellGroup) -> tuple[FloatArray, FloatArray]:
     """Labels and predictions [L] of all labelled test molecules, predictions averaged over seeds."""
     arrays = [group.arrays(seed) for seed in group.results]
     labels = arrays[0]["test_targets"]
@@ -85,7 +84,7 @@ def mean_predictions(group: Group) -> tuple[FloatArray, FloatArray]:
     return labels[known], predictions[known]
 
 
-def learning_curves(group: Group) -> list[list[tuple[int, float]]]:
+def learning_curves(group: CellGroup) -> list[list[tuple[int, float]]]:
     """Per seed, (epoch, validation metric) as training logged them; empty for models without epochs."""
     curves = []
     for result in group.results.values():

@@ -1,4 +1,4 @@
-"""Pictures of a comparison, each drawn for light and for dark screens, as PNG.
+"""Pictures of a comparison.
 
 Overview: every model's test score on every set. Per set: ROC or parity, learning curves, score by size of
 scaffold.
@@ -6,9 +6,7 @@ scaffold.
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,70 +18,20 @@ from moleblend_plugin.bench.report.curves import (
     mean_predictions,
     mean_roc,
 )
-from moleblend_plugin.bench.report.summary import Group, Plan, mean_sd
+from moleblend_plugin.bench.report.summary import CellGroup, CellGroups, Plan, mean_sd
 from moleblend_plugin.bench.report.table import best_model
-from moleblend_plugin.bench.spec.recipes import METRICS, RISING
+from moleblend_plugin.metrics.scores import METRICS
+from moleblend_plugin.report.run_log import best_point
+from moleblend_plugin.report.theme import Picture, Theme, draw, legend_label
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-Groups = Mapping[tuple[str, str], Group]
-Draw = Callable[["Figure", "Theme"], None]
-
-
-@dataclass(frozen=True, slots=True)
-class Theme:
-    """Colours of a picture; ``lines`` are told apart with any kind of colour vision (after Okabe and Ito)."""
-
-    paper: str
-    ink: str
-    grid: str
-    lines: tuple[str, ...]
-
-
-LIGHT: Final = Theme(
-    "#ffffff",
-    "#24292f",
-    "#d8dee4",
-    ("#d55e00", "#0072b2", "#009e73", "#9a6700", "#cc79a7", "#56b4e9", "#6e7781"),
-)
-DARK: Final = Theme(
-    "#161b22",
-    "#e6edf3",
-    "#30363d",
-    ("#ff8c42", "#58a6ff", "#3ddba4", "#e8c547", "#e79fc8", "#9bd4f5", "#8d96a0"),
-)
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def draw(size: tuple[float, float], theme: Theme, fill: Draw) -> bytes:
-    """A PNG of ``size`` inches."""
-    from matplotlib import rc_context
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    colours: dict[Any, Any] = {
-        **dict.fromkeys(("text.color", "axes.labelcolor", "xtick.color", "ytick.color"), theme.ink),
-        **dict.fromkeys(("axes.edgecolor", "grid.color"), theme.grid),
-        "axes.facecolor": theme.paper,
-        "text.parse_math": False,  # a name with two $ in it is no formula
-    }
-    with rc_context({**colours, "font.size": 9, "axes.spines.top": False, "axes.spines.right": False}):
-        figure = Figure(figsize=size, dpi=110, facecolor=theme.paper, layout="constrained")
-        FigureCanvasAgg(figure)
-        fill(figure, theme)
-        png = io.BytesIO()
-        figure.savefig(png, format="png")
-    return png.getvalue()
-
-
-def _in_legend(name: str) -> str:
-    """``name`` for a legend, which leaves out names that begin with an underscore."""
-    return f" {name}" if name.startswith("_") else name
-
-
-def overview(plan: Plan, groups: Groups, theme: Theme) -> bytes:
+def overview(plan: Plan, groups: CellGroups) -> Picture:
     """One small panel per set: mean test score of every model, one standard deviation to each side."""
     columns = min(4, len(plan.sets))
     rows = ceil(len(plan.sets) / columns)
@@ -91,15 +39,18 @@ def overview(plan: Plan, groups: Groups, theme: Theme) -> bytes:
     def fill(figure: Figure, theme: Theme) -> None:
         for number, (name, metric) in enumerate(plan.sets.items()):
             panel = figure.add_subplot(rows, columns, number + 1)
-            panel.set_title(f"{name}: {metric} {'→' if metric in RISING else '←'}", fontsize=10, loc="left")
+            panel.set_title(
+                f"{name}: {metric} {'→' if METRICS[metric].rises else '←'}", fontsize=10, loc="left"
+            )
             _score_dots(panel, plan, groups, name, theme)
             if number % columns:
                 panel.set_yticklabels([])
 
-    return draw((3.1 * columns, 0.4 + (0.7 + 0.26 * len(plan.models)) * rows), theme, fill)
+    size = (3.1 * columns, 0.4 + (0.7 + 0.26 * len(plan.models)) * rows)
+    return draw("Test score of every model on every set", size, fill)
 
 
-def _score_dots(panel: Axes, plan: Plan, groups: Groups, name: str, theme: Theme) -> None:
+def _score_dots(panel: Axes, plan: Plan, groups: CellGroups, name: str, theme: Theme) -> None:
     models = list(plan.models)
     best = best_model(plan, groups, name)
     for place, model in enumerate(models):
@@ -124,7 +75,7 @@ def _score_dots(panel: Axes, plan: Plan, groups: Groups, name: str, theme: Theme
     panel.grid(visible=True, axis="x", linewidth=0.5)
 
 
-def of_set(plan: Plan, groups: Groups, name: str, sizes: Mapping[str, int], theme: Theme) -> bytes:
+def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) -> Picture:
     """The panels of one set.
 
     Args:
@@ -132,24 +83,23 @@ def of_set(plan: Plan, groups: Groups, name: str, sizes: Mapping[str, int], them
         groups: its cells.
         name: the set.
         sizes: by row id of a test molecule, how many molecules share its scaffold.
-        theme: colours.
     """
     metric = plan.sets[name]
     there = {
         model: groups[name, model] for model in plan.models if groups[name, model].results
     }  # in the order of the plan
-    look = {
-        model: {
-            "color": theme.lines[place % len(theme.lines)],
-            "marker": MARKERS[place % len(MARKERS)],
-        }
-        for place, model in enumerate(plan.models)
-    }
     curves = {model: found for model, group in there.items() if (found := learning_curves(group))}
 
     def fill(figure: Figure, theme: Theme) -> None:
+        look = {
+            model: {
+                "color": theme.lines[place % len(theme.lines)],
+                "marker": MARKERS[place % len(MARKERS)],
+            }
+            for place, model in enumerate(plan.models)
+        }
         panels = figure.subplots(1, 2 + bool(curves), squeeze=False)[0]
-        if METRICS[metric] == "classification":
+        if METRICS[metric].kind == "classification":
             _roc(panels[0], there, look, theme)
         else:
             _parity(panels[0], there, look, theme, best_model(plan, groups, name))
@@ -157,16 +107,17 @@ def of_set(plan: Plan, groups: Groups, name: str, sizes: Mapping[str, int], them
         if curves:
             _learning(panels[2], curves, look, metric)
 
-    return draw((4.2 * (2 + bool(curves)), 3.4), theme, fill)
+    told = f"{name}: predictions, scores by scaffold and learning curves"
+    return draw(told, (4.2 * (2 + bool(curves)), 3.4), fill)
 
 
 Look = Mapping[str, Mapping[str, Any]]
 
 
-def _roc(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme) -> None:
+def _roc(panel: Axes, there: Mapping[str, CellGroup], look: Look, theme: Theme) -> None:
     for model, group in there.items():
         false, true = mean_roc(group)
-        panel.plot(false, true, color=look[model]["color"], linewidth=1.5, label=_in_legend(model))
+        panel.plot(false, true, color=look[model]["color"], linewidth=1.5, label=legend_label(model))
     panel.plot([0, 1], [0, 1], color=theme.grid, linewidth=1)
     panel.set_title("ROC on test, mean over tasks and seeds", fontsize=10, loc="left")
     panel.set_xlabel("false positive rate")
@@ -174,7 +125,7 @@ def _roc(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme) -> N
     panel.legend(frameon=False, fontsize=8, loc="lower right")
 
 
-def _parity(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme, best: str) -> None:
+def _parity(panel: Axes, there: Mapping[str, CellGroup], look: Look, theme: Theme, best: str) -> None:
     """Two clouds at most, the best model's and the best of the other sort: more cannot be told apart."""
     ours = [model for model, group in there.items() if _is_ours(group)]
     others = [model for model in there if model not in ours]
@@ -189,7 +140,7 @@ def _parity(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme, b
             alpha=0.6,
             color=style["color"],
             marker=style["marker"],
-            label=_in_legend(model),
+            label=legend_label(model),
         )
     ends = [*panel.get_xlim(), *panel.get_ylim()]
     line = (min(ends), max(ends))
@@ -200,12 +151,12 @@ def _parity(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme, b
     panel.legend(frameon=False, fontsize=8)
 
 
-def _is_ours(group: Group) -> bool:
+def _is_ours(group: CellGroup) -> bool:
     return any(result["kind"] == "ours" for result in group.results.values())
 
 
 def _scaffolds(
-    panel: Axes, there: Mapping[str, Group], look: Look, metric: str, sizes: Mapping[str, int]
+    panel: Axes, there: Mapping[str, CellGroup], look: Look, metric: str, sizes: Mapping[str, int]
 ) -> None:
     ticks: Sequence[str] = ()
     for model, group in there.items():
@@ -216,15 +167,15 @@ def _scaffolds(
             [one.score for one in found],
             **look[model],
             markersize=5,
-            label=_in_legend(model),
+            label=legend_label(model),
         )
     panel.set_xticks(range(len(ticks)), ticks)
     panel.set_xlim(-0.5, len(ticks) - 0.5)
     panel.set_title(f"Test {metric} by size of scaffold", fontsize=10, loc="left")
     panel.set_xlabel("molecules that share the scaffold; below: tested")
-    panel.set_ylabel(f"{metric}, {'more' if metric in RISING else 'less'} is better")
+    panel.set_ylabel(f"{metric}, {'more' if METRICS[metric].rises else 'less'} is better")
     panel.grid(visible=True, axis="y", linewidth=0.5)
-    if METRICS[metric] == "regression":
+    if METRICS[metric].kind == "regression":
         panel.legend(frameon=False, fontsize=8)
 
 
@@ -232,15 +183,14 @@ def _learning(
     panel: Axes, curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]], look: Look, metric: str
 ) -> None:
     """One thin line per seed; a point where the checkpoint was chosen."""
-    pick = max if metric in RISING else min
     for model, seeds in curves.items():
         for number, points in enumerate(seeds):
             epochs, values = zip(*points, strict=True)
             panel.plot(
                 epochs, values, color=look[model]["color"], linewidth=1, alpha=0.7,
-                label="" if number else _in_legend(model),
+                label="" if number else legend_label(model),
             )  # fmt: skip
-            panel.plot(*pick(points, key=lambda point: point[1]), **look[model], markersize=5)
+            panel.plot(*best_point(METRICS[metric].curve, points), **look[model], markersize=5)
     panel.set_title(f"Validation {metric}, the chosen epoch marked", fontsize=10, loc="left")
     panel.set_xlabel("epoch")
     panel.grid(visible=True, linewidth=0.5)

@@ -6,7 +6,7 @@ Legend: M molecules, T tasks, S seeds.
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -16,10 +16,10 @@ import numpy.typing as npt
 
 from moleblend_plugin.bench.spec.cell_spec import Result, read_result
 from moleblend_plugin.bench.spec.config import BenchConfig
-from moleblend_plugin.bench.spec.recipes import RISING
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 from moleblend_plugin.metrics.bootstrap import holm, paired_difference
+from moleblend_plugin.metrics.scores import METRICS
 
 PLAN: Final = "plan.json"
 """What a comparison consists of, so that its report can be made again without its inputs."""
@@ -82,7 +82,7 @@ def _short(split: str) -> str:
     return f"rows:{Path(rest).name}" if kind == "rows" and colon else split
 
 
-class Group(NamedTuple):
+class CellGroup(NamedTuple):
     """The cells of one set and one model.
 
     Attributes:
@@ -114,7 +114,11 @@ class Group(NamedTuple):
             return {name: archive[name] for name in archive.files}
 
 
-def read_groups(plan: Plan, out: Path) -> dict[tuple[str, str], Group]:
+CellGroups = Mapping[tuple[str, str], CellGroup]
+"""By set and model."""
+
+
+def read_groups(plan: Plan, out: Path) -> dict[tuple[str, str], CellGroup]:
     """All cells of a comparison by (set, model); what never ran is in neither of a group's lists."""
     groups = {}
     for name in plan.sets:
@@ -123,7 +127,7 @@ def read_groups(plan: Plan, out: Path) -> dict[tuple[str, str], Group]:
             found = {seed: read_result(folder / f"{seed}.json") for seed in plan.seeds}
             done = {seed: one for seed, one in found.items() if one and one["status"] == "done"}
             failed = {seed: str(one["error"]) for seed, one in found.items() if one and seed not in done}
-            groups[name, model] = Group(name, model, done, failed, folder)
+            groups[name, model] = CellGroup(name, model, done, failed, folder)
     return groups
 
 
@@ -160,7 +164,7 @@ class Comparison(NamedTuple):
     verdict: str
 
 
-def compare(ours: Group, other: Group, metric: str) -> Comparison | None:
+def compare(ours: CellGroup, other: CellGroup, metric: str) -> Comparison | None:
     """Paired bootstrap over test molecules of the mean over the seeds that both have; ``None`` without any.
 
     The seeds are laid side by side as if they were tasks: the mean over S x T columns is the mean over
@@ -183,13 +187,13 @@ def compare(ours: Group, other: Group, metric: str) -> Comparison | None:
     found = paired_difference(metric, targets, a, b, n=RESAMPLES, seed=0)
     if found.p <= _CANDIDATE:  # a correction for many comparisons needs smaller p than few resamples give
         found = paired_difference(metric, targets, a, b, n=FINE_RESAMPLES, seed=0)
-    better = found.low > 0 if metric in RISING else found.high < 0
-    worse = found.high < 0 if metric in RISING else found.low > 0
+    better = found.low > 0 if METRICS[metric].rises else found.high < 0
+    worse = found.high < 0 if METRICS[metric].rises else found.low > 0
     verdict = "better" if better else "worse" if worse else "no clear difference"
     return Comparison(ours.set, ours.model, other.model, *found[:4], found.p, verdict)
 
 
-def comparisons(plan: Plan, groups: dict[tuple[str, str], Group]) -> list[Comparison]:
+def comparisons(plan: Plan, groups: CellGroups) -> list[Comparison]:
     """Each of our models against every other model, and against our models that stand after it."""
     found = []
     names = list(plan.models)

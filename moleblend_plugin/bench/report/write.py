@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from moleblend_plugin.bench.report import figures, html_report
-from moleblend_plugin.bench.report.summary import Group, Plan, comparisons, read_groups
+from moleblend_plugin.bench.report.summary import CellGroups, Plan, comparisons, read_groups
 from moleblend_plugin.bench.report.table import best_model, escaped, markdown, tables, write_scores
 from moleblend_plugin.bench.run.stores import scaffold_sizes, shared_with_test
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
+from moleblend_plugin.report.theme import Picture
 
-Groups = Mapping[tuple[str, str], Group]
 
-
-class Report(NamedTuple):
+class WrittenReport(NamedTuple):
     """What was written.
 
     Attributes:
@@ -32,14 +30,14 @@ class Report(NamedTuple):
     text: str
 
 
-def write_report(plan: Plan, out: Path) -> Report:
+def write_report(plan: Plan, out: Path) -> WrittenReport:
     """Write the three files from the cells in ``out``.
 
     Raises:
         MoleblendError: no cell is finished, or the folder cannot be written.
     """
     groups = read_groups(plan, out)
-    report = Report(out / "scores.csv", out / "table.md", out / "report.html", "")
+    report = WrittenReport(out / "scores.csv", out / "table.md", out / "report.html", "")
     write_scores(plan, groups, report.scores)
     if not any(group.results for group in groups.values()):
         raise MoleblendError(f"no cell of {out} is finished; {report.scores} tells why")
@@ -49,8 +47,8 @@ def write_report(plan: Plan, out: Path) -> Report:
     found = tables(plan, groups, compared, shared)
     told = html_report.headlines(plan, compared, _best_others(plan, groups))
     text = "\n".join([*(f"- {escaped(line)}" for line in told), "", markdown(plan, found)])
-    html = html_report.html_page(
-        plan, told, found, _overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
+    html = html_report.report_page(
+        plan, told, found, figures.overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
     )
     for path, content in ((report.table, text), (report.page, html)):
         with replacing(path) as temporary:
@@ -58,7 +56,7 @@ def write_report(plan: Plan, out: Path) -> Report:
     return report._replace(text=text)
 
 
-def _there(plan: Plan, groups: Groups) -> Plan:
+def _there(plan: Plan, groups: CellGroups) -> Plan:
     """The sets and models that have a cell, finished or failed; the others would be rows of nothing."""
     held = [key for key, group in groups.items() if group.results or group.failed]
     sets = {name: metric for name, metric in plan.sets.items() if any(name == one for one, _ in held)}
@@ -66,31 +64,23 @@ def _there(plan: Plan, groups: Groups) -> Plan:
     return Plan(sets, plan.splits, models, plan.seeds)
 
 
-def _best_others(plan: Plan, groups: Groups) -> dict[str, str]:
+def _best_others(plan: Plan, groups: CellGroups) -> dict[str, str]:
     """By set, the best model that is not ours."""
     others = {model: kind for model, kind in plan.models.items() if kind != "ours"}
     narrow = Plan(plan.sets, plan.splits, others, plan.seeds)
     return {name: best_model(narrow, groups, name) for name in plan.sets}
 
 
-def _overview(plan: Plan, groups: Groups) -> html_report.Picture:
-    light, dark = (figures.overview(plan, groups, theme) for theme in (figures.LIGHT, figures.DARK))
-    return "Test score of every model on every set", light, dark
+def _of_sets(plan: Plan, groups: CellGroups, out: Path) -> dict[str, Picture]:
+    """By set that has results, its picture."""
+    return {
+        name: figures.of_set(plan, groups, name, scaffold_sizes(out, name))
+        for name in plan.sets
+        if any(groups[name, model].results for model in plan.models)
+    }
 
 
-def _of_sets(plan: Plan, groups: Groups, out: Path) -> dict[str, html_report.Picture]:
-    drawn = {}
-    for name in plan.sets:
-        if any(groups[name, model].results for model in plan.models):
-            sizes = scaffold_sizes(out, name)
-            light, dark = (
-                figures.of_set(plan, groups, name, sizes, theme) for theme in (figures.LIGHT, figures.DARK)
-            )
-            drawn[name] = (f"{name}: predictions, scores by scaffold and learning curves", light, dark)
-    return drawn
-
-
-def _notes(plan: Plan, groups: Groups) -> list[str]:
+def _notes(plan: Plan, groups: CellGroups) -> list[str]:
     """Versions that made the cells, and how many of them there are."""
     results = [result for group in groups.values() for result in group.results.values()]
     versions = {f"{name} {version}" for result in results for name, version in result["packages"].items()}

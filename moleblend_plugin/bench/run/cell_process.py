@@ -24,7 +24,7 @@ from moleblend_plugin.bench.run.groups import end_group, leads_group
 from moleblend_plugin.bench.run.split_arrays import FloatArray, Part, read_part
 from moleblend_plugin.bench.spec.cell_spec import Cell, copy_of_twin, write_result
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.metrics.scores import TaskScores, score_classification, score_regression
+from moleblend_plugin.metrics.scores import SCORERS, TaskScores
 from moleblend_plugin.runs.run_record import git_revision, package_versions
 from moleblend_plugin.schema import PARTS
 
@@ -56,7 +56,7 @@ def settings_of(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
 
 def score(cell: Cell, part: Part, predictions: FloatArray) -> dict[str, TaskScores]:
     """All scores of a part."""
-    scored = score_classification if cell.task == "classification" else score_regression
+    scored = SCORERS[cell.task]
     return scored(part.targets, predictions, part.names)
 
 

@@ -16,10 +16,11 @@ from typing import Any, Final
 import numpy as np
 
 from moleblend_plugin.bench.spec.config import BenchConfig, ModelSpec, SetSpec
-from moleblend_plugin.bench.spec.recipes import METRICS, RISING, Kind
 from moleblend_plugin.data.store.meta import fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
+from moleblend_plugin.metrics.scores import METRICS
+from moleblend_plugin.schema import LabelKind
 from moleblend_plugin.version import __version__
 
 FORMAT: Final = 2
@@ -66,14 +67,14 @@ class Cell:
     track_test: bool = True
 
     @property
-    def task(self) -> Kind:
+    def task(self) -> LabelKind:
         """classification or regression."""
-        return METRICS[self.metric]
+        return METRICS[self.metric].kind
 
     @property
     def rises(self) -> bool:
         """Whether a larger metric is better."""
-        return self.metric in RISING
+        return METRICS[self.metric].rises
 
     @property
     def path(self) -> Path:

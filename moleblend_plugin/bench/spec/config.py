@@ -8,11 +8,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from moleblend_plugin.bench.spec.recipes import METRICS, RECIPES, Kind, Training
+from moleblend_plugin.bench.spec.recipes import RECIPES, Training
 from moleblend_plugin.bench.spec.toml_reader import Reader
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import parse_names
+from moleblend_plugin.schema import LabelKind
 
 Spec = TypeVar("Spec", "SetSpec", "ModelSpec")
 
@@ -62,9 +64,9 @@ class SetSpec:
     words: Mapping[str, tuple[str, ...]] | None = None
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> LabelKind:
         """classification or regression."""
-        return METRICS[self.metric]
+        return METRICS[self.metric].kind
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,7 +159,7 @@ def _parse(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise MoleblendError(f"{path} cannot be read ({error.strerror}): give a TOML file") from None
     except ValueError as error:  # not TOML, or not UTF-8
-        raise MoleblendError(f"{path} is no TOML ({error}): mend that line") from None
+        raise MoleblendError(f"{path} is not valid TOML ({error}): correct that line") from None
 
 
 _TRAINING: Final[dict[str, Any]] = {
@@ -195,10 +197,10 @@ def _check_files(where: str, spec: SetSpec) -> None:
     from moleblend_plugin.splits.given_rows import rows_file_path
 
     if not spec.table.is_file():
-        raise MoleblendError(f"{where}: {spec.table} does not exist; mend table, or give --data FOLDER")
+        raise MoleblendError(f"{where}: {spec.table} does not exist; correct table, or give --data FOLDER")
     kind, _, rows = spec.split.partition(":")
     if kind == "rows" and not rows_file_path(rows)[0].is_file():
-        raise MoleblendError(f"{where}: {rows} does not exist; mend split, or give --data FOLDER")
+        raise MoleblendError(f"{where}: {rows} does not exist; correct split, or give --data FOLDER")
 
 
 _WORDS: Final = ("missing_label", "positive", "negative")
@@ -282,7 +284,7 @@ def _with_checkpoints(
         if model.checkpoint is not None and not model.checkpoint.is_file():
             raise MoleblendError(
                 f"model {model.name}: {model.checkpoint} does not exist; "
-                f"mend checkpoint, or give --checkpoint {model.name}=FILE"
+                f"correct checkpoint, or give --checkpoint {model.name}=FILE"
             )
     return filled
 

@@ -9,28 +9,16 @@ from __future__ import annotations
 
 import difflib
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import write_targets
-
-Kind = Literal["classification", "regression"]
+from moleblend_plugin.runs.fine_tuning import optimizer_flags
+from moleblend_plugin.schema import LabelKind
 
 UNIMOL: Final = "Uni-Mol's README"
 OURS: Final = "chosen here, no published recipe"
-
-METRICS: Final[dict[str, Kind]] = {
-    "roc_auc": "classification",
-    "pr_auc": "classification",
-    "rmse": "regression",
-    "mae": "regression",
-    "r2": "regression",
-    "spearman": "regression",
-}
-"""Metrics that can select a checkpoint, and what they measure."""
-
-RISING: Final = frozenset({"roc_auc", "pr_auc", "r2", "spearman"})
-"""Metrics of which more is better."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,14 +79,9 @@ class Recipe:
     note: str = field(default="")
 
     @property
-    def kind(self) -> Kind:
+    def kind(self) -> LabelKind:
         """classification or regression."""
-        return METRICS[self.metric]
-
-    @property
-    def rises(self) -> bool:
-        """Whether a larger metric is better."""
-        return self.metric in RISING
+        return METRICS[self.metric].kind
 
 
 _TOX21: Final = (
@@ -202,7 +185,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 def train_flags(
-    kind: Kind, metric: str, loss: str, training: Training, targets: tuple[str, ...], input_mode: str
+    kind: LabelKind, metric: str, loss: str, training: Training, targets: tuple[str, ...], input_mode: str
 ) -> list[str]:
     """Arguments of ``unicore-train`` after the data folder: task, loss, inputs and numbers.
 
@@ -222,13 +205,11 @@ def train_flags(
         flags += ["--regression-loss", loss or "mse"]
     flags += [
         *("--head-dropout", f"{training.dropout:g}", "--batch-size", str(training.batch)),
-        *("--optimizer", "adam", "--adam-betas", "(0.9, 0.99)", "--adam-eps", "1e-6"),
-        *("--lr", f"{training.lr:g}", "--weight-decay", f"{training.weight_decay:g}", "--clip-norm", "1.0"),
-        *("--lr-scheduler", "polynomial_decay", "--warmup-ratio", f"{training.warmup:g}"),
+        *optimizer_flags(f"{training.lr:g}", f"{training.warmup:g}", f"{training.weight_decay:g}"),
         *("--max-epoch", str(training.epochs), "--patience", str(training.patience)),
         *("--best-checkpoint-metric", metric),
     ]
-    if metric in RISING:
+    if METRICS[metric].rises:
         flags.append("--maximize-best-checkpoint-metric")
     if training.fp16:
         flags.append("--fp16")

@@ -11,16 +11,14 @@ from rdkit import Chem, rdBase
 from rdkit.Chem import Descriptors, rdFingerprintGenerator
 
 from moleblend_plugin.chem.reading import from_smiles, pinned
+from moleblend_plugin.schema import FLOAT32_MAX
 
 ECFP_BITS: Final = 2048
 ECFP_RADIUS: Final = 2
 """Radius 2 is diameter 4, the 4 of ECFP4."""
 
-_LARGEST: Final = float(np.finfo(np.float32).max)
-"""Trees work in float32: what is larger (the descriptor Ipc of large molecules) counts as missing."""
 
-
-class Features(NamedTuple):
+class FeatureRows(NamedTuple):
     """Rows of numbers, one per molecule.
 
     Attributes:
@@ -34,7 +32,7 @@ class Features(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def ecfp4(smiles: Sequence[str]) -> Features:
+def ecfp4(smiles: Sequence[str]) -> FeatureRows:
     """Morgan fingerprints of radius 2 folded to 2048 bits: uint8 [M, 2048] of 0 and 1.
 
     Bits, not counts, without chirality: what papers call ECFP4 (Rogers and Hahn 2010).
@@ -43,7 +41,7 @@ def ecfp4(smiles: Sequence[str]) -> Features:
     return _rows(smiles, generator.GetFingerprintAsNumPy, np.zeros(ECFP_BITS, np.uint8))
 
 
-def descriptors(smiles: Sequence[str]) -> Features:
+def descriptors(smiles: Sequence[str]) -> FeatureRows:
     """All of RDKit's 2D descriptors: float64 [M, F]; NaN where one is not finite or beyond float32."""
     compute: Any = Descriptors.CalcMolDescriptors  # untyped
     names = tuple(name for name, _ in Descriptors.descList)
@@ -51,7 +49,8 @@ def descriptors(smiles: Sequence[str]) -> Features:
     def row(mol: Chem.Mol) -> npt.NDArray[np.float64]:
         found = compute(mol, missingVal=np.nan, silent=True)
         values = np.array([found[name] for name in names], np.float64)
-        values[~(np.abs(values) <= _LARGEST)] = np.nan
+        # Trees work in float32: what is larger (the descriptor Ipc of large molecules) counts as missing.
+        values[~(np.abs(values) <= FLOAT32_MAX)] = np.nan
         return values
 
     return _rows(smiles, row, np.full(len(names), np.nan))._replace(names=names)
@@ -59,7 +58,7 @@ def descriptors(smiles: Sequence[str]) -> Features:
 
 def _rows(
     smiles: Sequence[str], row: Callable[[Chem.Mol], npt.NDArray[Any]], blank: npt.NDArray[Any]
-) -> Features:
+) -> FeatureRows:
     values = np.tile(blank, (len(smiles), 1))
     reasons = {}
     with rdBase.BlockLogs(), pinned():
@@ -69,4 +68,4 @@ def _rows(
                 reasons[number] = f"RDKit cannot read {text!r}" if mol is None else "no atoms"
             else:
                 values[number] = row(mol)
-    return Features(values, reasons)
+    return FeatureRows(values, reasons)

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-import numpy as np
+from moleblend_plugin.schema import FLOAT32_MAX
 
 MISSING_WORDS: Final = frozenset(
     {
@@ -30,9 +30,6 @@ CLASS_WORDS: Final = (
     ("toxic", "non toxic"),
 )  # fmt: skip
 """Pairs of words for the classes 1 and 0; case does not matter."""
-
-LARGEST: Final = float(np.finfo(np.float32).max)
-"""Networks compute in float32: beyond it is infinity."""
 
 _NUMBERS: Final = "numbers"
 _COMMAS: Final = "numbers with decimal commas"
@@ -144,10 +141,10 @@ class LabelReader:
         value = float(text.replace(",", "."))
         if value in self._missing_numbers:
             return math.nan
-        if abs(value) > LARGEST:
+        if abs(value) > FLOAT32_MAX:
             raise ValueError(
                 f"target too large: column {self.names[place]!r} holds {text[:40]!r}; float32 ends at "
-                f"{LARGEST:.2g}: give the column another unit, or name it by --missing-label"
+                f"{FLOAT32_MAX:.2g}: give the column another unit, or name it by --missing-label"
             )
         self._note_kind(place, text, _COMMAS if comma else _NUMBERS)
         if not comma and len(self._known) < _KNOWN:

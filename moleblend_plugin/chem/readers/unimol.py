@@ -16,9 +16,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from moleblend_plugin.chem.readers.label_text import LARGEST
 from moleblend_plugin.chem.readers.raw_row import ListedAtoms, RawRow
-from moleblend_plugin.schema import Float32Array, Rejection
+from moleblend_plugin.schema import FLOAT32_MAX, Float32Array, Rejection
 
 _MOST_PLACES: Final = 10_000_000
 """Atoms times conformers of one row."""
@@ -71,8 +70,8 @@ def _numbers(label: object, depth: int) -> Iterator[float]:
         number = float(label)
         if number in (float("inf"), float("-inf")):
             raise ValueError(f"target is no number: {number}")
-        if abs(number) > LARGEST:
-            raise ValueError(f"target too large: {number:g}; float32 ends at {LARGEST:.2g}")
+        if abs(number) > FLOAT32_MAX:
+            raise ValueError(f"target too large: {number:g}; float32 ends at {FLOAT32_MAX:.2g}")
         yield number
     elif isinstance(label, list | tuple | np.ndarray) and depth >= 0:
         for item in label.ravel().tolist() if isinstance(label, np.ndarray) else label:

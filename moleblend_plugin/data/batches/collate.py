@@ -3,19 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from moleblend_plugin.data.samples.blend import Sample
-from moleblend_plugin.schema import INPUT_FIELDS, PROPERTY_FIELDS, TARGET_FIELDS, Field
+from moleblend_plugin.schema import (
+    INPUT_FIELDS,
+    PROPERTY_FIELDS,
+    TARGET_FIELDS,
+    VIEW_FIELDS,
+    Field,
+    InputFields,
+    PropertyFields,
+    TargetFields,
+    ViewFields,
+)
 
-Batch = dict[str, Any]
-"""``net_input`` and ``target`` (dicts of tensors, see ``schema``) and ``index`` int64 [B]."""
+
+class Targets(TargetFields[Tensor], PropertyFields[Tensor]):
+    """What a loss compares with: of pretraining, or of a property run."""
 
 
-def pad_field(field: Field, arrays: Sequence[np.ndarray[Any, Any]], n_atoms: int) -> torch.Tensor:
+class Batch(TypedDict, total=False):
+    """One padded batch; empty where no molecule is in it (Uni-Core's dummy batch)."""
+
+    net_input: InputFields[Tensor]
+    target: Targets
+    views: ViewFields[Tensor]
+    index: Tensor  # int64 [B], the molecules' numbers in their store
+
+
+def pad_field(field: Field, arrays: Sequence[np.ndarray[Any, Any]], n_atoms: int) -> Tensor:
     """Stack ``arrays`` along B, axes called N padded to ``n_atoms``; L, V, S are as long in all of them."""
     letters = field.shape.split()[1:]
     axes = zip(letters, arrays[0].shape, strict=True)
@@ -34,9 +55,7 @@ def pad_field(field: Field, arrays: Sequence[np.ndarray[Any, Any]], n_atoms: int
     return torch.from_numpy(out)
 
 
-def pad_fields(
-    fields: Mapping[str, Field], samples: Sequence[Sample], n_atoms: int
-) -> dict[str, torch.Tensor]:
+def pad_fields(fields: Mapping[str, Field], samples: Sequence[Mapping[str, Any]], n_atoms: int) -> Any:  # noqa: ANN401  the type of that table
     """Pad every field of ``fields`` that the samples carry."""
     return {
         name: pad_field(field, [sample[name] for sample in samples], n_atoms)
@@ -50,8 +69,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
     if not samples:
         return {}
     n_atoms = max(sample["atom_codes"].shape[0] for sample in samples)
-    return {
+    batch: Batch = {
         "net_input": pad_fields(INPUT_FIELDS, samples, n_atoms),
         "target": pad_fields(TARGET_FIELDS | PROPERTY_FIELDS, samples, n_atoms),
         "index": torch.tensor([int(sample["index"]) for sample in samples], dtype=torch.int64),
     }
+    if views := pad_fields(VIEW_FIELDS, samples, n_atoms):
+        batch["views"] = views
+    return batch

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from moleblend_plugin.data.rng import Purpose, generator
 from moleblend_plugin.data.samples.blend import BlendConfig, Sample, blend, choose_pairs
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.data.store.reader import DamagedValue
-from moleblend_plugin.schema import InputCodes, MoleculeRecord
+from moleblend_plugin.schema import InputCodes, MoleculeRecord, UInt8Array
 
 
 class Records(Protocol):
@@ -83,7 +83,7 @@ class StoredMolecules(ABC):
             if self.strict:
                 raise
             self.damaged.leave_out(molecule, damage)
-            return {}
+            return cast("Sample", {})
         if conformer is None:
             conformer = self._draw_conformer(record, index)
         sample = self.sample(record, conformer, molecule)
@@ -161,11 +161,9 @@ class BlendedMolecules(StoredMolecules):
         uniform = generator(self.seed, self.epoch, first, Purpose.PAIRS).random(
             (largest, largest), np.float32
         )
-        shared = []
-        for sample in samples:
+
+        def shown(sample: Sample) -> UInt8Array:
             n_atoms = len(sample["atom_codes"])
-            part = uniform[:n_atoms, :n_atoms]
-            shared.append(
-                sample | {"pair_shown": choose_pairs(part, self.config, bool(sample["has_coords"]))}
-            )
-        return shared
+            return choose_pairs(uniform[:n_atoms, :n_atoms], self.config, bool(sample["has_coords"]))
+
+        return [sample | {"pair_shown": shown(sample)} for sample in samples]

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,14 +14,9 @@ import numpy.typing as npt
 from moleblend_plugin.data.batches.dataset import Records
 from moleblend_plugin.data.store.reader import DamagedValue
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import Float64Array, MoleculeRecord
-
-Kind = Literal["classification", "regression"]
+from moleblend_plugin.schema import FLOAT32_MAX, Float64Array, LabelKind, MoleculeRecord
 
 _CHUNK = 4096
-
-LARGEST: Final = float(np.finfo(np.float32).max)
-"""Networks compute in float32: beyond it is infinity."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -96,7 +90,7 @@ def read_labels(
     records: Records,
     columns: Sequence[int],
     names: Sequence[str],
-    kind: Kind,
+    kind: LabelKind,
     weight_column: int | None = None,
 ) -> Labels:
     """Read every record once. Damaged ones are passed over: whoever reads them next tells.
@@ -149,18 +143,18 @@ def _weight(record: MoleculeRecord, column: int) -> float:
     return weight
 
 
-def _check(row: Float64Array, row_id: str, names: Sequence[str], kind: Kind) -> None:
-    odd = np.abs(row) > LARGEST  # infinity too
+def _check(row: Float64Array, row_id: str, names: Sequence[str], kind: LabelKind) -> None:
+    odd = np.abs(row) > FLOAT32_MAX  # infinity too
     if kind == "classification":
         odd |= ~(np.isnan(row) | (row == 0) | (row == 1))
     if not odd.any():
         return
     place = int(np.flatnonzero(odd)[0])
     what = f"{row_id}: column {names[place]!r} holds {row[place]:g}"
-    if abs(row[place]) > LARGEST:
+    if abs(row[place]) > FLOAT32_MAX:
         raise MoleblendError(
-            f"{what}, which is no label: networks compute in float32, up to {LARGEST:.2g}; correct the row, "
-            "or leave its cell empty, and build again"
+            f"{what}, which is no label: networks compute in float32, up to {FLOAT32_MAX:.2g}; correct the "
+            "row, or leave its cell empty, and build again"
         )
     raise MoleblendError(
         f"{what}, but classes are 0 and 1 (an empty cell is missing): correct the column, or train with "

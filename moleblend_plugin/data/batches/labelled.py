@@ -6,45 +6,18 @@ L labels per molecule, M molecules, N atoms.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.data.batches.dataset import Records, StoredMolecules
-from moleblend_plugin.data.samples.blend import Sample
-from moleblend_plugin.data.samples.featurize import Features, featurize
+from moleblend_plugin.data.samples.blend import Sample, unblended
+from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.data.store.reader import DamagedValue
-from moleblend_plugin.schema import MoleculeRecord, Shown
+from moleblend_plugin.schema import InputMode, MoleculeRecord
 
-InputMode = Literal["2d", "3d", "both"]
-Conformers = Literal["draw", "all"]
-
-PAIRS_SHOWN: Final[dict[str, Shown]] = {"2d": Shown.ALL_2D, "3d": Shown.DISTANCE, "both": Shown.ALL}
-ATOMS_SHOWN: Final[dict[str, Shown]] = {
-    "2d": Shown.SPD,
-    "3d": Shown.DISTANCE,
-    "both": Shown.SPD | Shown.DISTANCE,
-}
-
-
-def show(features: Features, input_mode: InputMode) -> Sample:
-    """The network's input without noise: every pair and atom shows all that ``input_mode`` lets it.
-
-    A molecule without 3D shows its 2D relations in any mode.
-    """
-    n_atoms, coords = features.n_atoms, features.coords
-    mode = input_mode if coords is not None else "2d"
-    seen = coords if coords is not None and mode != "2d" else np.zeros((n_atoms, 3), np.float32)
-    return {
-        "atom_codes": features.atom_codes,
-        "degree": features.degree,
-        "spd": features.spd,
-        "bond_path": features.bond_path,
-        "coords": seen,
-        "pair_shown": np.full((n_atoms, n_atoms), PAIRS_SHOWN[mode], np.uint8),
-        "atom_shown": np.full(n_atoms, ATOMS_SHOWN[mode], np.uint8),
-    }
+ConformerUse = Literal["draw", "all"]
 
 
 class PropertyMolecules(StoredMolecules):
@@ -70,7 +43,7 @@ class PropertyMolecules(StoredMolecules):
         input_mode: InputMode,
         seed: int,
         shuffle: bool = False,
-        conformers: Conformers = "draw",
+        conformers: ConformerUse = "draw",
         strict: bool = False,
         counts: npt.NDArray[np.int64] | None = None,
         weight_column: int | None = None,
@@ -104,7 +77,7 @@ class PropertyMolecules(StoredMolecules):
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """Input and labels of one conformer."""
         targets = record.targets[self.columns].astype(np.float32)
-        sample = show(featurize(record, conformer, self.codes), self.input_mode) | {"targets": targets}
+        sample = unblended(featurize(record, conformer, self.codes), self.input_mode) | {"targets": targets}
         if self.weight_column is not None:
             sample["weights"] = np.array(record.targets[self.weight_column], np.float32)
         return sample

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -18,11 +18,29 @@ from moleblend_plugin.data.kernels import draw_shown, pick
 from moleblend_plugin.data.rng import Purpose, passing_generator
 from moleblend_plugin.data.samples.featurize import Features
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import RELATIONS, Float32Array, Float64Array, Shown, UInt8Array
+from moleblend_plugin.schema import (
+    ATOMS_SHOWN,
+    PAIRS_SHOWN,
+    RELATIONS,
+    Float32Array,
+    Float64Array,
+    InputFields,
+    InputMode,
+    PropertyFields,
+    Shown,
+    TargetFields,
+    UInt8Array,
+    ViewFields,
+)
 
 BlendScope = Literal["molecule", "batch"]
-Sample = dict[str, npt.NDArray[np.generic]]
-"""One molecule, ready to be padded: the fields of ``schema.INPUT_FIELDS`` and ``TARGET_FIELDS`` without B."""
+Array = npt.NDArray[Any]
+
+
+class Sample(InputFields[Array], TargetFields[Array], PropertyFields[Array], ViewFields[Array], total=False):
+    """One molecule, ready to be padded: rows of the schema's tables without B, and its number."""
+
+    index: npt.NDArray[np.int64]
 
 
 _PAIR_CODES = np.array([row.shown for row in RELATIONS], np.uint8)
@@ -36,7 +54,7 @@ class BlendConfig:
     """How samples are blended. Defaults are the published ones, but for ``blend_scope``.
 
     Attributes:
-        relation_probs: probability that a pair shows spd, edge, 3D. One or two may be 0 (ablations).
+        relation_probs: probability that a pair shows {relations}. One or two may be 0 (ablations).
         atom_probs: probability that an atom shows its degree embedding, its 3D summary.
         noise_sigma: standard deviation of the coordinate noise in Angstrom.
         blend_scope: "molecule" draws pairs per molecule; "batch" draws one mask for the whole batch
@@ -65,6 +83,9 @@ class BlendConfig:
             raise MoleblendError(f"--noise-sigma {self.noise_sigma:g}: give a value of 0 or more (Angstrom)")
         if self.blend_scope not in ("molecule", "batch"):
             raise MoleblendError(f"--blend-scope {self.blend_scope}: choose molecule or batch")
+
+
+BlendConfig.__doc__ = str(BlendConfig.__doc__).format(relations=", ".join(row.word for row in RELATIONS))
 
 
 @lru_cache(maxsize=8)
@@ -118,14 +139,34 @@ def blend(features: Features, config: BlendConfig, seed: int, epoch: int, index:
         noise = passing_generator(seed, epoch, index, Purpose.NOISE).standard_normal((n_atoms, 3), np.float32)
         noise *= np.float32(config.noise_sigma)
     return {
+        **_sample(features, clean + noise, pair_shown, atom_shown),
+        "clean_coords": clean,
+        "noise": noise,
+        "has_coords": np.array(has_3d),
+    }
+
+
+def unblended(features: Features, input_mode: InputMode) -> Sample:
+    """The network's input without noise: every pair and atom shows all that ``input_mode`` lets it.
+
+    A molecule without 3D shows its 2D relations in any mode.
+    """
+    n_atoms, coords = features.n_atoms, features.coords
+    mode = input_mode if coords is not None else "2d"
+    seen = coords if coords is not None and mode != "2d" else np.zeros((n_atoms, 3), np.float32)
+    pair_shown = np.full((n_atoms, n_atoms), PAIRS_SHOWN[mode], np.uint8)
+    return _sample(features, seen, pair_shown, np.full(n_atoms, ATOMS_SHOWN[mode], np.uint8))
+
+
+def _sample(
+    features: Features, coords: Float32Array, pair_shown: UInt8Array, atom_shown: UInt8Array
+) -> Sample:
+    return {
         "atom_codes": features.atom_codes,
         "degree": features.degree,
         "spd": features.spd,
         "bond_path": features.bond_path,
-        "coords": clean + noise,
+        "coords": coords,
         "pair_shown": pair_shown,
         "atom_shown": atom_shown,
-        "clean_coords": clean,
-        "noise": noise,
-        "has_coords": np.array(has_3d),
     }

@@ -5,15 +5,13 @@ Legend: n molecules, T targets.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.utils.validation import check_consistent_length
 
-from moleblend_plugin.schema import Float64Array
-
-_LARGEST: Final = float(np.finfo(np.float32).max)
+from moleblend_plugin.schema import FLOAT32_MAX, Float64Array
 
 
 def is_missing(label: object) -> bool:
@@ -23,7 +21,9 @@ def is_missing(label: object) -> bool:
     return isinstance(label, float | np.floating) and bool(np.isnan(label))
 
 
-def label_table(y: Any, n: int, dtype: Any) -> tuple[npt.NDArray[Any], tuple[str, ...], bool]:  # noqa: ANN401
+def label_table(
+    y: npt.ArrayLike, n: int, dtype: type | None
+) -> tuple[npt.NDArray[Any], tuple[str, ...], bool]:
     """Labels [n, T], names of the targets, and whether ``y`` was two-dimensional.
 
     Raises:
@@ -45,7 +45,7 @@ def label_table(y: Any, n: int, dtype: Any) -> tuple[npt.NDArray[Any], tuple[str
     return (_numbers(values, names) if dtype is np.float64 else values), tuple(names), two
 
 
-def label_numbers(y: Any, n: int) -> tuple[Float64Array, tuple[str, ...], bool]:  # noqa: ANN401
+def label_numbers(y: npt.ArrayLike, n: int) -> tuple[Float64Array, tuple[str, ...], bool]:
     """:func:`label_table` of numbers, NaN where a label is missing.
 
     Raises:
@@ -54,11 +54,11 @@ def label_numbers(y: Any, n: int) -> tuple[Float64Array, tuple[str, ...], bool]:
     values, names, two = label_table(y, n, np.float64)
     if np.isinf(values).any():
         raise ValueError("y contains infinity: give numbers, or NaN where a label is missing")
-    beyond = np.argwhere(np.abs(np.nan_to_num(values)) > _LARGEST)
+    beyond = np.argwhere(np.abs(np.nan_to_num(values)) > FLOAT32_MAX)
     if len(beyond):
         row, column = beyond[0]
         raise ValueError(
-            f"y[{row}] = {values[row, column]:g} is beyond float32 ({_LARGEST:.3g}), in which networks "
+            f"y[{row}] = {values[row, column]:g} is beyond float32 ({FLOAT32_MAX:.3g}), in which networks "
             "compute: give y in another unit"
         )
     empty = [name for name, column in zip(names, values.T, strict=True) if np.isnan(column).all()]
@@ -88,7 +88,7 @@ def two_classes(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return classes
 
 
-def check_weights(sample_weight: Any, n: int) -> Float64Array | None:  # noqa: ANN401
+def check_sample_weight(sample_weight: npt.ArrayLike | None, n: int) -> Float64Array | None:
     """Weights [n] as scikit-learn takes them: ``None``, one number for all, or a number per molecule.
 
     Raises:

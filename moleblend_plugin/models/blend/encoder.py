@@ -5,32 +5,30 @@ B molecules, N atoms, T = N + 1 tokens (graph token first), H heads, D width.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.utils.checkpoint import checkpoint
 
-from moleblend_plugin.models.blend.attention import Attention
-from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.parts import kernels
+from moleblend_plugin.models.parts.atom_table import AtomTable
 from moleblend_plugin.models.parts.dropout import Dropout, DropPath
 from moleblend_plugin.schema import Shown
-from moleblend_plugin.vocab import ATOM_OFFSETS, ATOM_ROWS, DEGREE
+from moleblend_plugin.vocab import DEGREE
 
 
-class AtomEmbedding(nn.Module):
+class AtomEmbedding(AtomTable):
     """Sum of nine feature embeddings per atom, blended with degree or 3D summary (method 3)."""
 
     SUMMARY_SCALE = 0.01
 
-    def __init__(self, config: ModelConfig) -> None:
-        super().__init__()
-        width = config.encoder_embed_dim
-        self.features = nn.Embedding(ATOM_ROWS, width, padding_idx=0)
+    def __init__(self, width: int, kernels: int) -> None:
+        super().__init__(width)
         self.in_degree = nn.Embedding(DEGREE.size, width, padding_idx=DEGREE.pad)
         self.out_degree = nn.Embedding(DEGREE.size, width, padding_idx=DEGREE.pad)
-        self.summary = nn.Linear(config.gaussian_kernels, width)
-        self.register_buffer("_offsets", torch.tensor(ATOM_OFFSETS, dtype=torch.int32), persistent=False)
-        self._offsets: Tensor
+        self.summary = nn.Linear(kernels, width)
 
     def degree_feature(self, degree: Tensor) -> Tensor:
         """[B, N, D] from degree codes uint8 [B, N]; bonds are undirected, so in- and out-degree agree."""
@@ -44,10 +42,11 @@ class AtomEmbedding(nn.Module):
         summary: Tensor = self.SUMMARY_SCALE * self.summary(total.to(self.summary.weight.dtype))
         return summary
 
-    def forward(self, atom_codes: Tensor, degree: Tensor, gaussians: Tensor, atom_shown: Tensor) -> Tensor:
+    def forward(  # type: ignore[override]
+        self, atom_codes: Tensor, degree: Tensor, gaussians: Tensor, atom_shown: Tensor
+    ) -> Tensor:
         """[B, N, D]."""
-        code = atom_codes.int()
-        x: Tensor = self.features(torch.where(code > 0, code + self._offsets, 0)).sum(2)
+        x = super().forward(atom_codes)
         shown = atom_shown[..., None]
         real = atom_codes[..., 0] > 0
         degree_feature, summary = self.degree_feature(degree), self.summary_3d(gaussians, real)
@@ -55,19 +54,43 @@ class AtomEmbedding(nn.Module):
         return x + torch.where((shown & int(Shown.DISTANCE)).ne(0), summary, 0.0)
 
 
+class Attention(nn.Module):
+    """Multi-head attention with a bias [B, H, T, T] on its logits; scaled by d ** -0.5."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.qkv = nn.Linear(width, 3 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
+        """[B, T, D]."""
+        dropout = self.dropout if self.training else 0.0
+        out: Tensor = self.out(kernels.attention(self.qkv(x), bias, self.heads, dropout))
+        return out
+
+
 class EncoderLayer(nn.Module):
     """``x = LN(x + attn(x)); x = LN(x + W2 gelu(W1 x))`` with dropout and stochastic depth on branches."""
 
-    def __init__(self, config: ModelConfig, drop_path: float) -> None:
+    def __init__(
+        self,
+        attention: nn.Module,
+        width: int,
+        hidden: int,
+        dropout: float,
+        activation_dropout: float,
+        drop_path: float,
+    ) -> None:
         super().__init__()
-        width, hidden = config.encoder_embed_dim, config.encoder_ffn_embed_dim
-        self.attention = Attention(width, config.encoder_attention_heads, config.attention_dropout)
+        self.attention = attention
         self.attention_norm = nn.LayerNorm(width)
         self.ffn_in = nn.Linear(width, hidden)
         self.ffn_out = nn.Linear(hidden, width)
         self.ffn_norm = nn.LayerNorm(width)
-        self.activation_dropout = Dropout(config.activation_dropout)
-        self.dropout = Dropout(config.dropout)
+        self.activation_dropout = Dropout(activation_dropout)
+        self.dropout = Dropout(dropout)
         self.drop_path = DropPath(drop_path)
 
     def forward(self, x: Tensor, bias: Tensor) -> Tensor:
@@ -80,18 +103,31 @@ class EncoderLayer(nn.Module):
 
 
 class Encoder(nn.Module):
-    """Graph token, embedding norm and layers."""
+    """Graph token, embedding norm and layers.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        layers: built as they are taken, after the token: a seed gives the same weights as ever.
+        width: D.
+        heads: H.
+        dropout: on the input of the first layer.
+        checkpoint_activations: keep the input of each layer only.
+    """
+
+    def __init__(
+        self,
+        layers: Iterable[nn.Module],
+        width: int,
+        heads: int,
+        dropout: float = 0.0,
+        checkpoint_activations: bool = False,
+    ) -> None:
         super().__init__()
-        width, depth = config.encoder_embed_dim, config.encoder_layers
         self.graph_token = nn.Parameter(torch.empty(width).normal_(std=0.02))
-        self.graph_bias = nn.Parameter(torch.empty(config.encoder_attention_heads).normal_(std=0.02))
+        self.graph_bias = nn.Parameter(torch.empty(heads).normal_(std=0.02))
         self.norm = nn.LayerNorm(width)
-        self.dropout = Dropout(config.dropout)
-        rates = torch.linspace(0, config.drop_path, depth).tolist()
-        self.layers = nn.ModuleList(EncoderLayer(config, rate) for rate in rates)
-        self.checkpoint_activations = config.checkpoint_activations
+        self.dropout = Dropout(dropout)
+        self.layers = nn.ModuleList(layers)
+        self.checkpoint_activations = checkpoint_activations
 
     def token_bias(self, pair_bias: Tensor) -> Tensor:
         """Bias [B, H, T, T] from pairs [B, H, N, N]: the graph token's row and column are put in front.

@@ -5,16 +5,18 @@ B molecules, N atoms, T = N + 1 tokens (graph token first), P path hops, H heads
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.models.blend.encoder import AtomEmbedding, Encoder
+from moleblend_plugin.models.blend.encoder import AtomEmbedding, Attention, Encoder, EncoderLayer
 from moleblend_plugin.models.blend.heads import BilinearPairs, DenoiseHead, DirectionPairs, DistancePairs
 from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
-from moleblend_plugin.schema import PATH_HOPS, Shown
+from moleblend_plugin.models.parts.kernels import on_cpu
+from moleblend_plugin.schema import PAIRS_SHOWN, PATH_HOPS, InputFields, Predictions, Shown
 from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES
 
 
@@ -27,19 +29,6 @@ class Encoded(NamedTuple):
     real: Tensor  # bool [B, N]
 
 
-class Predictions(NamedTuple):
-    """Outputs of pretraining; exactly one of ``distance`` and ``direction`` is there.
-
-    Not every tensor is fp32 under mixed precision; the losses convert.
-    """
-
-    spd: Tensor  # [B, N, N, 11]
-    edge: Tensor  # [B, N, N, P, 24]
-    distance: Tensor | None  # [B, N, N, bins]
-    direction: Tensor | None  # [B, N, N, 3]
-    noise: Tensor  # fp32 [B, N, 3]
-
-
 def geometry(coords: Tensor) -> tuple[Tensor, Tensor]:
     """Distances fp32 [B, N, N] in Angstrom and unit vectors ``(x_j - x_i) / (d + 1e-5)`` [B, N, N, 3]."""
     with torch.autocast(coords.device.type, enabled=False):
@@ -47,6 +36,15 @@ def geometry(coords: Tensor) -> tuple[Tensor, Tensor]:
         difference = position[:, None, :, :] - position[:, :, None, :]
         distance = difference.norm(dim=-1)
         return distance, difference / (distance[..., None] + 1e-5)
+
+
+def encoder_layers(config: ModelConfig) -> Iterator[EncoderLayer]:
+    """The layers from the first on, each with its share of stochastic depth."""
+    width, dropout = config.encoder_embed_dim, config.dropout
+    for drop_path in torch.linspace(0, config.drop_path, config.encoder_layers).tolist():
+        attention = Attention(width, config.encoder_attention_heads, config.attention_dropout)
+        sizes = (width, config.encoder_ffn_embed_dim)
+        yield EncoderLayer(attention, *sizes, dropout, config.activation_dropout, drop_path)
 
 
 class MoleBlendEncoder(nn.Module):
@@ -59,10 +57,13 @@ class MoleBlendEncoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.atoms = AtomEmbedding(config)
+        width, heads = config.encoder_embed_dim, config.encoder_attention_heads
+        self.atoms = AtomEmbedding(width, config.gaussian_kernels)
         self.gaussians = GaussianDistances(config.gaussian_kernels, config.gaussian_init)
-        self.bias = BlendedBias(config)
-        self.encoder = Encoder(config)
+        self.bias = BlendedBias(heads, config.gaussian_kernels)
+        self.encoder = Encoder(
+            encoder_layers(config), width, heads, config.dropout, config.checkpoint_activations
+        )
         self.apply(init_weights)
 
     def encode(
@@ -78,11 +79,11 @@ class MoleBlendEncoder(nn.Module):
         """Arguments are the rows of ``schema.INPUT_FIELDS``."""
         number, real = atom_codes[..., 0], atom_codes[..., 0] > 0
         distance, unit = geometry(coords)
-        if _unseen(Shown.DISTANCE, pair_shown, atom_shown):
+        if _unseen(PAIRS_SHOWN["3d"], pair_shown, atom_shown):
             gaussians = self.gaussians(distance[:1, :1, :1], number[:1, :1])
         else:
             gaussians = self.gaussians(distance, number)
-        if _unseen(Shown.ALL_2D, pair_shown):
+        if _unseen(PAIRS_SHOWN["2d"], pair_shown):
             spd, bond_path = spd[:1, :1, :1], bond_path[:1, :1, :1]
         relations = Relations(number, spd, bond_path, gaussians)
         pair_bias = self.bias(relations, pair_shown).masked_fill(~real[:, None, None, :], -torch.inf)
@@ -95,9 +96,9 @@ def _unseen(bits: Shown, *shown: Tensor) -> bool:
     """Whether no pair and no atom shows any of ``bits``: then one pair stands for all, at a third less time.
 
     Its biases are computed and masked as ever, so that every weight has a gradient (of 0), which DDP waits
-    for. Only a CPU can look without waiting for earlier work.
+    for.
     """
-    return all(part.device.type == "cpu" and not (part & int(bits)).any() for part in shown)
+    return on_cpu(*shown) and not any((part & int(bits)).any() for part in shown)
 
 
 class MoleBlend(MoleBlendEncoder):
@@ -119,7 +120,7 @@ class MoleBlend(MoleBlendEncoder):
         for head in (self.spd_head, self.edge_head, self.pair_head, self.denoise_head):
             head.apply(init_weights)
 
-    def forward(self, **net_input: Tensor) -> Predictions:
+    def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Predictions:
         """Predictions for a batch; arguments are the rows of ``schema.INPUT_FIELDS``."""
         encoded = self.encode(**net_input)
         atoms = encoded.states[:, 1:]  # [B, N, D]

@@ -157,7 +157,7 @@ def infer_config(tensors: Mapping[str, Tensor]) -> ModelConfig:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """Result of :func:`convert`: our state dict, and what was left over on either side."""
+    """Result of :func:`from_published`: our state dict, and what was left over on either side."""
 
     config: ModelConfig
     state: dict[str, Tensor]
@@ -165,7 +165,7 @@ class Imported:
     missing_ours: list[str]
 
 
-def convert(tensors: Mapping[str, Tensor]) -> Imported:
+def from_published(tensors: Mapping[str, Tensor]) -> Imported:
     """Map a published state dict to ours.
 
     Raises:

@@ -12,8 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from moleblend_plugin.models.blend.config import GaussianInit, ModelConfig
-from moleblend_plugin.models.parts.autocast import without_autocast
+from moleblend_plugin.models.blend.config import GaussianInit
+from moleblend_plugin.models.parts import kernels
 from moleblend_plugin.schema import PATH_HOPS, Shown
 from moleblend_plugin.vocab import ATOM_SIZES, BOND, BOND_FEATURES, N_STEREO, N_TYPE, SPD
 
@@ -75,24 +75,10 @@ class EdgeRelation(Relation):
         bonds: Tensor = self.features(self._rows).mean(1)  # [bond codes, H]
         table = F.pad(bonds @ self.hops, (0, 0, 1, 0))  # [P, 1 + bond codes, H], row 0: no bond
         codes = relations.bond_path.view(-1, PATH_HOPS)
-        total = looked_up(table, codes) if codes.device.type == "cpu" else multiplied(table, codes)
+        total = kernels.sum_of_rows(table, codes)
         length = (relations.spd.to(total.dtype) - 1).clamp(1, PATH_HOPS)  # code -> bonds; unreachable -> P
         bias: Tensor = total.view(*relations.spd.shape, -1) / length[..., None]
         return bias
-
-
-def looked_up(table: Tensor, codes: Tensor) -> Tensor:
-    """Rows of ``table`` [P, C, H] chosen by ``codes`` uint8 [pairs, P], summed over P: [pairs, H]."""
-    first = torch.arange(table.shape[0], dtype=torch.int32, device=codes.device) * table.shape[1]
-    total: Tensor = F.embedding_bag(codes.int() + first, table.flatten(0, 1), mode="sum")
-    return total
-
-
-def multiplied(table: Tensor, codes: Tensor) -> Tensor:
-    """The same as a matrix product, since a GPU adds up the gradients of so few rows one after the other."""
-    every = torch.arange(table.shape[1], dtype=codes.dtype, device=codes.device)
-    chosen = (codes[..., None] == every).to(table.dtype)  # [pairs, P, C]
-    return chosen.flatten(1) @ table.flatten(0, 1)
 
 
 _LARGEST = 8.0
@@ -121,14 +107,14 @@ class _Gaussians(torch.autograd.Function):
         return features
 
     @staticmethod
-    @without_autocast
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:  # noqa: ANN401  torch's
-        """Gradients of the four inputs."""
+        """Gradients of the four inputs, in fp32 also where ``backward`` is called inside of autocast."""
         x, slope, u, features = ctx.saved_tensors
         by_height = (grad * features).flatten(0, -2)  # [pairs, K]
         by_u = by_height * u.flatten(0, -2)  # times -2
-        by_x = (by_u @ (-2 * slope)).view_as(x)
-        return by_x, -2 * (x.flatten() @ by_u), -2 * by_u.sum(0), by_height.sum(0)
+        with torch.autocast(grad.device.type, enabled=False):
+            by_x, by_slope = (by_u @ (-2 * slope)).view_as(x), -2 * (x.flatten() @ by_u)
+        return by_x, by_slope, -2 * by_u.sum(0), by_height.sum(0)
 
 
 class GaussianDistances(nn.Module):
@@ -204,13 +190,12 @@ class DistanceRelation(Relation):
 class BlendedBias(nn.Module):
     """Sum of the relations' biases, each where its bit is shown. A new relation is one more entry."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, heads: int, kernels: int) -> None:
         super().__init__()
-        heads = config.encoder_attention_heads
         relations: dict[str, Relation] = {
             "spd": SpdRelation(heads),
             "edge": EdgeRelation(heads),
-            "distance": DistanceRelation(config.gaussian_kernels, heads),
+            "distance": DistanceRelation(kernels, heads),
         }
         self.relations = nn.ModuleDict(relations)
         self._shown = [int(relation.shown) for relation in relations.values()]
@@ -223,12 +208,4 @@ class BlendedBias(nn.Module):
             bias = torch.where(shown, relation(relations), 0.0)
             total = bias if total is None else total + bias
         assert total is not None
-        return total.permute(0, 3, 1, 2).to(_product_dtype(total))
-
-
-def _product_dtype(like: Tensor) -> torch.dtype:
-    """In which a GPU multiplies: the bias is converted once, not in every layer. Fp32 on a CPU."""
-    device = like.device.type
-    if device == "cpu" or not torch.is_autocast_enabled(device):
-        return like.dtype
-    return torch.get_autocast_dtype(device)
+        return total.permute(0, 3, 1, 2).to(kernels.product_dtype(total))

@@ -18,20 +18,22 @@ from torch import Tensor
 from torch.nn import functional as F
 
 
+def _total(value: Tensor) -> Tensor:
+    total = value.clone()
+    dist.all_reduce(total)
+    return total
+
+
 class _Sum(torch.autograd.Function):
     """Sum over processes. Every process uses the sum, so its gradient is the sum of theirs."""
 
     @staticmethod
     def forward(ctx: Any, value: Tensor) -> Tensor:  # noqa: ANN401  torch's context
-        total = value.clone()
-        dist.all_reduce(total)
-        return total
+        return _total(value)
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total
+        return _total(gradient)
 
 
 class _Gather(torch.autograd.Function):
@@ -45,9 +47,7 @@ class _Gather(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ANN401
-        total = gradient.clone()
-        dist.all_reduce(total)
-        return total.chunk(dist.get_world_size())[dist.get_rank()]
+        return _total(gradient).chunk(dist.get_world_size())[dist.get_rank()]
 
 
 class Exchange:

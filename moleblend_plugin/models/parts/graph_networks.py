@@ -7,38 +7,25 @@ B molecules, N atoms (padded), R real atoms of the batch, D width, K Gaussian ke
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moleblend_plugin.models.parts.across_processes import Exchange
+from moleblend_plugin.models.parts.atom_table import AtomTable
 from moleblend_plugin.models.parts.batch_norm import SharedBatchNorm
 from moleblend_plugin.models.parts.dropout import Dropout
-from moleblend_plugin.models.structure.config import GraphFeatures
-from moleblend_plugin.schema import Modality
-from moleblend_plugin.vocab import ATOM_FEATURES, ATOM_OFFSETS, ATOM_ROWS, BOND, SPD
+from moleblend_plugin.schema import InputFields, Modality, ViewFields
+from moleblend_plugin.vocab import ATOM_FEATURES, BOND, SPD
+
+GraphFeatures = Literal["all", "basic"]
+"""All of OGB's features of atoms and bonds; or atomic number, chirality and the type of bonds, which is what
+the published rows of GINs see (Hu et al., ICLR 2020, who have a bond's direction besides)."""
 
 BASIC_ATOMS: Final = 2
 """The first features of ``vocab.ATOM_FEATURES``: atomic number and chirality."""
-
-
-class AtomTable(nn.Module):
-    """Sum of the nine OGB feature embeddings, as in the Transformer."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.features = nn.Embedding(ATOM_ROWS, width, padding_idx=0)
-        self.register_buffer("_offsets", torch.tensor(ATOM_OFFSETS, dtype=torch.int32), persistent=False)
-        self._offsets: Tensor
-
-    def forward(self, atom_codes: Tensor) -> Tensor:
-        """[B, N, D] from codes uint8 [B, N, 9]."""
-        code = atom_codes.int()
-        embedded: Tensor = self.features(torch.where(code > 0, code + self._offsets, 0)).sum(2)
-        return embedded
 
 
 def mean_atoms(x: Tensor, real: Tensor) -> Tensor:
@@ -110,7 +97,7 @@ class Gin(nn.Module):
             GinLayer(width, n + 1 == layers, exchange, dropout) for n in range(layers)
         )
 
-    def forward(self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: InputFields[Tensor], views: ViewFields[Tensor]) -> Tensor:
         """[B, D] from rows of ``schema.INPUT_FIELDS`` and ``VIEW_FIELDS``; zeros where the view is absent."""
         atom_codes = inputs["atom_codes"]
         there = (views["modalities"] & int(Modality.GRAPH)).ne(0)
@@ -168,7 +155,7 @@ class SchNet(nn.Module):
         self.register_buffer("_centres", torch.linspace(0, cutoff, kernels), persistent=False)
         self._centres: Tensor
 
-    def forward(self, inputs: Mapping[str, Tensor], views: Mapping[str, Tensor]) -> Tensor:
+    def forward(self, inputs: InputFields[Tensor], views: ViewFields[Tensor]) -> Tensor:
         """[B, D] from rows of ``schema.INPUT_FIELDS``; molecules without 3D get what nobody reads."""
         atom_codes, coords = inputs["atom_codes"], inputs["coords"]
         real = atom_codes[..., 0] > 0

@@ -5,20 +5,18 @@ B molecules, N atoms, D width, L labels per molecule.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.errors import check_rates, check_sizes
 from moleblend_plugin.models.parts.across_processes import Exchange
 from moleblend_plugin.models.parts.dropout import Dropout
-from moleblend_plugin.models.parts.graph_networks import Gin
+from moleblend_plugin.models.parts.graph_networks import Gin, GraphFeatures
 from moleblend_plugin.models.property.network import PropertyConfig, PropertyOutputs
-from moleblend_plugin.models.structure.config import GraphFeatures
-from moleblend_plugin.schema import Modality
+from moleblend_plugin.schema import InputFields, Modality
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,12 +44,8 @@ class GinConfig:
     head_dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("graph_layers", "graph_dim"):
-            if getattr(self, name) < 1:
-                raise MoleblendError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 1 or more")
-        for name in ("graph_dropout", "head_dropout"):
-            if not 0 <= getattr(self, name) < 1:
-                raise MoleblendError(f"--{name.replace('_', '-')} {getattr(self, name):g}: give 0 <= p < 1")
+        check_sizes(self)
+        check_rates(self, "graph_dropout", "head_dropout")
 
 
 class GinProperty(PropertyOutputs):
@@ -65,6 +59,7 @@ class GinProperty(PropertyOutputs):
     """
 
     ENCODER: ClassVar[tuple[str, ...]] = ("view_encoders.2d.",)
+    LAYERS: ClassVar[str] = "view_encoders.2d.layers"
 
     def __init__(self, config: GinConfig, property: PropertyConfig) -> None:
         super().__init__()
@@ -77,21 +72,10 @@ class GinProperty(PropertyOutputs):
         self.head_dropout = Dropout(config.head_dropout)
         self.head = nn.Linear(config.graph_dim, property.outputs)
 
-    def forward(self, **net_input: Tensor) -> Tensor:
+    def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
         """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
         codes = net_input["atom_codes"]
         has_graph = torch.full((len(codes),), int(Modality.GRAPH), dtype=torch.uint8, device=codes.device)
         read = self.view_encoders["2d"](net_input, {"modalities": has_graph})
         outputs: Tensor = self.head(self.head_dropout(read))
         return outputs
-
-    def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
-        """Every parameter with its depth from the top: 0 the head, then the layers, then the atoms' table."""
-        layers, below = self.config.graph_layers, "view_encoders.2d.layers."
-        for name, parameter in self.named_parameters():
-            if name.startswith("head."):
-                yield parameter, 0
-            elif name.startswith(below):
-                yield parameter, layers - int(name.removeprefix(below).split(".")[0])
-            else:
-                yield parameter, layers + 1

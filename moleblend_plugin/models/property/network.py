@@ -7,20 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import Any, ClassVar, Self, Unpack
 
 import torch
 from torch import Tensor, nn
 
-from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.errors import MoleblendError, check_rates
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
-
-if TYPE_CHECKING:
-    from typing import Self
-
-Kind = Literal["classification", "regression"]
+from moleblend_plugin.schema import InputFields, LabelKind
 
 FRESH = ("head.", "target_")
 """Prefixes of what belongs to the labels; every other weight has pretraining's name."""
@@ -49,8 +45,7 @@ class HeadConfig:
     freeze_layers: int = -1
 
     def __post_init__(self) -> None:
-        if not 0 <= self.head_dropout < 1:
-            raise MoleblendError(f"--head-dropout {self.head_dropout}: give 0 <= p < 1")
+        check_rates(self, "head_dropout")
         if self.freeze_layers < -1:
             raise MoleblendError(f"--freeze-layers {self.freeze_layers}: give -1 (nothing), 0, or a number")
 
@@ -66,7 +61,7 @@ class PropertyConfig:
     """
 
     outputs: int
-    kind: Kind
+    kind: LabelKind
     head: HeadConfig = field(default_factory=HeadConfig)
 
 
@@ -79,6 +74,9 @@ class PropertyOutputs(nn.Module):
 
     ENCODER: ClassVar[tuple[str, ...]] = ENCODER
     """Prefixes of the weights that a pretraining has too."""
+
+    LAYERS: ClassVar[str] = "encoder.layers"
+    """Where its layers are, from the lowest on."""
 
     property: PropertyConfig
     target_mean: Tensor  # fp32 [L]
@@ -95,7 +93,7 @@ class PropertyOutputs(nn.Module):
         self.target_mean.copy_(mean)
         self.target_std.copy_(std)
 
-    def predict(self, **net_input: Tensor) -> Tensor:
+    def predict(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
         """fp32 [B, L]: probabilities, or values in the labels' own units."""
         return self.in_units(self(**net_input))
 
@@ -107,7 +105,16 @@ class PropertyOutputs(nn.Module):
 
     def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
         """Every parameter with its depth from the top: 0 the head, then the layers, then all below them."""
-        raise NotImplementedError(f"{type(self).__name__}.layer_depths")
+        layers = self.get_submodule(self.LAYERS)
+        assert isinstance(layers, nn.ModuleList)
+        below = f"{self.LAYERS}."
+        for name, parameter in self.named_parameters():
+            if name.startswith("head."):
+                yield parameter, 0
+            elif name.startswith(below):
+                yield parameter, len(layers) - int(name.removeprefix(below).split(".")[0])
+            else:
+                yield parameter, len(layers) + 1
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or convert, but keep the scale of the labels in fp32: half would round it."""
@@ -142,22 +149,11 @@ class PropertyNet(PropertyOutputs, MoleBlendEncoder):
         for module in self._frozen():
             module.requires_grad_(False)
 
-    def forward(self, **net_input: Tensor) -> Tensor:
+    def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
         """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
         encoded = self.encode(**net_input)
         outputs: Tensor = self.head(encoded.states, encoded.real)
         return outputs
-
-    def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
-        """Every parameter with its depth from the top: 0 the head, then the layers, then all below them."""
-        layers = self.config.encoder_layers
-        for name, parameter in self.named_parameters():
-            if name.startswith("head."):
-                yield parameter, 0
-            elif name.startswith("encoder.layers."):
-                yield parameter, layers - int(name.split(".")[2])
-            else:
-                yield parameter, layers + 1
 
     def train(self, mode: bool = True) -> PropertyNet:
         """Switch dropout; what is frozen stays without."""

@@ -5,29 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.errors import MoleblendError, check_rates, check_sizes
 from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
+from moleblend_plugin.models.parts.graph_networks import GraphFeatures
 
 Fusion = Literal["mean", "concat", "gated"]
 ViewReadout = Literal["mean", "cls"]
 HypergraphForm = Literal["symmetric", "random_walk"]
-GraphFeatures = Literal["all", "basic"]
-"""All of OGB's features of atoms and bonds; or atomic number, chirality and the type of bonds, which is what
-the published rows of GINs see (Hu et al., ICLR 2020, who have a bond's direction besides)."""
-
-_SIZES: Final = (
-    "graph_layers",
-    "graph_dim",
-    "geometry_layers",
-    "geometry_dim",
-    "image_width",
-    "view_dim",
-    "code_dim",
-    "refined_dim",
-    "contrast_dim",
-    "neighbours",
-    "anchors",
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,13 +74,10 @@ class StructureConfig:
     anchor_temperature: float = 0.1
 
     def __post_init__(self) -> None:
-        for name in _SIZES:
-            if getattr(self, name) < 1:
-                raise MoleblendError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 1 or more")
+        check_sizes(self)
+        check_rates(self, "refined_dropout")
         if not self.anchor_temperature > 0:
             raise MoleblendError(f"--anchor-temperature {self.anchor_temperature:g}: give more than 0")
-        if not 0 <= self.refined_dropout < 1:
-            raise MoleblendError(f"--refined-dropout {self.refined_dropout:g}: give 0 <= p < 1")
         if self.share_encoder and (self.graph_encoder, self.geometry_encoder) != ("transformer",) * 2:
             raise MoleblendError(
                 "--share-encoder is for two Transformers: remove it, or --graph-encoder gin and "

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 
-def run(module: nn.Module, x: Tensor) -> Tensor:
+def in_fp32(module: nn.Module, x: Tensor) -> Tensor:
     """fp32 output of ``module``, computed in the type of its weights, whatever the precision of the run."""
     weight = next(module.parameters())
     with torch.autocast(x.device.type, enabled=False):
@@ -45,7 +45,7 @@ class ViewHeads(nn.Module):
 
     def forward(self, features: Sequence[Tensor]) -> Tensor:
         """fp32 [B, V, x] from V tensors [B, width]."""
-        return torch.stack([run(head, h) for head, h in zip(self.heads, features, strict=True)], dim=1)
+        return torch.stack([in_fp32(head, h) for head, h in zip(self.heads, features, strict=True)], dim=1)
 
 
 class AutoEncoders(nn.Module):
@@ -61,11 +61,11 @@ class AutoEncoders(nn.Module):
 
     def encode(self, x: Tensor) -> Tensor:
         """Codes [B, V, c] of features [B, V, x]."""
-        return torch.stack([run(encoder, x[:, v]) for v, encoder in enumerate(self.encoders)], dim=1)
+        return torch.stack([in_fp32(encoder, x[:, v]) for v, encoder in enumerate(self.encoders)], dim=1)
 
     def decode(self, code: Tensor) -> Tensor:
         """Features [B, V, x] rebuilt from the codes [B, V, c] in each view's place."""
-        return torch.stack([run(decoder, code[:, v]) for v, decoder in enumerate(self.decoders)], dim=1)
+        return torch.stack([in_fp32(decoder, code[:, v]) for v, decoder in enumerate(self.decoders)], dim=1)
 
 
 def mlp(inputs: int, hidden: int, outputs: int) -> nn.Sequential:
@@ -95,7 +95,7 @@ class ConcatFusion(nn.Module):
     def forward(self, code: Tensor, there: Tensor) -> Tensor:
         """[B, c] from codes [B, V, c] and bool [B, V]."""
         known = torch.where(there[..., None], code, 0.0)
-        return torch.tanh(run(self.mix, torch.cat((known.flatten(1), there.to(known.dtype)), dim=1)))
+        return torch.tanh(in_fp32(self.mix, torch.cat((known.flatten(1), there.to(known.dtype)), dim=1)))
 
 
 class GatedFusion(nn.Module):
@@ -107,7 +107,7 @@ class GatedFusion(nn.Module):
 
     def forward(self, code: Tensor, there: Tensor) -> Tensor:
         """[B, c] from codes [B, V, c] and bool [B, V]; 0 where none is there."""
-        scores = run(self.score, code)[..., 0].masked_fill(~there, -1e9)
+        scores = in_fp32(self.score, code)[..., 0].masked_fill(~there, -1e9)
         weights = torch.where(there, scores.softmax(1), 0.0)
         return (weights[..., None] * code).sum(1)
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from moleblend_plugin.models.parts.across_processes import Exchange
 from moleblend_plugin.models.parts.batch_norm import SharedBatchNorm
 from moleblend_plugin.models.structure.config import HypergraphForm
-from moleblend_plugin.models.structure.fusion import run
+from moleblend_plugin.models.structure.fusion import in_fp32
 
 
 @torch.no_grad()
@@ -65,7 +65,7 @@ class HypergraphConv(nn.Module):
 
     def forward(self, embedding: Tensor, members: Tensor) -> Tensor:
         """g fp32 [A, g] from u [A, c] and the incidence [A, E]."""
-        rows = run(self.norm, run(self.theta, embedding))
+        rows = in_fp32(self.norm, in_fp32(self.theta, embedding))
         refined: Tensor = propagation(members, self.form) @ self.dropout(F.relu(rows))
         return refined
 

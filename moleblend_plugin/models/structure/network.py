@@ -1,125 +1,101 @@
-"""MMSA-style (reconstructed) pretraining: views of a molecule, unified, then compared between molecules.
+"""Networks of MMSA-style (reconstructed) pretraining: encoders of the views under ``StructureAwareness``.
 
-B molecules of this process, A of the batch of all processes, V views; the alphabet of ``unify`` and
-``hypergraph``. What the paper states and what is reconstructed: ``docs/structure_aware.md``.
+The Transformer of the 2d view is the network itself, under the names that pretraining and property runs use:
+a checkpoint can be fine-tuned or embedded with as it is. B molecules, V views, D width.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Sequence
+from typing import Unpack
 
-import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.models.blend.moleblend import MoleBlend, MoleBlendEncoder
 from moleblend_plugin.models.parts.across_processes import Exchange
+from moleblend_plugin.models.structure.comparison import StructureAwareness
 from moleblend_plugin.models.structure.config import StructureConfig
-from moleblend_plugin.models.structure.fusion import FUSIONS, AutoEncoders, ViewHeads, mlp, run
-from moleblend_plugin.models.structure.hypergraph import HypergraphConv, Memory, incidence
-from moleblend_plugin.schema import VIEWS
+from moleblend_plugin.models.structure.view_encoders import read_view, view_encoders
+from moleblend_plugin.schema import InputFields, Predictions, StructureOutput, ViewFields
 
 
-class StructureOutput(NamedTuple):
-    """What the objective reads, of the batch of all processes; all fp32.
+class _Viewing(MoleBlendEncoder):
+    """What both networks below share; ``add_views`` completes them."""
 
-    ``vertices`` of the A molecules take part in the hypergraph; the tensors after it have a row for each.
-    """
+    def add_views(self, structure: StructureConfig, views: Sequence[str]) -> None:
+        """Build what comes beside and above the Transformer."""
+        self.views = tuple(views)
+        self.exchange = Exchange()
+        beside = view_encoders(self.config, structure, views, self.exchange)
+        self.view_encoders = nn.ModuleDict(beside)
+        own = self.config.encoder_embed_dim
+        widths = [int(beside[name].outputs) if name in beside else own for name in views]  # type: ignore[arg-type]
+        self.structure = StructureAwareness(structure, views, widths, self.exchange)
 
-    features: Tensor  # x [A, V, x]
-    codes: Tensor  # c [A, V, c]
-    rebuilt: Tensor  # [A, V, x], each view from its own code
-    crossed: Tensor  # [A, V, x], each view from another one's code
-    compared: Tensor  # q [A, V, q]
-    present: Tensor  # bool [A, V]
-    has_cross: Tensor  # bool [A, V]: crossed is from another view
-    unified: Tensor  # u [A, c]
-    vertices: Tensor  # bool [A]
-    members: Tensor  # H [vertices, edges]
-    refined: Tensor  # g [vertices, g]
-    weights: Tensor  # s [vertices, K]
-    read: Tensor  # r [vertices, g]
-    refined_compared: Tensor  # [vertices, q]
-    read_compared: Tensor  # [vertices, q]
-    target: Tensor  # t [vertices, q], of the 2d view
-
-
-class StructureAwareness(nn.Module):
-    """Everything above the views' encoders.
-
-    Args:
-        config: sizes and choices.
-        views: names, the first is 2d.
-        widths: of the encoders' features, [V].
-        exchange: the network's.
-    """
-
-    def __init__(
-        self, config: StructureConfig, views: Sequence[str], widths: Sequence[int], exchange: Exchange
-    ) -> None:
-        super().__init__()
-        code, refined, compared = config.code_dim, config.refined_dim, config.contrast_dim
-        self.config = config
-        self.exchange = exchange
-        self.heads = ViewHeads(widths, config.view_dim)
-        self.autoencoders = AutoEncoders(len(views), config.view_dim, code, config.share_autoencoder)
-        self.compare = nn.ModuleList(mlp(code, code, compared) for _ in views)
-        self.fusion = FUSIONS[config.fusion](len(views), code)
-        self.convolution = HypergraphConv(code, refined, config.hypergraph, config.refined_dropout)
-        self.memory = Memory(config.anchors, refined, config.anchor_temperature)
-        self.compare_refined = mlp(refined, refined, compared)  # one for g and r
-        self.target = nn.Sequential(nn.LayerNorm(widths[0]), mlp(widths[0], refined, compared))
-        self.register_buffer("_bits", torch.tensor([int(VIEWS[name]) for name in views]), persistent=False)
-        self._bits: Tensor
-
-    def forward(self, features: Sequence[Tensor], views: Mapping[str, Tensor]) -> StructureOutput:
-        """Embeddings and what is compared.
+    def look(
+        self, inputs: InputFields[Tensor], views: ViewFields[Tensor], counted: bool | None
+    ) -> StructureOutput:
+        """Encode the views and compare.
 
         Args:
-            features: outputs h of the views' encoders, V tensors [B, width].
+            inputs: rows of ``schema.INPUT_FIELDS``, with clean coordinates.
             views: rows of ``schema.VIEW_FIELDS``.
+            counted: ``None`` outside of an update; else whether this batch takes part in it, or only keeps
+                this process in step with the others.
         """
-        gather = self.exchange.gather
-        masks = torch.stack((views["modalities"], views["fused"]), dim=1).long()
-        masks = gather(torch.cat((masks, views["cross_from"].long()), dim=1))
-        present, fused = ((masks[:, place, None] & self._bits).ne(0) for place in (0, 1))  # [A, V]
-        source = masks[:, 2:]
-        x = gather(self.heads(features))
-        target = gather(run(self.target, features[0]))
-        codes = self.autoencoders.encode(x)
-        others = codes.gather(1, source[..., None].expand_as(codes))
-        own = torch.arange(len(self._bits), device=source.device)
-        unified = self.fusion(codes, fused)
-        seen = fused if self.config.structure_input == "all" else self._without_first(fused)
-        vertices = seen.any(1)
-        structure = self._structure(self.fusion(codes, seen)[vertices])
-        return StructureOutput(
-            features=x,
-            codes=codes,
-            rebuilt=self.autoencoders.decode(codes),
-            crossed=self.autoencoders.decode(others),
-            compared=torch.stack([run(head, codes[:, v]) for v, head in enumerate(self.compare)], dim=1),
-            present=present,
-            has_cross=present & source.ne(own),
-            unified=unified,
-            vertices=vertices,
-            target=target[vertices],
-            **structure,
-        )
+        if counted is False:
+            views = views | {"modalities": views["modalities"] * 0, "fused": views["fused"] * 0}
+        with self.exchange.joined(counted is not None):
+            features = [
+                self.view_encoders[name](inputs, views)
+                if name in self.view_encoders
+                else read_view(self, inputs, name, self.structure.config.view_readout)
+                for name in self.views
+            ]
+            output: StructureOutput = self.structure(features, views)
+            return output
 
-    @staticmethod
-    def _without_first(views: Tensor) -> Tensor:
-        return torch.cat((torch.zeros_like(views[:, :1]), views[:, 1:]), dim=1)
 
-    def _structure(self, embedding: Tensor) -> dict[str, Tensor]:
-        """Module B on the molecules that take part, [vertices, c]."""
-        members = incidence(embedding, self.config.neighbours)
-        refined = self.convolution(embedding, members)
-        weights, read = self.memory(refined)
-        return {
-            "members": members,
-            "refined": refined,
-            "weights": weights,
-            "read": read,
-            "refined_compared": run(self.compare_refined, refined),
-            "read_compared": run(self.compare_refined, read),
-        }
+class StructureAware(_Viewing):
+    """Structure-aware pretraining.
+
+    Args:
+        config: sizes of the Transformer.
+        structure: sizes and choices of the rest.
+        views: names of the views, in the order of ``schema.VIEWS``.
+    """
+
+    def __init__(self, config: ModelConfig, structure: StructureConfig, views: Sequence[str]) -> None:
+        if structure.graph_encoder == "transformer":
+            super().__init__(config)
+        else:
+            nn.Module.__init__(self)  # no weights that nothing would use
+            self.config = config
+        self.add_views(structure, views)
+
+    def forward(
+        self, views: ViewFields[Tensor], counted: bool | None = None, **net_input: Unpack[InputFields[Tensor]]
+    ) -> StructureOutput:
+        """See ``look``; the rest are rows of ``schema.INPUT_FIELDS``."""
+        return self.look(net_input, views, counted)
+
+
+class BlendedStructureAware(_Viewing, MoleBlend):
+    """Blend-then-predict and structure awareness on one Transformer."""
+
+    def __init__(self, config: ModelConfig, structure: StructureConfig, views: Sequence[str]) -> None:
+        super().__init__(config)
+        self.add_views(structure, views)
+
+    def forward(  # type: ignore[override]
+        self,
+        views: ViewFields[Tensor],
+        clean_coords: Tensor,
+        counted: bool | None = None,
+        **net_input: Unpack[InputFields[Tensor]],
+    ) -> tuple[Predictions, StructureOutput]:
+        """Predictions of the blended input, and what is compared of the clean views."""
+        predictions = super().forward(**net_input)
+        clean = net_input | {"coords": clean_coords}
+        return predictions, self.look(clean, views, counted)

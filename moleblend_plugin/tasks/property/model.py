@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 from collections.abc import Mapping
+from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -20,9 +21,11 @@ from moleblend_plugin.models.property.network import (
     PropertyOutputs,
     encoder_mismatch,
 )
+from moleblend_plugin.runs.flags import read_flags
+from moleblend_plugin.schema import LabelKind
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask, kind_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -30,15 +33,28 @@ if TYPE_CHECKING:
 logger = logging.getLogger("moleblend_plugin")
 
 
-class _PropertyModel(PropertyOutputs, LoadsWeights):
-    """What the networks over labels share beside their outputs: how weights are taken over.
+class PropertyModel(PropertyOutputs, LoadsWeights):
+    """A network over labels, built from flags. Its constructor takes its config and a ``PropertyConfig``.
 
-    ``fresh_head``: the weights to be loaded are another run's, so none of its head is taken.
+    Attributes:
+        CONFIGS: the class of its config, and of a head's where it has options.
+        fresh_head: the weights to be loaded are another run's, so none of its head is taken.
     """
 
     fresh_head = False
 
-    def fit_to(self, args: argparse.Namespace, task: Any) -> Self:  # noqa: ANN401
+    @classmethod
+    def of(cls, args: argparse.Namespace, outputs: int, kind: LabelKind) -> Self:
+        """The network of a run's options for so many labels of a kind."""
+        property = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
+        return cls(read_flags(args, cls.CONFIGS[0]), property)
+
+    @classmethod
+    def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
+        """The network of ``args`` for the labels of ``task``, with their scale."""
+        return cls.of(args, len(task.labels.names), task.kind).fit_to(args, task)
+
+    def fit_to(self, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
         """Take over what a run says of its labels."""
         self.fresh_head = begins_from_weights(args)
         if task.kind == "regression":
@@ -46,56 +62,40 @@ class _PropertyModel(PropertyOutputs, LoadsWeights):
             self.set_target_scale(torch.from_numpy(mean.astype("f4")), torch.from_numpy(std.astype("f4")))
         return self
 
-    def load_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        strict: bool = True,
-        assign: bool = False,
-        model_args: argparse.Namespace | None = None,
-    ) -> Any:  # noqa: ANN401  torch's own return type is private
-        """Load weights: all of this run's own, or the encoder of another run's.
+    def taken_of(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All of this run's own weights, or the encoder of another run's.
 
         Raises:
             MoleblendError: the encoders differ.
         """
-        if not strict:
-            if self.fresh_head:
-                state_dict = _without_head(state_dict)
-            check_encoder(*encoder_mismatch(self.state_dict(), state_dict, self.ENCODER))
-        return super().load_state_dict(state_dict, strict, assign, model_args)
+        taken = _without_head(given) if self.fresh_head else given
+        check_encoder(*encoder_mismatch(self.state_dict(), taken, self.ENCODER))
+        return taken
 
 
 @register_model("moleblend_property")
-class MoleblendPropertyModel(PropertyNet, _PropertyModel):
-    """The encoder under a property head, built from flags."""
+class MoleblendPropertyModel(PropertyNet, PropertyModel):
+    """The encoder under a property head."""
 
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of the encoder's config and the head's; absent ones come from the preset."""
-        add_flags(parser, ModelConfig, defaults=False)
-        add_flags(parser, HeadConfig, defaults=False)
-
-    @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendPropertyModel:  # noqa: ANN401
-        """The network of ``args`` for the labels of ``task``, with their scale."""
-        config = PropertyConfig(len(task.labels.names), task.kind, read_flags(args, HeadConfig))
-        return cls(read_flags(args, ModelConfig), config).fit_to(args, task)
+    CONFIGS = (ModelConfig, HeadConfig)
 
 
 @register_model("moleblend_property_gin")
-class MoleblendGinModel(GinProperty, _PropertyModel):
-    """A graph isomorphism network under a property head, built from flags."""
+class MoleblendGinModel(GinProperty, PropertyModel):
+    """A graph isomorphism network under a property head."""
 
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`GinConfig`; absent ones come from the preset."""
-        add_flags(parser, GinConfig, defaults=False)
+    CONFIGS = (GinConfig,)
 
-    @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleblendGinModel:  # noqa: ANN401
-        """The network of ``args`` for the labels of ``task``, with their scale."""
-        config = PropertyConfig(len(task.labels.names), task.kind)
-        return cls(read_flags(args, GinConfig), config).fit_to(args, task)
+
+def property_network(args: argparse.Namespace) -> PropertyModel:
+    """The network whose sizes a run's options hold most of; runs of older versions lack some."""
+
+    def held(model: type[PropertyModel]) -> float:
+        names = [item.name for item in fields(model.CONFIGS[0])]
+        return sum(hasattr(args, name) for name in names) / len(names)
+
+    found = max(PropertyModel.__subclasses__(), key=held)
+    return found.of(args, len(args.target_names), kind_of(args.loss))
 
 
 def _without_head(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -10,30 +10,43 @@ import argparse
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypedDict
 
 from torch import Tensor, nn
 
-from moleblend_plugin.data.batches.views import ViewConfig
+from moleblend_plugin.data.batches.collate import Batch
+from moleblend_plugin.data.samples.views import ViewConfig
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
-from moleblend_plugin.losses.pretrain import PretrainLossConfig, pretrain_objective
+from moleblend_plugin.host import BaseTask, register_loss
+from moleblend_plugin.losses.pretrain import PRETRAIN_TERMS, PretrainLossConfig, pretrain_objective
 from moleblend_plugin.losses.structure import (
-    TERMS,
+    RETRIEVAL,
+    STRUCTURE_AWARE,
+    STRUCTURE_TERMS,
     StructureLossConfig,
     structure_terms,
     weigh_structure,
 )
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.models.structure.network import StructureOutput
-from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import read_flags
+from moleblend_plugin.schema import Curve, StructureOutput
 from moleblend_plugin.tasks.pretrain.loss import MoleblendPretrainLoss
-from moleblend_plugin.tasks.structure.report import (
-    CollapseWatch,
-    log_structure,
-    retrieval_names,
-    term_outputs,
-)
+from moleblend_plugin.tasks.structure.report import CollapseWatch, log_watch
+from moleblend_plugin.tasks.term_loss import TermLoss, batch_outputs, log_mean, summed, term_outputs
+
+
+class Step(TypedDict, total=False):
+    """What an update does with its batch; validation has none: full weights, and a look."""
+
+    counted: bool  # whether the batch takes part, or only keeps this process in step with the others
+    share: float  # what module B's terms count, 0 to 1
+    monitor: bool  # whether to look for collapse
+
+
+class StructureBatch(Batch, total=False):
+    """A batch with the update that it is part of."""
+
+    step: Step
 
 
 class StructureObjective:
@@ -49,65 +62,67 @@ class StructureObjective:
         self.views = tuple(views)
         self.watch = CollapseWatch(views)
 
-    def __call__(self, output: StructureOutput, sample: dict[str, Any]) -> tuple[Tensor, dict[str, Any]]:
+    def __call__(self, output: StructureOutput, sample: StructureBatch) -> tuple[Tensor, dict[str, Any]]:
         """The mean objective of the joined batch, and sums to log for the molecules of this process."""
-        step = sample.get("step", {})  # validation has none: full weights, and a look
+        step = sample.get("step", Step())
         found = structure_terms(output, self.views, self.config)
-        logged = term_outputs(found, len(sample["index"]))
-        logged |= self.watch.outputs(output, step.get("monitor"))
+        logged = term_outputs(found.terms, len(sample["index"])) | self.watch.outputs(
+            output, step.get("monitor")
+        )
+        for name, term in found.retrieval.items():
+            logged |= {f"{name}_score": term.score, f"{name}_counted": term.counted}
         return weigh_structure(found.terms, self.config, step.get("share", 1.0)), logged
 
+
+class ViewLoss(TermLoss):
+    """What both losses share: beside their terms, retrieval between views and signs of collapse."""
+
+    objective: StructureObjective
+
+    def curves(self) -> list[Curve]:
+        """The table, and the retrieval of every pair of this run's views."""
+        views = self.objective.views
+        return [*super().curves(), *(curve for pair, curve in RETRIEVAL.items() if {*pair} <= {*views})]
+
     def logged_names(self) -> list[str]:
-        """Names that validation logs."""
-        losses = [f"{name}_loss" for name in TERMS]
-        return [*losses, *retrieval_names(self.views), *self.watch.names(), "collapse_alarms"]
+        """Names that validation logs, for ``--best-checkpoint-metric``."""
+        return [*super().logged_names(), *self.objective.watch.names(), "collapse_alarms"]
+
+    @classmethod
+    def reduce_metrics(cls, logging_outputs: list[dict[str, Any]], split: str = "train") -> None:
+        """Average losses over molecules, hits over their attempts, and signs of collapse over looks."""
+        super().reduce_metrics(logging_outputs, split)
+        for curve in RETRIEVAL.values():
+            if summed(logging_outputs, f"{curve.key}_counted"):
+                log_mean(curve.key, logging_outputs, f"{curve.key}_score", f"{curve.key}_counted")
+        log_watch(logging_outputs)
 
 
 @register_loss("moleblend_structure_aware")
-class StructureAwareLoss(BaseLoss):
+class StructureAwareLoss(ViewLoss):
     """MMSA-style (reconstructed) objective."""
 
-    def __init__(self, task: Any, objective: StructureObjective) -> None:  # noqa: ANN401  either host's task
+    CONFIGS = (StructureLossConfig,)
+    terms = STRUCTURE_TERMS
+
+    def __init__(self, task: BaseTask, objective: StructureObjective) -> None:
         super().__init__(task)
         self.objective = objective
 
     @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`StructureLossConfig`."""
-        add_flags(parser, StructureLossConfig)
-
-    @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> StructureAwareLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> StructureAwareLoss:
         """The objective of ``args``."""
         return cls(task, _objective(args))
 
-    def logged_names(self) -> list[str]:
-        """Names that validation logs, for ``--best-checkpoint-metric``."""
-        return ["loss", *self.objective.logged_names()]
-
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: StructureBatch, reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Loss (summed over molecules), number of molecules, and what to log."""
-        counted = sample.get("step", {}).get("counted")
+        counted = sample.get("step", Step()).get("counted")
         output = model(views=sample["views"], counted=counted, **sample["net_input"])
         mean, logged = self.objective(output, sample)
-        molecules = len(sample["index"])
-        loss = mean * molecules
-        return loss, molecules, logged | {"loss": loss.detach(), "bsz": molecules, "sample_size": molecules}
-
-    @staticmethod
-    def reduce_metrics(logging_outputs: list[dict[str, Any]], split: str = "train") -> None:
-        """Average losses over molecules and hits over their attempts."""
-        molecules = float(sum(output.get("sample_size", 0) for output in logging_outputs))
-        loss = float(sum(output.get("loss", 0) for output in logging_outputs))
-        log_scalar("loss", loss / max(molecules, 1), molecules, round=4)
-        log_structure(logging_outputs)
-
-    @staticmethod
-    def logging_outputs_can_be_summed(is_train: bool) -> bool:
-        """Every logged value is a number, with the same keys in every batch of a run."""
-        return True
+        loss, molecules, sums = batch_outputs(mean, len(sample["index"]))
+        return loss, molecules, logged | sums
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,30 +145,27 @@ class AddedWeight:
 
 
 @register_loss("moleblend_pretrain_structure_aware")
-class BlendedStructureAwareLoss(BaseLoss):
+class BlendedStructureAwareLoss(ViewLoss):
     """Blend-then-predict, plus the structure-aware objective times its weight."""
+
+    CONFIGS = (PretrainLossConfig, StructureLossConfig, AddedWeight)
+    terms = (*PRETRAIN_TERMS, STRUCTURE_AWARE, *STRUCTURE_TERMS)
 
     def __init__(
         self,
-        task: Any,  # noqa: ANN401
+        task: BaseTask,
         blended: MoleblendPretrainLoss,
         objective: StructureObjective,
         weight: float,
     ) -> None:
         super().__init__(task)
         self.blended = blended
+        self.absent = blended.absent
         self.objective = objective
         self.weight = weight
 
     @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """Options of both objectives, and the weight of the second."""
-        add_flags(parser, PretrainLossConfig)
-        add_flags(parser, StructureLossConfig)
-        add_flags(parser, AddedWeight)
-
-    @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> BlendedStructureAwareLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> BlendedStructureAwareLoss:
         """The objective of ``args``."""
         model = read_flags(args, ModelConfig)
         config = read_flags(args, PretrainLossConfig)
@@ -161,16 +173,12 @@ class BlendedStructureAwareLoss(BaseLoss):
         weight = read_flags(args, AddedWeight).structure_aware_weight
         return cls(task, blended, _objective(args), weight)
 
-    def logged_names(self) -> list[str]:
-        """Names that validation logs, for ``--best-checkpoint-metric``."""
-        return [*self.blended.logged_names(), "structure_loss", *self.objective.logged_names()]
-
     def forward(
-        self, model: nn.Module, sample: dict[str, Any], reduce: bool = True
+        self, model: nn.Module, sample: StructureBatch, reduce: bool = True
     ) -> tuple[Tensor, int, dict[str, Any]]:
         """Loss (summed over molecules), number of molecules, and what to log."""
         inputs, target = sample["net_input"], sample["target"]
-        counted = sample.get("step", {}).get("counted")
+        counted = sample.get("step", Step()).get("counted")
         predictions, output = model(
             views=sample["views"], clean_coords=target["clean_coords"], counted=counted, **inputs
         )
@@ -178,27 +186,9 @@ class BlendedStructureAwareLoss(BaseLoss):
             predictions, inputs, target, self.blended.config, self.blended.distance_max
         )
         structure, logged = self.objective(output, sample)
-        molecules = len(sample["index"])
-        loss = (blended.total + self.weight * structure) * molecules
-        for name, term in blended.terms.items():
-            logged[f"{name}_loss"] = term.loss.detach() * molecules
-            logged |= {f"{name}_score": term.score.detach(), f"{name}_counted": term.counted}
-        logged |= {"structure_loss": structure.detach() * molecules, "loss": loss.detach()}
-        return loss, molecules, logged | {"bsz": molecules, "sample_size": molecules}
-
-    @staticmethod
-    def reduce_metrics(logging_outputs: list[dict[str, Any]], split: str = "train") -> None:
-        """Average losses over molecules and scores over their targets."""
-        MoleblendPretrainLoss.reduce_metrics(logging_outputs, split)
-        molecules = float(sum(output.get("sample_size", 0) for output in logging_outputs))
-        structure = float(sum(output.get("structure_loss", 0) for output in logging_outputs))
-        log_scalar("structure_loss", structure / max(molecules, 1), molecules, round=4)
-        log_structure(logging_outputs)
-
-    @staticmethod
-    def logging_outputs_can_be_summed(is_train: bool) -> bool:
-        """Every logged value is a number, with the same keys in every batch of a run."""
-        return True
+        loss, molecules, sums = batch_outputs(blended.total + self.weight * structure, len(sample["index"]))
+        logged |= term_outputs(blended.terms, molecules)
+        return loss, molecules, logged | {"structure_loss": structure.detach() * molecules} | sums
 
 
 def _objective(args: argparse.Namespace) -> StructureObjective:

@@ -1,4 +1,4 @@
-"""What MMSA-style (reconstructed) pretraining logs: terms, retrieval between views, signs of collapse.
+"""Signs of collapse in MMSA-style (reconstructed) pretraining, measured and logged.
 
 Values leave a batch as sums (fixed names, so that trainers can add them) and are averaged here.
 """
@@ -12,33 +12,11 @@ from typing import Any
 
 import torch
 
-from moleblend_plugin.host import log_scalar
-from moleblend_plugin.losses.structure import TERMS, StructureTerms
 from moleblend_plugin.metrics.collapse import alarms, anchor_perplexity, effective_rank, spread
-from moleblend_plugin.models.structure.network import StructureOutput
+from moleblend_plugin.schema import VIEWS, StructureOutput
+from moleblend_plugin.tasks.term_loss import log_mean, summed
 
 logger = logging.getLogger("moleblend_plugin")
-
-_MATCHES = {"refined": "retrieval_refined", "read": "retrieval_read"}
-"""Terms that find the 2d view, and the name under which their hits are logged."""
-
-
-def retrieval_names(views: Sequence[str]) -> list[str]:
-    """Names of the logged hit rates."""
-    pairs = [f"{left}_{right}" for i, left in enumerate(views) for right in views[i + 1 :]]
-    return [f"retrieval_{name}" for name in (*pairs, *_MATCHES)]
-
-
-def term_outputs(found: StructureTerms, molecules: int) -> dict[str, Any]:
-    """Sums of terms and hits of one batch."""
-    hits = {f"retrieval_{pair}": term for pair, term in found.retrieval.items()}
-    hits |= {name: found.terms[term] for term, name in _MATCHES.items()}
-    logged: dict[str, Any] = {
-        f"{name}_loss": term.loss.detach() * molecules for name, term in found.terms.items()
-    }
-    for name, term in hits.items():
-        logged |= {f"{name}_score": term.score, f"{name}_counted": term.counted}
-    return logged
 
 
 class CollapseWatch:
@@ -99,24 +77,10 @@ class CollapseWatch:
         self._told = now
 
 
-def log_structure(logging_outputs: Sequence[dict[str, Any]]) -> None:
-    """Average and log what :func:`term_outputs` and :class:`CollapseWatch` summed."""
-
-    def total(key: str) -> float:
-        return float(sum(output.get(key, 0) for output in logging_outputs))
-
-    keys = {key for output in logging_outputs for key in output}
-    molecules = total("sample_size")
-    for name in TERMS:
-        log_scalar(f"{name}_loss", total(f"{name}_loss") / max(molecules, 1), molecules, round=4)
-    for key in sorted(key for key in keys if key.startswith("retrieval_") and key.endswith("_counted")):
-        name, counted = key.removesuffix("_counted"), total(key)
-        if counted:
-            log_scalar(name, total(f"{name}_score") / counted, counted, round=4)
-    for key in sorted(key for key in keys if key.startswith("watch_") and key.endswith("_times")):
-        name, times = key.removesuffix("_times"), total(key)
-        if times:
-            log_scalar(name.removeprefix("watch_"), total(f"{name}_sum") / times, times, round=3)
-    looks = total("watch_looks")
-    if looks:
-        log_scalar("collapse_alarms", total("watch_alarms") / looks, looks, round=3)
+def log_watch(logging_outputs: Sequence[dict[str, Any]]) -> None:
+    """Average and log what :class:`CollapseWatch` summed."""
+    for name in CollapseWatch(tuple(VIEWS)).names():
+        if summed(logging_outputs, f"watch_{name}_times"):
+            log_mean(name, logging_outputs, f"watch_{name}_sum", f"watch_{name}_times", digits=3)
+    if summed(logging_outputs, "watch_looks"):
+        log_mean("collapse_alarms", logging_outputs, "watch_alarms", "watch_looks", digits=3)

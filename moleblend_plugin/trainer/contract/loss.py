@@ -40,7 +40,7 @@ class BaseLoss(nn.Module):
         """Declare the loss's options."""
 
     @classmethod
-    def build_loss(cls, args: Namespace, task: HasArgs) -> BaseLoss:
+    def build_loss(cls, args: Namespace, task: Any) -> BaseLoss:  # noqa: ANN401  each names its own
         """Build the loss; constructor parameters are filled by name: ``task``, ``args``, then options.
 
         Raises:
@@ -59,7 +59,7 @@ class BaseLoss(nn.Module):
                 raise MoleblendError(f"loss {cls.__name__} needs {name!r}: declare {flag} in its add_args")
         return cls(**filled)
 
-    def forward(self, model: nn.Module, sample: dict[str, Any], reduce: bool = True) -> StepOutput:
+    def forward(self, model: nn.Module, sample: Any, reduce: bool = True) -> StepOutput:  # noqa: ANN401
         """Loss of one batch: (loss summed over samples, number of samples, logging output)."""
         raise NotImplementedError
 

@@ -17,7 +17,7 @@ from torch.utils.data import DataLoader
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.contract.dataset import BaseDataset
-from moleblend_plugin.trainer.nodes.processes import lost_worker
+from moleblend_plugin.trainer.nodes.lost import lost_worker
 from moleblend_plugin.trainer.trouble.signals import guard_worker, held_back
 
 logger = logging.getLogger(__name__)

@@ -24,6 +24,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.nodes import addresses, heartbeat
+from moleblend_plugin.trainer.nodes.lost import GO_ON, torch_reason
 from moleblend_plugin.trainer.nodes.meeting import (
     CHECK,
     REACH_SECONDS,
@@ -33,7 +34,7 @@ from moleblend_plugin.trainer.nodes.meeting import (
     family_of,
     meet,
 )
-from moleblend_plugin.trainer.nodes.processes import GO_ON, Processes, torch_reason
+from moleblend_plugin.trainer.nodes.processes import Processes
 
 START_SECONDS = 300.0
 """Longest wait for the other processes; ``--distributed-timeout-minutes`` shortens it."""

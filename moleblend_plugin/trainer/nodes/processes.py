@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import os
 from argparse import Namespace
-from collections.abc import Iterable
 from dataclasses import dataclass
 
-import torch
 from lightning_fabric.plugins.environments import (
     ClusterEnvironment,
     LightningEnvironment,
@@ -16,13 +14,9 @@ from lightning_fabric.plugins.environments import (
 )
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.stopping import Child, how_ended
-from moleblend_plugin.trainer.nodes import heartbeat
 
 INTERACTIVE = ("bash", "interactive")
 """Names of SLURM jobs that are a shell: what is typed there is one task, whatever was reserved."""
-
-GO_ON = "go on with the same command from the last checkpoint"
 
 
 @dataclass(frozen=True)
@@ -84,21 +78,6 @@ def find_processes(args: Namespace) -> Processes:
     return Processes(world, world, False, LightningEnvironment())
 
 
-def lost_worker(workers: Iterable[Child]) -> MoleblendError:
-    """What to tell where a process that reads data has ended.
-
-    Args:
-        workers: the processes, those that go on among them.
-    """
-    ending = how_ended(workers)
-    remedy = "give fewer --num-workers" if ending.memory else "--num-workers 0 reads without such processes"
-    return MoleblendError(f"a data worker ended {ending.told}; {remedy}, and {GO_ON}")
-
-
-class LostProcess(MoleblendError):
-    """Another process of the run has ended or is silent: every node tells at once."""
-
-
 def _count(name: str, default: int = 1) -> int:
     """A launcher's number of something.
 
@@ -136,21 +115,3 @@ def _refuse_other_launchers() -> None:
                 "processes, and each would train alone as rank 0: start them with torchrun or srun, or unset "
                 f"{name} for one process"
             )
-
-
-def torch_reason(text: str) -> str:
-    """What torch says of a connection, without source lines and advice: its first sentence."""
-    return text.strip().partition("\n")[0].rpartition("] ")[2].partition(". ")[0].rstrip(". ")
-
-
-def explain_loss(error: RuntimeError) -> MoleblendError | None:
-    """What to tell where a process of the run was lost; ``None`` for any other error.
-
-    Processes notice a lost one by its closed connection, in whatever they exchange next.
-    """
-    text = str(error)
-    distributed = isinstance(error, torch.distributed.DistError) or "gloo" in text.lower()
-    if not distributed:
-        return None
-    who = heartbeat.culprit() or "another process of this run ended or went silent"
-    return LostProcess(f"{who} ({torch_reason(text)}): its own message or the system's log says why; {GO_ON}")
