@@ -34,7 +34,7 @@ def open_labelled(path: Path, columns: Columns) -> Source:
     source = open_molecules(path, Columns(columns.smiles))
     if source.format.held_labels is not None:
         return source.asking(replace(columns, targets=source.format.held_labels(source.path)))
-    return source.asking(columns) if source.format.peek is not None else source
+    return source.asking(columns) if source.format.has_columns else source
 
 
 def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], told: str) -> LabelsOf:
