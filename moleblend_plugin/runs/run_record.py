@@ -125,7 +125,7 @@ def write_record(args: Namespace, arguments: Sequence[str], host: str, stores: S
     return path
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  any nesting of plain values
+def _plain(value: object) -> object:
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
