@@ -218,7 +218,7 @@ def _refuse_rejected(rows: Iterable[Rejected]) -> None:
     for bad in rows:
         raise MoleblendError(
             f"{bad.source}:{bad.row} is rejected ({bad.reason}): {bad.text[:200]!r}; "
-            "mend the row or leave out --strict"
+            "correct the row or leave out --strict"
         )
 
 
