@@ -18,13 +18,13 @@ from sklearn.utils import Tags
 
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.label_arrays import (
-    check_weights,
+    check_sample_weight,
     is_missing,
     label_numbers,
     label_table,
     two_classes,
 )
-from moleblend_plugin.inference.estimators.molecules import as_list, with_named_labels
+from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, with_named_labels
 from moleblend_plugin.inference.estimators.network import Network, OnError, OnMolecules
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
@@ -70,7 +70,7 @@ class MoleblendRegressor(RegressorMixin, Network):
         tags.regressor_tags.poor_score = True  # scikit-learn's bound is for a few hundred rows of numbers
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: ANN401
+    def fit(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Train on molecules ``X`` [n] and labels ``y`` [n] or [n, T], NaN where one is missing.
 
         ``X`` may be the ``Path`` of a file of molecules, and ``y`` then the names of its columns of labels.
@@ -84,16 +84,16 @@ class MoleblendRegressor(RegressorMixin, Network):
         X, y = with_named_labels(X, y)
         count = len(as_list(X))
         targets, names, self._two_d = label_numbers(y, count)
-        self._train(X, targets, names, check_weights(sample_weight, count))
+        self._train(X, targets, names, check_sample_weight(sample_weight, count))
         return self
 
-    def predict(self, X: Any) -> Float64Array:  # noqa: ANN401
+    def predict(self, X: Molecules) -> Float64Array:
         """Values [n] or [n, T] in the labels' unit; NaN for molecules that are none, if asked for."""
         raw = self._raw(X)
         values: Float64Array = raw if self._two_d else raw[:, 0]
         return values
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: ANN401
+    def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of R2, each on the molecules that have its label."""
         X, y = with_named_labels(X, y)
         return _mean_score(r2_score, y, self.predict(X), sample_weight)
@@ -120,7 +120,7 @@ class MoleblendClassifier(ClassifierMixin, Network):
         tags.classifier_tags.poor_score = True
         return tags
 
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:  # noqa: ANN401
+    def fit(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> Self:
         """Train on molecules ``X`` [n] and labels ``y`` [n] or [n, T]; a missing label is NaN or ``None``.
 
         ``X`` may be the ``Path`` of a file of molecules, and ``y`` then the names of its columns of labels.
@@ -133,7 +133,7 @@ class MoleblendClassifier(ClassifierMixin, Network):
         X, y = with_named_labels(X, y)
         count = len(as_list(X))
         values, names, self._two_d = label_table(y, count, None)
-        weights = check_weights(sample_weight, count)
+        weights = check_sample_weight(sample_weight, count)
         if self._two_d and values.shape[1] == 1 and any(isinstance(label, str) for label in values[:, 0]):
             warnings.warn(
                 "A column-vector y was passed when a 1d array was expected.",
@@ -153,19 +153,19 @@ class MoleblendClassifier(ClassifierMixin, Network):
         self._train(X, targets, names, weights)
         return self
 
-    def predict_proba(self, X: Any) -> Float64Array:  # noqa: ANN401
+    def predict_proba(self, X: Molecules) -> Float64Array:
         """Probability of both classes [n, 2]; for several targets that of 1, [n, T]."""
         raw = self._raw(X)
         proba: Float64Array = raw if self._two_d else np.column_stack((1 - raw[:, 0], raw[:, 0]))
         return proba
 
-    def decision_function(self, X: Any) -> Float64Array:  # noqa: ANN401
+    def decision_function(self, X: Molecules) -> Float64Array:
         """Log-odds of the second class [n] or [n, T]."""
         raw = np.clip(self._raw(X), 1e-12, 1 - 1e-12)
         logits: Float64Array = np.log(raw) - np.log1p(-raw)
         return logits if self._two_d else logits[:, 0]
 
-    def predict(self, X: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+    def predict(self, X: Molecules) -> npt.NDArray[Any]:
         """Likelier class [n], or 0 and 1 [n, T]; NaN or None for molecules that are none, if asked for."""
         raw = self._raw(X)
         chosen, missing = (raw > 0.5).astype(int), np.isnan(raw)
@@ -177,7 +177,7 @@ class MoleblendClassifier(ClassifierMixin, Network):
         labels[missing if self._two_d else missing[:, 0]] = np.nan if numeric else None
         return labels
 
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:  # noqa: ANN401
+    def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of the accuracy, each on the molecules that have its label."""
         X, y = with_named_labels(X, y)
         if not self._two_d:
@@ -229,11 +229,11 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
         tags.requires_fit = False
         return tags
 
-    def fit(self, X: Any = None, y: Any = None) -> Self:  # noqa: ANN401
+    def fit(self, X: Molecules | None = None, y: object = None) -> Self:
         """Nothing to learn; the checkpoint is trained."""
         return self
 
-    def transform(self, X: Any) -> npt.NDArray[np.float32]:  # noqa: ANN401
+    def transform(self, X: Molecules) -> npt.NDArray[np.float32]:
         """Vectors float32 [n, D]; NaN for molecules that are none, if ``on_error="nan"``."""
         embedder = self._embedder()
         config = conversion_for(embedder.args, embedder.input_mode, self.conformers).config
@@ -245,7 +245,7 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
             vectors[row] = vector
         return vectors
 
-    def get_feature_names_out(self, input_features: Any = None) -> npt.NDArray[np.object_]:  # noqa: ANN401
+    def get_feature_names_out(self, input_features: object = None) -> npt.NDArray[np.object_]:
         """``moleblend_graph_0`` and so on."""
         width = self._embedder().width
         return np.array([f"moleblend_{self.what}_{number}" for number in range(width)], object)
@@ -282,9 +282,9 @@ def _coded(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Float64Array:
 
 def _mean_score(
     score: Callable[..., float],
-    y: Any,  # noqa: ANN401
+    y: npt.ArrayLike,
     predicted: npt.NDArray[Any],
-    sample_weight: Any,  # noqa: ANN401
+    sample_weight: npt.ArrayLike | None,
 ) -> float:
     """Mean of ``score`` over the targets with labels."""
     truth, _, _ = label_table(y, len(predicted), np.float64)

@@ -20,7 +20,7 @@ from moleblend_plugin.cli.main import main
 from moleblend_plugin.data.batches.label_statistics import read_labels
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.estimators.label_arrays import check_weights, label_numbers
+from moleblend_plugin.inference.estimators.label_arrays import check_sample_weight, label_numbers
 from moleblend_plugin.inference.estimators.molecules import as_list
 from moleblend_plugin.losses.property import RegressionConfig
 from moleblend_plugin.tasks.property.loss import MoleblendClassificationLoss, MoleblendRegressionLoss
@@ -333,8 +333,8 @@ def test_classes_with_holes_and_in_a_column():
 
 
 def test_weights_as_scikit_learn_takes_them():
-    assert check_weights(None, 3) is None
-    assert check_weights(2, 3).tolist() == [2, 2, 2]
+    assert check_sample_weight(None, 3) is None
+    assert check_sample_weight(2, 3).tolist() == [2, 2, 2]
 
 
 def test_no_handler_stays_on_the_root_logger(tmp_path, capsys):

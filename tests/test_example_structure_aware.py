@@ -18,7 +18,7 @@ from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.losses.structure import StructureLossConfig
 from moleblend_plugin.models.structure.config import StructureConfig
 from moleblend_plugin.runs import detect
-from moleblend_plugin.tasks.flags import read_flags
+from moleblend_plugin.runs.flags import read_flags
 from tests.trainers import ROOT
 
 FOLDER = ROOT / "examples" / "40_structure_aware"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, fields
+from dataclasses import MISSING, Field, asdict, fields
 from pathlib import Path
+from typing import Any
 
 from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.data.samples.views import ViewConfig
@@ -11,35 +12,51 @@ from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.losses.property import ClassificationConfig, RegressionConfig
 from moleblend_plugin.losses.structure import StructureLossConfig
 from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
-from moleblend_plugin.models.property.gin import GinConfig
 from moleblend_plugin.models.property.network import HeadConfig
 from moleblend_plugin.models.structure.config import StructureConfig
-from moleblend_plugin.tasks.flags import Config, attribute_help
+from moleblend_plugin.runs.flags import Config, attribute_help, flag_of
+from moleblend_plugin.tasks.base import StoreConfig
+from moleblend_plugin.tasks.property.model import MoleblendPropertyModel, PropertyModel
 from moleblend_plugin.tasks.property.task import PropertyTaskConfig
 from moleblend_plugin.tasks.structure.loss import AddedWeight
 from moleblend_plugin.tasks.structure.task import StructureTaskConfig
+from moleblend_plugin.trainer.command.config import GROUPS
+from moleblend_plugin.trainer.contract.registry import MODELS
+from moleblend_plugin.trainer.loop.optim import AdamConfig
+from moleblend_plugin.trainer.loop.schedules import ScheduleConfig
 
 TARGET = Path(__file__).resolve().parents[1] / "docs" / "options.md"
 AWARE = "MMSA-style (reconstructed)"
 INTRO = """\
 # Options of the plugin
 
-These come on top of the trainer's own (`moleblend-train --help`), for both hosts. This page is written by
-`python tools/write_options.py`.
+First the options of the plugin, for both trainers; then those of the embedded trainer, whose names and
+defaults are Uni-Core's. This page is written by `python tools/write_options.py`.
 """
+
+
+def default_of(item: Field[Any]) -> object:
+    """The default of a field; ``None`` for one that depends on the machine."""
+    if item.default_factory is MISSING:
+        return item.default
+    made = item.default_factory()
+    return made if isinstance(made, list) else None
 
 
 def show(value: object) -> str:
     """A value as one writes it after its flag."""
-    return ",".join(f"{part:g}" for part in value) if isinstance(value, tuple) else str(value)
+    if value is None:  # what it is then, the text says
+        return ""
+    return ",".join(f"{part:g}" for part in value) if isinstance(value, tuple | list) else str(value)
 
 
 def table(title: str, config: type[Config]) -> str:
     """One section: a row per field."""
     texts = attribute_help(config)
     rows = [
-        f"| `--{field.name.replace('_', '-')}` | {show(field.default)} | {texts[field.name]} |"
-        for field in fields(config)
+        f"| `{flag_of(item.name)}` | {show(default_of(item))} | {texts[item.name]} |"
+        for item in fields(config)
+        if item.name in texts  # others are accepted without effect
     ]
     return "\n".join([f"\n## {title}\n", "| flag | default | meaning |", "|---|---|---|", *rows, ""])
 
@@ -65,6 +82,15 @@ def presets() -> str:
     )
 
 
+def networks() -> list[str]:
+    """A section for every network over labels but the Transformer, whose sizes stand above."""
+    return [
+        table(f"{(model.__doc__ or '').rstrip('.')}: `--arch {name}`", model.CONFIGS[0])
+        for name, model in MODELS.items()
+        if issubclass(model, PropertyModel) and model is not MoleblendPropertyModel
+    ]
+
+
 def page() -> str:
     """The whole page."""
     return "".join(
@@ -72,11 +98,12 @@ def page() -> str:
             INTRO,
             presets(),
             table("Model: any `--arch`, with the defaults of `moleblend_base`", ModelConfig),
+            table("Stores: any `--task`", StoreConfig),
             table("Blending: `--task moleblend_pretrain`", BlendConfig),
             table("Objective: `--loss moleblend_pretrain`", PretrainLossConfig),
             table("Data: `--task moleblend_property`", PropertyTaskConfig),
             table("Head and frozen layers: `--arch moleblend_property_tiny|small|base`", HeadConfig),
-            table("GIN over labels: `--arch moleblend_property_gin`", GinConfig),
+            *networks(),
             table("Objective: `--loss moleblend_classification`", ClassificationConfig),
             table("Objective: `--loss moleblend_regression`", RegressionConfig),
             table(f"Views: `--task moleblend_structure_aware`, {AWARE}", ViewConfig),
@@ -86,6 +113,9 @@ def page() -> str:
             ),
             table(f"Objective: `--loss moleblend_structure_aware`, {AWARE}", StructureLossConfig),
             table("Both: `--loss moleblend_pretrain_structure_aware`", AddedWeight),
+            *(table(f"Trainer: {title}", config) for title, config in GROUPS.items()),
+            table("Trainer: `--optimizer adam`", AdamConfig),
+            table("Trainer: `--lr-scheduler`, each with some of them", ScheduleConfig),
         ]
     )
 

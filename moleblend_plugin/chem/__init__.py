@@ -12,8 +12,10 @@ if TYPE_CHECKING:
     from moleblend_plugin.chem.identity.scaffold import scaffold_of, scaffold_split
     from moleblend_plugin.chem.readers.label_text import LabelRules
     from moleblend_plugin.chem.readers.raw_row import RawRow
+    from moleblend_plugin.chem.readers.source import Columns
 
 __all__ = [
+    "Columns",
     "ConformerConfig",
     "ConversionConfig",
     "LabelRules",

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _ANY_WIDTH: Final = 10_000
 
 
-def plain_console(**options: Any) -> Console:  # noqa: ANN401  rich's own
+def plain_console(**options: Any) -> Console:
     """A console that shows every text as it is.
 
     Args:

@@ -7,14 +7,13 @@ from moleblend_plugin.lazy import exports
 if TYPE_CHECKING:
     from moleblend_plugin.inference.conversion import Conversion, conversion_for
     from moleblend_plugin.inference.embedder import Embedder
-    from moleblend_plugin.inference.inputs import Input, InputRow
+    from moleblend_plugin.inference.inputs import Input
     from moleblend_plugin.inference.predictor import Predictor
 
 __all__ = [
     "Conversion",
     "Embedder",
     "Input",
-    "InputRow",
     "Predictor",
     "conversion_for",
 ]

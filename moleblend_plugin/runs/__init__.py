@@ -1,1 +1,1 @@
-"""What every run has, whichever trainer runs it: devices, folder lock, record, length, launch."""
+"""What every run has, whichever trainer runs it: devices, flags, folder lock, record, length, launch."""

@@ -23,7 +23,7 @@ def has_unicore() -> bool:
     return all(importlib.util.find_spec(name) is not None for name in ("unicore", "unicore_cli"))
 
 
-def with_folder(argv: list[str]) -> list[str]:
+def with_user_dir(argv: list[str]) -> list[str]:
     """The command with ``--user-dir moleblend_plugin`` spelt as a folder, which is what Uni-Core wants.
 
     A folder of that name in the working directory stays as it is. A command without ``--user-dir`` gets
@@ -77,7 +77,7 @@ def main() -> int:
         sys.stdout.flush()
         for name in [name for name in sys.modules if name == PACKAGE or name.startswith(PACKAGE + ".")]:
             del sys.modules[name]  # Uni-Core imports the plugin itself, once
-        sys.argv[1:] = with_folder(sys.argv[1:])
+        sys.argv[1:] = with_user_dir(sys.argv[1:])
         return _run_unicore()
     write("unicore-train: Uni-Core is not installed; running moleblend_plugin's embedded host\n")
     sys.stdout.flush()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,12 +18,19 @@ from moleblend_plugin.data.batches.order import cut_batches
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST, BaseDataset, BaseTask, log_scalar
+from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseTask, log_scalar
+from moleblend_plugin.runs.flags import WithFlags, add_flags, option, read_flags
 from moleblend_plugin.runs.run_lock import hold_for_process
 from moleblend_plugin.runs.run_record import write_record
+from moleblend_plugin.schema import InputCodes
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
-from moleblend_plugin.tasks.input_codes import add_codes_flag, check_store, choose_input_codes
+from moleblend_plugin.tasks.input_codes import check_store, choose_input_codes
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from moleblend_plugin.host import EpochBatches, LoggingOutput
 
 BatchOrder = Literal["size", "mixed"]
 
@@ -104,7 +112,38 @@ def open_split(folder: str, split: str) -> MoleculeStore:
     return store
 
 
-class StoreTask(BaseTask):
+@dataclass(frozen=True, slots=True)
+class StoreConfig:
+    """How stores are read, whatever the task.
+
+    Attributes:
+        max_atoms_per_batch: most atoms of a batch, padding included (molecules x atoms of the largest):
+            batches of small molecules hold more of them, up to --batch-size; a larger one is a batch of its
+            own
+        batch_order: molecules of a batch: of like size, which pads least, or mixed, for what compares or
+            averages over a batch (default: mixed for structure awareness and GIN, else size)
+        strict_data: end the run at a damaged row of a store, which is otherwise left out and counted
+        input_codes: what the model sees: invariant does not hang on how a molecule is written (CIP labels,
+            paths by their bonds); published does (OGB's clockwise and counter-clockwise, paths by numbers of
+            atoms), as published models need it (default: as the checkpoint that the run begins from, else
+            invariant; published where the store is of format 2)
+
+    Raises:
+        MoleblendError: an impossible value.
+    """
+
+    max_atoms_per_batch: int | None = option(None, metavar="N")
+    batch_order: BatchOrder | None = None
+    strict_data: bool = False
+    input_codes: InputCodes | None = None
+
+    def __post_init__(self) -> None:
+        most = self.max_atoms_per_batch
+        if most is not None and most < 1:
+            raise MoleblendError(f"--max-atoms-per-batch {most}: give 1 or more, such as 32 x the usual size")
+
+
+class StoreTask(WithFlags, BaseTask):
     """A task on a folder of stores (``train.lmdb``, ``valid.lmdb``, ...). Subclasses make their items."""
 
     BATCH_ORDER: ClassVar[BatchOrder] = "size"
@@ -115,29 +154,18 @@ class StoreTask(BaseTask):
         self.stores: dict[str, dict[str, str]] = {}
         self.recorded = False
 
-    @staticmethod
-    def add_data_args(parser: argparse.ArgumentParser) -> None:
-        """The data folder, how batches are cut, and what happens to damaged rows."""
+    @classmethod
+    def add_args(cls, parser: argparse.ArgumentParser) -> None:
+        """The data folder, and one option per field of the configs."""
         parser.add_argument("data", help="folder of stores made by 'moleblend build'")
-        parser.add_argument(
-            "--max-atoms-per-batch",
-            type=int,
-            metavar="N",
-            help="most atoms of a batch, padding included (molecules x atoms of the largest): batches of "
-            "small molecules hold more of them, up to --batch-size; a larger one is a batch of its own",
-        )
-        parser.add_argument(
-            "--batch-order",
-            choices=get_args(BatchOrder),
-            help="molecules of a batch: of like size, which pads least, or mixed, for what compares or "
-            "averages over a batch (default: mixed for structure awareness and GIN, else size)",
-        )
-        parser.add_argument(
-            "--strict-data",
-            action="store_true",
-            help="end the run at a damaged row of a store, which is otherwise left out and counted",
-        )
-        add_codes_flag(parser)
+        add_flags(parser, StoreConfig)
+        super().add_args(parser)
+
+    @classmethod
+    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> Self:
+        """Check the flags before anything is built."""
+        cls.check(args)
+        return cls(args)
 
     @staticmethod
     def check(args: argparse.Namespace) -> None:
@@ -152,46 +180,49 @@ class StoreTask(BaseTask):
             )
         if not 0 <= args.seed < 2**32:
             raise MoleblendError(f"--seed {args.seed}: give a number from 0 to {2**32 - 1}")
-        most = getattr(args, "max_atoms_per_batch", None)
-        if most is not None and most < 1:
-            raise MoleblendError(f"--max-atoms-per-batch {most}: give 1 or more, such as 32 x the usual size")
+        read_flags(args, StoreConfig)
         check_run(args)
         choose_input_codes(args, open_split(args.data, args.train_subset))
         if HOST == "unicore":  # the embedded host has done so before
             hold_for_process(args)
 
+    @property
+    def strict(self) -> bool:
+        """Whether a damaged row ends the run."""
+        return read_flags(self.args, StoreConfig).strict_data
+
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> StoredMolecules:
         """The items of a split."""
         raise NotImplementedError
 
-    def build_loss(self, args: argparse.Namespace) -> Any:  # noqa: ANN401  either host's loss
+    def build_loss(self, args: argparse.Namespace) -> BaseLoss:
         """The loss, which must log the metric of the best checkpoint."""
         loss = super().build_loss(args)
         check_best_metric(args, loss)
         return loss
 
-    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def get_batch_iterator(self, dataset: BaseDataset, *args: Any, **kwargs: Any) -> EpochBatches:
         """Batches, epoch by epoch; no update of several batches ends in an empty one under Uni-Core."""
         training = dataset is self.datasets.get(self.args.train_subset)
         several = training and HOST == "unicore" and max(self.args.update_freq) > 1
-        dataset.shards = kwargs.get("num_shards", 1) if several else 1
+        if isinstance(dataset, TrainerDataset):
+            dataset.shards = kwargs.get("num_shards", 1) if several else 1
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if training:
             check_warmup(self.args, len(batches))
         return batches
 
-    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         """Open ``<data>/<split>.lmdb``; only the training subset is shuffled."""
         store = open_split(self.args.data, split)
         training = split == self.args.train_subset
         molecules = self.molecules(store, split, training)
-        args = self.args
+        args, config = self.args, read_flags(self.args, StoreConfig)
         check_store(store, args.input_codes)
         molecules.codes = args.input_codes
-        molecules.by_size = (getattr(args, "batch_order", None) or self.BATCH_ORDER) == "size"
+        molecules.by_size = (config.batch_order or self.BATCH_ORDER) == "size"
         batch_size = args.batch_size if training else (args.batch_size_valid or args.batch_size)
-        max_atoms = getattr(args, "max_atoms_per_batch", None)
-        self.datasets[split] = TrainerDataset(molecules, batch_size, max_atoms)
+        self.datasets[split] = TrainerDataset(molecules, batch_size, config.max_atoms_per_batch)
         self.stores[split] = {
             "path": str(store.path.resolve()),
             "fingerprint": store_fingerprint(store.path),
@@ -210,7 +241,9 @@ class StoreTask(BaseTask):
             self.recorded = True
             write_record(self.args, sys.argv[1:], HOST, self.stores)
 
-    def reduce_metrics(self, logging_outputs: Any, loss: Any, split: str = "train") -> None:  # noqa: ANN401
+    def reduce_metrics(
+        self, logging_outputs: list[LoggingOutput], loss: BaseLoss, split: str = "train"
+    ) -> None:
         """Log what the loss logs, and ``damaged_rows`` once this process has met any."""
         super().reduce_metrics(logging_outputs, loss, split)
         sets = [dataset for dataset in self.datasets.values() if isinstance(dataset, TrainerDataset)]

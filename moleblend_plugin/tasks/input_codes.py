@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from pathlib import Path
-from typing import get_args
 
 from moleblend_plugin.data.samples.input_codes import has_labels, input_codes_of
 from moleblend_plugin.data.store.reader import MoleculeStore
@@ -15,18 +14,6 @@ from moleblend_plugin.schema import InputCodes
 from moleblend_plugin.tasks.guards import LAST
 
 logger = logging.getLogger("moleblend_plugin")
-
-
-def add_codes_flag(parser: ArgumentParser) -> None:
-    """``--input-codes``; its default depends on where the run begins."""
-    parser.add_argument(
-        "--input-codes",
-        choices=get_args(InputCodes),
-        help="what the model sees: invariant does not hang on how a molecule is written (CIP labels, paths "
-        "by their bonds); published does (OGB's clockwise and counter-clockwise, paths by numbers of atoms), "
-        "as published models need it (default: as the checkpoint that the run begins from, else invariant; "
-        "published where the store is of format 2)",
-    )
 
 
 def choose_input_codes(args: Namespace, store: MoleculeStore) -> None:
@@ -40,7 +27,7 @@ def choose_input_codes(args: Namespace, store: MoleculeStore) -> None:
         MoleblendError: the run goes on from other codes, or the store lacks those that are wanted.
     """
     asked: InputCodes | None = getattr(args, "input_codes", None)
-    own, start = _own_checkpoint(args), getattr(args, "finetune_from_model", None)
+    own, start = _own_checkpoint(args), args.finetune_from_model
     source = own or (Path(start) if start else None)
     learned = None if source is None else _learned(source)
     if own is not None and asked not in (None, learned):

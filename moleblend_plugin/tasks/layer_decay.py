@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from collections.abc import Iterable
 from types import TracebackType
 
 import torch
 from torch import nn
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import HOST
 
 
 class LayerDecay:
@@ -44,3 +48,22 @@ class LayerDecay:
             torch._foreach_lerp_(before, after, scale)
             torch._foreach_copy_(after, before)
         self._before = {}
+
+
+def check_scaled_steps(args: Namespace, flag: str, host: str = HOST) -> None:
+    """Refuse a :class:`LayerDecay` that the optimiser's step would not feel.
+
+    Args:
+        args: the run's options.
+        flag: which asks for it.
+        host: "unicore" or "embedded".
+
+    Raises:
+        MoleblendError: half precision under Uni-Core.
+    """
+    half = [f"--{name}" for name in ("fp16", "bf16") if getattr(args, name)]
+    if half and host == "unicore":
+        raise MoleblendError(
+            f"{flag} with {half[0]} is not possible under Uni-Core, whose optimiser keeps fp32 copies of its "
+            "own: train in fp32, or with moleblend-train"
+        )

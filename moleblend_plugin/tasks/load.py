@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from torch import nn
 
@@ -13,9 +14,18 @@ from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
 from moleblend_plugin.models.property.network import ENCODER, PropertyOutputs, encoder_mismatch, encoder_part
-from moleblend_plugin.tasks.flags import read_flags
+from moleblend_plugin.runs.flags import flag_of, read_flags
 from moleblend_plugin.tasks.guards import refuse_not_finite
 from moleblend_plugin.tasks.property.model import property_network
+
+_OF_TRAINING: Final = (
+    "dropout",
+    "attention_dropout",
+    "activation_dropout",
+    "drop_path",
+    "checkpoint_activations",
+)
+"""Fields of a network's config that training may choose; the others come with its weights."""
 
 
 def load_property_model(
@@ -33,7 +43,7 @@ def load_property_model(
     Raises:
         MoleblendError: no checkpoint, a damaged one, or one of another kind of run.
     """
-    state, args = _read(path)
+    state, args = read_run(path)
     task = getattr(args, "task", None)
     if task != "moleblend_property" or not hasattr(args, "target_names"):
         raise MoleblendError(
@@ -41,7 +51,7 @@ def load_property_model(
             f"fine-tune it first with --task moleblend_property --finetune-from-model {path}"
         )
     model = property_network(args)
-    _load(model, _weights(state, path, use_ema), path, model.ENCODER)
+    fill(model, _weights(state, path, use_ema), path, model.ENCODER)
     return model, args
 
 
@@ -55,20 +65,41 @@ def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEnco
     Raises:
         MoleblendError: no checkpoint, a damaged one, or one without our encoder.
     """
-    state, args = _read(path)
+    state, args = read_run(path)
     if not hasattr(args, "encoder_embed_dim"):
         raise MoleblendError(f"{str(path)!r} holds no Transformer (--arch {args.arch}): give another one's")
     model = MoleBlendEncoder(read_flags(args, ModelConfig))
-    _load(model, encoder_part(_weights(state, path, use_ema)), path, ENCODER)
+    fill(model, encoder_part(_weights(state, path, use_ema)), path, ENCODER)
     return model, args
 
 
-def _read(path: str | Path) -> tuple[dict[str, Any], argparse.Namespace]:
+def read_run(path: str | Path) -> tuple[dict[str, Any], argparse.Namespace]:
+    """A checkpoint and the options of its run.
+
+    Raises:
+        MoleblendError: no checkpoint, a damaged one, or one without options.
+    """
     state = read_checkpoint(Path(path), required=("model", "args"))
     args = state["args"]
     if not isinstance(args, argparse.Namespace):
         raise MoleblendError(f"{str(path)!r} holds no options of a run: give a checkpoint of a trainer")
     return state, args
+
+
+def network_flags(path: Path) -> list[str]:
+    """Flags that build the network of a checkpoint, as far as training may not choose.
+
+    Raises:
+        MoleblendError: no checkpoint, or a damaged one.
+    """
+    args = read_checkpoint(path, ("model",)).get("args")
+    given = {item.name: getattr(args, item.name) for item in fields(ModelConfig) if hasattr(args, item.name)}
+    return [
+        word
+        for name, value in given.items()
+        if name not in _OF_TRAINING
+        for word in (flag_of(name), str(value))
+    ]
 
 
 def _weights(state: dict[str, Any], path: str | Path, use_ema: bool) -> dict[str, Any]:
@@ -80,7 +111,18 @@ def _weights(state: dict[str, Any], path: str | Path, use_ema: bool) -> dict[str
     return weights
 
 
-def _load(model: nn.Module, weights: dict[str, Any], path: str | Path, modules: tuple[str, ...]) -> None:
+def fill(model: nn.Module, weights: dict[str, Any], path: str | Path, modules: tuple[str, ...] = ()) -> None:
+    """Load a checkpoint's weights, all of them, and switch to evaluation mode.
+
+    Args:
+        model: built from the checkpoint's options.
+        weights: by name.
+        path: of the checkpoint, for messages.
+        modules: how the names of modules begin that must be there in whole.
+
+    Raises:
+        MoleblendError: names or shapes differ, or a weight is not finite.
+    """
     missing, unused = encoder_mismatch(model.state_dict(), weights, modules)
     if missing or unused:
         raise MoleblendError(

@@ -13,10 +13,11 @@ from torch import Tensor
 
 from moleblend_plugin.host import BaseLoss, log_scalar
 from moleblend_plugin.losses.term_table import TOTAL, Term, TermSpec, curves_of
+from moleblend_plugin.runs.flags import WithFlags
 from moleblend_plugin.schema import Curve
 
 
-class TermLoss(BaseLoss):
+class TermLoss(WithFlags, BaseLoss):
     """What these objectives share.
 
     Attributes:

@@ -15,9 +15,9 @@ from moleblend_plugin.trainer import main as command
 from moleblend_plugin.trainer.checkpoints.file import State, read_checkpoint
 from moleblend_plugin.trainer.logging.logs import LOG_NAME
 from moleblend_plugin.trainer.loop import engine, train_loop
-from tests.host.conftest import CHOICES
-from tests.host.same import assert_same
-from tests.host.test_resume import BASE, comparable
+from tests.trainer.conftest import CHOICES
+from tests.trainer.same import assert_same
+from tests.trainer.test_resume import BASE, comparable
 
 WARM = (engine, train_loop)
 """Imported here, once, rather than in every life."""

@@ -20,7 +20,7 @@ from moleblend_plugin.trainer.checkpoints.file import (
     write_checkpoint,
 )
 from tests.faults.flips import count_outcomes, flip, truncate
-from tests.host.same import assert_same
+from tests.trainer.same import assert_same
 
 
 def make_state() -> State:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.lives import OPTIONS, losses, saved_updates
-from tests.host.test_processes import COMMAND
+from tests.trainer.test_processes import COMMAND
 
 
 @pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from moleblend_plugin.runs.launch import has_unicore
-from tests.host.conftest import CHOICES
+from tests.trainer.conftest import CHOICES
 
 ROOT = Path(__file__).parents[2]
 UNICORE = [sys.executable, str(ROOT / "tools" / "unicore_train_shim.py")]

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from moleblend_plugin.trainer import main as command
-from tests.host.conftest import CHOICES, Run
-from tests.host.test_processes import assert_same_run, end
 from tests.nodes.network import CABLE, TwoNodes, needs_two_nodes
+from tests.trainer.conftest import CHOICES, Run
+from tests.trainer.test_processes import assert_same_run, end
 
 pytestmark = needs_two_nodes
 

@@ -55,7 +55,7 @@ def test_an_epoch_has_the_same_batches_for_any_number_of_processes(tmp_path: Pat
 
 def test_it_is_a_flag_and_absent_by_default() -> None:
     parser = argparse.ArgumentParser()
-    StoreTask.add_data_args(parser)
+    StoreTask.add_args(parser)
     assert parser.parse_args(["here"]).max_atoms_per_batch is None
     assert parser.parse_args(["here", "--max-atoms-per-batch", "4096"]).max_atoms_per_batch == 4096
 

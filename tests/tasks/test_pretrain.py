@@ -37,7 +37,7 @@ def arguments(folder: Path, **more: object) -> argparse.Namespace:
     given |= {"disable_validation": False, "no_epoch_checkpoints": False, "no_last_checkpoints": False}
     given |= {"save_interval_updates": 0, "validate_interval_updates": 0, "best_checkpoint_metric": "loss"}
     given |= {"save_dir": str(folder / "run"), "tmp_save_dir": str(folder / "tmp")}
-    given |= {"finetune_from_model": None, "restore_file": "checkpoint_last.pt"}
+    given |= {"finetune_from_model": None, "restore_file": "checkpoint_last.pt", "fp16": False, "bf16": False}
     return argparse.Namespace(data=str(folder), **(given | more))
 
 

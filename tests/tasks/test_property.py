@@ -14,7 +14,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.models.property.network import HeadConfig, PropertyConfig, encoder_part
-from moleblend_plugin.tasks.layer_decay import LayerDecay
+from moleblend_plugin.tasks.layer_decay import LayerDecay, check_scaled_steps
 from moleblend_plugin.tasks.property.loss import (
     MoleblendClassificationLoss,
     MoleblendRegressionLoss,
@@ -24,7 +24,6 @@ from moleblend_plugin.tasks.property.model import MoleblendPropertyModel
 from moleblend_plugin.tasks.property.task import (
     MoleblendPropertyTask,
     PropertyTaskConfig,
-    _check_precision,
     _make_room,
 )
 from moleblend_plugin.trainer.logging import metrics
@@ -216,10 +215,10 @@ def test_the_task_slows_lower_layers(tmp_path: Path) -> None:
 
 
 def test_layer_decay_in_half_precision_under_uni_core(tmp_path: Path) -> None:
-    args, config = options(tmp_path, bf16=True), PropertyTaskConfig(layer_lr_decay=0.9)
-    _check_precision(args, config, "embedded")
+    args = options(tmp_path, bf16=True)
+    check_scaled_steps(args, "--layer-lr-decay", "embedded")
     with pytest.raises(MoleblendError, match="--layer-lr-decay with --bf16 is not possible under Uni-Core"):
-        _check_precision(args, config, "unicore")
+        check_scaled_steps(args, "--layer-lr-decay", "unicore")
 
 
 def test_uni_core_has_room_for_the_rows_of_a_batch(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from dataclasses import dataclass
 
-from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import add_flags, read_flags
 
 GPUS = (1, 8, 64)
 

@@ -14,6 +14,7 @@ from typing import Final
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import write_targets
+from moleblend_plugin.runs.fine_tuning import optimizer_flags
 from moleblend_plugin.schema import LabelKind
 
 UNIMOL: Final = "Uni-Mol's README"
@@ -81,11 +82,6 @@ class Recipe:
     def kind(self) -> LabelKind:
         """classification or regression."""
         return METRICS[self.metric].kind
-
-    @property
-    def rises(self) -> bool:
-        """Whether a larger metric is better."""
-        return METRICS[self.metric].rises
 
 
 _TOX21: Final = (
@@ -209,9 +205,7 @@ def train_flags(
         flags += ["--regression-loss", loss or "mse"]
     flags += [
         *("--head-dropout", f"{training.dropout:g}", "--batch-size", str(training.batch)),
-        *("--optimizer", "adam", "--adam-betas", "(0.9, 0.99)", "--adam-eps", "1e-6"),
-        *("--lr", f"{training.lr:g}", "--weight-decay", f"{training.weight_decay:g}", "--clip-norm", "1.0"),
-        *("--lr-scheduler", "polynomial_decay", "--warmup-ratio", f"{training.warmup:g}"),
+        *optimizer_flags(f"{training.lr:g}", f"{training.warmup:g}", f"{training.weight_decay:g}"),
         *("--max-epoch", str(training.epochs), "--patience", str(training.patience)),
         *("--best-checkpoint-metric", metric),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final
@@ -17,20 +17,13 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.conversion import write_conversion
-from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
+from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.runs.fine_tuning import optimizer_flags
 from moleblend_plugin.schema import LabelKind, MoleculeRecord
+from moleblend_plugin.tasks.load import network_flags
 
 _PREFIX: Final = "moleblend_"
 ARCHITECTURES: Final = tuple(name.removeprefix(_PREFIX) for name in PRESETS)
-
-_OF_TRAINING: Final = (
-    "dropout",
-    "attention_dropout",
-    "activation_dropout",
-    "drop_path",
-    "checkpoint_activations",
-)
-"""Fields of a network's config that training may choose; the others come with its weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +41,6 @@ class FitConfig:
         dropout: of the head.
         patience: epochs without a better validation loss before the end.
         seed: of everything random, 0 <= seed < 2**32.
-        cpu: stay on the CPU where there is a GPU.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         weight_column: name of the target that holds weights, or "".
         verbose: whether the trainer's log is shown.
@@ -67,7 +59,6 @@ class FitConfig:
     dropout: float = 0.1
     patience: int = 10
     seed: int = 0
-    cpu: bool = False
     device: str = "auto"
     weight_column: str = ""
     verbose: bool = False
@@ -109,7 +100,9 @@ def fit_checkpoint(
         for split, records in (("train", train), ("valid", valid)):
             if records:
                 _write_store(data / f"{split}.lmdb", records, names, conversion)
-        train_in_process(command(data, run, config, validates=bool(valid)), config.verbose, config.device)
+        train_in_process(
+            train_arguments(data, run, config, validates=bool(valid)), config.verbose, config.device
+        )
         state = read_checkpoint(run / ("checkpoint_best.pt" if valid else "checkpoint_last.pt"))
     args = state["args"]
     args.data = args.save_dir = args.tmp_save_dir = ""  # they are gone
@@ -119,14 +112,13 @@ def fit_checkpoint(
     return packed.getvalue()
 
 
-def command(data: Path, run: Path, config: FitConfig, validates: bool) -> list[str]:
+def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -> list[str]:
     """Arguments of ``moleblend-train`` for a fit."""
     words: list[object] = [
         *(data, "--task", "moleblend_property", "--loss", f"moleblend_{config.kind}"),
         *("--arch", f"moleblend_property_{config.arch}", "--input-mode", config.input_mode),
         *("--head-dropout", config.dropout),
-        *("--optimizer", "adam", "--adam-betas", "(0.9, 0.99)", "--adam-eps", 1e-6, "--clip-norm", 1),
-        *("--lr", config.learning_rate, "--lr-scheduler", "polynomial_decay", "--warmup-ratio", 0.06),
+        *optimizer_flags(str(config.learning_rate), warmup_ratio="0.06"),
         *("--max-epoch", config.epochs, "--batch-size", config.batch_size, "--seed", config.seed),
         *("--num-workers", 0, "--save-dir", run, "--tmp-save-dir", run),
         *("--no-epoch-checkpoints", "--no-save-optimizer-state"),
@@ -135,25 +127,11 @@ def command(data: Path, run: Path, config: FitConfig, validates: bool) -> list[s
         words += ["--patience", config.patience]
     else:
         words += ["--disable-validation", "--save-interval", config.epochs]
-    if config.cpu:
-        words.append("--cpu")
     if config.weight_column:
         words += ["--weight-column", config.weight_column]
     if config.checkpoint is not None:
-        words += ["--finetune-from-model", config.checkpoint, *_sizes(Path(config.checkpoint))]
+        words += ["--finetune-from-model", config.checkpoint, *network_flags(Path(config.checkpoint))]
     return [str(word) for word in words]
-
-
-def _sizes(checkpoint: Path) -> list[object]:
-    """Flags that build the network of a checkpoint."""
-    args = read_checkpoint(checkpoint, ("model",)).get("args")
-    names = [item.name for item in fields(ModelConfig) if item.name not in _OF_TRAINING]
-    return [
-        word
-        for name in names
-        if hasattr(args, name)
-        for word in (f"--{name.replace('_', '-')}", getattr(args, name))
-    ]
 
 
 def _write_store(

@@ -21,7 +21,9 @@ def is_missing(label: object) -> bool:
     return isinstance(label, float | np.floating) and bool(np.isnan(label))
 
 
-def label_table(y: Any, n: int, dtype: Any) -> tuple[npt.NDArray[Any], tuple[str, ...], bool]:  # noqa: ANN401
+def label_table(
+    y: npt.ArrayLike, n: int, dtype: type | None
+) -> tuple[npt.NDArray[Any], tuple[str, ...], bool]:
     """Labels [n, T], names of the targets, and whether ``y`` was two-dimensional.
 
     Raises:
@@ -43,7 +45,7 @@ def label_table(y: Any, n: int, dtype: Any) -> tuple[npt.NDArray[Any], tuple[str
     return (_numbers(values, names) if dtype is np.float64 else values), tuple(names), two
 
 
-def label_numbers(y: Any, n: int) -> tuple[Float64Array, tuple[str, ...], bool]:  # noqa: ANN401
+def label_numbers(y: npt.ArrayLike, n: int) -> tuple[Float64Array, tuple[str, ...], bool]:
     """:func:`label_table` of numbers, NaN where a label is missing.
 
     Raises:
@@ -86,7 +88,7 @@ def two_classes(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return classes
 
 
-def check_weights(sample_weight: Any, n: int) -> Float64Array | None:  # noqa: ANN401
+def check_sample_weight(sample_weight: npt.ArrayLike | None, n: int) -> Float64Array | None:
     """Weights [n] as scikit-learn takes them: ``None``, one number for all, or a number per molecule.
 
     Raises:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
@@ -17,8 +18,11 @@ from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 _CHUNK: Final = 32
 
+Molecules = Iterable[object] | Path
+"""SMILES and RDKit molecules in a list, tuple, array, series, table of one column, or a file of them."""
 
-def as_list(molecules: Any) -> list[Any]:  # noqa: ANN401  whatever holds molecules
+
+def as_list(given: Molecules) -> list[Any]:
     """Molecules of a list, a tuple, a series, an array, a table of one column or a file.
 
     Takes NumPy's arrays, pandas' and polars' series and frames, Arrow's arrays and tables, and the ``Path``
@@ -28,8 +32,7 @@ def as_list(molecules: Any) -> list[Any]:  # noqa: ANN401  whatever holds molecu
         ValueError: one molecule instead of several, none, or several columns.
         MoleblendError: the file cannot be read.
     """
-    if isinstance(molecules, Path):
-        molecules = list(open_molecules(molecules))
+    molecules: Any = list(open_molecules(given)) if isinstance(given, Path) else given
     shape = getattr(molecules, "shape", None)
     no_list = isinstance(molecules, str | bytes | Mapping) or not hasattr(molecules, "__len__") or shape == ()
     if no_list:
@@ -42,7 +45,7 @@ def as_list(molecules: Any) -> list[Any]:  # noqa: ANN401  whatever holds molecu
         if shape[1] != 1:
             raise ValueError(f"Expected one column of molecules, got {shape[1]}: select one")
         molecules = _column(molecules)
-    found = molecules.to_pylist() if hasattr(molecules, "to_pylist") else list(molecules)
+    found: list[Any] = molecules.to_pylist() if hasattr(molecules, "to_pylist") else list(molecules)
     if found and all(isinstance(item, list | tuple) and len(item) == 1 for item in found):
         found = [item[0] for item in found]  # rows of one cell
     if not found:
@@ -50,13 +53,13 @@ def as_list(molecules: Any) -> list[Any]:  # noqa: ANN401  whatever holds molecu
     return found
 
 
-def with_named_labels(molecules: Any, y: Any) -> tuple[Any, Any]:  # noqa: ANN401
+def with_named_labels(molecules: Molecules, y: npt.ArrayLike) -> tuple[Molecules, npt.ArrayLike]:
     """``molecules`` and ``y``; where these are a file and names of its columns of labels, rows and labels.
 
     Raises:
         MoleblendError: the file cannot be read, or has no such columns.
     """
-    names = (y,) if isinstance(y, str) else y
+    names: Any = (y,) if isinstance(y, str) else y
     is_named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     if not isinstance(molecules, Path) or not is_named:
         return molecules, y

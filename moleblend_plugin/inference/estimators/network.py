@@ -5,7 +5,7 @@ Legend: n molecules, T targets.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
 
@@ -20,7 +20,7 @@ from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
-from moleblend_plugin.inference.estimators.molecules import as_list, convert_all, refuse_rejections
+from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, convert_all, refuse_rejections
 from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class OnMolecules(BaseEstimator):
         tags.non_deterministic = False
         return tags
 
-    def _results(self, X: Any, config: ConversionConfig) -> list[MoleculeRecord | Rejection]:  # noqa: ANN401
+    def _results(self, X: Molecules, config: ConversionConfig) -> list[MoleculeRecord | Rejection]:
         results = convert_all(as_list(X), config, self.n_jobs)
         if self.on_error not in ("raise", "nan"):
             raise ValueError(f"on_error={self.on_error!r} is unknown: choose 'raise' or 'nan'")
@@ -114,7 +114,7 @@ class Network(OnMolecules):
         write_estimator(Path(path), self.checkpoint_, self._kind, kept)
 
     @classmethod
-    def load(cls, path: str | Path, **params: Any) -> Self:  # noqa: ANN401  of any parameter
+    def load(cls, path: str | Path, **params: Any) -> Self:
         """A fitted estimator from its file, or from a checkpoint that ``--task moleblend_property`` trained.
 
         The file runs nothing (torch's ``weights_only``). A pickle or joblib file of an estimator is read by
@@ -149,7 +149,7 @@ class Network(OnMolecules):
 
     def _train(
         self,
-        X: Any,  # noqa: ANN401
+        X: Molecules,
         targets: Float64Array,
         names: tuple[str, ...],
         weights: Float64Array | None,
@@ -172,21 +172,9 @@ class Network(OnMolecules):
         ):  # a molecule of weight 0 counts for nothing: not for the units, nor in validation
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
             targets = targets[weights > 0]
-        config = FitConfig(
-            kind=self._kind,
-            arch=self.arch,
-            checkpoint=None if self.checkpoint is None else str(self.checkpoint),
-            input_mode=self.input_mode,
-            epochs=self.epochs,
-            batch_size=self.batch_size,
-            learning_rate=self.learning_rate,
-            dropout=self.dropout,
-            patience=self.patience,
-            seed=int(random.randint(2**31 - 1)),
-            device=str(self.device),
-            weight_column=weight_column,
-            verbose=bool(self.verbose),
-        )
+        own = {item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)}
+        seed = int(random.randint(2**31 - 1))
+        config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
         chosen = self._validation_rows(targets, random)
         train = [record for record, held in zip(records, chosen, strict=True) if not held]
         valid = [record for record, held in zip(records, chosen, strict=True) if held]
@@ -219,7 +207,7 @@ class Network(OnMolecules):
         held[order[:wanted]] = True
         return held
 
-    def _raw(self, X: Any) -> Float64Array:  # noqa: ANN401
+    def _raw(self, X: Molecules) -> Float64Array:
         """Predictions [n, T] of the network, NaN for molecules that are none."""
         check_is_fitted(self)
         network = self._network()

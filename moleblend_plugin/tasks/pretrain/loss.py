@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.data.batches.collate import Batch
-from moleblend_plugin.host import register_loss
+from moleblend_plugin.host import BaseTask, register_loss
 from moleblend_plugin.losses.pretrain import PRETRAIN_TERMS, PretrainLossConfig, pretrain_objective
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.term_loss import TermLoss, batch_outputs, term_outputs
 
 
@@ -29,11 +29,12 @@ def gradient_norm(loss: Tensor, model: nn.Module) -> Tensor:
 class MoleblendPretrainLoss(TermLoss):
     """Blend-then-predict."""
 
+    CONFIGS = (PretrainLossConfig,)
     terms = PRETRAIN_TERMS
 
     def __init__(
         self,
-        task: Any,  # noqa: ANN401  either host's task
+        task: BaseTask,
         config: PretrainLossConfig,
         distance_max: float,
         pair_target: str = "distance",
@@ -44,12 +45,7 @@ class MoleblendPretrainLoss(TermLoss):
         self.absent = frozenset({"distance", "direction"} - {pair_target})
 
     @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`PretrainLossConfig`."""
-        add_flags(parser, PretrainLossConfig)
-
-    @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> MoleblendPretrainLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> MoleblendPretrainLoss:
         """The objective of ``args``."""
         model = read_flags(args, ModelConfig)
         return cls(task, read_flags(args, PretrainLossConfig), model.distance_max, model.pair_target)

@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
-from moleblend_plugin.host import register_model, register_model_architecture
+from moleblend_plugin.host import BaseTask, register_model, register_model_architecture
 from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
 from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 
 
 @register_model("moleblend")
 class MoleBlendModel(MoleBlend, LoadsWeights):
     """The blend-then-predict network, built from flags."""
 
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`ModelConfig`; absent ones come from the preset."""
-        add_flags(parser, ModelConfig, defaults=False)
+    CONFIGS = (ModelConfig,)
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> MoleBlendModel:  # noqa: ANN401
+    def build_model(cls, args: argparse.Namespace, task: BaseTask) -> MoleBlendModel:
         """The network of ``args``."""
         return cls(read_flags(args, ModelConfig))
 

@@ -8,7 +8,7 @@ weighted mean: a label counts as its molecule's weight says.
 from __future__ import annotations
 
 import argparse
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import BaseLoss, log_scalar, register_loss
+from moleblend_plugin.host import BaseLoss, BaseTask, log_scalar, register_loss
 from moleblend_plugin.losses.property import (
     ClassificationConfig,
     LabelLoss,
@@ -27,20 +27,22 @@ from moleblend_plugin.losses.property import (
 )
 from moleblend_plugin.losses.term_table import TOTAL
 from moleblend_plugin.metrics.scores import METRICS, SCORERS, Scorer, average_rows
+from moleblend_plugin.models.property.network import PropertyOutputs
+from moleblend_plugin.runs.flags import WithFlags, read_flags
 from moleblend_plugin.schema import Curve, LabelKind
-from moleblend_plugin.tasks.flags import add_flags, read_flags
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask
 
 
-class PropertyLoss(BaseLoss):
+class PropertyLoss(WithFlags, BaseLoss):
     """What both losses share. In validation a logging output carries its rows, which are scored as one."""
 
     kind: ClassVar[LabelKind]
 
-    def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: PropertyOutputs) -> LabelLoss:
         """Loss of every label from the network's outputs [B, L] and the labels [B, L] in their units."""
         raise NotImplementedError
 
-    def predictions(self, outputs: Tensor, model: Any) -> Tensor:  # noqa: ANN401  maybe wrapped
+    def predictions(self, outputs: Tensor, model: PropertyOutputs) -> Tensor:
         """fp32 [B, L]: what users see."""
         raise NotImplementedError
 
@@ -49,7 +51,8 @@ class PropertyLoss(BaseLoss):
     ) -> tuple[Tensor, Tensor, dict[str, Any]]:
         """Loss (summed over labels), number of labels, and what to log."""
         outputs, targets = model(**sample["net_input"]), sample["target"]["targets"]
-        losses, present = self.label_loss(outputs, targets, model)
+        network = cast("PropertyOutputs", model)  # maybe wrapped, by what forwards its attributes
+        losses, present = self.label_loss(outputs, targets, network)
         counts: Tensor = present
         weights = sample["target"].get("weights")  # [B]
         if weights is not None:
@@ -60,7 +63,7 @@ class PropertyLoss(BaseLoss):
             rows = {
                 "row_loss": losses.detach().sum(1),
                 "row_labels": counts.sum(1),
-                "predictions": self.predictions(outputs.detach(), model),
+                "predictions": self.predictions(outputs.detach(), network),
                 "targets": targets,
             }
             # Arrays keep a gathered output small, and its size foreseeable.
@@ -98,31 +101,27 @@ class MoleblendClassificationLoss(PropertyLoss):
         positive_weight: fp32 [L], what positives count; ``None`` for 1.
     """
 
+    CONFIGS = (ClassificationConfig,)
     kind: ClassVar[LabelKind] = "classification"
 
-    def __init__(self, task: Any, positive_weight: Tensor | None = None) -> None:  # noqa: ANN401
+    def __init__(self, task: BaseTask, positive_weight: Tensor | None = None) -> None:
         super().__init__(task)
         self.register_buffer("positive_weight", positive_weight, persistent=False)
         self.positive_weight: Tensor | None
 
     @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`ClassificationConfig`."""
-        add_flags(parser, ClassificationConfig)
-
-    @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> MoleblendClassificationLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendClassificationLoss:
         """The loss of ``args`` with the class weights of the training split."""
         if read_flags(args, ClassificationConfig).class_weights == "none":
             return cls(task)
         return cls(task, balanced(task.labels.positives, task.labels.negatives))
 
-    def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: PropertyOutputs) -> LabelLoss:
         """Cross-entropy of logits [B, L]."""
         weight = self.positive_weight
         return classification_loss(outputs, targets, None if weight is None else weight.float())
 
-    def predictions(self, outputs: Tensor, model: Any) -> Tensor:  # noqa: ANN401
+    def predictions(self, outputs: Tensor, model: PropertyOutputs) -> Tensor:
         """Probabilities."""
         return torch.sigmoid(outputs.float())
 
@@ -131,28 +130,24 @@ class MoleblendClassificationLoss(PropertyLoss):
 class MoleblendRegressionLoss(PropertyLoss):
     """Regression of standardised targets with missing labels."""
 
+    CONFIGS = (RegressionConfig,)
     kind: ClassVar[LabelKind] = "regression"
 
-    def __init__(self, task: Any, config: RegressionConfig) -> None:  # noqa: ANN401
+    def __init__(self, task: BaseTask, config: RegressionConfig) -> None:
         super().__init__(task)
         self.config = config
 
     @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`RegressionConfig`."""
-        add_flags(parser, RegressionConfig)
-
-    @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> MoleblendRegressionLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendRegressionLoss:
         """The loss of ``args``."""
         return cls(task, read_flags(args, RegressionConfig))
 
-    def label_loss(self, outputs: Tensor, targets: Tensor, model: Any) -> LabelLoss:  # noqa: ANN401
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: PropertyOutputs) -> LabelLoss:
         """Error of standardised values [B, L]."""
         standard = (targets.float() - model.target_mean) / model.target_std
         return regression_loss(outputs, standard, self.config.regression_loss)
 
-    def predictions(self, outputs: Tensor, model: Any) -> Tensor:  # noqa: ANN401
+    def predictions(self, outputs: Tensor, model: PropertyOutputs) -> Tensor:
         """Values in the labels' own units."""
         values: Tensor = outputs.float() * model.target_std + model.target_mean
         return values

@@ -6,7 +6,7 @@ import argparse
 import logging
 from collections.abc import Mapping
 from dataclasses import fields
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any
 
 import torch
 
@@ -21,11 +21,11 @@ from moleblend_plugin.models.property.network import (
     PropertyOutputs,
     encoder_mismatch,
 )
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.schema import LabelKind
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
-from moleblend_plugin.tasks.flags import Config, add_flags, read_flags
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
-from moleblend_plugin.tasks.property.task import kind_of
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask, kind_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -37,29 +37,24 @@ class PropertyModel(PropertyOutputs, LoadsWeights):
     """A network over labels, built from flags. Its constructor takes its config and a ``PropertyConfig``.
 
     Attributes:
-        SIZES: class of its config, whose fields are its flags.
+        CONFIGS: the class of its config, and of a head's where it has options.
         fresh_head: the weights to be loaded are another run's, so none of its head is taken.
     """
 
-    SIZES: ClassVar[type[Config]]
     fresh_head = False
-
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of the config; absent ones come from the preset."""
-        add_flags(parser, cls.SIZES, defaults=False)
 
     @classmethod
     def of(cls, args: argparse.Namespace, outputs: int, kind: LabelKind) -> Self:
         """The network of a run's options for so many labels of a kind."""
-        return cls(read_flags(args, cls.SIZES), PropertyConfig(outputs, kind))
+        property = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
+        return cls(read_flags(args, cls.CONFIGS[0]), property)
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> Self:  # noqa: ANN401
+    def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
         """The network of ``args`` for the labels of ``task``, with their scale."""
         return cls.of(args, len(task.labels.names), task.kind).fit_to(args, task)
 
-    def fit_to(self, args: argparse.Namespace, task: Any) -> Self:  # noqa: ANN401
+    def fit_to(self, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
         """Take over what a run says of its labels."""
         self.fresh_head = begins_from_weights(args)
         if task.kind == "regression":
@@ -67,56 +62,36 @@ class PropertyModel(PropertyOutputs, LoadsWeights):
             self.set_target_scale(torch.from_numpy(mean.astype("f4")), torch.from_numpy(std.astype("f4")))
         return self
 
-    def load_state_dict(
-        self,
-        state_dict: Mapping[str, Any],
-        strict: bool = True,
-        assign: bool = False,
-        model_args: argparse.Namespace | None = None,
-    ) -> Any:  # noqa: ANN401  torch's own return type is private
-        """Load weights: all of this run's own, or the encoder of another run's.
+    def taken_of(self, given: Mapping[str, Any]) -> Mapping[str, Any]:
+        """All of this run's own weights, or the encoder of another run's.
 
         Raises:
             MoleblendError: the encoders differ.
         """
-        if not strict:
-            if self.fresh_head:
-                state_dict = _without_head(state_dict)
-            check_encoder(*encoder_mismatch(self.state_dict(), state_dict, self.ENCODER))
-        return super().load_state_dict(state_dict, strict, assign, model_args)
+        taken = _without_head(given) if self.fresh_head else given
+        check_encoder(*encoder_mismatch(self.state_dict(), taken, self.ENCODER))
+        return taken
 
 
 @register_model("moleblend_property")
 class MoleblendPropertyModel(PropertyNet, PropertyModel):
     """The encoder under a property head."""
 
-    SIZES = ModelConfig
-
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of the encoder's config and the head's; absent ones come from the preset."""
-        super().add_args(parser)
-        add_flags(parser, HeadConfig, defaults=False)
-
-    @classmethod
-    def of(cls, args: argparse.Namespace, outputs: int, kind: LabelKind) -> Self:
-        """With the head's options."""
-        config = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
-        return cls(read_flags(args, ModelConfig), config)
+    CONFIGS = (ModelConfig, HeadConfig)
 
 
 @register_model("moleblend_property_gin")
 class MoleblendGinModel(GinProperty, PropertyModel):
     """A graph isomorphism network under a property head."""
 
-    SIZES = GinConfig
+    CONFIGS = (GinConfig,)
 
 
 def property_network(args: argparse.Namespace) -> PropertyModel:
-    """The network that a run's options describe: that of whose sizes they hold most (older runs lack some)."""
+    """The network whose sizes a run's options hold most of; runs of older versions lack some."""
 
     def held(model: type[PropertyModel]) -> float:
-        names = [item.name for item in fields(model.SIZES)]
+        names = [item.name for item in fields(model.CONFIGS[0])]
         return sum(hasattr(args, name) for name in names) / len(names)
 
     found = max(PropertyModel.__subclasses__(), key=held)

@@ -7,21 +7,27 @@ import logging
 from collections.abc import Iterable
 from dataclasses import dataclass
 from difflib import get_close_matches
-from typing import Any, ClassVar, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final, cast
 
 from moleblend_plugin.data.batches.label_statistics import Labels, read_labels
 from moleblend_plugin.data.batches.labelled import PropertyMolecules
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST, register_task
+from moleblend_plugin.host import HOST, BaseModel, register_task
 from moleblend_plugin.losses.term_table import TOTAL
 from moleblend_plugin.metrics.scores import CLASSIFICATION, METRICS
+from moleblend_plugin.models.property.network import PropertyOutputs
 from moleblend_plugin.names import parse_names, write_names
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.schema import InputMode, LabelKind
 from moleblend_plugin.tasks.base import StoreTask, open_split
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.guards import check_direction
-from moleblend_plugin.tasks.layer_decay import LayerDecay
+from moleblend_plugin.tasks.layer_decay import LayerDecay, check_scaled_steps
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from moleblend_plugin.host import HostOptimizer
 
 logger = logging.getLogger("moleblend_plugin")
 
@@ -71,6 +77,8 @@ class MoleblendPropertyTask(StoreTask):
     EPOCH_CHECKPOINTS: ClassVar[bool] = False
     """The embedded host keeps the best and the last checkpoint of a fine-tuning, no other one of an epoch."""
 
+    CONFIGS = (PropertyTaskConfig,)
+
     def __init__(
         self, args: argparse.Namespace, config: PropertyTaskConfig, kind: LabelKind, labels: Labels
     ) -> None:
@@ -80,24 +88,19 @@ class MoleblendPropertyTask(StoreTask):
         self.labels = labels
         self.layer_decay: LayerDecay | None = None
 
-    @staticmethod
-    def add_args(parser: argparse.ArgumentParser) -> None:
-        """The data folder, and one option per field of :class:`PropertyTaskConfig`."""
-        StoreTask.add_data_args(parser)
-        add_flags(parser, PropertyTaskConfig)
-
     @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> MoleblendPropertyTask:  # noqa: ANN401
+    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> Self:
         """Check the flags and read the training labels; sets ``args.target_names``."""
         cls.check(args)
         config = read_flags(args, PropertyTaskConfig)
         kind = kind_of(args.loss)
         check_direction(args, [TOTAL, *(metric.curve for metric in METRICS.values())])
-        _check_precision(args, config)
+        if config.layer_lr_decay != 1:
+            check_scaled_steps(args, "--layer-lr-decay")
         store = open_split(args.data, args.train_subset)
         names, weights = choose_columns(store, config.target_columns), None
         if config.weight_column:
-            names, weights = apart(store, names, config)
+            names, weights = split_off_weights(store, names, config)
         args.target_names = names
         args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
         labels = read_labels(store, columns_of(store, names), names, kind, weights)
@@ -111,10 +114,9 @@ class MoleblendPropertyTask(StoreTask):
         names, mode = self.args.target_names, self.config.input_mode
         columns, weighs = columns_of(store, names), self.config.weight_column
         weights = columns_of(store, [weighs])[0] if weighs else None
-        strict = getattr(self.args, "strict_data", False)
         if training:
             return PropertyMolecules(
-                store, columns, mode, self.args.seed, shuffle=True, strict=strict, weight_column=weights
+                store, columns, mode, self.args.seed, shuffle=True, strict=self.strict, weight_column=weights
             )
         labels = read_labels(store, columns, names, self.kind, weights)
         first = split == self.args.valid_subset.split(",")[0]
@@ -126,18 +128,19 @@ class MoleblendPropertyTask(StoreTask):
             mode,
             self.args.seed,
             conformers="all",
-            strict=strict,
+            strict=self.strict,
             counts=labels.conformers,
             weight_column=weights,
         )
 
-    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:  # noqa: ANN401
+    def optimizer_step(self, optimizer: HostOptimizer, model: BaseModel, update_num: int) -> None:
         """Apply the gradients, lower layers more slowly with ``--layer-lr-decay``."""
         if self.config.layer_lr_decay == 1:
             super().optimizer_step(optimizer, model, update_num)
             return
         if self.layer_decay is None:
-            self.layer_decay = LayerDecay(model.layer_depths(), self.config.layer_lr_decay)
+            depths = cast("PropertyOutputs", model).layer_depths()
+            self.layer_decay = LayerDecay(depths, self.config.layer_lr_decay)
         with self.layer_decay:
             super().optimizer_step(optimizer, model, update_num)
 
@@ -184,7 +187,9 @@ def _listed(names: Iterable[str]) -> str:
     return write_names(names, ", ")
 
 
-def apart(store: MoleculeStore, names: list[str], config: PropertyTaskConfig) -> tuple[list[str], int]:
+def split_off_weights(
+    store: MoleculeStore, names: list[str], config: PropertyTaskConfig
+) -> tuple[list[str], int]:
     """``names`` without the column of weights, and its place in the store.
 
     Raises:
@@ -268,15 +273,6 @@ def check_valid_labels(labels: Labels, kind: LabelKind, split: str, metric: str 
     logger.warning(
         f"{split}: {_listed(labels.one_class)} lack a class; {' and '.join(CLASSIFICATION)} leave them out"
     )
-
-
-def _check_precision(args: argparse.Namespace, config: PropertyTaskConfig, host: str = HOST) -> None:
-    half = "--fp16" if getattr(args, "fp16", False) else "--bf16" if getattr(args, "bf16", False) else ""
-    if half and host == "unicore" and config.layer_lr_decay != 1:
-        raise MoleblendError(
-            f"--layer-lr-decay with {half} is not possible under Uni-Core, whose optimiser keeps fp32 copies "
-            "of its own: train in fp32, or with moleblend-train"
-        )
 
 
 def _make_room(args: argparse.Namespace, host: str = HOST) -> None:

@@ -15,13 +15,12 @@ from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
 from moleblend_plugin.data.store.images import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import StructureConfig
 from moleblend_plugin.models.structure.network import BlendedStructureAware, StructureAware
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.schema import StructureOutput
-from moleblend_plugin.tasks.flags import read_flags
-from moleblend_plugin.tasks.guards import refuse_not_finite
+from moleblend_plugin.tasks.load import fill, read_run
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
 Network = StructureAware | BlendedStructureAware
@@ -45,8 +44,7 @@ def load_structure_model(path: Path) -> tuple[Network, argparse.Namespace]:
     Raises:
         MoleblendError: no checkpoint, or one of another kind of run.
     """
-    state = read_checkpoint(path, required=("model", "args"))
-    args = state["args"]
+    state, args = read_run(path)
     task = getattr(args, "task", None)
     if task not in _NETWORKS:
         raise MoleblendError(
@@ -55,13 +53,8 @@ def load_structure_model(path: Path) -> tuple[Network, argparse.Namespace]:
     args.image_weights = "none"  # they are in the checkpoint
     views = read_flags(args, ViewConfig).names
     model = _NETWORKS[task](read_flags(args, ModelConfig), read_flags(args, StructureConfig), views)
-    refuse_not_finite(model.state_dict(), state["model"], repr(str(path)))
-    try:
-        model.load_state_dict(state["model"])
-    except RuntimeError as error:
-        reason = " ".join(str(error).splitlines()[1:2]).strip()
-        raise MoleblendError(f"the weights of {str(path)!r} do not fit its options: {reason}") from error
-    return model.eval(), args
+    fill(model, state["model"], path)
+    return model, args
 
 
 def look_at(model: Network, args: argparse.Namespace, store_path: Path, count: int) -> Seen:

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.data.samples.views import ViewConfig
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import register_loss
+from moleblend_plugin.host import BaseTask, register_loss
 from moleblend_plugin.losses.pretrain import PRETRAIN_TERMS, PretrainLossConfig, pretrain_objective
 from moleblend_plugin.losses.structure import (
     RETRIEVAL,
@@ -28,8 +28,8 @@ from moleblend_plugin.losses.structure import (
     weigh_structure,
 )
 from moleblend_plugin.models.blend.config import ModelConfig
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.schema import Curve, StructureOutput
-from moleblend_plugin.tasks.flags import add_flags, read_flags
 from moleblend_plugin.tasks.pretrain.loss import MoleblendPretrainLoss
 from moleblend_plugin.tasks.structure.report import CollapseWatch, log_watch
 from moleblend_plugin.tasks.term_loss import TermLoss, batch_outputs, log_mean, summed, term_outputs
@@ -102,19 +102,15 @@ class ViewLoss(TermLoss):
 class StructureAwareLoss(ViewLoss):
     """MMSA-style (reconstructed) objective."""
 
+    CONFIGS = (StructureLossConfig,)
     terms = STRUCTURE_TERMS
 
-    def __init__(self, task: Any, objective: StructureObjective) -> None:  # noqa: ANN401  either host's task
+    def __init__(self, task: BaseTask, objective: StructureObjective) -> None:
         super().__init__(task)
         self.objective = objective
 
     @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of :class:`StructureLossConfig`."""
-        add_flags(parser, StructureLossConfig)
-
-    @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> StructureAwareLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> StructureAwareLoss:
         """The objective of ``args``."""
         return cls(task, _objective(args))
 
@@ -152,11 +148,12 @@ class AddedWeight:
 class BlendedStructureAwareLoss(ViewLoss):
     """Blend-then-predict, plus the structure-aware objective times its weight."""
 
+    CONFIGS = (PretrainLossConfig, StructureLossConfig, AddedWeight)
     terms = (*PRETRAIN_TERMS, STRUCTURE_AWARE, *STRUCTURE_TERMS)
 
     def __init__(
         self,
-        task: Any,  # noqa: ANN401
+        task: BaseTask,
         blended: MoleblendPretrainLoss,
         objective: StructureObjective,
         weight: float,
@@ -168,14 +165,7 @@ class BlendedStructureAwareLoss(ViewLoss):
         self.weight = weight
 
     @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """Options of both objectives, and the weight of the second."""
-        add_flags(parser, PretrainLossConfig)
-        add_flags(parser, StructureLossConfig)
-        add_flags(parser, AddedWeight)
-
-    @classmethod
-    def build_loss(cls, args: argparse.Namespace, task: Any) -> BlendedStructureAwareLoss:  # noqa: ANN401
+    def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> BlendedStructureAwareLoss:
         """The objective of ``args``."""
         model = read_flags(args, ModelConfig)
         config = read_flags(args, PretrainLossConfig)

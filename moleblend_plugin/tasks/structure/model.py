@@ -3,32 +3,30 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
+from typing import TYPE_CHECKING
 
 from moleblend_plugin.data.samples.views import ViewConfig
-from moleblend_plugin.host import register_model, register_model_architecture
+from moleblend_plugin.host import BaseTask, register_model, register_model_architecture
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.structure.config import STRUCTURE_PRESETS, StructureConfig
 from moleblend_plugin.models.structure.network import BlendedStructureAware, StructureAware
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
-from moleblend_plugin.tasks.flags import add_flags, read_flags
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 class _FromFlags(LoadsWeights):
     """What both models share: options and building."""
 
-    @classmethod
-    def add_args(cls, parser: argparse.ArgumentParser) -> None:
-        """One option per field of both configs; absent ones come from the preset."""
-        add_flags(parser, ModelConfig, defaults=False)
-        add_flags(parser, StructureConfig, defaults=False)
+    CONFIGS = (ModelConfig, StructureConfig)
 
     @classmethod
-    def build_model(cls, args: argparse.Namespace, task: Any) -> Any:  # noqa: ANN401
+    def build_model(cls, args: argparse.Namespace, task: BaseTask) -> Self:
         """The network of ``args``."""
         config, structure = read_flags(args, ModelConfig), read_flags(args, StructureConfig)
-        build: Any = cls
-        return build(config, structure, read_flags(args, ViewConfig).names)
+        return cls(config, structure, read_flags(args, ViewConfig).names)
 
 
 @register_model("moleblend_structure_aware")

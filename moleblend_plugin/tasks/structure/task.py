@@ -5,23 +5,27 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 
 from moleblend_plugin.data.batches.dataset import StoredMolecules
 from moleblend_plugin.data.batches.viewed import BlendedViews, ViewedMolecules
+from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
 from moleblend_plugin.data.store.images import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST, register_task
+from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseModel, register_task
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.base import BatchOrder, StoreTask
-from moleblend_plugin.tasks.flags import add_flags, read_flags
-from moleblend_plugin.tasks.layer_decay import LayerDecay
+from moleblend_plugin.tasks.layer_decay import LayerDecay, check_scaled_steps
 from moleblend_plugin.tasks.pretrain.task import MoleblendPretrainTask
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 from moleblend_plugin.tasks.structure.loss import Step
+
+if TYPE_CHECKING:
+    from moleblend_plugin.host import EpochBatches, HostOptimizer, StepOutput
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +73,8 @@ def read_steps(args: argparse.Namespace, host: str = HOST) -> StructureTaskConfi
         MoleblendError: an impossible value, or one that this trainer cannot keep.
     """
     steps = read_flags(args, StructureTaskConfig)
-    half = getattr(args, "fp16", False) or getattr(args, "bf16", False)
-    if half and host == "unicore" and steps.image_lr_scale < 1:
-        raise MoleblendError(
-            f"--image-lr-scale {steps.image_lr_scale:g} with --fp16 or --bf16 is not possible under "
-            "Uni-Core, whose optimiser keeps fp32 copies of its own: train in fp32, or with moleblend-train"
-        )
+    if steps.image_lr_scale < 1:
+        check_scaled_steps(args, f"--image-lr-scale {steps.image_lr_scale:g}", host)
     return steps
 
 
@@ -82,12 +82,15 @@ class _StructureSteps(StoreTask):
     """What both tasks share: views, and steps that all processes make together."""
 
     BATCH_ORDER: ClassVar[BatchOrder] = "mixed"
-    views: ViewConfig
-    steps: StructureTaskConfig
-    total_updates = 0
-    slower: LayerDecay | None = None
 
-    def get_batch_iterator(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401
+    def __init__(self, args: argparse.Namespace) -> None:
+        super().__init__(args)
+        self.views = read_flags(args, ViewConfig)
+        self.steps = read_steps(args)
+        self.total_updates = 0
+        self.slower: LayerDecay | None = None
+
+    def get_batch_iterator(self, dataset: BaseDataset, *args: Any, **kwargs: Any) -> EpochBatches:
         """Batches, epoch by epoch; those of training tell how long the run is."""
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if dataset is self.datasets.get(self.args.train_subset):
@@ -99,12 +102,12 @@ class _StructureSteps(StoreTask):
     def train_step(
         self,
         sample: dict[str, Any],
-        model: Any,  # noqa: ANN401  either host's, maybe wrapped
-        loss: Any,  # noqa: ANN401
-        optimizer: Any,  # noqa: ANN401
+        model: BaseModel,
+        loss: BaseLoss,
+        optimizer: HostOptimizer,
         update_num: int,
         ignore_grad: bool = False,
-    ) -> Any:  # noqa: ANN401
+    ) -> StepOutput:
         """Forward and backward of a part of the batch that all processes hold together.
 
         Raises:
@@ -125,7 +128,7 @@ class _StructureSteps(StoreTask):
                 "compared, so it cannot be cut; give a smaller --batch-size (--update-freq adds no negatives)"
             ) from error
 
-    def optimizer_step(self, optimizer: Any, model: Any, update_num: int) -> None:  # noqa: ANN401
+    def optimizer_step(self, optimizer: HostOptimizer, model: BaseModel, update_num: int) -> None:
         """Apply the gradients, the image encoder's more slowly with ``--image-lr-scale``."""
         if self.slower is None:
             named = model.named_parameters()
@@ -147,49 +150,19 @@ class _StructureSteps(StoreTask):
 class StructureAwareTask(_StructureSteps):
     """MMSA-style (reconstructed) pretraining on a folder of stores, with drawings beside them."""
 
-    def __init__(self, args: argparse.Namespace, views: ViewConfig, steps: StructureTaskConfig) -> None:
-        super().__init__(args)
-        self.views = views
-        self.steps = steps
-
-    @staticmethod
-    def add_args(parser: argparse.ArgumentParser) -> None:
-        """The data folder, views and steps."""
-        StoreTask.add_data_args(parser)
-        add_flags(parser, ViewConfig)
-        add_flags(parser, StructureTaskConfig)
-
-    @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> StructureAwareTask:  # noqa: ANN401
-        """Check the flags before anything is built."""
-        cls.check(args)
-        return cls(args, read_flags(args, ViewConfig), read_steps(args))
+    CONFIGS = (ViewConfig, StructureTaskConfig)
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> StoredMolecules:
         """Molecules with their views; only the training subset is shuffled, changed and dropped from."""
-        strict = getattr(self.args, "strict_data", False)
         make = self.view_maker(store, training)
-        return ViewedMolecules(store, make, self.args.seed, shuffle=training, strict=strict)
+        return ViewedMolecules(store, make, self.args.seed, shuffle=training, strict=self.strict)
 
 
 @register_task("moleblend_pretrain_structure_aware")
 class BlendedStructureAwareTask(_StructureSteps, MoleblendPretrainTask):
     """Blend-then-predict with structure awareness as one more term."""
 
-    @staticmethod
-    def add_args(parser: argparse.ArgumentParser) -> None:
-        """Those of both tasks."""
-        MoleblendPretrainTask.add_args(parser)
-        add_flags(parser, ViewConfig)
-        add_flags(parser, StructureTaskConfig)
-
-    @classmethod
-    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> BlendedStructureAwareTask:  # noqa: ANN401
-        """Check the flags before anything is built."""
-        task = super().setup_task(args, **kwargs)
-        assert isinstance(task, cls)
-        task.views, task.steps = read_flags(args, ViewConfig), read_steps(args)
-        return task
+    CONFIGS = (BlendConfig, ViewConfig, StructureTaskConfig)
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> BlendedViews:
         """Blended samples with their views."""

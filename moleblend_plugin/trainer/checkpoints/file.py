@@ -20,7 +20,7 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import put_in_place, sync_file
-from moleblend_plugin.trainer.command.config import SaveConfig
+from moleblend_plugin.trainer.command.config import SaveConfig, ValidConfig
 
 State = dict[str, Any]
 
@@ -199,7 +199,7 @@ def _duplicate(source: Path, target: Path) -> None:
     copy = target.with_name(f".{target.name}.tmp")
     copy.unlink(missing_ok=True)
     try:
-        os.link(source, copy)  # files are replaced, never changed, so names may share their bytes
+        os.link(source, copy)  # a hard link: files are replaced, never changed
     except OSError:
         try:
             shutil.copyfile(source, copy)
@@ -219,23 +219,22 @@ def _os_reason(error: BaseException) -> str:
     return str(error).splitlines()[0]
 
 
-def prune(folder: Path, config: SaveConfig, metric: str, maximize: bool, end_of_epoch: bool) -> None:
+def prune(save: SaveConfig, valid: ValidConfig, end_of_epoch: bool) -> None:
     """Remove checkpoints beyond what ``--keep-*`` keeps.
 
     Args:
-        folder: the run's folder.
-        config: how many to keep.
-        metric: name of the best checkpoints' metric.
-        maximize: whether larger is better.
+        save: the run's folder, and how many to keep.
+        valid: the best checkpoints' metric.
         end_of_epoch: whether the checkpoint just written is an epoch's.
     """
-    if config.keep_updates > 0 and not end_of_epoch:
-        _keep(folder, r"checkpoint_\d+_(\d+)\.pt", config.keep_updates)
-    if config.keep_epochs >= 0:
-        _keep(folder, r"checkpoint(\d+)\.pt", config.keep_epochs)
-    if config.keep_best > 0:
-        pattern = rf"checkpoint\.best_{re.escape(metric)}_(-?\d+\.?\d*)\.pt"
-        _keep(folder, pattern, config.keep_best, largest=maximize)
+    if save.keep_interval_updates > 0 and not end_of_epoch:
+        _keep(save.folder, r"checkpoint_\d+_(\d+)\.pt", save.keep_interval_updates)
+    if save.keep_last_epochs >= 0:
+        _keep(save.folder, r"checkpoint(\d+)\.pt", save.keep_last_epochs)
+    if save.keep_best_checkpoints > 0:
+        pattern = rf"checkpoint\.best_{re.escape(valid.best_checkpoint_metric)}_(-?\d+\.?\d*)\.pt"
+        largest = valid.maximize_best_checkpoint_metric
+        _keep(save.folder, pattern, save.keep_best_checkpoints, largest)
 
 
 def _keep(folder: Path, pattern: str, count: int, largest: bool = True) -> None:

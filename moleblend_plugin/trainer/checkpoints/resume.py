@@ -9,23 +9,25 @@ from pathlib import Path
 from typing import Any
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.trainer.checkpoints.file import (
     DamagedCheckpoint,
     State,
     newest_intact,
     read_checkpoint,
 )
-from moleblend_plugin.trainer.command.config import Progress
-from moleblend_plugin.trainer.command.parse_values import parse_betas, parse_overrides
+from moleblend_plugin.trainer.command.config import LAST
+from moleblend_plugin.trainer.command.parse_values import parse_overrides
 from moleblend_plugin.trainer.contract.loss import BaseLoss
 from moleblend_plugin.trainer.contract.model import BaseModel
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.loop.batches import EpochBatches
+from moleblend_plugin.trainer.loop.early_stopping import EarlyStopping
+from moleblend_plugin.trainer.loop.optim import AdamConfig
 from moleblend_plugin.trainer.loop.trainer import Trainer
 
 logger = logging.getLogger("moleblend-train")
 
-LAST = "checkpoint_last.pt"
 UNICORE_ADAM = "UnicoreAdam"
 """Name under which Uni-Core knows the optimiser of fp32 runs; checkpoints of both hosts say so."""
 
@@ -46,7 +48,7 @@ class Unfinished:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class Start:
     """The checkpoint that a run starts from.
 
     Attributes:
@@ -83,7 +85,7 @@ class Source:
             "iterations_in_epoch": self.unfinished.position,
         }
 
-    def told(self, num_updates: int) -> str:
+    def describe(self, num_updates: int) -> str:
         """One line on where the run starts."""
         if self.path is None:
             return "No existing checkpoint found: starting with fresh weights"
@@ -92,7 +94,7 @@ class Source:
         return f"Loaded checkpoint {self.path} (epoch {self.epoch} @ {num_updates} updates)"
 
 
-def find_source(args: Namespace) -> Source:
+def find_start(args: Namespace) -> Start:
     """The checkpoint to start from: the run's last one, ``--restore-file``, or ``--finetune-from-model``.
 
     Raises:
@@ -102,18 +104,18 @@ def find_source(args: Namespace) -> Source:
     keep_data = not args.reset_dataloader
     if args.restore_file != LAST:
         path = Path(args.restore_file)
-        return Source(path, read_checkpoint(path), keep_data=keep_data)
+        return Start(path, read_checkpoint(path), keep_data=keep_data)
     if last.is_file():
         if args.finetune_from_model:
             logger.info(
                 f"{last} exists: going on from it; --finetune-from-model was where this run began. "
                 "Choose an empty --save-dir to begin again"
             )
-        return Source(last, _read_last(last), keep_data=keep_data)
+        return Start(last, _read_last(last), keep_data=keep_data)
     if args.finetune_from_model:
         path = Path(args.finetune_from_model)
-        return Source(path, read_checkpoint(path, required=("model",)), weights_only=True)
-    return Source()
+        return Start(path, read_checkpoint(path, required=("model",)), weights_only=True)
+    return Start()
 
 
 def _read_last(path: Path) -> State:
@@ -129,35 +131,35 @@ def _read_last(path: Path) -> State:
         raise DamagedCheckpoint(f"{str(error).removesuffix(': use another one')}; {remedy}") from error
 
 
-def load_weights(source: Source, model: BaseModel, loss: BaseLoss, args: Namespace) -> None:
+def load_weights(start: Start, model: BaseModel, loss: BaseLoss, args: Namespace) -> None:
     """Load a checkpoint's weights: all of them to go on, those that fit by name to fine-tune.
 
     Raises:
         MoleblendError: shapes differ, names differ (going on), or no name fits (fine-tuning).
     """
-    if source.path is None:
+    if start.path is None:
         return
-    weights = source.state["model"]
+    weights = start.state["model"]
     if args.load_from_ema:
-        if "ema" not in source.state:
-            raise MoleblendError(f"{str(source.path)!r} holds no moving average: remove --load-from-ema")
-        weights = source.state["ema"]["params"]
+        if "ema" not in start.state:
+            raise MoleblendError(f"{str(start.path)!r} holds no moving average: remove --load-from-ema")
+        weights = start.state["ema"]["params"]
     try:
         result = model.load_state_dict(weights, strict=False, model_args=args)
-        if next(loss.parameters(), None) is not None and source.state.get("loss") and not source.weights_only:
-            loss.load_state_dict(source.state["loss"])
+        if next(loss.parameters(), None) is not None and start.state.get("loss") and not start.weights_only:
+            loss.load_state_dict(start.state["loss"])
     except RuntimeError as error:
         reason = " ".join(str(error).splitlines()[1:2]).strip() or str(error)
         raise MoleblendError(
-            f"the weights of {str(source.path)!r} do not fit --arch {args.arch}: {reason} "
+            f"the weights of {str(start.path)!r} do not fit --arch {args.arch}: {reason} "
             "Give the options that the checkpoint was trained with"
         ) from error
     missing, unexpected = list(result.missing_keys), list(result.unexpected_keys)
     own = len(model.state_dict())
-    if source.weights_only:
+    if start.weights_only:
         if len(missing) == own:
             raise MoleblendError(
-                f"no name in {str(source.path)!r} fits --arch {args.arch} (it holds {_some(unexpected)}; "
+                f"no name in {str(start.path)!r} fits --arch {args.arch} (it holds {_some(unexpected)}; "
                 f"the model wants {_some(missing)}): nothing would be loaded"
             )
         if missing:
@@ -166,7 +168,7 @@ def load_weights(source: Source, model: BaseModel, loss: BaseLoss, args: Namespa
             logger.warning(f"{len(unexpected)} weights of the checkpoint are not used: {_some(unexpected)}")
     elif missing or unexpected:
         raise MoleblendError(
-            f"{str(source.path)!r} does not fit --arch {args.arch}: missing {_some(missing)}, "
+            f"{str(start.path)!r} does not fit --arch {args.arch}: missing {_some(missing)}, "
             f"left over {_some(unexpected)}; to start from its weights give --finetune-from-model"
         )
 
@@ -176,33 +178,33 @@ def _some(names: list[str], most: int = 4) -> str:
     return shown + (f" and {len(names) - most} more" if len(names) > most else "")
 
 
-def restore_data(source: Source, batches: EpochBatches) -> None:
+def restore_data(start: Start, batches: EpochBatches) -> None:
     """Go to the position in the data at which the checkpoint was written."""
-    if source.keep_data:
-        batches.load_state_dict(source.position)
+    if start.keep_data:
+        batches.load_state_dict(start.position)
 
 
 @dataclass(frozen=True, slots=True)
 class Restored:
     """What a session takes from a checkpoint besides the trainer's own state."""
 
-    progress: Progress
+    early_stopping: EarlyStopping
     history: list[dict[str, Any]]
     seconds: float
 
 
-def restore_trainer(source: Source, trainer: Trainer, args: Namespace) -> Restored:
+def restore_trainer(start: Start, trainer: Trainer, args: Namespace) -> Restored:
     """Restore optimiser, schedule, average weights, logged averages, best metric and patience.
 
     Raises:
         MoleblendError: the checkpoint's optimiser does not fit.
     """
-    if source.path is None or source.weights_only:
-        return Restored(Progress(), [], 0.0)
-    state, extra = source.state, source.state["extra_state"]
+    if start.path is None or start.weights_only:
+        return Restored(EarlyStopping(), [], 0.0)
+    state, extra = start.state, start.state["extra_state"]
     latest = state["optimizer_history"][-1]
     if not args.reset_optimizer:
-        _restore_optimizer(source, trainer, args)
+        _restore_optimizer(start, trainer, args)
     if not args.reset_optimizer and not args.reset_lr_scheduler:
         trainer.schedule.load_state_dict(latest["lr_scheduler_state"])
     if trainer.ema is not None and state.get("ema") and not args.load_from_ema:
@@ -211,13 +213,13 @@ def restore_trainer(source: Source, trainer: Trainer, args: Namespace) -> Restor
         trainer.engine.scaler.load_state_dict(extra["grad_scaler"])
     if state.get("task_state"):
         trainer.task.load_state_dict(state["task_state"])
-    progress = Progress()
+    progress = EarlyStopping()
     if not args.reset_meters:
         metrics.load_state_dict(extra.get("metrics", {}))
-        if source.position["iterations_in_epoch"] == 0:
+        if start.position["iterations_in_epoch"] == 0:
             metrics.get_meters("train").clear()  # a new epoch averages its own updates only
         kept = extra.get("progress", {})
-        progress = Progress(
+        progress = EarlyStopping(
             best=extra.get("best"),
             valid_loss=extra.get("val_loss"),
             best_for_patience=kept.get("best_for_patience", extra.get("best")),
@@ -227,28 +229,29 @@ def restore_trainer(source: Source, trainer: Trainer, args: Namespace) -> Restor
     return Restored(progress, list(state["optimizer_history"]), float(extra.get("previous_training_time", 0)))
 
 
-def _restore_optimizer(source: Source, trainer: Trainer, args: Namespace) -> None:
-    saved = source.state.get("last_optimizer_state")
+def _restore_optimizer(start: Start, trainer: Trainer, args: Namespace) -> None:
+    saved = start.state.get("last_optimizer_state")
     if saved is None:
-        logger.warning(f"{source.path} holds no optimiser state: its moments start afresh")
+        logger.warning(f"{start.path} holds no optimiser state: its moments start afresh")
         return
-    latest = source.state["optimizer_history"][-1]
+    latest = start.state["optimizer_history"][-1]
     loss_name = type(trainer.loss).__name__
     if latest["loss_name"] != loss_name:
         raise MoleblendError(
-            f"{str(source.path)!r} was trained with the loss {latest['loss_name']}, this command has "
+            f"{str(start.path)!r} was trained with the loss {latest['loss_name']}, this command has "
             f"{loss_name}: give the same --loss, or --reset-optimizer"
         )
     if latest["optimizer_name"] != UNICORE_ADAM:
         raise MoleblendError(
-            f"{str(source.path)!r} holds the state of {latest['optimizer_name']}, which cannot go on here: "
+            f"{str(start.path)!r} holds the state of {latest['optimizer_name']}, which cannot go on here: "
             "give --reset-optimizer"
         )
-    current = {"betas": parse_betas(args.adam_betas), "eps": args.adam_eps}
+    adam = read_flags(args, AdamConfig)
+    current = {"betas": adam.betas, "eps": adam.adam_eps}
     try:
         trainer.optimizer.load_state_dict(saved, parse_overrides(args.optimizer_overrides), current)
     except ValueError as error:
         raise MoleblendError(
-            f"the optimiser state of {str(source.path)!r} does not fit this model and --weight-decay: "
+            f"the optimiser state of {str(start.path)!r} does not fit this model and --weight-decay: "
             "give the same options, or --reset-optimizer"
         ) from error

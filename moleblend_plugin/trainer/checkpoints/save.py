@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import asdict
-from typing import Any
 
 import torch
 
 from moleblend_plugin.trainer.checkpoints.file import State, prune, write_checkpoint
-from moleblend_plugin.trainer.checkpoints.resume import LAST, UNICORE_ADAM, Unfinished
+from moleblend_plugin.trainer.checkpoints.resume import UNICORE_ADAM, Unfinished
+from moleblend_plugin.trainer.command.config import LAST
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.loop.session import Session
 from moleblend_plugin.trainer.loop.sharding import full
+from moleblend_plugin.trainer.loop.split_batch import map_tensors
 from moleblend_plugin.trainer.nodes.heartbeat import uninterrupted
 
 logger = logging.getLogger("moleblend-train")
@@ -21,7 +22,7 @@ logger = logging.getLogger("moleblend-train")
 
 def session_state(session: Session) -> State:
     """All state of a run, on the CPU, in Uni-Core's layout with our additions under ``extra_state``."""
-    trainer, progress = session.trainer, session.progress
+    trainer, progress = session.trainer, session.early_stopping
     has_parameters = next(trainer.loss.parameters(), None) is not None
     entry = {
         "loss_name": type(trainer.loss).__name__,
@@ -50,40 +51,35 @@ def session_state(session: Session) -> State:
         "task_state": session.task.state_dict(),
         "extra_state": extra,
     }
-    if session.save.optimizer:
+    if not session.save.no_save_optimizer_state:
         state["last_optimizer_state"] = trainer.optimizer.state_dict()
     if trainer.ema is not None:
         state["ema"] = trainer.ema.state_dict()
-    return {key: _to_cpu(value) for key, value in state.items()}
+    return {key: map_tensors(value, _stored) for key, value in state.items()}
 
 
-def _to_cpu(value: Any) -> Any:  # noqa: ANN401  any nesting of tensors
-    if isinstance(value, torch.Tensor):
-        half = value.dtype in (torch.float16, torch.bfloat16)
-        return full(value.detach()).to("cpu", torch.float32 if half else value.dtype)
-    if isinstance(value, dict):
-        return {key: _to_cpu(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_cpu(item) for item in value)
-    return value
+def _stored(tensor: torch.Tensor) -> torch.Tensor:
+    """Whole, on the CPU, no shorter than float32."""
+    half = tensor.dtype in (torch.float16, torch.bfloat16)
+    return full(tensor.detach()).to("cpu", torch.float32 if half else tensor.dtype)
 
 
 def checkpoint_names(session: Session) -> list[str]:
     """File names of the checkpoint to be written now."""
-    save, progress = session.save, session.progress
+    save, progress = session.save, session.early_stopping
     epoch, updates = session.batches.epoch, session.trainer.num_updates
     at_end = session.batches.end_of_epoch()
     metric = progress.valid_loss
     names = []
-    if at_end and save.epochs and epoch % save.every_epochs == 0:
+    if at_end and not save.no_epoch_checkpoints and epoch % save.save_interval == 0:
         names.append(f"checkpoint{epoch}.pt")
-    if not at_end and save.every_updates > 0 and updates % save.every_updates == 0:
+    if not at_end and save.save_interval_updates > 0 and updates % save.save_interval_updates == 0:
         names.append(f"checkpoint_{epoch}_{updates}.pt")
     if metric is not None and metric == progress.best:
         names.append("checkpoint_best.pt")
-    if metric is not None and save.keep_best > 0:
-        names.append(f"checkpoint.best_{session.valid.metric}_{metric:.5f}.pt")
-    if save.last:
+    if metric is not None and save.keep_best_checkpoints > 0:
+        names.append(f"checkpoint.best_{session.valid.best_checkpoint_metric}_{metric:.5f}.pt")
+    if not save.no_last_checkpoints:
         names.append(LAST)
     return names
 
@@ -91,7 +87,7 @@ def checkpoint_names(session: Session) -> list[str]:
 def save_checkpoint(session: Session) -> None:
     """Write the run's state under the names it deserves now, and remove those beyond ``--keep-*``."""
     names = checkpoint_names(session)
-    if session.save.disabled or not names:
+    if session.save.no_save or not names:
         return
     state = session_state(session) if session.engine.is_first or session.engine.sharded else {}
     if session.engine.is_first:
@@ -100,16 +96,10 @@ def save_checkpoint(session: Session) -> None:
             session.lock.check()
         with uninterrupted():
             write_checkpoint(state, session.save.folder, names)
-        prune(
-            session.save.folder,
-            session.save,
-            session.valid.metric,
-            session.valid.maximize,
-            session.batches.end_of_epoch(),
-        )
+        prune(session.save, session.valid, session.batches.end_of_epoch())
         logger.info(
             f"Saved checkpoint {session.save.folder / names[0]} (epoch {session.batches.epoch} @ "
-            f"{session.trainer.num_updates} updates, score {session.progress.valid_loss}) "
+            f"{session.trainer.num_updates} updates, score {session.early_stopping.valid_loss}) "
             f"(writing took {time.monotonic() - began:.2f} seconds)"
         )
     session.engine.barrier()
@@ -126,7 +116,7 @@ def save_interrupted(session: Session, updated: bool) -> str:
         What was done and how to go on, in one line.
     """
     after = f"stopped after update {session.trainer.num_updates}"
-    if session.save.disabled:
+    if session.save.no_save:
         return f"{after}; --no-save: nothing is kept"
     batches, path = session.batches, session.save.folder / LAST
     session.unfinished = Unfinished(batches.epoch, batches.position, updated)

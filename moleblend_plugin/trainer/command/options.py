@@ -5,16 +5,20 @@ from __future__ import annotations
 import argparse
 import difflib
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NoReturn
+from functools import partial
+from typing import NoReturn, TypeVar
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.flags import add_flags
 from moleblend_plugin.trainer.command.checks import check_options
-from moleblend_plugin.trainer.command.flags import add_trainer_flags
+from moleblend_plugin.trainer.command.config import add_trainer_flags
 from moleblend_plugin.trainer.command.plugins import import_plugins
 from moleblend_plugin.trainer.contract import registry
 from moleblend_plugin.trainer.loop.optim import OPTIMIZERS
 from moleblend_plugin.trainer.loop.schedules import SCHEDULES
 from moleblend_plugin.version import __version__
+
+Target = TypeVar("Target", bound=argparse._ActionsContainer)
 
 
 def closest(word: str, known: Iterable[str]) -> str:
@@ -40,7 +44,7 @@ class Parser(argparse.ArgumentParser):
         """Raise instead of printing the usage and leaving."""
         raise MoleblendError(message.removeprefix("argument "))
 
-    def _check_value(self, action: argparse.Action, value: Any) -> None:  # noqa: ANN401  argparse's hook
+    def _check_value(self, action: argparse.Action, value: object) -> None:
         if action.choices is not None and value not in action.choices:
             known = [str(choice) for choice in action.choices]
             flag = action.option_strings[0]
@@ -81,7 +85,7 @@ def _choices(parser: Parser) -> None:
     )
 
 
-def _declare(what: str, add_args: Callable[[Any], None], target: Any) -> None:  # noqa: ANN401  parser or group
+def _declare(what: str, add_args: Callable[[Target], None], target: Target) -> None:
     try:
         add_args(target)
     except argparse.ArgumentError as error:
@@ -99,7 +103,8 @@ def _add_chosen(parser: Parser, chosen: argparse.Namespace) -> None:
         _declare(f"task {chosen.task!r}", registry.TASKS[chosen.task].add_args, parser)
     if chosen.loss is not None:
         _declare(f"loss {chosen.loss!r}", registry.LOSSES[chosen.loss].add_args, parser)
-    _declare(f"optimizer {chosen.optimizer!r}", OPTIMIZERS[chosen.optimizer], parser)
+    add_optimizer = partial(add_flags, config=OPTIMIZERS[chosen.optimizer])
+    _declare(f"optimizer {chosen.optimizer!r}", add_optimizer, parser)
     _declare(f"lr-scheduler {chosen.lr_scheduler!r}", SCHEDULES[chosen.lr_scheduler].add_args, parser)
 
 

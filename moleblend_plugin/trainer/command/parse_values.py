@@ -12,7 +12,8 @@ from moleblend_plugin.errors import MoleblendError
 T = TypeVar("T", int, float)
 
 
-def _literal(text: str) -> Any:  # noqa: ANN401  any Python literal
+def _literal(text: str) -> object:
+    """Any Python literal."""
     try:
         return ast.literal_eval(text.strip())
     except (ValueError, SyntaxError, MemoryError, RecursionError) as error:

@@ -46,7 +46,7 @@ class BaseDataset(Dataset[Any]):
         return [indices[start : start + step] for start in range(0, len(indices), step)]
 
     def set_epoch(self, epoch: int) -> None:
-        """Hear the epoch (from 1) before its first item is read."""
+        """Called with the epoch (from 1) before its first item is read."""
 
     @property
     def can_reuse_epoch_itr_across_epochs(self) -> bool:
@@ -59,7 +59,7 @@ class BaseDataset(Dataset[Any]):
         return False
 
     def prefetch(self, indices: Sequence[int]) -> None:
-        """Hear the items of the epoch before they are read."""
+        """Called with the items of the epoch before they are read."""
 
     @property
     def supports_fetch_outside_dataloader(self) -> bool:

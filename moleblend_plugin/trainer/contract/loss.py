@@ -40,7 +40,7 @@ class BaseLoss(nn.Module):
         """Declare the loss's options."""
 
     @classmethod
-    def build_loss(cls, args: Namespace, task: HasArgs) -> BaseLoss:
+    def build_loss(cls, args: Namespace, task: Any) -> BaseLoss:  # noqa: ANN401  each names its own
         """Build the loss; constructor parameters are filled by name: ``task``, ``args``, then options.
 
         Raises:

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from argparse import ArgumentParser, Namespace
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from torch import nn
 
-from moleblend_plugin.trainer.contract.registry import HasArgs, base_of
+from moleblend_plugin.trainer.contract.registry import base_of
+
+
+class LoadedKeys(Protocol):
+    """What torch says after weights were loaded; its own class is private."""
+
+    missing_keys: list[str]
+    unexpected_keys: list[str]
 
 
 @base_of("model")
@@ -20,7 +27,7 @@ class BaseModel(nn.Module):
         """Declare the model's options; those not given stay absent until the architecture fills them in."""
 
     @classmethod
-    def build_model(cls, args: Namespace, task: HasArgs) -> BaseModel:
+    def build_model(cls, args: Namespace, task: Any) -> BaseModel:  # noqa: ANN401  each names its own
         """Build the model from the completed options."""
         raise NotImplementedError(f"{cls.__name__} must define the class method build_model(args, task)")
 
@@ -30,7 +37,7 @@ class BaseModel(nn.Module):
         strict: bool = True,
         assign: bool = False,
         model_args: Namespace | None = None,
-    ) -> Any:  # noqa: ANN401  torch's own return type is private
+    ) -> LoadedKeys:
         """Load weights; override to rename keys of older checkpoints.
 
         Args:
@@ -39,10 +46,11 @@ class BaseModel(nn.Module):
             assign: as in torch.
             model_args: the run's options.
         """
-        return super().load_state_dict(state_dict, strict, assign)
+        loaded: LoadedKeys = super().load_state_dict(state_dict, strict, assign)
+        return loaded
 
     def set_num_updates(self, num_updates: int) -> None:
-        """Hear the number of updates before every training step; tells every submodule that listens."""
+        """Called with the number of updates before every training step; passes it on to all submodules."""
         for module in self.modules():
             listener = getattr(module, "set_num_updates", None)
             if module is not self and listener is not None:

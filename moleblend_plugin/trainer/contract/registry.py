@@ -44,7 +44,7 @@ def base_of(kind: Kind) -> Callable[[Class], Class]:
     return declare
 
 
-def _add(kind: Kind, registry: dict[str, Any], name: str, cls: type) -> None:
+def _add(kind: Kind, registry: dict[str, Any], name: str, cls: Class) -> Class:
     base = BASES[kind]
     if not issubclass(cls, base):
         raise MoleblendError(f"{kind} {name!r}: class {cls.__name__} must extend {base.__name__}")
@@ -57,26 +57,17 @@ def _add(kind: Kind, registry: dict[str, Any], name: str, cls: type) -> None:
             f"{kind} {name!r}: another {kind} class is called {cls.__name__}: rename the class"
         )
     registry[name] = cls
+    return cls
 
 
 def register_task(name: str) -> Callable[[Class], Class]:
     """Class decorator that makes a task available as ``--task name``."""
-
-    def decorate(cls: Class) -> Class:
-        _add("task", TASKS, name, cls)
-        return cls
-
-    return decorate
+    return lambda cls: _add("task", TASKS, name, cls)
 
 
 def register_model(name: str) -> Callable[[Class], Class]:
     """Class decorator that names a model, so that architectures can be registered for it."""
-
-    def decorate(cls: Class) -> Class:
-        _add("model", MODELS, name, cls)
-        return cls
-
-    return decorate
+    return lambda cls: _add("model", MODELS, name, cls)
 
 
 def register_model_architecture(model_name: str, arch_name: str) -> Callable[[Function], Function]:
@@ -98,9 +89,4 @@ def register_model_architecture(model_name: str, arch_name: str) -> Callable[[Fu
 
 def register_loss(name: str) -> Callable[[Class], Class]:
     """Class decorator that makes a loss available as ``--loss name``."""
-
-    def decorate(cls: Class) -> Class:
-        _add("loss", LOSSES, name, cls)
-        return cls
-
-    return decorate
+    return lambda cls: _add("loss", LOSSES, name, cls)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from argparse import ArgumentParser, Namespace
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 import torch
 
@@ -17,8 +17,15 @@ from moleblend_plugin.trainer.contract.registry import ARCH_MODELS, LOSSES, base
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.loop.batches import EpochBatches, numpy_seed
 
-if TYPE_CHECKING:
-    from moleblend_plugin.trainer.loop.optim import Optimizer
+
+class HostOptimizer(Protocol):
+    """What a task may ask of an optimiser, either host's."""
+
+    def backward(self, loss: torch.Tensor) -> None:
+        """Backward, with loss scaling where the precision needs it."""
+
+    def step(self) -> object:
+        """Change the weights."""
 
 
 @base_of("task")
@@ -29,7 +36,7 @@ class BaseTask:
         args: the run's options.
     """
 
-    def __init__(self, args: Namespace, **kwargs: Any) -> None:  # noqa: ANN401  the contract's open keywords
+    def __init__(self, args: Namespace, **kwargs: Any) -> None:
         self.args = args
         self.datasets: dict[str, BaseDataset] = {}
         self.dataset_to_epoch_iter: dict[BaseDataset, EpochBatches] = {}
@@ -39,7 +46,7 @@ class BaseTask:
         """Declare the task's options, the positional ``data`` among them."""
 
     @classmethod
-    def setup_task(cls, args: Namespace, **kwargs: Any) -> BaseTask:  # noqa: ANN401
+    def setup_task(cls, args: Namespace, **kwargs: Any) -> BaseTask:
         """Build the task; check options and read dictionaries here."""
         return cls(args, **kwargs)
 
@@ -54,7 +61,7 @@ class BaseTask:
         """Whether the training data change from epoch to epoch (several paths in ``data``)."""
         return os.pathsep in str(getattr(self.args, "data", ""))
 
-    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:  # noqa: ANN401
+    def load_dataset(self, split: str, combine: bool = False, **kwargs: Any) -> None:
         """Set ``self.datasets[split]``; called once per validation split and once for training data."""
         raise NotImplementedError
 
@@ -153,7 +160,7 @@ class BaseTask:
         sample: dict[str, Any],
         model: BaseModel,
         loss: BaseLoss,
-        optimizer: Optimizer,
+        optimizer: HostOptimizer,
         update_num: int,
         ignore_grad: bool = False,
     ) -> StepOutput:
@@ -187,15 +194,15 @@ class BaseTask:
             output: StepOutput = loss(model, sample)
         return output
 
-    def optimizer_step(self, optimizer: Optimizer, model: BaseModel, update_num: int) -> None:
+    def optimizer_step(self, optimizer: HostOptimizer, model: BaseModel, update_num: int) -> None:
         """Apply the gradients."""
         optimizer.step()
 
     def begin_epoch(self, epoch: int, model: BaseModel) -> None:
-        """Hear that a training epoch begins."""
+        """Called at the start of every training epoch."""
 
     def begin_valid_epoch(self, epoch: int, model: BaseModel) -> None:
-        """Hear that a validation begins."""
+        """Called at the start of every validation."""
 
     def reduce_metrics(
         self, logging_outputs: list[LoggingOutput], loss: BaseLoss, split: str = "train"

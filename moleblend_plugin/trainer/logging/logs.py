@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.trainer.logging import log_lines as lines
-from moleblend_plugin.trainer.logging import metrics
+from moleblend_plugin.trainer.logging import log_lines, metrics
 from moleblend_plugin.trainer.logging.live_line import LiveLine
 from moleblend_plugin.trainer.logging.meters import Number
 
@@ -102,12 +101,14 @@ class Reporter:
         shown = meters.get_smoothed_values() | extra
         exact = meters.get_smoothed_values(rounded=False) | extra
         if self.format == "simple":
-            self._line("train_inner", lines.interval_line(epoch, done, size, shown))
+            self._line("train_inner", log_lines.interval_line(epoch, done, size, shown))
         elif self.format == "json":
-            self._line("train_inner", lines.interval_json(epoch, done, size, shown))
+            self._line("train_inner", log_lines.interval_json(epoch, done, size, shown))
         self._keep("train_inner", epoch, exact)
 
-    def summary(self, tag: str, epoch: int, shown: lines.Stats, exact: lines.Stats, subset: str = "") -> None:
+    def summary(
+        self, tag: str, epoch: int, shown: log_lines.Stats, exact: log_lines.Stats, subset: str = ""
+    ) -> None:
         """Report an epoch (``train``) or a validation.
 
         Args:
@@ -119,9 +120,9 @@ class Reporter:
         """
         note = f"valid on '{subset}' subset" if subset else ""
         if self.format == "json":
-            self._line(tag, lines.summary_json(epoch, tag, shown))
+            self._line(tag, log_lines.summary_json(epoch, tag, shown))
         elif self.format != "none":
-            self._line(tag, lines.summary_line(epoch, shown, note))
+            self._line(tag, log_lines.summary_line(epoch, shown, note))
         self._keep("valid" if subset else "train", epoch, exact, subset)
 
     def updated(self, num_updates: int) -> None:
@@ -140,11 +141,11 @@ class Reporter:
         if self.enabled:
             logging.getLogger(tag).info(text)
 
-    def _keep(self, event: str, epoch: int, stats: lines.Stats, subset: str = "") -> None:
+    def _keep(self, event: str, epoch: int, stats: log_lines.Stats, subset: str = "") -> None:
         if self.path is not None:
             try:
                 with self.path.open("a", encoding="utf-8") as stream:
-                    stream.write(lines.event_json(event, epoch, stats, subset) + "\n")
+                    stream.write(log_lines.event_json(event, epoch, stats, subset) + "\n")
             except OSError as error:
                 raise MoleblendError(
                     f"cannot write {str(self.path)!r} ({error.strerror}): "

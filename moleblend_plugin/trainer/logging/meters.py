@@ -4,39 +4,23 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Any
 
+import numpy as np
 import torch
 
 Number = int | float
+Loggable = Number | np.number[Any] | torch.Tensor | None
+"""What losses log: numbers, NumPy's, tensors of one element."""
 
 
-def as_number(value: Any) -> Number | None:  # noqa: ANN401  whatever a loss logs
+def as_number(value: Loggable) -> Number | None:
     """A plain number from a number, a NumPy scalar or a tensor of one element."""
     if value is None or isinstance(value, int | float):
         return value
     if isinstance(value, torch.Tensor):
         return value.item()
     return float(value)
-
-
-class Meter(Protocol):
-    """What every meter offers. ``round`` is the number of digits shown, ``None`` for all."""
-
-    round: int | None
-
-    @property
-    def value(self) -> Number | None:
-        """The value to show."""
-
-    def reset(self) -> None:
-        """Start again."""
-
-    def state_dict(self) -> dict[str, Any]:
-        """What a checkpoint keeps."""
-
-    def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what a checkpoint kept."""
 
 
 class AverageMeter:
@@ -48,7 +32,7 @@ class AverageMeter:
         self.sum: Number = 0
         self.count: Number = 0
 
-    def update(self, value: Any, weight: Any = 1) -> None:  # noqa: ANN401  see as_number
+    def update(self, value: Loggable, weight: Loggable = 1) -> None:
         """Add ``value`` with ``weight``; weight 0 shows the latest value."""
         number, factor = as_number(value), as_number(weight)
         if number is None or factor is None:

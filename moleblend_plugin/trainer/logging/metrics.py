@@ -13,6 +13,7 @@ from typing import Any
 from moleblend_plugin.trainer.logging.meters import (
     AverageMeter,
     DerivedMeter,
+    Loggable,
     Number,
     StopwatchMeter,
     TimeMeter,
@@ -113,7 +114,9 @@ def get_meters(name: str) -> MetersDict:
     return _aggregators.setdefault(name, MetersDict())
 
 
-def log_scalar(key: str, value: Any, weight: Any = 1, priority: int = 10, round: int | None = None) -> None:  # noqa: ANN401
+def log_scalar(
+    key: str, value: Loggable, weight: Loggable = 1, priority: int = 10, round: int | None = None
+) -> None:
     """Log a value; the aggregation shows the weighted mean.
 
     Args:

@@ -6,7 +6,7 @@ import warnings
 from argparse import Namespace
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed.fsdp
@@ -24,6 +24,8 @@ from moleblend_plugin.trainer.nodes.processes import Processes, find_processes
 
 # Its successor exists in the newest torch only, and Fabric's wrapper takes any of them.
 warnings.filterwarnings("ignore", message=".*broadcast_buffers. is deprecated")
+
+T = TypeVar("T")
 
 
 def _precision(args: Namespace) -> Precision:
@@ -144,9 +146,10 @@ class Engine:
         """Loss scaler of a float16 run."""
         return cast("torch.amp.GradScaler | None", getattr(self.precision, "scaler", None))
 
-    def to_device(self, sample: Any) -> Any:  # noqa: ANN401  any nesting of tensors
+    def to_device(self, sample: T) -> T:
         """A batch on this process's device."""
-        return self.fabric.to_device(sample)
+        moved: T = self.fabric.to_device(sample)
+        return moved
 
     def accumulate(self, model: nn.Module, more_follow: bool) -> AbstractContextManager[Any]:
         """Block in which gradients are not exchanged yet, if ``more_follow``."""
@@ -176,11 +179,11 @@ class Engine:
         )
         return cast("list[float]", total.tolist())
 
-    def gather(self, value: Any) -> list[Any]:  # noqa: ANN401  anything that pickles
+    def gather(self, value: T) -> list[T]:
         """The value of every process, in order of rank."""
         if self.world_size == 1:
             return [value]
-        gathered: list[Any] = [None] * self.world_size
+        gathered = [value] * self.world_size
         torch.distributed.all_gather_object(gathered, value)
         return gathered
 

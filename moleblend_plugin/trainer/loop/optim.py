@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
-from argparse import ArgumentParser, Namespace
+from argparse import Namespace
 from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.runs.flags import Config, option, read_flags
+from moleblend_plugin.trainer.command.config import UpdateConfig
 from moleblend_plugin.trainer.command.parse_values import parse_betas
 from moleblend_plugin.trainer.loop.sharding import full, shared_out_like
 
@@ -19,18 +22,37 @@ GROUP_KEYS = ("lr", "betas", "eps", "weight_decay", "amsgrad")
 """What Uni-Core's own Adam keeps of a parameter group; the rest are choices of torch's implementation."""
 
 
-def add_adam_args(parser: ArgumentParser) -> None:
-    """Declare the options of ``--optimizer adam``."""
-    parser.add_argument("--adam-betas", default="(0.9, 0.999)", metavar="B", help="decay of the two moments")
-    parser.add_argument("--adam-eps", type=float, default=1e-8, metavar="E", help="added to the denominator")
-    parser.add_argument("--weight-decay", "--wd", default=0.0, type=float, help="decoupled weight decay")
+@dataclass(frozen=True, slots=True)
+class AdamConfig:
+    """``--optimizer adam``.
+
+    Attributes:
+        adam_betas: decay of the two moments
+        adam_eps: added to the denominator
+        weight_decay: decoupled weight decay
+
+    Raises:
+        MoleblendError: betas that are not two numbers from 0 to 1.
+    """
+
+    adam_betas: str = option("(0.9, 0.999)", metavar="B")
+    adam_eps: float = option(1e-8, metavar="E", least=0)
+    weight_decay: float = option(0.0, "--wd", least=0)
+
+    def __post_init__(self) -> None:
+        parse_betas(self.adam_betas)
+
+    @property
+    def betas(self) -> tuple[float, float]:
+        """Decay of the two moments."""
+        return parse_betas(self.adam_betas)
 
 
 FUSED_ON = ("cpu", "cuda")
 """Devices on which torch updates a parameter in one pass."""
 
-OPTIMIZERS: dict[str, Callable[[ArgumentParser], None]] = {"adam": add_adam_args}
-"""What ``--optimizer`` can choose, with the function that declares its options."""
+OPTIMIZERS: dict[str, type[Config]] = {"adam": AdamConfig}
+"""What ``--optimizer`` can choose, with its options."""
 
 
 def decay_groups(
@@ -84,17 +106,19 @@ def build_adamw(parameters: NamedParameters, args: Namespace, *, fused: bool = F
     Args:
         parameters: by name.
         args: the run's options.
-        fused: update a parameter in one pass, where its device can: a sixth of the time, which is a tenth of
-            an update of a small network. Not for float16, whose loss scaling steps differently.
+        fused: update parameters in one pass (one kernel launch for many), where their device can: a sixth of
+            the time, which is a tenth of an update of a small network. Not for float16, whose loss scaling
+            steps differently.
     """
     trainable = [(name, parameter) for name, parameter in parameters if parameter.requires_grad]
     can = all(parameter.device.type in FUSED_ON for _, parameter in trainable)
+    adam, update = read_flags(args, AdamConfig), read_flags(args, UpdateConfig)
     return AdamW(
-        decay_groups(trainable, args.weight_decay, args.no_weight_decay_names.split(",")),
-        lr=args.lr[0],
-        betas=parse_betas(args.adam_betas),
-        eps=args.adam_eps,
-        weight_decay=args.weight_decay,
+        decay_groups(trainable, adam.weight_decay, update.no_weight_decay_names.split(",")),
+        lr=update.lr[0],
+        betas=adam.betas,
+        eps=adam.adam_eps,
+        weight_decay=adam.weight_decay,
         fused=(fused and can) or None,
     )
 
@@ -175,7 +199,7 @@ class Optimizer:
     def load_state_dict(
         self, state: dict[str, Any], overrides: dict[str, Any], current: dict[str, Any]
     ) -> None:
-        """Take over moments and steps; the command's own hyper-parameters win over the checkpoint's.
+        """Take over moments and steps; the command's own hyperparameters win over the checkpoint's.
 
         Args:
             state: what :meth:`state_dict` gave, or Uni-Core's Adam.

@@ -9,8 +9,53 @@ from __future__ import annotations
 
 import math
 from argparse import ArgumentParser, Namespace
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.flags import add_flags, option, read_flags
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduleConfig:
+    """Options of the schedules; each takes those that it names.
+
+    Attributes:
+        force_anneal: from epoch N on, shrink the rate every epoch
+        lr_shrink: factor of a shrink
+        warmup_updates: raise the rate linearly over N updates
+        warmup_ratio: warm-up as a share of all updates of the run
+        warmup_init_lr: rate at the start of the warm-up
+        end_learning_rate: rate at the end of the decay
+        power: exponent of the decay
+        total_num_update: updates until the end of the decay
+        min_lr: lowest rate
+        max_lr: accepted; --lr is the highest rate
+        t_mult: each period is longer by this factor
+        lr_period_updates: updates of the first period
+
+    Raises:
+        MoleblendError: an impossible value.
+    """
+
+    force_anneal: int | None = option(None, "--fa", metavar="N")
+    lr_shrink: float = option(0.1, metavar="F")
+    warmup_updates: int = option(0, least=0, metavar="N")
+    warmup_ratio: float = option(-1.0, metavar="R")
+    warmup_init_lr: float = -1
+    end_learning_rate: float = 0.0
+    power: float = 1.0
+    total_num_update: int = option(1000000, metavar="N")
+    min_lr: float = option(0.0, metavar="LR")
+    max_lr: float | None = option(None, metavar="LR")
+    t_mult: float = 1
+    lr_period_updates: float = -1
+
+    def __post_init__(self) -> None:
+        if self.warmup_ratio >= 1:
+            raise MoleblendError(
+                f"--warmup-ratio {self.warmup_ratio} must be below 1: it is a share of all updates"
+            )
 
 
 class Schedule:
@@ -21,25 +66,37 @@ class Schedule:
         total_updates: updates of the whole run, 0 where no end is set.
     """
 
+    OPTIONS: ClassVar[tuple[str, ...]]
+    """Fields of :class:`ScheduleConfig` that are its flags."""
+    DEFAULTS: ClassVar[dict[str, Any]] = {}
+    """Where its defaults differ from those of the fields."""
+
     def __init__(self, args: Namespace, total_updates: int) -> None:
+        self.options = read_flags(args, ScheduleConfig)
         self.rates: list[float] = args.lr
         self.lr: float = args.lr[0]
         self.total_updates = total_updates
         self.best: float | None = None
 
-    @staticmethod
-    def add_args(parser: ArgumentParser) -> None:
+    @classmethod
+    def add_args(cls, parser: ArgumentParser) -> None:
         """Declare the schedule's options."""
+        add_flags(parser, ScheduleConfig, only=cls.OPTIONS)
+        parser.set_defaults(**cls.DEFAULTS)
+
+    def _warmup_updates(self) -> int:
+        ratio = self.options.warmup_ratio
+        return int(ratio * self.total_updates) if ratio > 0 else self.options.warmup_updates
 
     def at(self, num_updates: int) -> float:
         """Rate after ``num_updates`` updates."""
         raise NotImplementedError
 
     def begin_epoch(self, epoch: int) -> None:
-        """Hear that a training epoch begins."""
+        """Called at the start of every training epoch."""
 
     def end_epoch(self, valid_loss: float | None) -> None:
-        """Hear the validation metric of an epoch."""
+        """Called with the validation metric of an epoch."""
         if valid_loss is not None:
             self.best = valid_loss if self.best is None else min(self.best, valid_loss)
 
@@ -52,51 +109,16 @@ class Schedule:
         self.best = state.get("best")
 
 
-def _warmup_updates(parser: ArgumentParser, default: int) -> None:
-    parser.add_argument(
-        "--warmup-updates",
-        default=default,
-        type=int,
-        metavar="N",
-        help="raise the rate linearly over N updates",
-    )
-
-
-def _warmup_ratio(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--warmup-ratio",
-        default=-1.0,
-        type=float,
-        metavar="R",
-        help="warm-up as a share of all updates of the run",
-    )
-
-
-def _anneal(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--force-anneal", "--fa", type=int, metavar="N", help="from epoch N on, shrink the rate every epoch"
-    )
-
-
-def _shrink(parser: ArgumentParser) -> None:
-    parser.add_argument("--lr-shrink", default=0.1, type=float, metavar="F", help="factor of a shrink")
-
-
 class Fixed(Schedule):
     """``--lr`` per epoch, after an optional linear warm-up."""
 
+    OPTIONS = ("force_anneal", "lr_shrink", "warmup_updates")
+
     def __init__(self, args: Namespace, total_updates: int) -> None:
         super().__init__(args, total_updates)
-        self.warmup: int = args.warmup_updates
-        self.anneal_epoch: int | None = args.force_anneal
-        self.shrink: float = args.lr_shrink
-
-    @staticmethod
-    def add_args(parser: ArgumentParser) -> None:
-        """Declare the schedule's options."""
-        _anneal(parser)
-        _shrink(parser)
-        _warmup_updates(parser, 0)
+        self.warmup = self.options.warmup_updates
+        self.anneal_epoch = self.options.force_anneal
+        self.shrink = self.options.lr_shrink
 
     def begin_epoch(self, epoch: int) -> None:
         """Take the epoch's rate."""
@@ -123,33 +145,19 @@ class Fixed(Schedule):
 class PolynomialDecay(Schedule):
     """Linear warm-up from 0, then a polynomial down to ``--end-learning-rate``."""
 
+    OPTIONS = (
+        *("force_anneal", "warmup_updates", "warmup_ratio"),
+        *("end_learning_rate", "power", "total_num_update"),
+    )
+
     def __init__(self, args: Namespace, total_updates: int) -> None:
         super().__init__(args, total_updates)
-        by_ratio = args.warmup_ratio > 0
-        self.warmup = int(args.warmup_ratio * total_updates) if by_ratio else args.warmup_updates
-        self.total = total_updates if by_ratio else args.total_num_update
-        self.end: float = args.end_learning_rate
-        self.power: float = args.power
-        self.anneal_epoch: int | None = args.force_anneal
+        self.warmup = self._warmup_updates()
+        self.total = total_updates if self.options.warmup_ratio > 0 else self.options.total_num_update
+        self.end = self.options.end_learning_rate
+        self.power = self.options.power
+        self.anneal_epoch = self.options.force_anneal
         self._now = 0.0
-
-    @staticmethod
-    def add_args(parser: ArgumentParser) -> None:
-        """Declare the schedule's options."""
-        _anneal(parser)
-        _warmup_updates(parser, 0)
-        _warmup_ratio(parser)
-        parser.add_argument(
-            "--end-learning-rate", default=0.0, type=float, help="rate at the end of the decay"
-        )
-        parser.add_argument("--power", default=1.0, type=float, help="exponent of the decay")
-        parser.add_argument(
-            "--total-num-update",
-            default=1000000,
-            type=int,
-            metavar="N",
-            help="updates until the end of the decay",
-        )
 
     def begin_epoch(self, epoch: int) -> None:
         """Take the epoch's rate; from ``--force-anneal`` on, go on from the present one."""
@@ -183,15 +191,21 @@ class PolynomialDecay(Schedule):
 class Cosine(Schedule):
     """Linear warm-up, then cosine periods from ``--lr`` to ``--min-lr``, each longer and lower."""
 
+    OPTIONS = (
+        *("warmup_updates", "warmup_ratio", "warmup_init_lr", "min_lr"),
+        *("max_lr", "t_mult", "lr_period_updates", "lr_shrink"),
+    )
+
     def __init__(self, args: Namespace, total_updates: int) -> None:
         super().__init__(args, total_updates)
-        self.warmup = int(args.warmup_ratio * total_updates) if args.warmup_ratio > 0 else args.warmup_updates
-        self.floor: float = args.min_lr
-        self.start: float = args.min_lr if args.warmup_init_lr < 0 else args.warmup_init_lr
+        options = self.options
+        self.warmup = self._warmup_updates()
+        self.floor = options.min_lr
+        self.start = options.min_lr if options.warmup_init_lr < 0 else options.warmup_init_lr
         self.step = (self.lr - self.start) / self.warmup if self.warmup > 0 else 1.0
-        self.growth: float = args.t_mult
-        self.shrink: float = args.lr_shrink
-        self.period: float = args.lr_period_updates
+        self.growth = options.t_mult
+        self.shrink = options.lr_shrink
+        self.period = options.lr_period_updates
         if self.period <= 0:
             self.period = total_updates - self.warmup
         if self.period <= 0:
@@ -199,20 +213,6 @@ class Cosine(Schedule):
                 f"--lr-scheduler cosine: warm-up of {self.warmup} updates leaves none of {total_updates} for "
                 "the decay: give a smaller warm-up, a later end, or --lr-period-updates"
             )
-
-    @staticmethod
-    def add_args(parser: ArgumentParser) -> None:
-        """Declare the schedule's options."""
-        _warmup_updates(parser, 0)
-        _warmup_ratio(parser)
-        parser.add_argument(
-            "--warmup-init-lr", default=-1, type=float, help="rate at the start of the warm-up"
-        )
-        parser.add_argument("--min-lr", default=0.0, type=float, metavar="LR", help="lowest rate")
-        parser.add_argument("--max-lr", type=float, metavar="LR", help="accepted; --lr is the highest rate")
-        parser.add_argument("--t-mult", default=1, type=float, help="each period is longer by this factor")
-        parser.add_argument("--lr-period-updates", default=-1, type=float, help="updates of the first period")
-        _shrink(parser)
 
     def at(self, num_updates: int) -> float:
         """Rate after ``num_updates`` updates."""
@@ -233,20 +233,15 @@ class Cosine(Schedule):
 class InverseSquareRoot(Schedule):
     """Linear warm-up, then down with the inverse square root of the number of updates."""
 
+    OPTIONS = ("warmup_updates", "warmup_init_lr")
+    DEFAULTS = {"warmup_updates": 4000}
+
     def __init__(self, args: Namespace, total_updates: int) -> None:
         super().__init__(args, total_updates)
-        self.warmup: int = args.warmup_updates
-        self.start = max(float(args.warmup_init_lr), 0.0)
-        self.step: float = (self.lr - self.start) / self.warmup
+        self.warmup = self.options.warmup_updates
+        self.start = max(float(self.options.warmup_init_lr), 0.0)
+        self.step = (self.lr - self.start) / self.warmup
         self.factor = float(self.lr * self.warmup**0.5)
-
-    @staticmethod
-    def add_args(parser: ArgumentParser) -> None:
-        """Declare the schedule's options."""
-        _warmup_updates(parser, 4000)
-        parser.add_argument(
-            "--warmup-init-lr", default=-1, type=float, help="rate at the start of the warm-up"
-        )
 
     def at(self, num_updates: int) -> float:
         """Rate after ``num_updates`` updates."""
@@ -262,3 +257,27 @@ SCHEDULES: dict[str, type[Schedule]] = {
     "inverse_sqrt": InverseSquareRoot,
 }
 """What ``--lr-scheduler`` can choose."""
+
+
+def check_schedule(kind: str, lr: list[float], options: ScheduleConfig) -> None:
+    """Refuse options that a schedule cannot follow.
+
+    Raises:
+        MoleblendError: names flag, value and remedy.
+    """
+    warmup, total = options.warmup_updates, options.total_num_update
+    if kind == "polynomial_decay" and options.warmup_ratio <= 0 and total < warmup:
+        raise MoleblendError(
+            f"--total-num-update {total} is below --warmup-updates {warmup}: "
+            "give more updates or a shorter warm-up"
+        )
+    if kind == "inverse_sqrt" and warmup < 1:
+        raise MoleblendError(
+            "--warmup-updates 0 is impossible with --lr-scheduler inverse_sqrt: give 1 or more"
+        )
+    if kind in ("inverse_sqrt", "cosine") and len(lr) > 1:
+        raise MoleblendError(f"--lr {lr}: --lr-scheduler {kind} takes one rate; use fixed for one per epoch")
+    if kind == "cosine" and options.min_lr >= lr[0]:
+        raise MoleblendError(f"--min-lr {options.min_lr} must be below --lr {lr[0]}: give a lower one")
+    if kind == "cosine" and options.t_mult < 1:
+        raise MoleblendError(f"--t-mult {options.t_mult} is too small: periods grow by 1 or more")

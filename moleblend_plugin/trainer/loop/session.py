@@ -9,21 +9,23 @@ from dataclasses import dataclass, field
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.locks import Lock
+from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.trainer.checkpoints.file import check_plain, prepare_folder
 from moleblend_plugin.trainer.checkpoints.resume import (
-    Source,
+    Start,
     Unfinished,
-    find_source,
+    find_start,
     load_weights,
     restore_data,
     restore_trainer,
 )
-from moleblend_plugin.trainer.command.config import Progress, SaveConfig, ValidConfig
+from moleblend_plugin.trainer.command.config import DataConfig, SaveConfig, ValidConfig
 from moleblend_plugin.trainer.contract.registry import TASKS
 from moleblend_plugin.trainer.contract.task import BaseTask
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.logs import Reporter
 from moleblend_plugin.trainer.loop.batches import EpochBatches
+from moleblend_plugin.trainer.loop.early_stopping import EarlyStopping
 from moleblend_plugin.trainer.loop.engine import Engine
 from moleblend_plugin.trainer.loop.seeding import seed_everything
 from moleblend_plugin.trainer.loop.trainer import Trainer
@@ -41,7 +43,8 @@ class Session:
         task: the task, with its data.
         trainer: model, loss, optimiser and schedule.
         batches: training batches, with the position in them.
-        progress: best metric and patience.
+        early_stopping: best metric and patience.
+        data: what is read.
         valid: when and how to validate.
         save: when and where to save.
         report: log lines and log file.
@@ -56,7 +59,8 @@ class Session:
     task: BaseTask
     trainer: Trainer
     batches: EpochBatches
-    progress: Progress
+    early_stopping: EarlyStopping
+    data: DataConfig
     valid: ValidConfig
     save: SaveConfig
     report: Reporter
@@ -124,8 +128,8 @@ def build_session(args: Namespace, engine: Engine) -> Session:
     """
     metrics.reset()
     seed_everything(args.seed)
-    save = SaveConfig.from_args(args)
-    if engine.is_first and not save.disabled:
+    save, data = read_flags(args, SaveConfig), read_flags(args, DataConfig)
+    if engine.is_first and not save.no_save:
         prepare_folder(save.folder)
     task = TASKS[args.task].setup_task(args)
     model = task.build_model(args)
@@ -133,14 +137,14 @@ def build_session(args: Namespace, engine: Engine) -> Session:
     loss = task.build_loss(args)
     check_plain(args)
     if not args.disable_validation:
-        for subset in args.valid_subset.split(","):
+        for subset in data.valid_subsets:
             task.load_dataset(subset, combine=False, epoch=1)
-    source = find_source(args)
-    load_weights(source, model, loss, args)
-    epoch = source.epoch
+    start = find_start(args)
+    load_weights(start, model, loss, args)
+    epoch = start.epoch
     task.load_dataset(args.train_subset, combine=True, epoch=epoch, data_selector=None)
     batches = train_batches(task, args, engine, epoch)
-    restore_data(source, batches)
+    restore_data(start, batches)
     trainer = Trainer(engine, task, model, loss, args, len(batches))
     session = Session(
         args=args,
@@ -148,22 +152,23 @@ def build_session(args: Namespace, engine: Engine) -> Session:
         task=task,
         trainer=trainer,
         batches=batches,
-        progress=Progress(),
-        valid=ValidConfig.from_args(args),
+        early_stopping=EarlyStopping(),
+        data=data,
+        valid=read_flags(args, ValidConfig),
         save=save,
         report=Reporter(args, engine.is_first, _planned_updates(args, len(batches))),
     )
-    _resume(session, source)
-    _introduce(session, source)
+    _resume(session, start)
+    _introduce(session, start)
     return session
 
 
-def _resume(session: Session, source: Source) -> None:
-    restored = restore_trainer(source, session.trainer, session.args)
-    session.progress = restored.progress
+def _resume(session: Session, start: Start) -> None:
+    restored = restore_trainer(start, session.trainer, session.args)
+    session.early_stopping = restored.early_stopping
     session.history = restored.history
     session.seconds_before = restored.seconds
-    session.unfinished = source.unfinished
+    session.unfinished = start.unfinished
     metrics.log_start_time("wall", priority=790, round=2)  # Uni-Core looks for it in a checkpoint
 
 
@@ -176,7 +181,7 @@ def _planned_updates(args: Namespace, batches_per_epoch: int) -> int:
     return min(limits, default=0)
 
 
-def _introduce(session: Session, source: Source) -> None:
+def _introduce(session: Session, start: Start) -> None:
     args, model = session.args, session.trainer.inner_model
     parameters = sum(parameter.numel() for parameter in model.parameters())
     trained = sum(parameter.numel() for parameter in model.parameters() if parameter.requires_grad)
@@ -186,4 +191,4 @@ def _introduce(session: Session, source: Source) -> None:
         f"{session.engine.world_size} process(es) on {session.engine.fabric.device.type}, "
         f"batch size per process {args.batch_size}, {len(session.batches)} batches per epoch"
     )
-    logger.info(source.told(session.trainer.num_updates))
+    logger.info(start.describe(session.trainer.num_updates))

@@ -5,23 +5,13 @@ B items of a batch.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
-import torch
 from torch import Tensor
 
 Batch = dict[str, Any]
-
-_MEMORY_WORDS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
-
-
-def is_out_of_memory(error: BaseException) -> bool:
-    """Whether torch says, by class or by words, that there is not enough memory."""
-    words = str(error)
-    return isinstance(error, torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and any(part in words for part in _MEMORY_WORDS)
-    )
 
 
 def rows_of(batch: Batch) -> int:
@@ -32,13 +22,24 @@ def rows_of(batch: Batch) -> int:
     return next(_first_dimensions(batch), 0)
 
 
-def _first_dimensions(value: Any) -> Any:  # noqa: ANN401  any nesting of tensors
+def _first_dimensions(value: object) -> Iterator[int]:
     if isinstance(value, Tensor):
         if value.dim() > 0:
             yield value.shape[0]
     elif isinstance(value, dict):
         for item in value.values():
             yield from _first_dimensions(item)
+
+
+def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:  # noqa: ANN401  any nesting
+    """``value`` with ``function`` of every tensor in its dicts, lists and tuples."""
+    if isinstance(value, Tensor):
+        return function(value)
+    if isinstance(value, dict):
+        return {key: map_tensors(item, function) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return type(value)(map_tensors(item, function) for item in value)
+    return value
 
 
 def split_batch(batch: Batch, count: int) -> list[Batch]:

@@ -66,7 +66,7 @@ def _nothing_left(session: Session) -> bool:
     if args.max_update and done >= args.max_update:
         logger.info(f"nothing left to train: {done} updates are done, --max-update is {args.max_update}")
         return True
-    if session.progress.out_of_patience(session.valid):
+    if session.early_stopping.out_of_patience(session.valid):
         logger.info("nothing left to train: patience was at its end; give a larger --patience to go on")
         return True
     return False
@@ -141,7 +141,7 @@ def _validate_and_save(session: Session, updated: bool) -> bool:
     metric = None
     if _due_to_validate(session, updated, stop, due_to_save):
         metric = validate(session, session.batches.epoch)
-    if session.progress.hear(metric, session.valid):
+    if session.early_stopping.update(metric, session.valid):
         logger.info(f"early stop: no better metric in the last {session.valid.patience} validations")
         stop = True
     if at_end:
@@ -152,28 +152,29 @@ def _validate_and_save(session: Session, updated: bool) -> bool:
 
 
 def _epoch_to_save(session: Session) -> bool:
-    return session.batches.epoch % session.save.every_epochs == 0
+    return session.batches.epoch % session.save.save_interval == 0
 
 
 def _interval_to_save(session: Session) -> bool:
     done = session.trainer.num_updates
-    every = session.save.every_updates
-    return every > 0 and done % every == 0 and done >= session.valid.after_updates
+    every = session.save.save_interval_updates
+    return every > 0 and done % every == 0 and done >= session.valid.validate_after_updates
 
 
 def _due_to_validate(session: Session, updated: bool, stop: bool, due_to_save: bool) -> bool:
     config, done = session.valid, session.trainer.num_updates
-    if config.disabled:
+    if config.disable_validation:
         return False
     if stop:
         return True
-    if done < config.after_updates:
+    if done < config.validate_after_updates:
         return False
     if session.batches.end_of_epoch():
-        epoch_due = session.batches.epoch % config.every_epochs == 0
+        epoch_due = session.batches.epoch % config.validate_interval == 0
     else:
         epoch_due = due_to_save  # a checkpoint within an epoch is validated
-    return epoch_due or (updated and config.every_updates > 0 and done % config.every_updates == 0)
+    every = config.validate_interval_updates
+    return epoch_due or (updated and every > 0 and done % every == 0)
 
 
 def _limit_reached(session: Session) -> bool:

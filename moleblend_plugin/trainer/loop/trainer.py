@@ -1,4 +1,7 @@
-"""One update: gradients of several batches, normalised by all their samples, clipped, applied, averaged."""
+"""One update: gradients of several batches, normalised by all their samples, clipped, applied, averaged.
+
+Several batches per update are gradient accumulation (``--update-freq``).
+"""
 
 from __future__ import annotations
 
@@ -13,7 +16,8 @@ from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.devices import empty_cache
-from moleblend_plugin.trainer.command.config import UpdateConfig
+from moleblend_plugin.runs.flags import read_flags
+from moleblend_plugin.trainer.command.config import GeneralConfig, UpdateConfig
 from moleblend_plugin.trainer.contract.loss import BaseLoss, LoggingOutput
 from moleblend_plugin.trainer.contract.model import BaseModel
 from moleblend_plugin.trainer.contract.task import BaseTask
@@ -24,10 +28,16 @@ from moleblend_plugin.trainer.loop.engine import Engine
 from moleblend_plugin.trainer.loop.optim import Optimizer, build_adamw
 from moleblend_plugin.trainer.loop.schedules import SCHEDULES, Schedule
 from moleblend_plugin.trainer.loop.seeding import torch_seed
-from moleblend_plugin.trainer.loop.split_batch import is_out_of_memory, rows_of, split_batch
-from moleblend_plugin.trainer.trouble.bad_updates import BadUpdates, joined, row_ids_of
+from moleblend_plugin.trainer.loop.split_batch import rows_of, split_batch
+from moleblend_plugin.trainer.trouble.bad_updates import BadUpdates, merge_findings, row_ids_of
 from moleblend_plugin.trainer.trouble.nonfinite import Growth, diagnose
-from moleblend_plugin.trainer.trouble.out_of_memory import Group, Part, count_retries, smaller
+from moleblend_plugin.trainer.trouble.out_of_memory import (
+    BatchPart,
+    UpdateOutputs,
+    count_retries,
+    is_out_of_memory,
+    more_parts,
+)
 
 
 def total_updates(args: Namespace, batches_per_epoch: int) -> int:
@@ -58,7 +68,8 @@ class Trainer:
         args: Namespace,
         batches_per_epoch: int,
     ) -> None:
-        self.config = UpdateConfig.from_args(args)
+        self.general = read_flags(args, GeneralConfig)
+        self.update = read_flags(args, UpdateConfig)
         self.engine = engine
         self.task = task
         self.inner_model = model
@@ -66,7 +77,7 @@ class Trainer:
             raise MoleblendError(
                 f"--ddp-backend fsdp: {type(loss).__name__} has weights of its own; use c10d"
             )
-        if self.config.compiled:
+        if self.general.compile:
             model.compile(dynamic=True)  # in place, so names of weights stay; sizes differ between batches
         self.model: Any = engine.fabric.setup_module(model)  # the wrapper forwards what tasks call
         self.loss = loss.to(engine.fabric.device)
@@ -75,7 +86,7 @@ class Trainer:
         self.optimizer = Optimizer(adamw, self._backward, engine.fabric.setup_optimizers(adamw).step)
         schedule = SCHEDULES[args.lr_scheduler]
         self.schedule: Schedule = schedule(args, total_updates(args, batches_per_epoch))
-        self.ema = MovingAverage(model, self.config.ema_decay) if self.config.ema_decay > 0 else None
+        self.ema = MovingAverage(model, self.general.ema_decay) if self.general.ema_decay > 0 else None
         self.bad_updates = BadUpdates(args, engine.is_first)
         self._growth = Growth()
         self._exchanging = False
@@ -123,7 +134,7 @@ class Trainer:
         if group.size > 0:
             # Several processes hold the mean over processes; times their number it is the sum.
             self.optimizer.multiply_grads(self.engine.world_size / float(group.size))
-        norm = self.optimizer.clip_grad_norm(self.config.clip_norm)
+        norm = self.optimizer.clip_grad_norm(self.update.clip_norm)
         scaler = self.engine.scaler
         finite = bool(torch.isfinite(norm))
         # Both are the same in every process: the losses were joined, the gradients exchanged.
@@ -133,39 +144,39 @@ class Trainer:
             if scaler is not None:
                 scaler.update()  # forget that gradients were unscaled
         else:
-            with torch_seed(self.config.seed, self.num_updates):
+            with torch_seed(self.general.seed, self.num_updates):
                 self.task.optimizer_step(self.optimizer, self.model, self.num_updates)
         updated = finite and not bad
         if updated:
             if self.ema is not None:
                 self.ema.update()
             self.set_num_updates(self.num_updates + 1)
-            self._growth.hear(self._log(group, norm))
+            self._growth.update(self._log(group, norm))
             self.bad_updates.good()
         self._log_scale()
         metrics.log_stop_time("train_wall")
         return updated
 
-    def _gradients(self, samples: list[Batch], batches: EpochBatches) -> Group:
+    def _gradients(self, samples: list[Batch], batches: EpochBatches) -> UpdateOutputs:
         """Gradients of all batches, one after the other; of a batch that is too large, piece after piece."""
         whole = [sample or batches.any_batch() for sample in samples]
         pieces, retries = [1] * len(samples), 0
         while True:
             self.optimizer.zero_grad()
             parts = [
-                Part(number, piece, batch, stand_in=not samples[number])
+                BatchPart(number, piece, batch, stand_in=not samples[number])
                 for number, sample in enumerate(whole)
                 for piece, batch in enumerate(split_batch(sample, pieces[number]))
             ]
             done = self._attempt(parts)
-            if isinstance(done, Group):
+            if isinstance(done, UpdateOutputs):
                 return replace(done, retries=retries)
             retries += 1
             number = done.number
-            pieces[number] = smaller(done, rows_of(whole[number]), pieces[number])
+            pieces[number] = more_parts(done, rows_of(whole[number]), pieces[number])
             empty_cache()
 
-    def _attempt(self, parts: list[Part]) -> Group | Part:
+    def _attempt(self, parts: list[BatchPart]) -> UpdateOutputs | BatchPart:
         """Forward and backward of every part: what it gave, or the part that there was no memory for."""
         outputs: list[LoggingOutput] = []
         size: float | Tensor = 0.0
@@ -190,7 +201,7 @@ class Trainer:
                 if self.engine.sharded or (self._exchanging and not more):
                     raise MoleblendError(
                         "out of memory while processes exchanged gradients, where a batch cannot be tried "
-                        "again: give a smaller --batch-size and a larger --update-freq"
+                        "again: give a more_parts --batch-size and a larger --update-freq"
                     ) from error
                 return part
             if part.stand_in:
@@ -201,18 +212,18 @@ class Trainer:
                 size = size + samples
                 bad = bad + (~torch.isfinite(value.detach())).sum()
             outputs.append(output)
-        return Group(outputs, size, bad)
+        return UpdateOutputs(outputs, size, bad)
 
     def _backward(self, loss: Tensor) -> None:
         self._exchanging = self.engine.world_size > 1
         self.engine.backward(loss)
 
-    def _seeded(self, part: Part) -> AbstractContextManager[None]:
+    def _seeded(self, part: BatchPart) -> AbstractContextManager[None]:
         # A whole batch draws what it draws under Uni-Core; later pieces must not repeat its numbers.
         piece = (part.piece,) if part.piece else ()
-        return torch_seed(self.config.seed, self.num_updates, part.number, self.engine.rank, *piece)
+        return torch_seed(self.general.seed, self.num_updates, part.number, self.engine.rank, *piece)
 
-    def _join(self, group: Group) -> Group:
+    def _join(self, group: UpdateOutputs) -> UpdateOutputs:
         if self.engine.world_size == 1:
             return group
         numbers = [float(group.size), float(group.bad), float(group.retries)]
@@ -220,18 +231,18 @@ class Trainer:
             keys = list(group.outputs[0])
             sums = [float(sum(output[key] for output in group.outputs)) for key in keys]
             size, bad, retries, *summed = self.engine.sum([*numbers, *sums])
-            return Group([dict(zip(keys, summed, strict=True))], size, bad, int(retries))
-        parts = self.engine.gather((group.outputs, *numbers))
-        outputs = [output for part in parts for output in part[0]]
-        size, bad, retries = (sum(part[place] for part in parts) for place in (1, 2, 3))
-        return Group(outputs, size, bad, int(retries))
+            return UpdateOutputs([dict(zip(keys, summed, strict=True))], size, bad, int(retries))
+        parts = self.engine.gather((group.outputs, numbers))
+        outputs = [output for found, _ in parts for output in found]
+        size, bad, retries = (sum(column) for column in zip(*(found for _, found in parts), strict=True))
+        return UpdateOutputs(outputs, size, bad, int(retries))
 
-    def _log(self, group: Group, norm: Tensor) -> float:
+    def _log(self, group: UpdateOutputs, norm: Tensor) -> float:
         """Log an update; gives its loss."""
         metrics.log_speed("ups", 1, priority=100, round=2)
         metrics.log_scalar("gnorm", norm, priority=400, round=3)
-        if self.config.clip_norm > 0:
-            clipped = 100.0 if float(norm) > self.config.clip_norm else 0.0
+        if self.update.clip_norm > 0:
+            clipped = 100.0 if float(norm) > self.update.clip_norm else 0.0
             metrics.log_scalar("clip", clipped, priority=500, round=1)
         count_retries(group.retries)
         with metrics.aggregate() as meters:
@@ -247,7 +258,7 @@ class Trainer:
             return
         scale = scaler.get_scale()
         metrics.log_scalar("loss_scale", scale, weight=0, priority=700, round=4)
-        if scale < self.config.min_loss_scale:
+        if scale < self.general.min_loss_scale:
             raise MoleblendError(
                 f"the loss scale fell to {scale:g}, below --min-loss-scale: gradients keep overflowing; "
                 "lower --lr, set --clip-norm, or use --bf16"
@@ -258,7 +269,7 @@ class Trainer:
 
         @contextmanager
         def surroundings(number: int) -> Iterator[None]:
-            with self._seeded(Part(number, 0, {})), self.engine.fabric.autocast():
+            with self._seeded(BatchPart(number, 0, {})), self.engine.fabric.autocast():
                 yield
 
         mine = [self.engine.to_device(sample) for sample in samples if sample]
@@ -269,4 +280,4 @@ class Trainer:
         named = row_ids_of(batches.dataset, found.indices)
         self.optimizer.zero_grad()
         parts = self.engine.gather((found, named))
-        self.bad_updates.note(joined(parts, self.num_updates + 1, batches.epoch))
+        self.bad_updates.note(merge_findings(parts, self.num_updates + 1, batches.epoch))

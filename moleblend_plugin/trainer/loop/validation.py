@@ -6,7 +6,6 @@ import logging
 import math
 from contextlib import ExitStack
 from itertools import islice, zip_longest
-from typing import Any
 
 import torch
 
@@ -16,6 +15,7 @@ from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.meters import Number
 from moleblend_plugin.trainer.loop.seeding import torch_seed
 from moleblend_plugin.trainer.loop.session import Session, valid_batches
+from moleblend_plugin.trainer.loop.split_batch import map_tensors
 from moleblend_plugin.trainer.trouble.signals import STOP
 
 logger = logging.getLogger("moleblend-train")
@@ -35,28 +35,31 @@ def validate(session: Session, epoch: int) -> float:
         MoleblendError: the first subset logs no such metric.
     """
     config, trainer = session.valid, session.trainer
+    general, subsets = trainer.general, session.data.valid_subsets
+    metric, fixed = config.best_checkpoint_metric, config.fixed_validation_seed
     # Should a model draw random numbers in evaluation, they follow from the update: resuming is exact.
-    seeds = (trainer.config.seed, trainer.num_updates) if config.fixed_seed is None else (config.fixed_seed,)
+    seeds = (general.seed, trainer.num_updates) if fixed is None else (fixed,)
     chosen: float | None = None
     with ExitStack() as stack:
         stack.enter_context(torch_seed(*seeds))
-        if config.with_ema and trainer.ema is not None:
+        if general.validate_with_ema and trainer.ema is not None:
             stack.enter_context(trainer.ema.applied())
         session.task.begin_valid_epoch(epoch, trainer.inner_model)
-        for subset in config.subsets:
+        for subset in subsets:
             meters = _evaluate(session, subset)
             shown, exact = meters.get_smoothed_values(), meters.get_smoothed_values(rounded=False)
             if chosen is None:
-                chosen = _select(exact, config.metric, subset)
-                best = chosen if config.is_better(chosen, session.progress.best) else session.progress.best
+                chosen = _select(exact, metric, subset)
+                before = session.early_stopping.best
+                best = chosen if config.is_better(chosen, before) else before
             extra: dict[str, Number | None] = {"num_updates": trainer.num_updates}
-            if subset == config.subsets[0]:
-                extra[f"best_{config.metric}"] = best
+            if subset == subsets[0]:
+                extra[f"best_{metric}"] = best
             session.report.summary(subset, epoch, shown | extra, exact | extra, subset)
     assert chosen is not None
     if not math.isfinite(chosen):
         logger.warning(
-            f"validation: {config.metric} is not finite ({chosen}): the model may have diverged (lower --lr "
+            f"validation: {metric} is not finite ({chosen}): the model may have diverged (lower --lr "
             "or set --clip-norm); it is not a best checkpoint"
         )
     return chosen
@@ -81,7 +84,7 @@ def _evaluate(session: Session, subset: str) -> metrics.MetersDict:
     trainer.loss.eval()
     with torch.no_grad():
         for sample in islice(
-            batches.iterate(shuffle=False, set_dataset_epoch=False), session.valid.max_steps
+            batches.iterate(shuffle=False, set_dataset_epoch=False), session.valid.max_valid_steps
         ):
             if not sample and session.engine.sharded:  # others gather weights from this process
                 task.valid_step(session.engine.to_device(batches.any_batch()), trainer.model, trainer.loss)
@@ -99,16 +102,6 @@ def _join(session: Session, outputs: list[LoggingOutput]) -> list[LoggingOutput]
     """Logging outputs of all processes, in the order of the batches."""
     if session.engine.world_size == 1:
         return outputs
-    parts: list[list[LoggingOutput]] = session.engine.gather(_to_cpu(outputs))
+    parts: list[list[LoggingOutput]] = session.engine.gather(map_tensors(outputs, torch.Tensor.cpu))
     rounds = zip_longest(*parts)
     return [output for one in rounds for output in one if output is not None]
-
-
-def _to_cpu(value: Any) -> Any:  # noqa: ANN401  any nesting of tensors
-    if isinstance(value, torch.Tensor):
-        return value.cpu()
-    if isinstance(value, dict):
-        return {key: _to_cpu(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return type(value)(_to_cpu(item) for item in value)
-    return value

@@ -65,7 +65,7 @@ def row_ids_of(dataset: object, indices: list[int]) -> list[str]:
     return [] if known is None else [str(name) for name in known(indices)]
 
 
-def joined(parts: list[tuple[Diagnosis, list[str]]], update: int, epoch: int) -> BadUpdate:
+def merge_findings(parts: list[tuple[Diagnosis, list[str]]], update: int, epoch: int) -> BadUpdate:
     """The findings of all processes as one; a module tells more than a parameter."""
     found = [part for part, _ in parts]
     where = next((part.where for part in found if part.in_forward), found[0].where)
@@ -117,7 +117,7 @@ class BadUpdates:
         logger.warning(f"{told}: this update is skipped ({total} so far, {in_a_row} in a row){blame}{rows}")
 
     def good(self) -> None:
-        """Hear of an update that went well."""
+        """Begin to count again: an update went well."""
         if total := _count(TOTAL):
             _log(total, 0)
 

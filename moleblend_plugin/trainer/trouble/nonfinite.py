@@ -35,7 +35,7 @@ class Growth:
     least: float = math.inf
     last: float = 0.0
 
-    def hear(self, loss: float) -> None:
+    def update(self, loss: float) -> None:
         """Take in the loss of an update."""
         if math.isfinite(loss):
             self.least, self.last = min(self.least, abs(loss)), abs(loss)
@@ -65,7 +65,7 @@ class Diagnosis:
     cause: Cause = ""
 
 
-def _tensors(value: Any) -> Iterator[Tensor]:  # noqa: ANN401  any nesting of tensors
+def _tensors(value: object) -> Iterator[Tensor]:
     if isinstance(value, Tensor):
         yield value
     elif isinstance(value, dict):
@@ -76,7 +76,7 @@ def _tensors(value: Any) -> Iterator[Tensor]:  # noqa: ANN401  any nesting of te
             yield from _tensors(item)
 
 
-def _has_nan(value: Any) -> bool:  # noqa: ANN401
+def _has_nan(value: object) -> bool:
     # Infinity is a legal value inside a network (masks); NaN never is.
     return any(bool(tensor.isnan().any()) for tensor in _tensors(value) if tensor.is_floating_point())
 
@@ -87,8 +87,8 @@ def watch_outputs(model: nn.Module) -> Iterator[list[str]]:
     found: list[str] = []
     handles = []
 
-    def watcher(name: str) -> Callable[[nn.Module, Any, Any], None]:
-        def hook(module: nn.Module, inputs: Any, output: Any) -> None:  # noqa: ANN401  torch's hook
+    def watcher(name: str) -> Callable[[nn.Module, object, object], None]:
+        def hook(module: nn.Module, inputs: object, output: object) -> None:
             if _has_nan(output):
                 found.append(f"{name or 'the model'} ({type(module).__name__})")
 
@@ -170,7 +170,7 @@ def first_bad_weight(model: nn.Module) -> str | None:
     return None
 
 
-def _has_infinity(value: Any) -> bool:  # noqa: ANN401  any nesting of tensors
+def _has_infinity(value: object) -> bool:
     # NaN is a missing label; infinity is none.
     return any(bool(tensor.isinf().any()) for tensor in _tensors(value) if tensor.is_floating_point())
 

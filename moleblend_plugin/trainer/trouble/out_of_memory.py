@@ -5,22 +5,25 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.contract.loss import LoggingOutput
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.meters import AverageMeter
-from moleblend_plugin.trainer.loop.split_batch import Batch, is_out_of_memory, rows_of
+from moleblend_plugin.trainer.loop.split_batch import Batch, rows_of
 
 logger = logging.getLogger("moleblend-train")
+
+_MEMORY_WORDS = ("out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "can't allocate memory")
 
 RETRIES = "oom_retries"
 """Metric: how often a batch was cut because there was no memory for it, over all restarts."""
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchPart:
     """A batch of a group, or a piece of one.
 
     Attributes:
@@ -37,7 +40,7 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class UpdateOutputs:
     """What the batches of one update gave.
 
     Attributes:
@@ -53,7 +56,7 @@ class Group:
     retries: int = 0
 
 
-def smaller(failed: Part, rows: int, pieces: int) -> int:
+def more_parts(failed: BatchPart, rows: int, pieces: int) -> int:
     """In how many pieces to try a batch again.
 
     Args:
@@ -69,15 +72,23 @@ def smaller(failed: Part, rows: int, pieces: int) -> int:
         index = failed.batch.get("index")
         which = "" if index is None else f" (item {int(index[0])} of the training data)"
         raise MoleblendError(
-            f"out of memory on one sample alone{which}: remove it from the data, use a smaller model, "
+            f"out of memory on one sample alone{which}: remove it from the data, use a more_parts model, "
             "--bf16, or a device with more memory"
         )
     pieces = min(2 * pieces, rows)
     logger.warning(
         f"out of memory on {alone} samples: trying the batch of {rows} again in {pieces} pieces, which gives "
-        "the same update; a smaller --batch-size with a larger --update-freq saves the time this costs"
+        "the same update; a more_parts --batch-size with a larger --update-freq saves the time this costs"
     )
     return pieces
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether torch says, by class or by words, that there is not enough memory."""
+    words = str(error)
+    return isinstance(error, torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and any(part in words for part in _MEMORY_WORDS)
+    )
 
 
 def explain_memory(error: RuntimeError) -> MoleblendError | None:
@@ -86,7 +97,7 @@ def explain_memory(error: RuntimeError) -> MoleblendError | None:
         return None
     return MoleblendError(
         "out of memory outside of training batches (validation, or the optimiser's state): give a "
-        "smaller --batch-size-valid or --batch-size, or a smaller model; go on from the last checkpoint"
+        "more_parts --batch-size-valid or --batch-size, or a more_parts model; go on from the last checkpoint"
     )
 
 

@@ -29,13 +29,15 @@ class Interrupted(BaseException):
 
     Args:
         number: of the signal.
-        told: what was done about it, in one line.
+        message: what was done about it, in one line.
     """
 
-    def __init__(self, number: int, told: str = "stopped before the first update: nothing to save") -> None:
-        super().__init__(number, told)
+    def __init__(
+        self, number: int, message: str = "stopped before the first update: nothing to save"
+    ) -> None:
+        super().__init__(number, message)
         self.number = number
-        self.told = told
+        self.message = message
 
     @property
     def exit_code(self) -> int:
@@ -43,7 +45,7 @@ class Interrupted(BaseException):
         return 128 + self.number
 
     def __str__(self) -> str:
-        return f"{signal.Signals(self.number).name}: {self.told}"
+        return f"{signal.Signals(self.number).name}: {self.message}"
 
 
 class StopRequest:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.host.same import assert_same
+from tests.trainer.same import assert_same
 
 
 def weights(run, name="checkpoint_last.pt"):

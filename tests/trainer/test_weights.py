@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from moleblend_plugin.trainer.loop.ema import MovingAverage
-from tests.host.same import assert_same
+from tests.trainer.same import assert_same
 
 
 def weights(run, name="checkpoint_last.pt"):

@@ -7,10 +7,10 @@ import pytest
 import torch
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.trainer.loop.split_batch import is_out_of_memory, rows_of, split_batch
-from moleblend_plugin.trainer.trouble.out_of_memory import Part, smaller
-from tests.host.test_processes import assert_same_run
-from tests.host.test_processes import run as run_processes
+from moleblend_plugin.trainer.loop.split_batch import rows_of, split_batch
+from moleblend_plugin.trainer.trouble.out_of_memory import BatchPart, is_out_of_memory, more_parts
+from tests.trainer.test_processes import assert_same_run
+from tests.trainer.test_processes import run as run_processes
 
 OPTIONS = ("--max-epoch", 2, "--batch-size", 8, "--update-freq", 2, "--weight-decay", 0.1, "--clip-norm", 1)
 
@@ -75,11 +75,11 @@ def test_rows_of_a_batch(batch, rows):
 
 def test_pieces_double_up_to_single_samples(caplog):
     caplog.set_level(logging.WARNING)
-    part = Part(0, 0, {"index": torch.arange(3)})
-    assert [smaller(part, 6, 1), smaller(part, 6, 2), smaller(part, 6, 4)] == [2, 4, 6]
+    part = BatchPart(0, 0, {"index": torch.arange(3)})
+    assert [more_parts(part, 6, 1), more_parts(part, 6, 2), more_parts(part, 6, 4)] == [2, 4, 6]
     assert "out of memory on 3 samples: trying the batch of 6 again in 6 pieces" in caplog.text
-    with pytest.raises(MoleblendError, match="use a smaller model"):
-        smaller(Part(0, 0, {"x": torch.ones(1, 2)}), 6, 6)
+    with pytest.raises(MoleblendError, match="use a more_parts model"):
+        more_parts(BatchPart(0, 0, {"x": torch.ones(1, 2)}), 6, 6)
 
 
 @pytest.mark.parametrize(

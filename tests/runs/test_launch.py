@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from moleblend_plugin.runs import launch
-from tests.host.conftest import CHOICES
+from tests.trainer.conftest import CHOICES
 
 SHIM = Path(__file__).parents[2] / "tools" / "unicore_train_shim.py"
 
@@ -80,11 +80,11 @@ def test_mistakes_keep_their_exit_code(tmp_path):
 def test_a_folder_in_the_working_directory_stays_as_typed(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     own = str(launch.OWN_FOLDER)
-    assert launch.with_folder(["--user-dir=moleblend_plugin", "x"]) == [f"--user-dir={own}", "x"]
-    assert launch.with_folder(["--user-dir", "other"]) == ["--user-dir", "other"]
-    assert launch.with_folder(["moleblend_plugin"]) == ["moleblend_plugin", "--user-dir", own]
+    assert launch.with_user_dir(["--user-dir=moleblend_plugin", "x"]) == [f"--user-dir={own}", "x"]
+    assert launch.with_user_dir(["--user-dir", "other"]) == ["--user-dir", "other"]
+    assert launch.with_user_dir(["moleblend_plugin"]) == ["moleblend_plugin", "--user-dir", own]
     (tmp_path / "moleblend_plugin").mkdir()
-    assert launch.with_folder(["--user-dir", "moleblend_plugin"]) == ["--user-dir", "moleblend_plugin"]
+    assert launch.with_user_dir(["--user-dir", "moleblend_plugin"]) == ["--user-dir", "moleblend_plugin"]
 
 
 def test_a_reader_that_leaves_does_not_end_training(tmp_path):

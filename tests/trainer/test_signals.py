@@ -11,8 +11,8 @@ from torch.utils.data import DataLoader
 
 from moleblend_plugin.trainer.loop.batches import EpochBatches
 from moleblend_plugin.trainer.trouble.signals import STOP, Interrupted, guard_worker
-from tests.host.same import assert_same
-from tests.host.test_resume import BASE, comparable
+from tests.trainer.same import assert_same
+from tests.trainer.test_resume import BASE, comparable
 
 OPTIONS = (*BASE, "--update-freq", 2, "--validate-interval-updates", 2, "--toy-reorder")
 LAST_UPDATE = 13  # 5 updates per epoch: three epochs begin

@@ -10,7 +10,7 @@ from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.trainer.nodes.lost import explain_loss
 from moleblend_plugin.trainer.nodes.meeting import Place
 from moleblend_plugin.trainer.nodes.processes import find_processes
-from tests.host.conftest import CHOICES
+from tests.trainer.conftest import CHOICES
 
 TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "RANK": "5", "LOCAL_RANK": "1"}
 SRUN = {"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4", "SLURM_STEP_ID": "0", "SLURM_PROCID": "5"}

@@ -6,7 +6,6 @@ import pickle
 import resource
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from moleblend_plugin.trainer.checkpoints.file import (
     read_checkpoint,
     write_checkpoint,
 )
-from moleblend_plugin.trainer.command.config import SaveConfig
+from moleblend_plugin.trainer.command.config import SaveConfig, ValidConfig
 
 STATE = {"model": {"w": torch.arange(4.0)}, "optimizer_history": [{"num_updates": 3}], "extra_state": {}}
 
@@ -178,9 +177,6 @@ def left(folder):
     return sorted(path.name for path in folder.iterdir())
 
 
-CONFIG = SaveConfig(Path("."), 1, 0, False, True, True, True, keep_updates=-1, keep_epochs=-1, keep_best=-1)
-
-
 def test_pruning_keeps_the_latest_by_number(tmp_path):
     touch(
         tmp_path,
@@ -190,9 +186,11 @@ def test_pruning_keeps_the_latest_by_number(tmp_path):
         "checkpoint9.pt",
         "checkpoint10.pt",
     )
-    prune(tmp_path, replace(CONFIG, keep_updates=2, keep_epochs=1), "loss", False, end_of_epoch=False)
+    save = SaveConfig(str(tmp_path), keep_interval_updates=2, keep_last_epochs=1)
+    prune(save, ValidConfig(), end_of_epoch=False)
     assert left(tmp_path) == ["checkpoint10.pt", "checkpoint_1_9.pt", "checkpoint_2_10.pt"]
-    prune(tmp_path, replace(CONFIG, keep_updates=1, keep_epochs=0), "loss", False, end_of_epoch=True)
+    save = SaveConfig(str(tmp_path), keep_interval_updates=1, keep_last_epochs=0)
+    prune(save, ValidConfig(), end_of_epoch=True)
     assert left(tmp_path) == ["checkpoint_1_9.pt", "checkpoint_2_10.pt"]
 
 
@@ -202,7 +200,9 @@ def test_pruning_keeps_the_latest_by_number(tmp_path):
 def test_pruning_keeps_the_best_by_metric(tmp_path, largest, kept):
     touch(tmp_path, *(f"checkpoint.best_r2_{value}.pt" for value in ("-1.50000", "2.00000", "10.00000")))
     touch(tmp_path, "checkpoint.best_loss_0.1.pt")
-    prune(tmp_path, replace(CONFIG, keep_best=2), "r2", largest, end_of_epoch=True)
+    save = SaveConfig(str(tmp_path), keep_last_epochs=-1, keep_best_checkpoints=2)
+    valid = ValidConfig(best_checkpoint_metric="r2", maximize_best_checkpoint_metric=largest)
+    prune(save, valid, end_of_epoch=True)
     expected = ["checkpoint.best_loss_0.1.pt", *(f"checkpoint.best_r2_{value}.pt" for value in kept)]
     assert left(tmp_path) == sorted(expected)
 

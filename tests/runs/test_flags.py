@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import dataclass
+from typing import Literal
 
 import pytest
 
 from moleblend_plugin.data.samples.blend import BlendConfig
+from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.models.blend.config import ModelConfig
-from moleblend_plugin.tasks.flags import add_flags, attribute_help, read_flags
+from moleblend_plugin.runs.flags import WithFlags, add_flags, attribute_help, option, read_flags
 
 
 def parse(config: type, *argv: str, defaults: bool = True) -> argparse.Namespace:
@@ -51,3 +54,47 @@ def test_unreadable_numbers_name_flag_and_remedy(text: str, capsys: pytest.Captu
     with pytest.raises(SystemExit, match="2"):
         parse(BlendConfig, "--relation-probs", text)
     assert f"argument --relation-probs: {text!r}: give 3 numbers with commas" in capsys.readouterr().err
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """What a type does not say.
+
+    Attributes:
+        width: of 100 % of layers
+        name: of the run
+        rates: one or several
+    """
+
+    width: int | None = option(None, "--wide", least=1, metavar="N", shown=True)
+    name: Literal["a", "b"] | None = None
+    rates: list[float] = option(lambda: [0.5], parse=lambda text: [float(part) for part in text.split("/")])
+    old: float | None = option(None, help="without effect")
+
+
+def test_what_a_type_does_not_say() -> None:
+    assert read_flags(parse(Sizes), Sizes) == Sizes(None, None, [0.5])
+    given = parse(Sizes, "--wide", "3", "--name", "b", "--rates", "1/2", "--old", "4")
+    assert read_flags(given, Sizes) == Sizes(3, "b", [1.0, 2.0], 4.0)
+    parser = argparse.ArgumentParser()
+    add_flags(parser, Sizes, only=("old", "width"))
+    text = " ".join(parser.format_help().split())
+    assert "--old FLOAT without effect --width N, --wide N of 100 % of layers (default: None)" in text
+    assert "--name" not in text
+
+
+@pytest.mark.parametrize("width", ["0", "-3"])
+def test_a_value_below_its_least_is_named(width: str) -> None:
+    with pytest.raises(MoleblendError, match=f"--width {width} is too small: give 1 or more"):
+        read_flags(parse(Sizes, "--width", width), Sizes)
+
+
+def test_a_class_declares_the_options_of_its_configs() -> None:
+    class Chosen(WithFlags):
+        CONFIGS = (BlendConfig, Sizes)
+        FLAG_DEFAULTS = False
+
+    parser = argparse.ArgumentParser()
+    Chosen.add_args(parser)
+    given = parser.parse_args(["--noise-sigma", "0.1", "--width", "2"])
+    assert vars(given) == {"noise_sigma": 0.1, "width": 2}

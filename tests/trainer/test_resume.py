@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from moleblend_plugin.trainer.checkpoints.file import read_checkpoint
-from tests.host.same import assert_same
+from tests.trainer.same import assert_same
 
 EMA = ("--ema-decay", 0.9)
 DECAY = ("--lr-scheduler", "polynomial_decay", "--warmup-updates", 3, "--total-num-update", 40)

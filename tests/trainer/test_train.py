@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from tests.host.same import assert_same
+from tests.trainer.same import assert_same
 
 
 def weights(run, name="checkpoint_last.pt"):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from tests.host.conftest import CHOICES, Run
+from tests.trainer.conftest import CHOICES, Run
 
 COMMAND = [sys.executable, "-m", "moleblend_plugin.trainer.main"]
 TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2",

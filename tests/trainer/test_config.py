@@ -7,29 +7,18 @@ import torch
 from torch import nn
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.trainer.command.config import Progress, ValidConfig
+from moleblend_plugin.trainer.command.config import ValidConfig
 from moleblend_plugin.trainer.command.parse_values import parse_betas, parse_overrides
+from moleblend_plugin.trainer.loop.early_stopping import EarlyStopping
 from moleblend_plugin.trainer.loop.seeding import torch_seed
 from moleblend_plugin.trainer.trouble.nonfinite import first_bad_gradient, watch_outputs
 
-CONFIG = ValidConfig(
-    subsets=("valid",),
-    every_epochs=1,
-    every_updates=0,
-    after_updates=0,
-    disabled=False,
-    with_ema=False,
-    max_steps=None,
-    fixed_seed=None,
-    metric="loss",
-    maximize=False,
-    patience=2,
-)
+CONFIG = ValidConfig(patience=2)
 
 
 def heard(values, config=CONFIG):
-    progress = Progress()
-    return progress, [progress.hear(value, config) for value in values]
+    progress = EarlyStopping()
+    return progress, [progress.update(value, config) for value in values]
 
 
 def test_patience_counts_validations_without_a_better_metric():
@@ -39,7 +28,7 @@ def test_patience_counts_validations_without_a_better_metric():
 
 
 def test_patience_with_larger_is_better():
-    _, ends = heard([0.5, 0.6, 0.6, 0.1], replace(CONFIG, maximize=True))
+    _, ends = heard([0.5, 0.6, 0.6, 0.1], replace(CONFIG, maximize_best_checkpoint_metric=True))
     assert ends == [False, False, False, True]
 
 

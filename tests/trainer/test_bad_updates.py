@@ -8,9 +8,9 @@ import torch
 from torch import nn
 
 from moleblend_plugin.trainer.trouble.nonfinite import Diagnosis, Growth, diagnose
-from tests.host.same import assert_same
-from tests.host.test_processes import run as run_processes
-from tests.host.test_resume import BASE, comparable
+from tests.trainer.same import assert_same
+from tests.trainer.test_processes import run as run_processes
+from tests.trainer.test_resume import BASE, comparable
 
 # 40 samples in batches of 4 and in order: item 13 is in the fourth batch of every epoch.
 NAN = ("--toy-nan-index", 13, "--curriculum", 9)
@@ -196,7 +196,7 @@ def test_before_any_update_a_model_has_not_diverged():
 def test_a_loss_out_of_all_proportion_is_divergence():
     growth = Growth()
     for loss in (3.0, 0.5, 40.0):
-        growth.hear(loss)
+        growth.update(loss)
     assert not growth.diverged
-    growth.hear(1e5)
+    growth.update(1e5)
     assert growth.diverged

@@ -12,8 +12,8 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.stopping import how_ended
 from moleblend_plugin.trainer.loop.batches import EpochBatches
 from moleblend_plugin.trainer.trouble.signals import guard_worker
-from tests.host.conftest import TOY
-from tests.host.test_batches import Numbers
+from tests.trainer.conftest import TOY
+from tests.trainer.test_batches import Numbers
 from tests.trainers import ROOT
 
 METHODS = [
@@ -58,7 +58,7 @@ def test_a_users_plugin_trains_validates_and_resumes(method, train, tmp_path):
     assert second.returncode == 0, second.stderr[-2000:]
     plain = train("--max-epoch", 1, data=16)
     from moleblend_plugin.trainer.checkpoints.file import read_checkpoint
-    from tests.host.same import assert_same
+    from tests.trainer.same import assert_same
 
     assert_same(plain.state()["model"], read_checkpoint(tmp_path / "a" / "checkpoint_last.pt")["model"])
 

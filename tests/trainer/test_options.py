@@ -1,11 +1,13 @@
 """The command line: two passes, plugin options, and one clear line for every mistake."""
 
+import runpy
+
 import pytest
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.command.options import parse_options
 from moleblend_plugin.trainer.contract import registry
-from tests.host.conftest import CHOICES, TOY
+from tests.trainer.conftest import CHOICES, TOY
 
 ENOUGH = ["40", *CHOICES, "--batch-size", "4", "--max-update", "5"]
 
@@ -243,3 +245,11 @@ def test_registering_mistakes_are_named():
         registry.register_model_architecture("toy_cnn", "tiny")(lambda args: None)
     with pytest.raises(MoleblendError, match="architecture 'toy_small' is already registered"):
         registry.register_model_architecture("toy_mlp", "toy_small")(lambda args: None)
+
+
+def test_the_trainer_runs_as_a_module(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["moleblend-train", "--seed", "many"])
+    with pytest.raises(SystemExit) as leaving:
+        runpy.run_module("moleblend_plugin.trainer", run_name="__main__")
+    assert leaving.value.code == 2
+    assert capsys.readouterr().err == "error: --seed: invalid int value: 'many'\n"
