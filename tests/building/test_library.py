@@ -65,7 +65,7 @@ def test_labels_and_words_are_given_as_values(table: Path, tmp_path: Path) -> No
 def test_a_mistake_is_an_error_of_one_line_and_changes_nothing(table: Path, tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match="has no column 'yy'; did you mean 'y'"):
         build(table, tmp_path / "out", target_columns=["yy"], conformers=None)
-    with pytest.raises(MoleblendError, match=r"mols\.csv:600 is rejected .*mend the row"):
+    with pytest.raises(MoleblendError, match=r"mols\.csv:600 is rejected .*correct the row"):
         build(table, tmp_path / "out", conformers=None, workers=1, strict=True)
     with pytest.raises(MoleblendError, match="--conformers 0: give a number from 1"):
         build(table, tmp_path / "out", conformers=0)
