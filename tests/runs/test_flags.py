@@ -98,6 +98,3 @@ def test_a_class_declares_the_options_of_its_configs() -> None:
     Chosen.add_args(parser)
     given = parser.parse_args(["--noise-sigma", "0.1", "--width", "2"])
     assert vars(given) == {"noise_sigma": 0.1, "width": 2}
-        "noise_sigma": 0.1,
-        "width": 2,
-    }
