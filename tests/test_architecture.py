@@ -200,6 +200,7 @@ def test_the_check_of_types_tells_typed_from_untyped():
             "moleblend_plugin.cli.main",
             {"torch", "rdkit", "numba", "matplotlib", "lightning_fabric", "unicore"},
         ),
+        ("moleblend_plugin.report.run_log", {"torch", "rdkit", "numba", "matplotlib", "sklearn"}),
     ],
 )
 def test_importing_stays_light(module, absent):

@@ -1,8 +1,8 @@
 """Whatever a docstring, a comment or a page cites by number, by heading or by name is there.
 
-Three forms: "method 4a" and "method 6.12" are sections and points of docs/method.md; a page's name with
-a heading in quotes; "section 3.2" belongs to a publication that is named beside it, or to the page itself.
-Pages also name modules and files, in backticks.
+Four forms: "method 4a" and "method 6.12" are sections and points of docs/method.md; "module B" is a part of
+docs/structure_aware.md; a page's name with a heading in quotes; "section 3.2" belongs to a publication that
+is named beside it, or to the page itself. Pages also name modules and files, in backticks.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ UNSEEN = re.compile(
     r"\bthe spec\b|\bspec(?:ification)?(?:'s)? (?:section )?\d|\(spec: (?!\w+Spec)", re.IGNORECASE
 )
 HEADING = re.compile(r'`{0,2}(docs/\w+\.md)`{0,2},\s+"([^"]+)"')
+MODULE = re.compile(r"\b[Mm]odule ([A-Z])\b")
 ACCEPTANCE = re.compile(r"\bacceptance tests? (\d+)(?: and (\d+))?")
 ANCHOR = re.compile(r"\]\(([\w./-]*\.md)?#([\w-]+)\)")
 PUBLICATION = re.compile(r"et al\.|ICLR|arXiv|paper")
@@ -76,9 +77,11 @@ def unresolved(text: str, path: Path) -> list[str]:
     for page, heading in HEADING.findall(flat):
         if not (ROOT / page).is_file() or heading not in headings(ROOT / page):
             missing.append(f'{page}, "{heading}"')
-    listed = re.findall(
-        r"^\| (\d+) ", (ROOT / "docs" / "structure_aware.md").read_text(encoding="utf-8"), re.M
-    )
+    structure = (ROOT / "docs" / "structure_aware.md").read_text(encoding="utf-8")
+    missing += [
+        f"module {letter}" for letter in MODULE.findall(flat) if f"**Module {letter}**" not in structure
+    ]
+    listed = re.findall(r"^\| (\d+) ", structure, re.M)
     for found in ACCEPTANCE.finditer(flat):
         missing += [found[0] for number in found.groups() if number and number not in listed]
     for page, anchor in ANCHOR.findall(text) if path.suffix == ".md" else ():
@@ -110,6 +113,7 @@ def test_what_is_cited_is_there() -> None:
         ('docs/structure_aware.md, "The objective"', []),
         ('docs/structure_aware.md,\n    # "Objectives"', ['docs/structure_aware.md, "Objectives"']),
         ("acceptance test 40", ["acceptance test 40"]),
+        ("Module A, then module C", ["module C"]),
     ],
 )
 def test_the_check_tells_what_leads_nowhere(text: str, missing: list[str]) -> None:
@@ -118,6 +122,8 @@ def test_the_check_tells_what_leads_nowhere(text: str, missing: list[str]) -> No
 
 PAGES = [path for path in FILES if path.suffix == ".md"] + sorted((ROOT / ".github").glob("*.md"))
 DOTTED = re.compile(r"(?<![\w/.-])(moleblend_plugin(?:\.\w+)+)(?::([\w.]+))?")
+MADE = re.compile(r"^# (moleblend_plugin/[\w/]+)\.py$", re.MULTILINE)
+"""Files that a page shows whole, for its readers to make."""
 ROOMS = "|".join(sorted(path.name for path in (ROOT / "moleblend_plugin").iterdir() if path.is_dir()))
 PLACE = re.compile(
     r"`((?:[a-z0-9_-]+/)+[\w-]+\.(?:py|md|sh|toml|svg|yml)"
@@ -145,10 +151,11 @@ def exists(dotted: str, attribute: str) -> bool:
 
 def nowhere(text: str, page: Path) -> list[str]:
     """Modules, names and files that a page names and that are not there."""
+    made = {name.replace("/", ".") for name in MADE.findall(text)}
     missing = [
         found[0]
         for found in DOTTED.finditer(text)
-        if not exists(found[1].removesuffix(".py"), (found[2] or "").rstrip("."))
+        if found[1] not in made and not exists(found[1].removesuffix(".py"), (found[2] or "").rstrip("."))
     ]
     bases = [page.parent, *(ROOT / base for base in BASES)]
     for found in PLACE.finditer(text):

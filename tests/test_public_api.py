@@ -17,8 +17,19 @@ import moleblend_plugin
 from moleblend_plugin import lazy
 
 ROOT = Path(__file__).resolve().parents[1]
-ROOMS = ("", ".chem", ".splits", ".data", ".data.store", ".models", ".losses", ".metrics", ".inference")
-ROOMS += (".report", ".bench", ".host")
+ROOMS = (
+    "",
+    ".chem",
+    ".splits",
+    ".inputs",
+    ".building",
+    ".data",
+    ".data.store",
+    ".models",
+    ".losses",
+    ".metrics",
+)
+ROOMS += (".inference", ".report", ".bench", ".host")
 MOVED = {
     "moleblend_plugin.tasks.losses": "moleblend_plugin.tasks.pretrain.loss",
     "moleblend_plugin.host.embedded.main": "moleblend_plugin.trainer.main",

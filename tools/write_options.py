@@ -12,15 +12,16 @@ from moleblend_plugin.losses.pretrain import PretrainLossConfig
 from moleblend_plugin.losses.property import ClassificationConfig, RegressionConfig
 from moleblend_plugin.losses.structure import StructureLossConfig
 from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
-from moleblend_plugin.models.property.gin import GinConfig
 from moleblend_plugin.models.property.network import HeadConfig
 from moleblend_plugin.models.structure.config import StructureConfig
 from moleblend_plugin.runs.flags import Config, attribute_help, flag_of
 from moleblend_plugin.tasks.base import StoreConfig
+from moleblend_plugin.tasks.property.model import MoleblendPropertyModel, PropertyModel
 from moleblend_plugin.tasks.property.task import PropertyTaskConfig
 from moleblend_plugin.tasks.structure.loss import AddedWeight
 from moleblend_plugin.tasks.structure.task import StructureTaskConfig
 from moleblend_plugin.trainer.command.config import GROUPS
+from moleblend_plugin.trainer.contract.registry import MODELS
 from moleblend_plugin.trainer.loop.optim import AdamConfig
 from moleblend_plugin.trainer.loop.schedules import ScheduleConfig
 
@@ -81,6 +82,15 @@ def presets() -> str:
     )
 
 
+def networks() -> list[str]:
+    """A section for every network over labels but the Transformer, whose sizes stand above."""
+    return [
+        table(f"{(model.__doc__ or '').rstrip('.')}: `--arch {name}`", model.CONFIGS[0])
+        for name, model in MODELS.items()
+        if issubclass(model, PropertyModel) and model is not MoleblendPropertyModel
+    ]
+
+
 def page() -> str:
     """The whole page."""
     return "".join(
@@ -93,7 +103,7 @@ def page() -> str:
             table("Objective: `--loss moleblend_pretrain`", PretrainLossConfig),
             table("Data: `--task moleblend_property`", PropertyTaskConfig),
             table("Head and frozen layers: `--arch moleblend_property_tiny|small|base`", HeadConfig),
-            table("GIN over labels: `--arch moleblend_property_gin`", GinConfig),
+            *networks(),
             table("Objective: `--loss moleblend_classification`", ClassificationConfig),
             table("Objective: `--loss moleblend_regression`", RegressionConfig),
             table(f"Views: `--task moleblend_structure_aware`, {AWARE}", ViewConfig),

@@ -24,6 +24,19 @@ from moleblend_plugin.errors import MoleblendError
 _TABLES: Final[dict[type[Outcome], str]] = {Molecule: "molecules", Rejected: "rejected", Excluded: "excluded"}
 _Kind = TypeVar("_Kind", Molecule, Rejected, Excluded)
 
+_DISK: Final = {
+    *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_FULL),
+    sqlite3.SQLITE_CANTOPEN,
+}
+"""Errors of SQLite that are the disk's; others say that the file is damaged."""
+
+_SCHEMA: Final = {"CREATE TABLE chunks (number INTEGER PRIMARY KEY, rows)"} | {
+    f"CREATE TABLE {table} (place INTEGER PRIMARY KEY, crc, "
+    + ", ".join(f'"{name}"' for name in kind._fields)
+    + ")"
+    for kind, table in _TABLES.items()
+}
+
 _SYNC_SECONDS: Final = 2.0
 """Work that a power cut may cost; a process that dies loses none of what was committed."""
 
@@ -48,20 +61,23 @@ class FinishedRows:
     def __enter__(self) -> FinishedRows:
         # The folder's lock keeps others out: SQLite needs none, nor shared memory, which network disks lack.
         vfs = "?vfs=unix-none" if os.name == "posix" else ""
-        self.sql = sqlite3.connect(f"{self.path.absolute().as_uri()}{vfs}", uri=True)
+        try:
+            self.sql = sqlite3.connect(f"{self.path.absolute().as_uri()}{vfs}", uri=True)
+        except sqlite3.Error as error:
+            self._explain(error)
+        self.sql.text_factory = lambda text: text.decode("utf-8", "replace")  # checksums tell of changed text
         try:
             for pragma in ("locking_mode = EXCLUSIVE", "journal_mode = WAL", "synchronous = NORMAL"):
                 self.sql.execute(f"PRAGMA {pragma}")
-            for kind, table in _TABLES.items():
-                columns = ", ".join(f'"{name}"' for name in kind._fields)
-                self.sql.execute(
-                    f"CREATE TABLE IF NOT EXISTS {table} (place INTEGER PRIMARY KEY, crc, {columns})"
-                )
-            self.sql.execute("CREATE TABLE IF NOT EXISTS chunks (number INTEGER PRIMARY KEY)")
-            self._chunks.update(number for (number,) in self.sql.execute("SELECT number FROM chunks"))
+            held = {sql for (sql,) in self.sql.execute("SELECT sql FROM sqlite_master")}
+            for statement in _SCHEMA - held:
+                self.sql.execute(statement)
+            if held - _SCHEMA:
+                raise sqlite3.DatabaseError("tables of another form")
+            self._take_chunks()
             for kind, table in _TABLES.items():
                 (self.counts[kind],) = self.sql.execute(f"SELECT count(*) FROM {table}").fetchone()
-        except sqlite3.DatabaseError as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # names in a damaged file
             self.sql.close()
             self._explain(error)
             raise
@@ -71,7 +87,7 @@ class FinishedRows:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.sql.close()
-        self._explain(error)
+        self._explain(error if isinstance(error, sqlite3.Error) else None)
 
     def __len__(self) -> int:
         """Outcomes in it."""
@@ -87,19 +103,19 @@ class FinishedRows:
         Raises:
             OSError: the disk is full.
         """
-        kinds = Counter(map(type, outcomes))
+        places = range(number * _PLACES, (number + 1) * _PLACES)
         with self.sql:
-            for kind in kinds:
+            for kind, table in _TABLES.items():
                 marks = ", ".join("?" * (2 + len(kind._fields)))
                 rows = (
-                    (number * _PLACES + place, _crc(outcome), *outcome)
-                    for place, outcome in enumerate(outcomes)
+                    (place, _crc(place, outcome), *outcome)
+                    for place, outcome in zip(places, outcomes, strict=False)
                     if type(outcome) is kind
                 )
-                self.sql.executemany(f"INSERT INTO {_TABLES[kind]} VALUES ({marks})", rows)
-            self.sql.execute("INSERT INTO chunks VALUES (?)", (number,))
+                self.sql.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
+            self.sql.execute("INSERT INTO chunks VALUES (?, ?)", (number, len(outcomes)))
         self._chunks.add(number)
-        self.counts += kinds
+        self.counts.update(map(type, outcomes))
         if time.monotonic() - self._synced > _SYNC_SECONDS:
             self.sync()
 
@@ -132,13 +148,24 @@ class FinishedRows:
     def _all(self, kind: type[_Kind], before: str = "") -> Iterator[_Kind]:
         for place, crc, *fields in self.sql.execute(f"SELECT * FROM {_TABLES[kind]} ORDER BY {before}place"):
             outcome = kind._make(fields)
-            if crc != _crc(outcome):
+            if crc != _crc(place, outcome):
                 self._forget(place // _PLACES)
                 raise MoleblendError(
                     f"{self.path} cannot be read back (a damaged disk?); run the command again: what is "
                     "whole in it is kept"
                 )
             yield outcome
+
+    def _take_chunks(self) -> None:
+        """Note the chunks that are there as a whole, and forget the others: a damaged disk cut them."""
+        sizes = dict(self.sql.execute("SELECT number, rows FROM chunks"))
+        places = " UNION ALL ".join(f"SELECT place FROM {table}" for table in _TABLES.values())
+        found = dict(self.sql.execute(f"SELECT place / {_PLACES}, count(*) FROM ({places}) GROUP BY 1"))
+        for number in sizes.keys() | found.keys():
+            if sizes.get(number) == found.get(number):
+                self._chunks.add(number)
+            else:
+                self._forget(number)
 
     def _forget(self, number: int) -> None:
         with self.sql:
@@ -147,14 +174,14 @@ class FinishedRows:
                 self.sql.execute(f"DELETE FROM {table} WHERE place / ? = ?", (_PLACES, number))
 
     def _explain(self, error: BaseException | None) -> None:
-        """Raise what an error of SQLite means: a disk that cannot be written, or a file that is not whole."""
-        if isinstance(error, sqlite3.OperationalError):
+        """Raise what an error of SQLite means: a disk that cannot be written, or a file that is damaged."""
+        if isinstance(error, sqlite3.Error) and getattr(error, "sqlite_errorcode", 0) & 0xFF in _DISK:
             raise OSError(f"{self.path}: {error}") from error
-        if type(error) is sqlite3.DatabaseError:
+        if isinstance(error, sqlite3.Error | UnicodeDecodeError):
             remove(self.path)
             raise MoleblendError(
-                f"{self.path} cannot be read back ({error}; a damaged disk?): it is removed; run the command "
-                "again, which starts anew"
+                f"{self.path} cannot be read back (a damaged disk?): it is removed; run the command again, "
+                "which starts anew"
             ) from error
 
 
@@ -165,5 +192,5 @@ def remove(path: Path) -> None:
             path.with_name(path.name + ending).unlink()
 
 
-def _crc(outcome: tuple[Any, ...]) -> int:
-    return zlib.crc32(marshal.dumps(tuple(outcome), 2))
+def _crc(place: int, outcome: Outcome) -> int:
+    return zlib.crc32(marshal.dumps((place, *outcome), 2))

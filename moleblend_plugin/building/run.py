@@ -107,9 +107,8 @@ def build(
     def choose(line: str) -> None:
         tell(BuildProgress("choice", line))
 
-    given = [_paths(paths) for paths in (inputs, valid, test)]
     count = None if conformers is None else parse_conformers(conformers)
-    files, split, parts = given_parts(*given, split)
+    files, split, parts = given_parts(_paths(inputs), _paths(valid), _paths(test), split)
     method = parse_split(split)
     rows_file = read_rows_file(method.name) if method.kind == "rows" else None
     missing, words = list(map(str, _several(missing_label))), (_several(positive), _several(negative))
@@ -218,7 +217,7 @@ def _refuse_rejected(rows: Iterable[Rejected]) -> None:
     for bad in rows:
         raise MoleblendError(
             f"{bad.source}:{bad.row} is rejected ({bad.reason}): {bad.text[:200]!r}; "
-            "mend the row or leave out --strict"
+            "correct the row or leave out --strict"
         )
 
 

@@ -10,18 +10,18 @@ if TYPE_CHECKING:
     from moleblend_plugin.chem.identity.fingerprints import ecfp4
     from moleblend_plugin.chem.identity.parents import parent_of
     from moleblend_plugin.chem.identity.scaffold import scaffold_of, scaffold_split
-    from moleblend_plugin.chem.readers.formats import open_source
     from moleblend_plugin.chem.readers.label_text import LabelRules
     from moleblend_plugin.chem.readers.raw_row import RawRow
+    from moleblend_plugin.chem.readers.source import Columns
 
 __all__ = [
+    "Columns",
     "ConformerConfig",
     "ConversionConfig",
     "LabelRules",
     "RawRow",
     "convert_molecule",
     "ecfp4",
-    "open_source",
     "parent_of",
     "scaffold_of",
     "scaffold_split",

@@ -25,14 +25,14 @@ _MOST_MATCHES = 2000
 """Ways to lay a symmetric molecule on itself that are tried."""
 
 
-class InOrder(NamedTuple):
+class OrderedAtoms(NamedTuple):
     """Symbols [A] in the order in which the SMILES is parsed, coordinates float32 [C, A, 3] or ``None``."""
 
     symbols: tuple[str, ...]
     coords: Float32Array | None
 
 
-def in_smiles_order(record: MoleculeRecord, hydrogens: bool = False) -> InOrder | None:
+def in_smiles_order(record: MoleculeRecord, hydrogens: bool = False) -> OrderedAtoms | None:
     """Atoms of ``record`` in the order of its SMILES; ``None`` where the SMILES is not that of its codes.
 
     Args:
@@ -50,13 +50,13 @@ def in_smiles_order(record: MoleculeRecord, hydrogens: bool = False) -> InOrder 
         places = None if record.coords is None else np.ascontiguousarray(record.coords[:, rows])
         if hydrogens:
             return _with_hydrogens(Chem.AddHs(mol), places)
-        return InOrder(tuple(atom.GetSymbol() for atom in mol.GetAtoms()), places)
+        return OrderedAtoms(tuple(atom.GetSymbol() for atom in mol.GetAtoms()), places)
 
 
-def _with_hydrogens(full: Chem.Mol, places: Float32Array | None) -> InOrder:
+def _with_hydrogens(full: Chem.Mol, places: Float32Array | None) -> OrderedAtoms:
     symbols = tuple(atom.GetSymbol() for atom in full.GetAtoms())
     if places is None:
-        return InOrder(symbols, None)
+        return OrderedAtoms(symbols, None)
     bare = Chem.RemoveAllHs(full)
     complete = []
     for conformer in places.astype(np.float64):
@@ -66,7 +66,7 @@ def _with_hydrogens(full: Chem.Mol, places: Float32Array | None) -> InOrder:
         copy = Chem.Mol(bare)
         copy.AddConformer(shape, assignId=True)
         complete.append(Chem.AddHs(copy, addCoords=True).GetConformer().GetPositions())
-    return InOrder(symbols, np.asarray(complete, np.float32))
+    return OrderedAtoms(symbols, np.asarray(complete, np.float32))
 
 
 def _rows(record: MoleculeRecord, mol: Chem.Mol, codes: Codes) -> list[int] | None:

@@ -13,7 +13,7 @@ __all__ = ["usable_cores"]
 
 Molecules = Annotated[
     Path,
-    typer.Argument(metavar="INPUT", help="Any file that 'moleblend build' reads, or a store (.lmdb)."),
+    typer.Argument(metavar="INPUT", help="Any file of molecules, or - for standard input (docs/tables.md)."),
 ]
 SmilesColumn = Annotated[
     str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")

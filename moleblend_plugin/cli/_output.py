@@ -32,4 +32,4 @@ def refuse_existing(out: Path, overwrite: bool) -> None:
     from moleblend_plugin.errors import MoleblendError
 
     if out.exists() and not overwrite:
-        raise MoleblendError(f"--out {out} is there already; name another file or add --overwrite")
+        raise MoleblendError(f"--out {out} already exists; name another file or add --overwrite")

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from moleblend_plugin.files import replacing
+from moleblend_plugin.files import replacing, sha256_of
 from moleblend_plugin.inference.score import Score, Scored
-from moleblend_plugin.runs.run_record import file_sha256, package_versions
+from moleblend_plugin.runs.run_record import package_versions
 
 _SHOWN: Final = 30
 """Targets that the terminal shows."""
@@ -84,7 +84,7 @@ def write_scores(
     """
     report = {
         **told,
-        "model_sha256": file_sha256(checkpoint),
+        "model_sha256": sha256_of(checkpoint),
         "kind": kind,
         "targets": list(scored.names),
         "rows": scored.rows,

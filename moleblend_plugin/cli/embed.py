@@ -7,24 +7,14 @@ from typing import Annotated
 
 import typer
 
-from moleblend_plugin.cli._options import (
-    BatchSize,
-    Conformers,
-    Device,
-    MaxAtoms,
-    Molecules,
-    OverwriteFile,
-    SmilesColumn,
-    UseEma,
-    Workers,
-)
+from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._output import refuse_existing
 from moleblend_plugin.cli._rows import open_rows, write_rows
 
 
 def embed(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of pretraining or of moleblend_property.")],
-    molecules: Molecules,
+    molecules: shared.Molecules,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .npz or .parquet.")],
     what: Annotated[
         str,
@@ -37,14 +27,14 @@ def embed(
         str | None,
         typer.Option(help="2d, 3d or both [default: the checkpoint's; both for a pretraining one]."),
     ] = None,
-    smiles_column: SmilesColumn = "",
-    conformers: Conformers = None,
-    batch_size: BatchSize = 64,
-    device: Device = "auto",
-    use_ema: UseEma = False,
-    max_atoms: MaxAtoms = 512,
-    workers: Workers = None,
-    overwrite: OverwriteFile = False,
+    smiles_column: shared.SmilesColumn = "",
+    conformers: shared.Conformers = None,
+    batch_size: shared.BatchSize = 64,
+    device: shared.Device = "auto",
+    use_ema: shared.UseEma = False,
+    max_atoms: shared.MaxAtoms = 512,
+    workers: shared.Workers = None,
+    overwrite: shared.OverwriteFile = False,
 ) -> None:
     """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
     from moleblend_plugin.chem.readers.source import Columns

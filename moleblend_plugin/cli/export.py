@@ -51,7 +51,7 @@ def export(
     plan = [(MoleculeStore(path), target) for path, target in _targets(store, out)]
     for opened, target in plan:
         if target.exists() and (target.resolve() == opened.path.resolve() or not overwrite):
-            raise MoleblendError(f"{target} is there already; name another --out or add --overwrite")
+            raise MoleblendError(f"{target} already exists; name another --out or add --overwrite")
     for opened, target in plan:
         target.parent.mkdir(parents=True, exist_ok=True)
         tally: Counter[str] = Counter()
@@ -69,7 +69,7 @@ def _for_chemprop(store: Path, out: Path, as_table: bool, overwrite: bool) -> No
     if out.is_dir():
         raise MoleblendError(f"--out {out} is a folder; name a file")
     if out.exists() and not overwrite:
-        raise MoleblendError(f"{out} is there already; name another --out or add --overwrite")
+        raise MoleblendError(f"{out} already exists; name another --out or add --overwrite")
     stores = [MoleculeStore(path) for path in store_files(store)]
     out.parent.mkdir(parents=True, exist_ok=True)
     told = f"--splits-column {write_table(stores, out)}" if as_table else "--splits-file"

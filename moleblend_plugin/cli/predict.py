@@ -7,33 +7,23 @@ from typing import Annotated
 
 import typer
 
-from moleblend_plugin.cli._options import (
-    BatchSize,
-    Conformers,
-    Device,
-    MaxAtoms,
-    Molecules,
-    OverwriteFile,
-    SmilesColumn,
-    UseEma,
-    Workers,
-)
+from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._output import refuse_existing
 from moleblend_plugin.cli._rows import open_rows, write_rows
 
 
 def predict(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of task moleblend_property.")],
-    molecules: Molecules,
+    molecules: shared.Molecules,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .csv, .tsv or .parquet.")],
-    smiles_column: SmilesColumn = "",
-    conformers: Conformers = None,
-    batch_size: BatchSize = 64,
-    device: Device = "auto",
-    use_ema: UseEma = False,
-    max_atoms: MaxAtoms = 512,
-    workers: Workers = None,
-    overwrite: OverwriteFile = False,
+    smiles_column: shared.SmilesColumn = "",
+    conformers: shared.Conformers = None,
+    batch_size: shared.BatchSize = 64,
+    device: shared.Device = "auto",
+    use_ema: shared.UseEma = False,
+    max_atoms: shared.MaxAtoms = 512,
+    workers: shared.Workers = None,
+    overwrite: shared.OverwriteFile = False,
 ) -> None:
     """Predict the targets of a checkpoint for every row of a file.
 

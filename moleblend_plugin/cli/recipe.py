@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shlex
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from moleblend_plugin.cli._console import print_tables
+from moleblend_plugin.names import write_targets
+
+if TYPE_CHECKING:
+    from moleblend_plugin.bench.spec.recipes import Recipe
 
 
 def recipe(
@@ -26,7 +30,7 @@ def recipe(
 
     The two commands run as they are printed; lines that begin with # say what to know about them.
     """
-    from moleblend_plugin.bench.spec.recipes import RECIPES, recipe_of
+    from moleblend_plugin.bench.spec.recipes import recipe_of
 
     if name == "list":
         _print_all()
@@ -39,18 +43,13 @@ def recipe(
         *([found.note] if found.note else []),
         *(["--fp16 needs a GPU: leave it out on a CPU"] if found.training.fp16 else []),
     ]
-    assert found.name in RECIPES
     print("\n".join(f"# {note}" for note in notes))
-    print(_shell(build_words(found.name, table, stores, split)))
-    print(_shell(train_words(found.name, stores, arch, seed, checkpoint)))
+    print(_shell(_build_words(found, table, stores, split)))
+    print(_shell(_train_words(found, stores, arch, seed, checkpoint)))
 
 
-def build_words(name: str, table: Path, stores: Path, split: str = "") -> list[str]:
+def _build_words(found: Recipe, table: Path, stores: Path, split: str) -> list[str]:
     """The words of ``moleblend build`` for a preset."""
-    from moleblend_plugin.bench.spec.recipes import recipe_of
-    from moleblend_plugin.names import write_targets
-
-    found = recipe_of(name)
     return [
         *("moleblend", "build", str(table), "--out", str(stores)),
         *("--smiles-column", found.smiles, "--target-columns", write_targets(found.targets)),
@@ -58,11 +57,10 @@ def build_words(name: str, table: Path, stores: Path, split: str = "") -> list[s
     ]
 
 
-def train_words(name: str, stores: Path, arch: str, seed: int, checkpoint: Path | None) -> list[str]:
+def _train_words(found: Recipe, stores: Path, arch: str, seed: int, checkpoint: Path | None) -> list[str]:
     """The words of ``unicore-train`` for a preset."""
-    from moleblend_plugin.bench.spec.recipes import recipe_of, train_flags
+    from moleblend_plugin.bench.spec.recipes import train_flags
 
-    found = recipe_of(name)
     flags = train_flags(found.kind, found.metric, found.loss, found.training, found.targets, found.input_mode)
     start = ["--finetune-from-model", str(checkpoint)] if checkpoint else []
     return [

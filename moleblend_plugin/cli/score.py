@@ -9,17 +9,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._console import tell_notes
-from moleblend_plugin.cli._options import (
-    BatchSize,
-    Conformers,
-    Device,
-    MaxAtoms,
-    OverwriteFile,
-    SmilesColumn,
-    UseEma,
-    Workers,
-)
 from moleblend_plugin.cli._output import refuse_existing
 from moleblend_plugin.cli._rows import open_rows
 
@@ -77,14 +68,14 @@ def score(
     resamples: Annotated[int, typer.Option(min=1, help="Resamples of molecules for the intervals.")] = 1000,
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
-    smiles_column: SmilesColumn = "",
-    conformers: Conformers = None,
-    batch_size: BatchSize = 64,
-    device: Device = "auto",
-    use_ema: UseEma = False,
-    max_atoms: MaxAtoms = 512,
-    workers: Workers = None,
-    overwrite: OverwriteFile = False,
+    smiles_column: shared.SmilesColumn = "",
+    conformers: shared.Conformers = None,
+    batch_size: shared.BatchSize = 64,
+    device: shared.Device = "auto",
+    use_ema: shared.UseEma = False,
+    max_atoms: shared.MaxAtoms = 512,
+    workers: shared.Workers = None,
+    overwrite: shared.OverwriteFile = False,
 ) -> None:
     """Score a fine-tuned model on molecules with labels: the test part of its data, or any other.
 

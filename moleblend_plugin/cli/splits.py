@@ -6,15 +6,17 @@ import hashlib
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from moleblend_plugin.cli._console import plain_console, print_tables
+from moleblend_plugin.cli._console import print_tables, tell_notes
 from moleblend_plugin.cli._options import SmilesColumn, Workers, usable_cores
+from moleblend_plugin.cli._progress import RowProgress
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import PARTS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -26,8 +28,6 @@ if TYPE_CHECKING:
 
 _SHOWN_TASKS: Final = 20
 """Tasks of which every one gets a line; of more, those with one class."""
-
-_PARTS: Final = ("train", "valid", "test")
 
 
 def splits(
@@ -78,34 +78,28 @@ def splits(
         print(f"report: {out}")
 
 
-def _read(sources: dict[str, Source], workers: int) -> dict[str, Part]:
+def _read(sources: Mapping[str, Source], workers: int) -> dict[str, Part]:
     """The molecules of every part; rows that are none are counted on stderr."""
-    from rich.progress import Progress
-
     from moleblend_plugin.chem.convert import MOST_ATOMS, ConversionConfig
     from moleblend_plugin.inference.inputs import Input
     from moleblend_plugin.splits.report import read_part
 
-    console = plain_console(stderr=True)
-    flat = ConversionConfig(conformers=None, source_coords=False)
-    inputs = {part: Input(source, flat, workers, MOST_ATOMS) for part, source in sources.items()}
     parts = {}
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        counts = [rows.total for rows in inputs.values()]
-        task = bar.add_task("reading", total=None if None in counts else sum(filter(None, counts)))
-        for name, rows in inputs.items():
-            bad: Counter[str] = Counter()
-            parts[name] = read_part(_molecules(rows, bad), lambda: bar.advance(task))
-            for reason, count in bad.most_common():
-                print(f"warning: {name}: left out {count:,} rows: {reason}", file=sys.stderr)
-            for note in rows.notes:
-                print(f"note: {note}", file=sys.stderr)
+    for name, source in sources.items():
+        rows = Input(source, ConversionConfig(None, source_coords=False), workers, MOST_ATOMS)
+        bad: Counter[str] = Counter()
+        with RowProgress(f"reading {name}", rows.fraction_done, rows.total) as progress:
+            parts[name] = read_part(_molecules(rows, bad, progress))
+        for reason, count in bad.most_common():
+            print(f"warning: {name}: left out {count:,} rows: {reason}", file=sys.stderr)
+        tell_notes(rows.notes)
     return parts
 
 
-def _molecules(rows: Input, bad: Counter[str]) -> Iterator[MoleculeRecord]:
+def _molecules(rows: Input, bad: Counter[str], progress: RowProgress) -> Iterator[MoleculeRecord]:
     """The molecules among ``rows``; the others are counted in ``bad`` by kind of reason."""
-    for row in rows:
+    for number, row in enumerate(rows):
+        progress.update(number)
         if row.record is None:
             bad[row.reason.partition(":")[0]] += 1
         else:
@@ -119,7 +113,7 @@ def split_facts(folder: Path, row_ids: dict[str, Iterable[str]]) -> dict[str, An
         MoleblendError: the file is damaged.
     """
     lines = ""
-    for part in _PARTS:
+    for part in PARTS:
         digest = hashlib.sha256()
         for row_id in row_ids.get(part, ()):
             digest.update(f"{row_id}\n".encode())

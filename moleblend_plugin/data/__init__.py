@@ -8,7 +8,7 @@ if TYPE_CHECKING:
     from moleblend_plugin.data.batches.collate import collate
     from moleblend_plugin.data.batches.dataset import BlendedMolecules, StoredMolecules
     from moleblend_plugin.data.batches.labelled import PropertyMolecules
-    from moleblend_plugin.data.batches.views import ViewedMolecules
+    from moleblend_plugin.data.batches.viewed import ViewedMolecules
     from moleblend_plugin.data.samples.blend import BlendConfig
     from moleblend_plugin.data.samples.featurize import featurize
     from moleblend_plugin.data.store.meta import StoreMeta

@@ -11,7 +11,7 @@ from typing import Final
 from moleblend_plugin.chem.readers.npz import NPZ
 from moleblend_plugin.chem.readers.sdf import SDF
 from moleblend_plugin.chem.readers.smi import LIST
-from moleblend_plugin.chem.readers.source import CERTAIN, Format, Head
+from moleblend_plugin.chem.readers.source import Fit, Format, Head
 from moleblend_plugin.chem.readers.tables import TABLE
 from moleblend_plugin.chem.readers.text_files import open_lines
 from moleblend_plugin.errors import MoleblendError
@@ -38,7 +38,7 @@ def find_format(path: Path, name: str, shown: str, smiles: str = "") -> tuple[Fo
 
     Args:
         path: the file.
-        name: its name; a name without a known ending tells nothing.
+        name: its name; "" for standard input.
         shown: what errors call it.
         smiles: name of the column of SMILES, where one is asked for.
 
@@ -49,14 +49,15 @@ def find_format(path: Path, name: str, shown: str, smiles: str = "") -> tuple[Fo
     scores = {format: format.resembles(head) for format in FORMATS}
     best = max(FORMATS, key=scores.__getitem__)
     named = max((f for f in FORMATS if _is_named(name, f)), key=scores.__getitem__, default=None)
-    if named is not None and (scores[best] < CERTAIN or scores[named] == CERTAIN):
+    if named is not None and (scores[best] < Fit.CERTAIN or scores[named] == Fit.CERTAIN):
         return named, ""
     if not scores[best]:
         first = next((line.strip() for line in head.lines if line.strip()), "")
         seen = f"begins with {first[:40]!r}" if first else "is empty or no text"
+        nameless = ", and its name has no ending that tells its format" if name else ""
         raise MoleblendError(
-            f"{shown} {seen}, and its name has no ending that tells its format: give SMILES, a table with a "
-            "header, an SDF, or a name that ends in .smi, .csv, .tsv, .sdf (each also .gz), .npz or .lmdb"
+            f"{shown} {seen}{nameless}: give SMILES, a table with a header, an SDF, or a name that ends in "
+            ".smi, .csv, .tsv, .sdf (each also .gz), .npz or .lmdb"
         )
     return best, "" if named is None else f"is read as {best.title}, although its name says {named.title}"
 

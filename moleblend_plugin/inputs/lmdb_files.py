@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import CERTAIN, Format, Head, Rows, Source, missing_column
+from moleblend_plugin.chem.readers.source import Fit, Format, Head, Rows, Source, missing_column
 from moleblend_plugin.chem.readers.text_files import LMDB_MAGIC
 from moleblend_plugin.chem.readers.unimol import row_of, targets_of
 from moleblend_plugin.data.store.reader import DamagedValue, MoleculeStore, is_store
@@ -20,12 +20,12 @@ _LOOK_AHEAD: Final = 100
 """Values of Uni-Mol's searched for one with labels, to count them."""
 
 
-def _resembles_unimol(head: Head) -> int:
-    return CERTAIN if _is_lmdb(head) and not is_store(head.path) else 0
+def _resembles_unimol(head: Head) -> Fit:
+    return Fit.CERTAIN if _is_lmdb(head) and not is_store(head.path) else Fit.NONE
 
 
-def _resembles_store(head: Head) -> int:
-    return CERTAIN if _is_lmdb(head) and is_store(head.path) else 0
+def _resembles_store(head: Head) -> Fit:
+    return Fit.CERTAIN if _is_lmdb(head) and is_store(head.path) else Fit.NONE
 
 
 def _is_lmdb(head: Head) -> bool:

@@ -41,16 +41,14 @@ def open_molecules(path: str | Path, columns: Columns | None = None) -> Source:
         MoleblendError: there is no such file, its format is not known or has not these columns.
     """
     wanted = columns or Columns()
-    if Path(path) == STANDARD_INPUT:
+    file, name, shown = Path(path), "", str(path)
+    if file == STANDARD_INPUT:
         file, name, shown = spooled(), NAME, "standard input"
-    else:
-        file = Path(path)
-        name, shown = file.name, str(file)
     if not file.exists():
         raise MoleblendError(f"{shown} does not exist; check the path")
     if not file.is_file():
         raise MoleblendError(f"{shown} is not a file; name the files inside it")
-    format, note = find_format(file, name, shown, wanted.smiles)
+    format, note = find_format(file, "" if name else file.name, shown, wanted.smiles)
     return Source(file, wanted, format, name, shown, note)
 
 

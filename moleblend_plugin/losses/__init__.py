@@ -13,7 +13,7 @@ if TYPE_CHECKING:
         regression_loss,
     )
     from moleblend_plugin.losses.structure import StructureLossConfig, structure_terms
-    from moleblend_plugin.losses.terms import Term
+    from moleblend_plugin.losses.term_table import Term, TermSpec
 
 __all__ = [
     "ClassificationConfig",
@@ -22,6 +22,7 @@ __all__ = [
     "RegressionConfig",
     "StructureLossConfig",
     "Term",
+    "TermSpec",
     "classification_loss",
     "pretrain_objective",
     "regression_loss",

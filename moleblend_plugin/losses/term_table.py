@@ -1,9 +1,9 @@
 """What every objective says of its terms, in one form: names in logs, titles, units, and which way is better.
 
-An objective's file ends with its table: ``pretrain.PRETRAIN_TERMS``, ``structure.STRUCTURE_TERMS``.
-From these rows follow the weights, the logged names, the choices of ``--best-checkpoint-metric`` with their
-direction, and what ``moleblend curves`` shows. That command must start quickly, so nothing here and in those files
-imports torch at its top.
+An objective's file ends with its table: ``pretrain.PRETRAIN_TERMS``, ``structure.STRUCTURE_TERMS``. From
+these rows follow the weights, the logged names, the choices of ``--best-checkpoint-metric`` with their
+direction, and what ``moleblend curves`` shows. That command must start quickly, so nothing here and in those
+files imports torch at its top.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import CLASSIFICATION, METRICS, check_classes, checked
 
 FloatArray = npt.NDArray[np.float64]
-Score = str | Callable[[FloatArray, FloatArray], float]
+AnyScore = str | Callable[[FloatArray, FloatArray], float]
 """A name of ``scores.py`` ("roc_auc", "pr_auc", "rmse", "mae", "r2", "spearman"; the mean over tasks), or a
 function of targets [M, T] and predictions [M, T], slower by far; it may return NaN for "undefined"."""
 
@@ -62,7 +62,7 @@ class Difference(NamedTuple):
 
 
 def interval(
-    score: Score,
+    score: AnyScore,
     targets: npt.ArrayLike,
     predictions: npt.ArrayLike,
     n: int = 1000,
@@ -72,7 +72,7 @@ def interval(
     """Percentile interval of ``score``; (NaN, NaN) for fewer than two molecules or no defined resample.
 
     Args:
-        score: what is computed (:data:`Score`).
+        score: what is computed (:data:`AnyScore`).
         targets: [M, T], NaN where a label is missing.
         predictions: [M, T].
         n: resamples.
@@ -129,7 +129,7 @@ def intervals(
 
 
 def paired_difference(
-    score: Score,
+    score: AnyScore,
     targets: npt.ArrayLike,
     predictions_a: npt.ArrayLike,
     predictions_b: npt.ArrayLike,
@@ -140,7 +140,7 @@ def paired_difference(
     """Score of a less score of b, both on the same resamples; all NaN where it is undefined.
 
     Args:
-        score: what is computed (:data:`Score`).
+        score: what is computed (:data:`AnyScore`).
         targets: [M, T], NaN where a label is missing.
         predictions_a: [M, T].
         predictions_b: [M, T].
@@ -184,7 +184,7 @@ def holm(p: Sequence[float]) -> list[float]:
 
 
 def resamples(
-    score: Score, targets: npt.ArrayLike, predictions: npt.ArrayLike, n: int = 1000, seed: int = 0
+    score: AnyScore, targets: npt.ArrayLike, predictions: npt.ArrayLike, n: int = 1000, seed: int = 0
 ) -> Resamples:
     """``score`` on ``n`` resamples; none for fewer than two molecules."""
     labels, values = _checked(score, targets, predictions)
@@ -205,7 +205,7 @@ def _draws(molecules: int, n: int, seed: int) -> Iterator[FloatArray]:
         yield counts.reshape(size, molecules).astype(np.float64)
 
 
-def _scores(score: Score, labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+def _scores(score: AnyScore, labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
     """Score [S] under ``weights`` [S, M], NaN where undefined."""
     if not isinstance(score, str):
         numbers = np.arange(len(labels))
@@ -236,7 +236,7 @@ def _means(scores: FloatArray) -> FloatArray:
 
 
 def _checked(
-    score: Score, targets: npt.ArrayLike, predictions: npt.ArrayLike
+    score: AnyScore, targets: npt.ArrayLike, predictions: npt.ArrayLike
 ) -> tuple[FloatArray, FloatArray]:
     if isinstance(score, str) and score not in METRICS:
         raise MoleblendError(f"no score is named {score!r}; use {', '.join(METRICS)} or a function")

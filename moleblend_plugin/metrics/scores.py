@@ -159,7 +159,7 @@ def checked(
         row, task = np.argwhere(endless)[0]
         raise MoleblendError(
             f"task {tasks[task]!r}: {endless.sum()} labels are infinite (first: number {row}, label "
-            f"{labels[row, task]}); mend them, or leave them empty"
+            f"{labels[row, task]}); correct them, or leave them empty"
         )
     labelled = ~np.isnan(labels)
     bad = labelled & ~np.isfinite(values)

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from moleblend_plugin.models.property.gin import GinConfig, GinProperty
     from moleblend_plugin.models.property.network import HeadConfig, PropertyConfig, PropertyNet
     from moleblend_plugin.models.structure.config import StructureConfig
-    from moleblend_plugin.models.structure.views import BlendedStructureAware, StructureAware
+    from moleblend_plugin.models.structure.network import BlendedStructureAware, StructureAware
 
 __all__ = [
     "BlendedStructureAware",

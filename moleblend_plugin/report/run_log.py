@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -124,7 +124,7 @@ def logged_curves(log: RunLog) -> tuple[Curve, ...]:
     return curves
 
 
-def best_point(curve: Curve, points: Points) -> tuple[int, float]:
+def best_point(curve: Curve, points: Sequence[tuple[int, float]]) -> tuple[int, float]:
     """The best of some points, as (updates, value)."""
     return (max if curve.rises else min)(points, key=lambda point: point[1])
 

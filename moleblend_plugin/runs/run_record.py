@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import platform
@@ -17,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.files import replacing
+from moleblend_plugin.files import replacing, sha256_of
 from moleblend_plugin.runs import launch
 from moleblend_plugin.version import __version__
 
@@ -70,20 +69,11 @@ def _git(folder: Path, *words: str) -> str:
     return done.stdout.strip()
 
 
-def file_sha256(path: Path) -> str:
-    """sha256 (hex) of a file."""
-    digest = hashlib.sha256()
-    with path.open("rb") as stream:
-        while block := stream.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def _started_from(args: Namespace) -> dict[str, str] | None:
     path = getattr(args, "finetune_from_model", None)
     if path is None or not Path(path).is_file():
         return None
-    return {"path": str(Path(path).resolve()), "sha256": file_sha256(Path(path))}
+    return {"path": str(Path(path).resolve()), "sha256": sha256_of(Path(path))}
 
 
 def _launcher() -> dict[str, int] | None:

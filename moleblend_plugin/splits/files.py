@@ -6,15 +6,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Rows, Source
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.splits.methods import PART_WORDS
-
-ENDINGS: Final = (".csv", ".tsv", ".smi", ".smiles", ".sdf", ".sd", ".npz")
-"""Of the files that are looked for in a folder; each also with ``.gz``."""
 
 
 def part_named_by(path: Path) -> str:
@@ -44,27 +40,6 @@ def parts_of(paths: Sequence[Path]) -> tuple[str, ...]:
                 "give files by --valid and --test"
             )
     return parts
-
-
-def files_in(folder: Path) -> list[Path]:
-    """The files of a folder that are parts by their own names, in the order train, valid, test.
-
-    Raises:
-        MoleblendError: two are the same part.
-    """
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if not path.is_file() or not path.name.lower().removesuffix(".gz").endswith(ENDINGS):
-            continue
-        part = part_named_by(Path("/") / path.name)  # the folder's own name tells nothing here
-        if part in found:
-            raise MoleblendError(
-                f"{folder} holds {found[part].name} and {path.name}, both {part} by name; name the files "
-                "to read instead of the folder"
-            )
-        if part:
-            found[part] = path
-    return [found[part] for part in ("train", "valid", "test") if part in found]
 
 
 def in_part(source: Source, part: str) -> Source:

@@ -11,7 +11,7 @@ Legend: M molecules of a part, T tasks, K molecules of one group of duplicates.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from itertools import combinations
 from typing import Any, Final, NamedTuple
@@ -72,14 +72,13 @@ class Part:
         return np.array(self.targets, np.float64).reshape(len(self.row_ids), n_tasks)
 
 
-def read_part(records: Iterable[MoleculeRecord], progress: Callable[[], None] = lambda: None) -> Part:
-    """A part from its records; ``progress`` is called after each."""
+def read_part(records: Iterable[MoleculeRecord]) -> Part:
+    """A part from its records."""
     part = Part()
     for record in records:
         part.identities.append(identify(record.smiles))
         part.row_ids.append(record.row_id)
         part.targets.append(record.targets)
-        progress()
     return part
 
 

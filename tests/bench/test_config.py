@@ -118,8 +118,8 @@ def test_a_set_names_numbers_to_choose_from_for_our_models(folder: Path) -> None
         ('metric = "mae"', 'metric = "auc"', "metric = 'auc' should be one of roc_auc, pr_auc, rmse, mae"),
         ('name = "mine"', 'name = "esol"', "two of sets are named 'esol'; rename one"),
         ('name = "mine"', 'name = "../x"', "name = '../x' should be a name of letters"),
-        ('table = "mine.csv"', 'table = "no.csv"', "no.csv does not exist; mend table, or give --data"),
-        ("rows:esol.json", "rows:no.json", "no.json does not exist; mend split, or give --data"),
+        ('table = "mine.csv"', 'table = "no.csv"', "no.csv does not exist; correct table, or give --data"),
+        ("rows:esol.json", "rows:no.json", "no.json does not exist; correct split, or give --data"),
         ('kind = "ecfp4-rf"', 'kind = "ecfp4-svm"', "kind = 'ecfp4-svm' should be one of ours, ecfp4-rf"),
         (
             'kind = "ecfp4-rf"',
@@ -128,7 +128,7 @@ def test_a_set_names_numbers_to_choose_from_for_our_models(folder: Path) -> None
         ),
         ("grid = { lr", "grid = { max_iter", "grid: unknown key 'max_iter'; choose from lr, batch"),
         ("[1e-4, 1e-3]", "1e-4", "grid: lr = 0.0001 should be a list of values"),
-        ("seeds = [3, 5]", "seeds = [3, 5", "bench.toml is no TOML"),
+        ("seeds = [3, 5]", "seeds = [3, 5", "bench.toml is not valid TOML"),
         ("[[models]]", "[[modells]]", "unknown key 'modells'; did you mean 'models'?"),
     ],
 )

@@ -12,7 +12,14 @@ import pytest
 
 from moleblend_plugin.bench.report.curves import by_scaffold_size, mean_roc
 from moleblend_plugin.bench.report.html_report import MOST_TOLD, _told
-from moleblend_plugin.bench.report.summary import FINE_RESAMPLES, Group, Plan, compare, comparisons, mean_sd
+from moleblend_plugin.bench.report.summary import (
+    FINE_RESAMPLES,
+    CellGroup,
+    Plan,
+    compare,
+    comparisons,
+    mean_sd,
+)
 from moleblend_plugin.bench.report.table import form_of
 from moleblend_plugin.bench.run.cell_process import filled, settings_of
 from moleblend_plugin.bench.run.chemprop import write_table
@@ -45,12 +52,12 @@ def arrays(targets: Any, predictions: Any) -> dict[str, Any]:
     }
 
 
-def make_group(out: Path, model: str, by_seed: dict[int, dict[str, Any]]) -> Group:
+def make_group(out: Path, model: str, by_seed: dict[int, dict[str, Any]]) -> CellGroup:
     folder = out / model
     folder.mkdir()
     for seed, found in by_seed.items():
         np.savez(folder / f"{seed}.npz", **found)
-    return Group("s", model, dict.fromkeys(by_seed, {}), {}, folder)
+    return CellGroup("s", model, dict.fromkeys(by_seed, {}), {}, folder)
 
 
 def test_a_log_becomes_a_curve(tmp_path: Path) -> None:
@@ -101,7 +108,7 @@ def test_spread_is_that_of_a_sample() -> None:
 )
 def test_scores_are_written_with_the_digits_they_need(metric: str, scores: list[float], told: str) -> None:
     results = {seed: {"test": {"scores": {metric: score}}} for seed, score in enumerate(scores)}
-    groups = {("s", "ours"): Group("s", "ours", results, {}, Path())}
+    groups = {("s", "ours"): CellGroup("s", "ours", results, {}, Path())}
     plan = Plan(sets={"s": metric}, splits={}, models={"ours": "ours"}, seeds=(0, 1))
     assert form_of(plan, groups, "s").mean(groups["s", "ours"].scores("test", metric)) == told
 

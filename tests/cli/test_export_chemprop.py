@@ -88,7 +88,7 @@ def test_row_numbers_of_the_table_that_it_was_built_from(built, tmp_path):
 def test_what_cannot_be_written_is_one_line(built, tmp_path, capsys):
     out = tmp_path / "a.csv"
     for words, arguments in (
-        ("is there already", (built, "--out", out)),
+        ("already exists", (built, "--out", out)),
         ("is a folder; name a file", (built, "--out", built)),
     ):
         assert run("export", *arguments, "--format", "chemprop") == 2

@@ -8,7 +8,7 @@ import pytest
 import typer
 
 from moleblend_plugin.bench.report import figures, html_report
-from moleblend_plugin.bench.report.summary import Group, Plan
+from moleblend_plugin.bench.report.summary import CellGroup, Plan
 from moleblend_plugin.bench.report.table import Best, escaped, markdown, tables
 from moleblend_plugin.cli import main as command
 from moleblend_plugin.cli._console import plain_console
@@ -170,7 +170,7 @@ def comparison():
         one = {"scores": {"rmse": 1.0 + number}, "left_out": {"rmse": []}}
         result = {"kind": kind, "valid": one, "test": one, "n": {"test": 3}, "tasks": 1, "test_selected": 1.0}
         result |= {"seconds": {"total": 1.0}, "cpu_seconds": 1.0}
-        groups["s [/m] $a_{$", model] = Group("s [/m] $a_{$", model, {0: result}, {}, Path("none"))
+        groups["s [/m] $a_{$", model] = CellGroup("s [/m] $a_{$", model, {0: result}, {}, Path("none"))
     return plan, groups
 
 

@@ -137,7 +137,7 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
 def test_an_output_is_replaced_only_when_asked(checkpoint, table, tmp_path, capsys):
     (tmp_path / "out.csv").write_text("mine")
     assert run("predict", checkpoint, table, "--out", tmp_path / "out.csv", "--workers", 1) == 2
-    assert "is there already; name another file or add --overwrite" in capsys.readouterr().err
+    assert "already exists; name another file or add --overwrite" in capsys.readouterr().err
     assert (tmp_path / "out.csv").read_text() == "mine"
     options = ("--workers", 1, "--overwrite")
     assert run("predict", checkpoint, table, "--out", tmp_path / "out.csv", *options) == 0

@@ -225,10 +225,10 @@ def test_an_export_replaces_only_when_asked(folder, tmp_path, capsys):
     store = tmp_path / "a" / "test.lmdb"
     (tmp_path / "x.lmdb").write_text("mine")
     assert run("export", store, "--out", tmp_path / "x.lmdb") == 2
-    assert "is there already" in one_error(capsys)
+    assert "already exists" in one_error(capsys)
     assert (tmp_path / "x.lmdb").read_text() == "mine"
     assert run("export", store, "--out", store, "--overwrite") == 2
-    assert "is there already" in one_error(capsys)
+    assert "already exists" in one_error(capsys)
     assert run("export", store, "--out", tmp_path / "x.lmdb", "--format", "sdf") == 2
     assert "--format 'sdf' is unknown" in one_error(capsys)
     assert run("export", store, "--out", tmp_path / "x.lmdb", "--overwrite") == 0

@@ -94,7 +94,7 @@ def test_more_records_than_a_transaction_keep_their_order(tmp_path):
 
 
 def test_map_grows_when_full(tmp_path, monkeypatch):
-    monkeypatch.setattr("moleblend_plugin.data.store.writer._FIRST_MAP_BYTES", 1 << 15)
+    monkeypatch.setattr("moleblend_plugin.data.lmdb_writer.FIRST_MAP_BYTES", 1 << 15)
     path = write(tmp_path / "train.lmdb", (chain(row, 60) for row in range(3000)))
     assert path.stat().st_size > 1 << 20
     assert MoleculeStore(path)[2999].row == 2999

@@ -20,7 +20,7 @@ from moleblend_plugin.data.batches.viewed import ViewedMolecules
 from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
-from moleblend_plugin.models.parts import size_groups as like_sizes
+from moleblend_plugin.models.parts import size_groups
 from moleblend_plugin.models.structure.view_encoders import read_view
 
 BATCH = 125
@@ -50,11 +50,11 @@ def measure(folder: Path, repeats: int) -> Table:
 
     how = f"CPU time, 1 thread, 2D and 3D, {repeats} repetitions"
     useful = sum(record.n_atoms**2 for record in records)
-    cases = {"mixed, whole": (mixed, BATCH), "mixed, in parts": (mixed, like_sizes.MOLECULES)}
-    for name, (inputs, most) in (cases | {"like sizes": (alike, like_sizes.MOLECULES)}).items():
-        with patch.object(like_sizes, "MOLECULES", most):
+    cases = {"mixed, whole": (mixed, BATCH), "mixed, in parts": (mixed, size_groups.MOLECULES)}
+    for name, (inputs, most) in (cases | {"like sizes": (alike, size_groups.MOLECULES)}).items():
+        with patch.object(size_groups, "MOLECULES", most):
             timing = timed(lambda given=inputs: look(given), repeats)
-            parts = [part for batch in inputs for part in like_sizes.group_by_size(batch).inputs]
+            parts = [part for batch in inputs for part in size_groups.group_by_size(batch).inputs]
         padded = sum(part["spd"].numel() for part in parts) / useful
         note = f"{how}; padded over useful pairs {padded:.2f}"
         table.add(Figure(f"{name}: a batch", timing.median / len(inputs), "s", note, timing.spread))

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from moleblend_plugin.bench.report.summary import Group
+from moleblend_plugin.bench.report.summary import CellGroup
 from moleblend_plugin.bench.run.split_arrays import FloatArray
 from moleblend_plugin.metrics.scores import METRICS, SCORERS
 
@@ -29,7 +29,7 @@ class BinScore(NamedTuple):
     score: float
 
 
-def by_scaffold_size(group: Group, metric: str, sizes: Mapping[str, int]) -> list[BinScore]:
+def by_scaffold_size(group: CellGroup, metric: str, sizes: Mapping[str, int]) -> list[BinScore]:
     """Test score of molecules whose scaffold is rare or common in the set; sizes that nobody has are absent.
 
     Args:
@@ -56,7 +56,7 @@ def by_scaffold_size(group: Group, metric: str, sizes: Mapping[str, int]) -> lis
     return found
 
 
-def mean_roc(group: Group) -> tuple[FloatArray, FloatArray]:
+def mean_roc(group: CellGroup) -> tuple[FloatArray, FloatArray]:
     """False and true positive rates [101], the latter a mean over tasks with both classes and seeds."""
     from sklearn.metrics import roc_curve
 
@@ -75,7 +75,7 @@ def mean_roc(group: Group) -> tuple[FloatArray, FloatArray]:
     return grid, np.where(grid == 0, 0.0, rates)
 
 
-def mean_predictions(group: Group) -> tuple[FloatArray, FloatArray]:
+def mean_predictions(group: CellGroup) -> tuple[FloatArray, FloatArray]:
     """Labels and predictions [L] of all labelled test molecules, predictions averaged over seeds."""
     arrays = [group.arrays(seed) for seed in group.results]
     labels = arrays[0]["test_targets"]
@@ -84,7 +84,7 @@ def mean_predictions(group: Group) -> tuple[FloatArray, FloatArray]:
     return labels[known], predictions[known]
 
 
-def learning_curves(group: Group) -> list[list[tuple[int, float]]]:
+def learning_curves(group: CellGroup) -> list[list[tuple[int, float]]]:
     """Per seed, (epoch, validation metric) as training logged them; empty for models without epochs."""
     curves = []
     for result in group.results.values():

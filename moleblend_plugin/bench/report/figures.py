@@ -18,9 +18,10 @@ from moleblend_plugin.bench.report.curves import (
     mean_predictions,
     mean_roc,
 )
-from moleblend_plugin.bench.report.summary import Group, Groups, Plan, mean_sd
+from moleblend_plugin.bench.report.summary import CellGroup, CellGroups, Plan, mean_sd
 from moleblend_plugin.bench.report.table import best_model
 from moleblend_plugin.metrics.scores import METRICS
+from moleblend_plugin.report.run_log import best_point
 from moleblend_plugin.report.theme import Picture, Theme, draw, legend_label
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
 
-def overview(plan: Plan, groups: Groups) -> Picture:
+def overview(plan: Plan, groups: CellGroups) -> Picture:
     """One small panel per set: mean test score of every model, one standard deviation to each side."""
     columns = min(4, len(plan.sets))
     rows = ceil(len(plan.sets) / columns)
@@ -49,7 +50,7 @@ def overview(plan: Plan, groups: Groups) -> Picture:
     return draw("Test score of every model on every set", size, fill)
 
 
-def _score_dots(panel: Axes, plan: Plan, groups: Groups, name: str, theme: Theme) -> None:
+def _score_dots(panel: Axes, plan: Plan, groups: CellGroups, name: str, theme: Theme) -> None:
     models = list(plan.models)
     best = best_model(plan, groups, name)
     for place, model in enumerate(models):
@@ -74,7 +75,7 @@ def _score_dots(panel: Axes, plan: Plan, groups: Groups, name: str, theme: Theme
     panel.grid(visible=True, axis="x", linewidth=0.5)
 
 
-def of_set(plan: Plan, groups: Groups, name: str, sizes: Mapping[str, int]) -> Picture:
+def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) -> Picture:
     """The panels of one set.
 
     Args:
@@ -113,7 +114,7 @@ def of_set(plan: Plan, groups: Groups, name: str, sizes: Mapping[str, int]) -> P
 Look = Mapping[str, Mapping[str, Any]]
 
 
-def _roc(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme) -> None:
+def _roc(panel: Axes, there: Mapping[str, CellGroup], look: Look, theme: Theme) -> None:
     for model, group in there.items():
         false, true = mean_roc(group)
         panel.plot(false, true, color=look[model]["color"], linewidth=1.5, label=legend_label(model))
@@ -124,7 +125,7 @@ def _roc(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme) -> N
     panel.legend(frameon=False, fontsize=8, loc="lower right")
 
 
-def _parity(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme, best: str) -> None:
+def _parity(panel: Axes, there: Mapping[str, CellGroup], look: Look, theme: Theme, best: str) -> None:
     """Two clouds at most, the best model's and the best of the other sort: more cannot be told apart."""
     ours = [model for model, group in there.items() if _is_ours(group)]
     others = [model for model in there if model not in ours]
@@ -150,12 +151,12 @@ def _parity(panel: Axes, there: Mapping[str, Group], look: Look, theme: Theme, b
     panel.legend(frameon=False, fontsize=8)
 
 
-def _is_ours(group: Group) -> bool:
+def _is_ours(group: CellGroup) -> bool:
     return any(result["kind"] == "ours" for result in group.results.values())
 
 
 def _scaffolds(
-    panel: Axes, there: Mapping[str, Group], look: Look, metric: str, sizes: Mapping[str, int]
+    panel: Axes, there: Mapping[str, CellGroup], look: Look, metric: str, sizes: Mapping[str, int]
 ) -> None:
     ticks: Sequence[str] = ()
     for model, group in there.items():
@@ -182,7 +183,6 @@ def _learning(
     panel: Axes, curves: Mapping[str, Sequence[Sequence[tuple[int, float]]]], look: Look, metric: str
 ) -> None:
     """One thin line per seed; a point where the checkpoint was chosen."""
-    pick = max if METRICS[metric].rises else min
     for model, seeds in curves.items():
         for number, points in enumerate(seeds):
             epochs, values = zip(*points, strict=True)
@@ -190,7 +190,7 @@ def _learning(
                 epochs, values, color=look[model]["color"], linewidth=1, alpha=0.7,
                 label="" if number else legend_label(model),
             )  # fmt: skip
-            panel.plot(*pick(points, key=lambda point: point[1]), **look[model], markersize=5)
+            panel.plot(*best_point(METRICS[metric].curve, points), **look[model], markersize=5)
     panel.set_title(f"Validation {metric}, the chosen epoch marked", fontsize=10, loc="left")
     panel.set_xlabel("epoch")
     panel.grid(visible=True, linewidth=0.5)

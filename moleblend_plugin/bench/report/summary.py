@@ -82,7 +82,7 @@ def _short(split: str) -> str:
     return f"rows:{Path(rest).name}" if kind == "rows" and colon else split
 
 
-class Group(NamedTuple):
+class CellGroup(NamedTuple):
     """The cells of one set and one model.
 
     Attributes:
@@ -114,11 +114,11 @@ class Group(NamedTuple):
             return {name: archive[name] for name in archive.files}
 
 
-Groups = Mapping[tuple[str, str], Group]
+CellGroups = Mapping[tuple[str, str], CellGroup]
 """By set and model."""
 
 
-def read_groups(plan: Plan, out: Path) -> dict[tuple[str, str], Group]:
+def read_groups(plan: Plan, out: Path) -> dict[tuple[str, str], CellGroup]:
     """All cells of a comparison by (set, model); what never ran is in neither of a group's lists."""
     groups = {}
     for name in plan.sets:
@@ -127,7 +127,7 @@ def read_groups(plan: Plan, out: Path) -> dict[tuple[str, str], Group]:
             found = {seed: read_result(folder / f"{seed}.json") for seed in plan.seeds}
             done = {seed: one for seed, one in found.items() if one and one["status"] == "done"}
             failed = {seed: str(one["error"]) for seed, one in found.items() if one and seed not in done}
-            groups[name, model] = Group(name, model, done, failed, folder)
+            groups[name, model] = CellGroup(name, model, done, failed, folder)
     return groups
 
 
@@ -164,7 +164,7 @@ class Comparison(NamedTuple):
     verdict: str
 
 
-def compare(ours: Group, other: Group, metric: str) -> Comparison | None:
+def compare(ours: CellGroup, other: CellGroup, metric: str) -> Comparison | None:
     """Paired bootstrap over test molecules of the mean over the seeds that both have; ``None`` without any.
 
     The seeds are laid side by side as if they were tasks: the mean over S x T columns is the mean over
@@ -193,7 +193,7 @@ def compare(ours: Group, other: Group, metric: str) -> Comparison | None:
     return Comparison(ours.set, ours.model, other.model, *found[:4], found.p, verdict)
 
 
-def comparisons(plan: Plan, groups: Groups) -> list[Comparison]:
+def comparisons(plan: Plan, groups: CellGroups) -> list[Comparison]:
     """Each of our models against every other model, and against our models that stand after it."""
     found = []
     names = list(plan.models)

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from moleblend_plugin.bench.report.summary import Comparison, Groups, Plan, mean_sd
+from moleblend_plugin.bench.report.summary import CellGroups, Comparison, Plan, mean_sd
 from moleblend_plugin.files import replacing
 from moleblend_plugin.metrics.scores import METRICS
 
@@ -22,7 +22,7 @@ FIELDS: Final = (
 )  # fmt: skip
 
 
-def write_scores(plan: Plan, groups: Groups, path: Path) -> None:
+def write_scores(plan: Plan, groups: CellGroups, path: Path) -> None:
     """One row per cell: finished, failed and not yet run."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, FIELDS, restval="", lineterminator="\n")
@@ -30,7 +30,7 @@ def write_scores(plan: Plan, groups: Groups, path: Path) -> None:
         writer.writerows(score_rows(plan, groups))
 
 
-def score_rows(plan: Plan, groups: Groups) -> Iterator[dict[str, Any]]:
+def score_rows(plan: Plan, groups: CellGroups) -> Iterator[dict[str, Any]]:
     """The rows of ``scores.csv``."""
     for (name, model), group in groups.items():
         for seed in plan.seeds:
@@ -87,7 +87,7 @@ class Form(NamedTuple):
         return self.number(mean) + ("" if np.isnan(spread) else f" ({self.number(spread)})")
 
 
-def form_of(plan: Plan, groups: Groups, name: str) -> Form:
+def form_of(plan: Plan, groups: CellGroups, name: str) -> Form:
     """Areas under curves in per cent; errors in the labels' units, the least with three digits or more."""
     metric = plan.sets[name]
     if metric in ("roc_auc", "pr_auc"):
@@ -97,7 +97,7 @@ def form_of(plan: Plan, groups: Groups, name: str) -> Form:
     return Form(1, max(3, 2 - math.floor(math.log10(least))))
 
 
-def best_model(plan: Plan, groups: Groups, name: str) -> str:
+def best_model(plan: Plan, groups: CellGroups, name: str) -> str:
     """The model with the best mean test score on a set, "" where none finished."""
     metric = plan.sets[name]
     means = {model: mean_sd(groups[name, model].scores("test", metric))[0] for model in plan.models}
@@ -143,7 +143,7 @@ def escaped(text: str) -> str:
 
 
 def tables(
-    plan: Plan, groups: Groups, compared: Sequence[Comparison], shared: Mapping[str, Shared]
+    plan: Plan, groups: CellGroups, compared: Sequence[Comparison], shared: Mapping[str, Shared]
 ) -> list[Table]:
     """Everything that ``table.md`` and the page tell in words and numbers.
 
@@ -166,7 +166,7 @@ def tables(
     return [*found, failed] if failed[2] else found
 
 
-def _score_table(plan: Plan, groups: Groups) -> Table:
+def _score_table(plan: Plan, groups: CellGroups) -> Table:
     rows = []
     for name, metric in plan.sets.items():
         best, form = best_model(plan, groups, name), form_of(plan, groups, name)
@@ -184,7 +184,7 @@ def _score_table(plan: Plan, groups: Groups) -> Table:
     return caption, ["set", "metric", "test molecules", "tasks", *plan.models], rows
 
 
-def _sizes(groups: Groups, plan: Plan, name: str) -> list[str]:
+def _sizes(groups: CellGroups, plan: Plan, name: str) -> list[str]:
     """Test molecules; tasks, with those that no score exists of."""
     results = [one for model in plan.models for one in groups[name, model].results.values()]
     if not results:
@@ -194,7 +194,7 @@ def _sizes(groups: Groups, plan: Plan, name: str) -> list[str]:
     return [str(results[0]["n"]["test"]), tasks]
 
 
-def _difference_table(plan: Plan, groups: Groups, compared: Sequence[Comparison]) -> Table:
+def _difference_table(plan: Plan, groups: CellGroups, compared: Sequence[Comparison]) -> Table:
     rows = []
     for one in compared:
         form = form_of(plan, groups, one.set)
@@ -211,7 +211,7 @@ def _difference_table(plan: Plan, groups: Groups, compared: Sequence[Comparison]
     return caption, header, rows
 
 
-def _selection_table(plan: Plan, groups: Groups, ours: Sequence[str]) -> Table:
+def _selection_table(plan: Plan, groups: CellGroups, ours: Sequence[str]) -> Table:
     rows = []
     for name, metric in plan.sets.items():
         form = form_of(plan, groups, name)
@@ -233,7 +233,7 @@ def _selection_table(plan: Plan, groups: Groups, ours: Sequence[str]) -> Table:
     return caption, header, rows
 
 
-def _cost_table(plan: Plan, groups: Groups) -> Table:
+def _cost_table(plan: Plan, groups: CellGroups) -> Table:
     rows = []
     for name in plan.sets:
         cells = []
@@ -264,7 +264,7 @@ def _shared_table(shared: Mapping[str, Shared]) -> Table:
     return caption, ["set", *header], rows
 
 
-def _failed_table(groups: Groups) -> Table:
+def _failed_table(groups: CellGroups) -> Table:
     rows = [
         [group.set, group.model, str(seed), error]
         for group in groups.values()

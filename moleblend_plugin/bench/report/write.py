@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from moleblend_plugin.bench.report import figures, html_report
-from moleblend_plugin.bench.report.summary import Groups, Plan, comparisons, read_groups
+from moleblend_plugin.bench.report.summary import CellGroups, Plan, comparisons, read_groups
 from moleblend_plugin.bench.report.table import best_model, escaped, markdown, tables, write_scores
 from moleblend_plugin.bench.run.stores import scaffold_sizes, shared_with_test
 from moleblend_plugin.errors import MoleblendError
@@ -56,7 +56,7 @@ def write_report(plan: Plan, out: Path) -> WrittenReport:
     return report._replace(text=text)
 
 
-def _there(plan: Plan, groups: Groups) -> Plan:
+def _there(plan: Plan, groups: CellGroups) -> Plan:
     """The sets and models that have a cell, finished or failed; the others would be rows of nothing."""
     held = [key for key, group in groups.items() if group.results or group.failed]
     sets = {name: metric for name, metric in plan.sets.items() if any(name == one for one, _ in held)}
@@ -64,14 +64,14 @@ def _there(plan: Plan, groups: Groups) -> Plan:
     return Plan(sets, plan.splits, models, plan.seeds)
 
 
-def _best_others(plan: Plan, groups: Groups) -> dict[str, str]:
+def _best_others(plan: Plan, groups: CellGroups) -> dict[str, str]:
     """By set, the best model that is not ours."""
     others = {model: kind for model, kind in plan.models.items() if kind != "ours"}
     narrow = Plan(plan.sets, plan.splits, others, plan.seeds)
     return {name: best_model(narrow, groups, name) for name in plan.sets}
 
 
-def _of_sets(plan: Plan, groups: Groups, out: Path) -> dict[str, Picture]:
+def _of_sets(plan: Plan, groups: CellGroups, out: Path) -> dict[str, Picture]:
     """By set that has results, its picture."""
     return {
         name: figures.of_set(plan, groups, name, scaffold_sizes(out, name))
@@ -80,7 +80,7 @@ def _of_sets(plan: Plan, groups: Groups, out: Path) -> dict[str, Picture]:
     }
 
 
-def _notes(plan: Plan, groups: Groups) -> list[str]:
+def _notes(plan: Plan, groups: CellGroups) -> list[str]:
     """Versions that made the cells, and how many of them there are."""
     results = [result for group in groups.values() for result in group.results.values()]
     versions = {f"{name} {version}" for result in results for name, version in result["packages"].items()}

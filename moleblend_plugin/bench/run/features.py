@@ -37,7 +37,7 @@ def features_of(part: Part, kind: str, folder: Path) -> npt.NDArray[Any]:
     return found
 
 
-def _all_done(part: Part, features: Any) -> npt.NDArray[Any]:  # noqa: ANN401  Features
+def _all_done(part: Part, features: Any) -> npt.NDArray[Any]:  # noqa: ANN401  FeatureRows
     for number, reason in features.reasons.items():
         raise MoleblendError(f"{part.ids[number]} has no fingerprint ({reason}): build the store again")
     values: npt.NDArray[Any] = features.values

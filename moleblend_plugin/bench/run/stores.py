@@ -96,6 +96,7 @@ def _settings(spec: SetSpec) -> dict[str, Any]:
 def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
+    words = spec.words or {}
     try:
         result = build(
             spec.table,
@@ -107,7 +108,9 @@ def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:
             seed=spec.split_seed,
             workers=workers,
             overwrite=True,
-            **(spec.words or {}),
+            missing_label=words.get("missing_label", ()),
+            positive=words.get("positive", ()),
+            negative=words.get("negative", ()),
         )
     except MoleblendError as error:
         raise MoleblendError(f"{spec.name} cannot be built: {error}") from error

@@ -159,7 +159,7 @@ def _parse(path: Path) -> dict[str, Any]:
     except OSError as error:
         raise MoleblendError(f"{path} cannot be read ({error.strerror}): give a TOML file") from None
     except ValueError as error:  # not TOML, or not UTF-8
-        raise MoleblendError(f"{path} is no TOML ({error}): mend that line") from None
+        raise MoleblendError(f"{path} is not valid TOML ({error}): correct that line") from None
 
 
 _TRAINING: Final[dict[str, Any]] = {
@@ -197,10 +197,10 @@ def _check_files(where: str, spec: SetSpec) -> None:
     from moleblend_plugin.splits.given_rows import rows_file_path
 
     if not spec.table.is_file():
-        raise MoleblendError(f"{where}: {spec.table} does not exist; mend table, or give --data FOLDER")
+        raise MoleblendError(f"{where}: {spec.table} does not exist; correct table, or give --data FOLDER")
     kind, _, rows = spec.split.partition(":")
     if kind == "rows" and not rows_file_path(rows)[0].is_file():
-        raise MoleblendError(f"{where}: {rows} does not exist; mend split, or give --data FOLDER")
+        raise MoleblendError(f"{where}: {rows} does not exist; correct split, or give --data FOLDER")
 
 
 _WORDS: Final = ("missing_label", "positive", "negative")
@@ -284,7 +284,7 @@ def _with_checkpoints(
         if model.checkpoint is not None and not model.checkpoint.is_file():
             raise MoleblendError(
                 f"model {model.name}: {model.checkpoint} does not exist; "
-                f"mend checkpoint, or give --checkpoint {model.name}=FILE"
+                f"correct checkpoint, or give --checkpoint {model.name}=FILE"
             )
     return filled
 

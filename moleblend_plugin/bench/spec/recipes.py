@@ -83,11 +83,6 @@ class Recipe:
         """classification or regression."""
         return METRICS[self.metric].kind
 
-    @property
-    def rises(self) -> bool:
-        """Whether a larger metric is better."""
-        return METRICS[self.metric].rises
-
 
 _TOX21: Final = (
     *("NR-AR", "NR-AR-LBD", "NR-AhR", "NR-Aromatase", "NR-ER", "NR-ER-LBD", "NR-PPAR-gamma"),

@@ -36,7 +36,7 @@ from moleblend_plugin.schema import Float32Array
 
 NO_NUMBERS: Final = "coordinates are no numbers"
 
-Pairs = npt.NDArray[np.int64]
+AtomPairs = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float64]
 
 _CLOSEST_ANGSTROM: Final = 0.1
@@ -73,7 +73,7 @@ class Plausibility:
         self._covalent, self._contact, self._metal = covalent[numbers], contact[numbers], metallic[numbers]
         bonds = [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
         ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in bonds]
-        self._bonds: Pairs = np.array(ends, np.int64).reshape(-1, 2)
+        self._bonds: AtomPairs = np.array(ends, np.int64).reshape(-1, 2)
         weak = np.array([bond.GetBondType() in _WEAK_BONDS for bond in bonds], bool)
         i, j = self._bonds.T
         metal, self._sums = self._metal[i] | self._metal[j], self._covalent[i] + self._covalent[j]

@@ -18,7 +18,7 @@ ECFP_RADIUS: Final = 2
 """Radius 2 is diameter 4, the 4 of ECFP4."""
 
 
-class Features(NamedTuple):
+class FeatureRows(NamedTuple):
     """Rows of numbers, one per molecule.
 
     Attributes:
@@ -32,7 +32,7 @@ class Features(NamedTuple):
     names: tuple[str, ...] = ()
 
 
-def ecfp4(smiles: Sequence[str]) -> Features:
+def ecfp4(smiles: Sequence[str]) -> FeatureRows:
     """Morgan fingerprints of radius 2 folded to 2048 bits: uint8 [M, 2048] of 0 and 1.
 
     Bits, not counts, without chirality: what papers call ECFP4 (Rogers and Hahn 2010).
@@ -41,7 +41,7 @@ def ecfp4(smiles: Sequence[str]) -> Features:
     return _rows(smiles, generator.GetFingerprintAsNumPy, np.zeros(ECFP_BITS, np.uint8))
 
 
-def descriptors(smiles: Sequence[str]) -> Features:
+def descriptors(smiles: Sequence[str]) -> FeatureRows:
     """All of RDKit's 2D descriptors: float64 [M, F]; NaN where one is not finite or beyond float32."""
     compute: Any = Descriptors.CalcMolDescriptors  # untyped
     names = tuple(name for name, _ in Descriptors.descList)
@@ -58,7 +58,7 @@ def descriptors(smiles: Sequence[str]) -> Features:
 
 def _rows(
     smiles: Sequence[str], row: Callable[[Chem.Mol], npt.NDArray[Any]], blank: npt.NDArray[Any]
-) -> Features:
+) -> FeatureRows:
     values = np.tile(blank, (len(smiles), 1))
     reasons = {}
     with rdBase.BlockLogs(), pinned():
@@ -68,4 +68,4 @@ def _rows(
                 reasons[number] = f"RDKit cannot read {text!r}" if mol is None else "no atoms"
             else:
                 values[number] = row(mol)
-    return Features(values, reasons)
+    return FeatureRows(values, reasons)

@@ -19,15 +19,7 @@ import numpy.typing as npt
 from moleblend_plugin.chem.elements import SYMBOLS
 from moleblend_plugin.chem.readers.label_text import LabelReader, has_decimal_commas
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import (
-    CERTAIN,
-    POSSIBLE,
-    Format,
-    Head,
-    Rows,
-    Source,
-    missing_column,
-)
+from moleblend_plugin.chem.readers.source import Fit, Format, Head, Rows, Source, missing_column
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Rejection
 
@@ -150,15 +142,15 @@ def _load(source: Source) -> Arrays:
     }
 
 
-def _resembles_npz(head: Head) -> int:
+def _resembles_npz(head: Head) -> Fit:
     """Certain for an archive with an array in it; possible for one that cannot be opened."""
     if not head.start.startswith(b"PK\x03\x04"):
-        return 0
+        return Fit.NONE
     try:
         names = zipfile.ZipFile(head.path).namelist()
     except (zipfile.BadZipFile, OSError):
-        return POSSIBLE
-    return CERTAIN if any(name.endswith(".npy") for name in names) else 0
+        return Fit.POSSIBLE
+    return Fit.CERTAIN if any(name.endswith(".npy") for name in names) else Fit.NONE
 
 
 NPZ: Final = Format("an .npz", (".npz",), _resembles_npz, read_npz, peek_npz)

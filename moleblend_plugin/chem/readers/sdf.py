@@ -9,15 +9,7 @@ from typing import Final
 
 from moleblend_plugin.chem.readers.label_text import LabelReader, has_decimal_commas
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import (
-    CERTAIN,
-    POSSIBLE,
-    Format,
-    Head,
-    Rows,
-    Source,
-    missing_column,
-)
+from moleblend_plugin.chem.readers.source import Fit, Format, Head, Rows, Source, missing_column
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Rejection
 
@@ -174,11 +166,12 @@ def _check_tags(source: Source, records: list[Record]) -> None:
             raise missing_column(source, name, list(present), "data item")
 
 
-def _resembles_sdf(head: Head) -> int:
-    """Certain where the first record has a line of counts; possible where any record or mol block ends."""
-    if len(head.lines) > 3 and _COUNTS.match(head.lines[3].rstrip("\r\n")):
-        return CERTAIN
-    return POSSIBLE if any(line.startswith(("$$$$", "M  END")) for line in head.lines) else 0
+def _resembles_sdf(head: Head) -> Fit:
+    """Certain where the first record has a line of counts, or any ends; possible where a mol block does."""
+    counts = len(head.lines) > 3 and _COUNTS.match(head.lines[3].rstrip("\r\n"))
+    if counts or any(line.startswith("$$$$") for line in head.lines):
+        return Fit.CERTAIN
+    return Fit.POSSIBLE if any(line.startswith("M  END") for line in head.lines) else Fit.NONE
 
 
 SDF: Final = Format("an SDF", (".sdf", ".sd", ".mol"), _resembles_sdf, read_sdf, peek_sdf)

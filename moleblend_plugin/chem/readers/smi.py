@@ -7,7 +7,7 @@ from typing import Final
 
 from moleblend_plugin.chem.readers.cells import BLANKS, SEPARATORS, split_line
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import CERTAIN, POSSIBLE, Format, Head, Rows, Source
+from moleblend_plugin.chem.readers.source import Fit, Format, Head, Rows, Source
 from moleblend_plugin.chem.readers.table_text import USUAL_NAMES
 from moleblend_plugin.chem.smiles_text import looks_like_smiles, what_follows
 from moleblend_plugin.errors import MoleblendError
@@ -76,18 +76,18 @@ def _smiles_place(first: list[str], separator: str) -> tuple[int, int]:
     return 0, 0
 
 
-def _resembles_list(head: Head) -> int:
+def _resembles_list(head: Head) -> Fit:
     """Certain for a header, or lines that mostly begin with a SMILES and a blank; possible with a comma."""
     plain = (line.strip() for line in head.lines)
     lines = [line for line in plain if line and not line.startswith("#")]
     separator = _separator(lines)
     if _smiles_place(lines[:1], separator)[1]:
-        return CERTAIN
+        return Fit.CERTAIN
     cells = [split_line(line, separator, literal=True)[0][0].strip('"') for line in lines]
     alike = [looks_like_smiles(cell) for cell in cells]
     if not any(alike[:1]):
-        return 0
-    return CERTAIN if separator == BLANKS and 2 * sum(alike) > len(lines) else POSSIBLE
+        return Fit.NONE
+    return Fit.CERTAIN if separator == BLANKS and 2 * sum(alike) > len(lines) else Fit.POSSIBLE
 
 
 LIST: Final = Format("a list of SMILES", (".smi", ".smiles"), _resembles_list, read_smi)

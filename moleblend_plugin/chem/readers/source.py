@@ -15,6 +15,7 @@ from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
 from difflib import get_close_matches
+from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -86,10 +87,12 @@ class Head(NamedTuple):
     smiles: str = ""
 
 
-POSSIBLE: Final = 1
-"""A file may be of a format: its name decides."""
-CERTAIN: Final = 2
-"""A file is of a format, whatever its name."""
+class Fit(IntEnum):
+    """Whether a file is of a format, by how it begins: where it is possible, its name decides."""
+
+    NONE = 0
+    POSSIBLE = 1
+    CERTAIN = 2
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -99,7 +102,7 @@ class Format:
     Attributes:
         title: what a file of it is, for messages ("a table").
         endings: of names, each also with ``.gz`` where it is text.
-        resembles: 0, ``POSSIBLE`` or ``CERTAIN``, by how a file begins.
+        resembles: whether a file that begins so is of it.
         read: generator over the rows of a file.
         peek: names of columns and the texts of their first rows; ``None``: no column can be named.
         held_labels: names of the labels that a file brings with its molecules; ``None``: labels are columns.
@@ -109,7 +112,7 @@ class Format:
 
     title: str
     endings: tuple[str, ...]
-    resembles: Callable[[Head], int]
+    resembles: Callable[[Head], Fit]
     read: Callable[[Source], Rows]
     peek: Callable[[Source, int], tuple[list[str], list[list[str]]]] | None = None
     held_labels: Callable[[Path], tuple[str, ...]] | None = None

@@ -170,7 +170,7 @@ class Table:
             cells, is_open = split_line(text, self.separator)
         if is_open:
             raise MoleblendError(
-                f"{self._shown}: the header opens a quote in line {number} that does not close; mend the line"
+                f"{self._shown}: the header opens a quote in line {number} that does not close; close it"
             )
         header = [column_name(cell) for cell in cells]
         if LOST in "".join(header):

@@ -12,15 +12,7 @@ from typing import Final
 from moleblend_plugin.chem.readers.cells import BLANKS, SEPARATORS, choose_separator, split_line
 from moleblend_plugin.chem.readers.label_text import LabelReader, has_decimal_commas
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import (
-    CERTAIN,
-    POSSIBLE,
-    Format,
-    Head,
-    Rows,
-    Source,
-    missing_column,
-)
+from moleblend_plugin.chem.readers.source import Fit, Format, Head, Rows, Source, missing_column
 from moleblend_plugin.chem.readers.table_text import (
     Table,
     TableRow,
@@ -97,23 +89,29 @@ def peek_table(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
         return [*table.header[:smiles], *table.header[smiles + 1 :]], kept
 
 
-def _resembles_table(head: Head) -> int:
+def _resembles_table(head: Head) -> Fit:
     """Certain where the header names a column of SMILES; possible where all lines have as many cells."""
     lines = [line.rstrip("\r\n") for line in head.lines if line.strip()]
-    start = next((place for place, line in enumerate(lines) if not line.startswith("#")), len(lines))
-    rest = lines[start:]
-    for header in (*rest[:1], *(line.lstrip("# ") for line in lines[:start])):
-        for wanted in {head.smiles, ""}:
-            separator = choose_separator(
-                [header, *rest[1:]], ",", lambda cells, name=wanted: bool(smiles_places(cells, name))
-            )
-            if smiles_places(split_line(header, separator, literal=True)[0], wanted):
-                return CERTAIN
-    for separator in SEPARATORS:
-        widths = {len(split_line(line, separator, literal=True)[0]) for line in rest}
-        if separator != BLANKS and len(widths) == 1 and max(widths) > 1:
-            return POSSIBLE
-    return 0
+    for place, line in enumerate(lines):
+        if any(_names_smiles([line.lstrip("# "), *lines[place + 1 :]], name) for name in (head.smiles, "")):
+            return Fit.CERTAIN
+        if line.startswith(("#", "sep=")):
+            continue
+        for separator in SEPARATORS:
+            widths = {len(split_line(row, separator, literal=True)[0]) for row in lines[place:]}
+            if separator != BLANKS and len(widths) == 1 and max(widths) > 1:
+                return Fit.POSSIBLE
+        break
+    return Fit.NONE
+
+
+def _names_smiles(lines: list[str], wanted: str) -> bool:
+    """Whether the first of ``lines`` is a header with a column of SMILES, under some separator."""
+
+    def is_found(cells: list[str]) -> bool:
+        return bool(smiles_places(cells, wanted))
+
+    return is_found(split_line(lines[0], choose_separator(lines, ",", is_found), literal=True)[0])
 
 
 @contextmanager

@@ -92,7 +92,7 @@ def open_lines(raw: IO[bytes], shown: str, tell: Callable[[str], None]) -> Itera
     plain: Any = raw
     if _peek(raw)[:2] == GZIP:
         plain = gzip.GzipFile(fileobj=raw)
-        if not shown.lower().endswith(".gz"):
+        if "." in shown and not shown.lower().endswith(".gz"):  # standard input has no name
             tell("is compressed by gzip, although its name does not say so")
     elif shown.lower().endswith(".gz"):
         tell("is not compressed, although its name ends in .gz")

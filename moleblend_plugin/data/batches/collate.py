@@ -14,6 +14,7 @@ from moleblend_plugin.schema import (
     INPUT_FIELDS,
     PROPERTY_FIELDS,
     TARGET_FIELDS,
+    VIEW_FIELDS,
     Field,
     InputFields,
     PropertyFields,
@@ -68,8 +69,11 @@ def collate(samples: Sequence[Sample]) -> Batch:
     if not samples:
         return {}
     n_atoms = max(sample["atom_codes"].shape[0] for sample in samples)
-    return {
+    batch: Batch = {
         "net_input": pad_fields(INPUT_FIELDS, samples, n_atoms),
         "target": pad_fields(TARGET_FIELDS | PROPERTY_FIELDS, samples, n_atoms),
         "index": torch.tensor([int(sample["index"]) for sample in samples], dtype=torch.int64),
     }
+    if views := pad_fields(VIEW_FIELDS, samples, n_atoms):
+        batch["views"] = views
+    return batch

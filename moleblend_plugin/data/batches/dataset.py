@@ -16,7 +16,7 @@ from moleblend_plugin.data.rng import Purpose, generator
 from moleblend_plugin.data.samples.blend import BlendConfig, Sample, blend, choose_pairs
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.data.store.reader import DamagedValue
-from moleblend_plugin.schema import InputCodes, MoleculeRecord
+from moleblend_plugin.schema import InputCodes, MoleculeRecord, UInt8Array
 
 
 class Records(Protocol):
@@ -161,11 +161,9 @@ class BlendedMolecules(StoredMolecules):
         uniform = generator(self.seed, self.epoch, first, Purpose.PAIRS).random(
             (largest, largest), np.float32
         )
-        shared = []
-        for sample in samples:
+
+        def shown(sample: Sample) -> UInt8Array:
             n_atoms = len(sample["atom_codes"])
-            part = uniform[:n_atoms, :n_atoms]
-            shared.append(
-                sample | {"pair_shown": choose_pairs(part, self.config, bool(sample["has_coords"]))}
-            )
-        return shared
+            return choose_pairs(uniform[:n_atoms, :n_atoms], self.config, bool(sample["has_coords"]))
+
+        return [sample | {"pair_shown": shown(sample)} for sample in samples]

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
-from moleblend_plugin.data.batches.collate import Batch, pad_fields
 from moleblend_plugin.data.batches.dataset import BlendedMolecules, Records, StoredMolecules
 from moleblend_plugin.data.samples.blend import Sample, unblended
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.data.samples.views import ViewMaker
-from moleblend_plugin.schema import VIEW_FIELDS, MoleculeRecord
+from moleblend_plugin.schema import MoleculeRecord
 
 
 class ViewedMolecules(StoredMolecules):
@@ -34,10 +31,6 @@ class ViewedMolecules(StoredMolecules):
         shown = unblended(featurize(record, conformer, self.codes), "both")
         return {**shown, **self.make(record, molecule, self.epoch)}
 
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        """The padded batch with ``views`` in it."""
-        return with_views(super().collate(samples), samples)
-
 
 class BlendedViews(BlendedMolecules):
     """Blend-then-predict samples with their views: both objectives on one molecule.
@@ -54,13 +47,3 @@ class BlendedViews(BlendedMolecules):
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """The blended sample and the views of this epoch."""
         return {**super().sample(record, conformer, molecule), **self.make(record, molecule, self.epoch)}
-
-    def collate(self, samples: Sequence[Sample]) -> Batch:
-        """The blended batch with ``views`` in it."""
-        return with_views(super().collate(samples), samples)
-
-
-def with_views(batch: Batch, samples: Sequence[Sample]) -> Batch:
-    """``batch`` with the view fields of its samples; ``{}`` stays empty."""
-    there = [sample for sample in samples if sample]
-    return batch | {"views": pad_fields(VIEW_FIELDS, there, 0)} if there else batch

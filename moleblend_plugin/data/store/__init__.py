@@ -7,7 +7,7 @@ from moleblend_plugin.lazy import exports
 if TYPE_CHECKING:
     from moleblend_plugin.data.store.images import ImageFile, ImageWriter
     from moleblend_plugin.data.store.meta import StoreMeta
-    from moleblend_plugin.data.store.reader import DamagedValue, MoleculeStore, NotAStore
+    from moleblend_plugin.data.store.reader import DamagedValue, MoleculeStore
     from moleblend_plugin.data.store.writer import StoreWriter
 
 __all__ = [
@@ -15,7 +15,6 @@ __all__ = [
     "ImageFile",
     "ImageWriter",
     "MoleculeStore",
-    "NotAStore",
     "StoreMeta",
     "StoreWriter",
 ]

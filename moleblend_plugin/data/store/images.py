@@ -19,6 +19,7 @@ import lmdb
 import numpy as np
 from PIL import Image
 
+from moleblend_plugin.data.lmdb_writer import FIRST_MAP_BYTES, put_all
 from moleblend_plugin.data.store.checksum import seal, unseal
 from moleblend_plugin.data.store.environment import Environment, check_length, open_environment
 from moleblend_plugin.data.store.meta import record_key
@@ -26,7 +27,6 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import UInt8Array
 
 _HEAD: Final = b"__images__"
-_FIRST_MAP_BYTES: Final = 1 << 26
 
 
 def images_path(store: Path) -> Path:
@@ -115,9 +115,9 @@ class ImageWriter:
 
     def __init__(self, path: Path, store: str, size: int) -> None:
         self.path = path
-        self._map_bytes = max(_FIRST_MAP_BYTES, path.stat().st_size if path.exists() else 0)
+        map_bytes = max(FIRST_MAP_BYTES, path.stat().st_size if path.exists() else 0)
         try:
-            self._env = lmdb.open(str(path), subdir=False, lock=False, map_size=self._map_bytes)
+            self._env = lmdb.open(str(path), subdir=False, lock=False, map_size=map_bytes)
             self._begin({"size": size, "store": store})
         except (lmdb.Error, OSError, ValueError) as error:
             raise MoleblendError(
@@ -151,16 +151,10 @@ class ImageWriter:
         """Append the next molecules' drawings in one durable transaction."""
         keys = [record_key(number) for number in range(len(self), len(self) + len(drawings))]
         values = [(key, seal(key, png or b"")) for key, png in zip(keys, drawings, strict=True)]
-        while True:
-            try:
-                with self._env.begin(write=True) as txn, txn.cursor() as cursor:
-                    cursor.putmulti(values)
-                return
-            except lmdb.MapFullError:  # undone as a whole: more room, once again
-                self._map_bytes *= 2
-                self._env.set_mapsize(self._map_bytes)
-            except (lmdb.Error, OSError) as error:
-                raise MoleblendError(f"cannot write {self.path} ({error}); free some space") from error
+        try:
+            put_all(self._env, values)
+        except (lmdb.Error, OSError) as error:
+            raise MoleblendError(f"cannot write {self.path} ({error}); free some space") from error
 
 
 def _read_head(txn: Any) -> dict[str, Any]:  # noqa: ANN401  lmdb has no types

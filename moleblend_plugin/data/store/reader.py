@@ -25,13 +25,9 @@ from moleblend_plugin.data.store.writer import StoreWriter
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import READ_VERSIONS, MoleculeRecord, UInt16Array
 
-__all__ = ["DamagedValue", "MoleculeStore", "NotAStore", "StoreMeta", "StoreWriter", "fingerprint"]
+__all__ = ["DamagedValue", "MoleculeStore", "StoreMeta", "StoreWriter", "fingerprint"]
 
 _REBUILD: Final = "build it again with `moleblend build`"
-
-
-class NotAStore(MoleblendError):
-    """An LMDB file that some other program wrote."""
 
 
 class DamagedValue(MoleblendError):
@@ -135,7 +131,7 @@ class MoleculeStore:
 
     def _read_meta(self, value: bytes | None) -> StoreMeta:
         if value is None:
-            raise NotAStore(
+            raise MoleblendError(
                 f"{self.path} is an LMDB file without a {META_KEY.decode()} record, not a store of "
                 f"moleblend_plugin; {_REBUILD}"
             )

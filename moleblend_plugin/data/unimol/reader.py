@@ -45,7 +45,7 @@ class UniMolFile:
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path)
         if not self.path.is_file():
-            raise MoleblendError(f"{self.path} is no file; name a .lmdb file of Uni-Mol or a folder of them")
+            raise MoleblendError(f"{self.path} is not a file; name a Uni-Mol .lmdb file or a folder of them")
         try:
             check_length(self._environment(), self.path, "copy it again")
             self.keys, self._widths = self._read_keys()

@@ -5,18 +5,9 @@ from __future__ import annotations
 import pickle
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-import lmdb
-
-from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.files import replacing
-
-_FIRST_MAP_BYTES: Final = 1 << 26
-"""First size of LMDB's map (64 MiB); it doubles when full. The file itself only grows as written."""
-
-_BATCH: Final = 1000
-"""Values per transaction."""
+from moleblend_plugin.data.lmdb_writer import LmdbWriter
 
 
 def write_unimol(path: Path, values: Iterable[dict[str, Any]]) -> int:
@@ -28,39 +19,12 @@ def write_unimol(path: Path, values: Iterable[dict[str, Any]]) -> int:
     Raises:
         MoleblendError: it cannot be written; what was at ``path`` is as it was.
     """
-    with replacing(path) as temporary:
-        try:
-            return _write(temporary, values)
-        except lmdb.Error as error:
-            text = str(error).removeprefix(f"{temporary}: ")
-            raise MoleblendError(
-                f"cannot write {path} ({text}): make room or choose another place; nothing there was changed"
-            ) from error
-
-
-def _write(path: Path, values: Iterable[dict[str, Any]]) -> int:
-    count, waiting = 0, []
-    options = {"subdir": False, "lock": False, "meminit": False, "sync": False}
-    path.unlink(missing_ok=True)
-    with lmdb.open(str(path), map_size=_FIRST_MAP_BYTES, **options) as environment:
-        for count, value in enumerate(values, 1):
-            waiting.append((b"%d" % (count - 1), _pickled(value)))
-            if len(waiting) >= _BATCH:
-                _put(environment, waiting)
-                waiting = []
-        _put(environment, waiting)
-        environment.sync(True)
+    count = 0
+    with LmdbWriter(path) as writer:
+        for value in values:
+            writer.put(b"%d" % count, _pickled(value))
+            count += 1
     return count
-
-
-def _put(environment: Any, values: list[tuple[bytes, bytes]]) -> None:  # noqa: ANN401  # lmdb has no types
-    while True:
-        try:
-            with environment.begin(write=True) as txn, txn.cursor() as cursor:
-                cursor.putmulti(values)
-            return
-        except lmdb.MapFullError:  # the transaction is undone: more room, once again
-            environment.set_mapsize(2 * environment.info()["map_size"])
 
 
 def _pickled(value: dict[str, Any]) -> bytes:

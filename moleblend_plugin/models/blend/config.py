@@ -87,5 +87,5 @@ PRESETS: Final[dict[str, ModelConfig]] = {
     ),
     "moleblend_base": ModelConfig(),
 }
-"""Named sizes (``--arch``); ``moleblend_base`` is the published one. Tiny has 0.85 M weights, small 3.69 M,
-base 44.98 M (why the published table says 50.1 M: method 3)."""
+"""Named sizes (``--arch``), of 0.8, 3.7 and 45.0 M parameters; ``moleblend_base`` is the published one, whose
+authors count 50.1 M (method 3)."""

@@ -1,6 +1,6 @@
 """MMSA-style (reconstructed) pretraining: views of a molecule, unified, then compared between molecules.
 
-B molecules of this process, A of the batch of all processes, V views; the alphabet of ``unify`` and
+B molecules of this process, A of the batch of all processes, V views; the alphabet of ``fusion`` and
 ``hypergraph``. What the paper states and what is reconstructed: ``docs/structure_aware.md``.
 """
 

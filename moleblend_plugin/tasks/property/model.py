@@ -88,7 +88,7 @@ class MoleblendGinModel(GinProperty, PropertyModel):
 
 
 def property_network(args: argparse.Namespace) -> PropertyModel:
-    """The network that a run's options describe: of whose sizes they hold most (older runs lack some)."""
+    """The network whose sizes a run's options hold most of; runs of older versions lack some."""
 
     def held(model: type[PropertyModel]) -> float:
         names = [item.name for item in fields(model.CONFIGS[0])]

@@ -1,0 +1,96 @@
+"""``moleblend_plugin.build``: what the command does, as a call; it prints nothing and tells all it knows."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import moleblend_plugin
+from moleblend_plugin.building.progress import BuildProgress
+from moleblend_plugin.building.run import build
+from moleblend_plugin.cli import build as command
+from moleblend_plugin.data.store.reader import MoleculeStore
+from moleblend_plugin.errors import MoleblendError
+
+DOCS = Path(__file__).resolve().parents[2] / "docs" / "store.md"
+TABLE = "smiles,y,z\n" + "".join(f"{'C' * (1 + n % 7)}O,{n},{n % 2}\n" for n in range(600)) + "bad(,1,1\n"
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    path = tmp_path / "mols.csv"
+    path.write_text(TABLE)
+    return path
+
+
+def test_a_call_gives_stores_counts_and_news(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    news: list[BuildProgress] = []
+    options = {"conformers": None, "split": "random", "split_sizes": (0.5, 0.5, 0), "workers": 1}
+    result = moleblend_plugin.build(
+        str(table), tmp_path / "out", target_columns="all", progress=news.append, **options
+    )
+    assert capsys.readouterr() == ("", "")
+    assert (result.rows, result.molecules, result.rejected) == (601, 600, 1)
+    assert result.stores == {part: tmp_path / "out" / f"{part}.lmdb" for part in ("train", "valid")}
+    assert {part: len(MoleculeStore(store)) for part, store in result.stores.items()} == {
+        "train": 300, "valid": 300,
+    }  # fmt: skip
+    assert result.target_names == ["y", "z"]
+    assert any("stand in more than one row" in line for line in result.warnings)
+    written = json.loads((tmp_path / "out" / "build_report.json").read_text())
+    assert written["duplicates"] == result.duplicates
+    assert written.keys() == {
+        name for name in result.__dataclass_fields__ if name not in ("out", "stores", "warnings")
+    }
+    assert (news[0].kind, news[0].line) == ("choice", "targets: 2 columns of numbers: y, z")
+    rows = [one for one in news if one.kind == "rows"]
+    assert [one.rows for one in rows] == [0, 256, 512, 601]
+    assert rows[-1] == BuildProgress("rows", "", 601, 1, 601, 1.0)
+
+
+def test_labels_and_words_are_given_as_values(table: Path, tmp_path: Path) -> None:
+    options = {"conformers": "none", "workers": 1}
+    result = build([table], tmp_path / "a", target_columns=["y", "z"], missing_label=-1, **options)
+    assert result.labels == {"train": {"y": 600, "z": 600}}
+    result = build([table], tmp_path / "b", target_columns="y,z", missing_label=[0, "ND"], **options)
+    assert result.labels == {"train": {"y": 599, "z": 300}}
+
+
+def test_a_mistake_is_an_error_of_one_line_and_changes_nothing(table: Path, tmp_path: Path) -> None:
+    with pytest.raises(MoleblendError, match="has no column 'yy'; did you mean 'y'"):
+        build(table, tmp_path / "out", target_columns=["yy"], conformers=None)
+    with pytest.raises(MoleblendError, match=r"mols\.csv:600 is rejected .*mend the row"):
+        build(table, tmp_path / "out", conformers=None, workers=1, strict=True)
+    with pytest.raises(MoleblendError, match="--conformers 0: give a number from 1"):
+        build(table, tmp_path / "out", conformers=0)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_has_every_option_of_the_call_with_its_default() -> None:
+    flags = inspect.signature(command.build).parameters
+    options = inspect.signature(build).parameters
+    assert list(flags) == [name for name in options if name != "progress"]
+    for name, flag in flags.items():
+        ours, theirs = options[name].default, flag.default
+        if name == "split_sizes":
+            theirs = tuple(map(float, theirs.split(",")))
+        elif name == "conformers":
+            theirs = int(theirs)
+        assert ours == (() if theirs is None and ours == () else theirs), name
+
+
+def test_the_page_shows_a_call_that_works(
+    table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = DOCS.read_text(encoding="utf-8").partition("\n## From Python\n")[2]
+    (code,) = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    monkeypatch.chdir(table.parent)
+    exec(compile(code, str(DOCS), "exec"), {"__name__": "__main__"})
+    assert "600 molecules, 1 rejected" in capsys.readouterr().out
+    assert (table.parent / "store" / "train.lmdb").is_file()
