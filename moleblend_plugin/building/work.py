@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 from hashlib import blake2b
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 
+from moleblend_plugin.building.exclude import Exclusion
 from moleblend_plugin.building.outcomes import Excluded, Molecule, Outcome, Rejected
 from moleblend_plugin.building.plan import BuildPlan
 from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig, convert
@@ -17,44 +18,13 @@ from moleblend_plugin.chem.identity.scaffold import scaffold_of
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.data.store.record_codec import encode_record
 from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord, Rejection
-from moleblend_plugin.splits.methods import PART_WORDS
+from moleblend_plugin.splits.methods import PART_WORDS, SplitMethod
 from moleblend_plugin.version import __version__
 
 _FORMAT: Final = 3
 """Of the folder that a build works in; a change makes older folders another plan's."""
 
-UNKNOWN_SPLIT: Final = "unknown split"
-"""Kind of the rejection of a row whose split column names no part."""
-
 Row = RawRow | Rejection | Excluded
-
-
-@dataclass(frozen=True, slots=True)
-class SplitCheck:
-    """What the text that names a row's part must be.
-
-    Attributes:
-        kind: "column" (a word for a part), "key" (a whole number), or "" (anything).
-        column: its name.
-    """
-
-    kind: Literal["column", "key", ""]
-    column: str
-
-    @classmethod
-    def of(cls, plan: BuildPlan) -> SplitCheck:
-        """That of ``plan``."""
-        if plan.method.kind == "column":
-            return cls("column", plan.method.name)
-        return cls("key", plan.rows_file.key) if plan.rows_file and plan.rows_file.key else cls("", "")
-
-    def problem_with(self, text: str) -> str | None:
-        """Why a text names no part."""
-        if self.kind == "column":
-            good, wanted = text.strip().lower() in PART_WORDS, "train, valid or test"
-        else:
-            good, wanted = not self.kind or text.strip().lstrip("-").isdecimal(), "a whole number"
-        return None if good else f"column {self.column!r} holds {text[:40]!r}, not {wanted}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,19 +33,15 @@ class BuildWork:
 
     Attributes:
         conversion: how a row becomes a record.
-        scaffolds: whether molecules are grouped by scaffold.
-        chiral: whether scaffolds keep their chirality.
-        excluded: ``identity_of`` molecules that are left out.
-        exclude_level: at which they are compared.
-        check: what their split text must be.
+        method: of the split; decides whether molecules are grouped by scaffold or by the text of a column.
+        key: column whose whole numbers a given split lists, or "".
+        exclusion: molecules that are left out.
     """
 
     conversion: ConversionConfig
-    scaffolds: bool
-    chiral: bool
-    excluded: frozenset[str]
-    exclude_level: str
-    check: SplitCheck
+    method: SplitMethod
+    key: str
+    exclusion: Exclusion
 
     @property
     def chunk(self) -> int:
@@ -92,14 +58,26 @@ class BuildWork:
         if isinstance(row, Rejection):
             return Rejected(row.source, row.row, row.text, row.reason)
         # Before the work on conformers.
-        if self.excluded and identity_of(row, self.exclude_level) in self.excluded:
+        if self.exclusion.identities and identity_of(row, self.exclusion.level) in self.exclusion.identities:
             return Excluded(row.source, row.row, "list")
         result = convert(row, self.conversion)
         if isinstance(result, Rejection):
             return Rejected(result.source, result.row, result.text, result.reason)
-        if problem := self.check.problem_with(row.split):
-            return Rejected(row.source, row.row, result.smiles, f"{UNKNOWN_SPLIT}: {problem}", row.split)
-        return _molecule(result, scaffold_of(result.smiles, self.chiral) if self.scaffolds else row.split)
+        if problem := self._problem_with(row.split):
+            return Rejected(row.source, row.row, result.smiles, f"unknown split: {problem}", row.split)
+        if self.method.by_scaffold:
+            return _molecule(result, scaffold_of(result.smiles, chiral=self.method.kind == "scaffold"))
+        return _molecule(result, row.split)
+
+    def _problem_with(self, text: str) -> str | None:
+        """Why the text of a split column names no part."""
+        if self.method.kind == "column":
+            good, wanted = text.strip().lower() in PART_WORDS, "train, valid or test"
+        else:
+            good, wanted = not self.key or text.strip().lstrip("-").isdecimal(), "a whole number"
+        return (
+            None if good else f"column {(self.key or self.method.name)!r} holds {text[:40]!r}, not {wanted}"
+        )
 
 
 def _molecule(record: MoleculeRecord, group: str) -> Molecule:
@@ -120,14 +98,8 @@ def _molecule(record: MoleculeRecord, group: str) -> Molecule:
 
 def work_of(plan: BuildPlan) -> BuildWork:
     """What the workers of ``plan`` do."""
-    kind, exclusion = plan.method.kind, plan.exclusion
     return BuildWork(
-        plan.conversion,
-        plan.method.by_scaffold,
-        kind == "scaffold",
-        exclusion.identities,
-        exclusion.level,
-        SplitCheck.of(plan),
+        plan.conversion, plan.method, plan.rows_file.key if plan.rows_file else "", plan.exclusion
     )
 
 
@@ -136,14 +108,15 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
 
     The division into parts (sizes, seed, which folds) is not among them: it is made last.
     """
+    key = plan.rows_file.key if plan.rows_file else ""
     return {
         "format": _FORMAT,
         "chunk": work.chunk,
         "inputs": checksums,
         "columns": plan.columns.settings(),
         "conversion": asdict(plan.conversion),
-        "scaffolds": plan.method.kind if work.scaffolds else None,
-        "split_text": asdict(work.check),
+        "scaffolds": plan.method.kind if plan.method.by_scaffold else None,
+        "split_text": [plan.method.name if plan.method.kind == "column" else "", key],
         "geometry": plan.geometry.name if plan.geometry else None,
         "excluded": [plan.exclusion.level, plan.excluded_sha256] if plan.exclusion.identities else None,
         "parts_of_files": plan.parts_of_files,

@@ -9,9 +9,8 @@ from pathlib import Path
 
 import pytest
 
-import moleblend_plugin
+from moleblend_plugin import build
 from moleblend_plugin.building.progress import BuildProgress
-from moleblend_plugin.building.run import build
 from moleblend_plugin.cli import build as command
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
@@ -32,9 +31,7 @@ def test_a_call_gives_stores_counts_and_news(
 ) -> None:
     news: list[BuildProgress] = []
     options = {"conformers": None, "split": "random", "split_sizes": (0.5, 0.5, 0), "workers": 1}
-    result = moleblend_plugin.build(
-        str(table), tmp_path / "out", target_columns="all", progress=news.append, **options
-    )
+    result = build(str(table), tmp_path / "out", target_columns="all", progress=news.append, **options)
     assert capsys.readouterr() == ("", "")
     assert (result.rows, result.molecules, result.rejected) == (601, 600, 1)
     assert result.stores == {part: tmp_path / "out" / f"{part}.lmdb" for part in ("train", "valid")}
@@ -65,7 +62,7 @@ def test_labels_and_words_are_given_as_values(table: Path, tmp_path: Path) -> No
 def test_a_mistake_is_an_error_of_one_line_and_changes_nothing(table: Path, tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match="has no column 'yy'; did you mean 'y'"):
         build(table, tmp_path / "out", target_columns=["yy"], conformers=None)
-    with pytest.raises(MoleblendError, match=r"mols\.csv:600 is rejected .*mend the row"):
+    with pytest.raises(MoleblendError, match=r"mols\.csv:600 is rejected .*correct the row"):
         build(table, tmp_path / "out", conformers=None, workers=1, strict=True)
     with pytest.raises(MoleblendError, match="--conformers 0: give a number from 1"):
         build(table, tmp_path / "out", conformers=0)
@@ -86,11 +83,12 @@ def test_the_command_has_every_option_of_the_call_with_its_default() -> None:
 
 
 def test_the_page_shows_a_call_that_works(
-    table: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     section = DOCS.read_text(encoding="utf-8").partition("\n## From Python\n")[2]
     (code,) = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
-    monkeypatch.chdir(table.parent)
+    (tmp_path / "molecules.csv").write_text("smiles,logS\nCCO,1\nc1ccccc1C,-2\nbad(,3\nC1CCCCC1N,0.5\n")
+    monkeypatch.chdir(tmp_path)
     exec(compile(code, str(DOCS), "exec"), {"__name__": "__main__"})
-    assert "600 molecules, 1 rejected" in capsys.readouterr().out
-    assert (table.parent / "store" / "train.lmdb").is_file()
+    assert capsys.readouterr().out == "3 {'SMILES syntax': 1} data/mine/train.lmdb\n"
+    assert (tmp_path / "data" / "mine" / "train.lmdb").is_file()

@@ -337,14 +337,6 @@ class Dies(NamedTuple):
     def chunk(self):
         return self.work.chunk
 
-    @property
-    def scaffolds(self):
-        return self.work.scaffolds
-
-    @property
-    def check(self):
-        return self.work.check
-
     def __call__(self, rows):
         os._exit(9)
 

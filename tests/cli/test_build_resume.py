@@ -55,14 +55,6 @@ class Stops:
     def chunk(self):
         return self.work.chunk
 
-    @property
-    def scaffolds(self):
-        return self.work.scaffolds
-
-    @property
-    def check(self):
-        return self.work.check
-
     def __call__(self, rows):
         if any(row.row == self.row for row in rows):
             self.action()

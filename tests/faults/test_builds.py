@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.cli.test_build_resume import content, exit_code, in_fork
 
-ROWS = 4000
+ROWS = 2000
 
 
 def command(table: Path, out: Path, workers: int) -> list[str]:
