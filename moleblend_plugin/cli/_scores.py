@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from moleblend_plugin.files import replacing, sha256_of
-from moleblend_plugin.inference.score import Score, Scored
+from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.inference.score import Score, Scored, score_all
 from moleblend_plugin.runs.run_record import package_versions
 
 _SHOWN: Final = 30
@@ -17,7 +18,35 @@ _SHOWN: Final = 30
 Interval = tuple[float, float]
 
 
-def score_lines(
+def report_scores(
+    network: Predictor,
+    scored: Scored,
+    told: Mapping[str, str],
+    bootstrap: Mapping[str, Any],
+    report: Path | None,
+    table: Path | None,
+) -> None:
+    """Compute every score of the network's task, print the summary, and write ``report``.
+
+    Args:
+        network: what is judged.
+        scored: its predictions and the labels.
+        told: the files: ``model``, a checkpoint, and ``data``.
+        bootstrap: ``resamples``, ``level`` and ``seed`` of the intervals.
+        report: the JSON file, if one is wanted.
+        table: the table of all rows, which is written already.
+
+    Raises:
+        MoleblendError: the report cannot be written.
+    """
+    scores = score_all(network, scored, bootstrap["resamples"], bootstrap["seed"], bootstrap["level"])
+    if report is not None:
+        _write_scores(report, told, network.kind, scored, scores, bootstrap)
+    written = [path for path in (report, table) if path is not None]
+    print("\n".join(_score_lines(told, scored, scores, bootstrap, written)))
+
+
+def _score_lines(
     told: Mapping[str, str],
     scored: Scored,
     scores: Mapping[str, Score],
@@ -68,10 +97,9 @@ def _cell(value: float | None, interval: Interval) -> str:
     return f"{value:.4g}" if low != low else f"{value:.4g} ({low:.4g} to {high:.4g})"
 
 
-def write_scores(
+def _write_scores(
     path: Path,
     told: Mapping[str, str],
-    checkpoint: Path,
     kind: str,
     scored: Scored,
     scores: Mapping[str, Score],
@@ -84,7 +112,7 @@ def write_scores(
     """
     report = {
         **told,
-        "model_sha256": sha256_of(checkpoint),
+        "model_sha256": sha256_of(Path(told["model"])),
         "kind": kind,
         "targets": list(scored.names),
         "rows": scored.rows,

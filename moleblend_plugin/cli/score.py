@@ -12,6 +12,7 @@ import typer
 from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._console import tell_notes
 from moleblend_plugin.cli._output import refuse_existing
+from moleblend_plugin.cli._progress import RowProgress
 from moleblend_plugin.cli._rows import open_rows
 
 if TYPE_CHECKING:
@@ -82,12 +83,11 @@ def score(
     Every score of the task stands with its interval, for every target and on average. Predictions are those
     of 'moleblend predict'.
     """
-    from moleblend_plugin.cli._progress import RowProgress
-    from moleblend_plugin.cli._scores import score_lines, write_scores
+    from moleblend_plugin.cli._scores import report_scores
     from moleblend_plugin.inference.labelled import labels_of, open_labelled
     from moleblend_plugin.inference.predictor import Predictor
     from moleblend_plugin.inference.run_folder import find_checkpoint, find_part
-    from moleblend_plugin.inference.score import predict_labelled, score_all
+    from moleblend_plugin.inference.score import predict_labelled
     from moleblend_plugin.metrics.bootstrap import check_interval
 
     check_interval(resamples, level)
@@ -105,13 +105,9 @@ def score(
     with RowProgress("score", rows.fraction_done, rows.total) as progress:
         scored = predict_labelled(network, rows, labels, batch_size, progress.update, table)
     tell_notes(rows.notes)
-    scores = score_all(network, scored, resamples, seed, level)
     told = {"model": str(checkpoint), "data": str(found.path)}
     bootstrap = {"resamples": resamples, "level": level, "seed": seed}
-    if report is not None:
-        write_scores(report, told, checkpoint, network.kind, scored, scores, bootstrap)
-    written = [path for path in (report, table) if path is not None]
-    print("\n".join(score_lines(told, scored, scores, bootstrap, written)))
+    report_scores(network, scored, told, bootstrap, report, table)
 
 
 def _label_columns(

@@ -26,15 +26,16 @@ LabelsOf = Callable[[InputRow], Float64Array]
 def open_labelled(path: Path, columns: Columns) -> Source:
     """An input whose rows bring labels: all that it holds with its molecules, else those of its columns.
 
-    A file without named columns is read without.
+    A file without named columns is read without. What is missing in a store was decided when it was built.
 
     Raises:
         MoleblendError: as ``open_molecules``.
     """
     source = open_molecules(path, Columns(columns.smiles))
     if source.format.held_labels is not None:
+        columns = Columns() if source.format.holds_records else columns
         return source.asking(replace(columns, targets=source.format.held_labels(source.path)))
-    return source.asking(columns) if source.format.peek is not None else source
+    return source.asking(columns) if source.format.has_columns else source
 
 
 def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], told: str) -> LabelsOf:

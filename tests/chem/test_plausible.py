@@ -1,5 +1,7 @@
 """Distances that no molecule has are no 3D, from RDKit or from the source; those of real molecules are."""
 
+import re
+
 import numpy as np
 import pytest
 from rdkit import Chem
@@ -135,7 +137,8 @@ def test_large_molecules_are_looked_at_in_parts():
 def test_hypervalent_centres_whose_ligands_coincide_are_2d_with_the_reason(smiles):
     record = made(smiles)
     assert record.coords is None
-    assert record.coords_from.startswith("implausible conformer, atoms too close: ")
+    reason = r"implausible conformer, (atoms too close|bonds too short): "  # by the version of RDKit
+    assert re.match(reason, record.coords_from), record.coords_from
 
 
 @pytest.mark.parametrize(

@@ -141,3 +141,12 @@ def test_estimators(tmp_path, checkpoint, predictions, format):
     np.testing.assert_allclose(model.predict(path), predictions, rtol=1e-5)
     if format not in UNLABELLED:
         assert model.score(path, target(format)) == model.score(list(SMILES), LABELS)
+
+
+def test_an_estimator_takes_labels_from_columns(tmp_path):
+    path = write_file(tmp_path, "csv")
+    options = {"input_mode": "2d", "epochs": 1, "validation_fraction": 0, "device": "cpu"}
+    named = MoleblendRegressor(**options).fit(path, "y")
+    given = MoleblendRegressor(**options).fit(list(SMILES), list(LABELS))
+    np.testing.assert_array_equal(named.predict(path), given.predict(list(SMILES)))
+    assert MoleblendRegressor(**options).fit(path, ["y"]).predict(path).shape == (4, 1)

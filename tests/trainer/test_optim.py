@@ -72,6 +72,19 @@ def test_steps_follow_the_formula_of_decoupled_decay(fused):
     assert optimizer.param_groups[0]["eps"] == 0.03
 
 
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_parameter_that_got_no_gradient_is_at_its_own_step(fused: bool) -> None:
+    early, late = (nn.Parameter(torch.tensor([1.0])) for _ in "ab")
+    optimizer = Optimizer(build_adamw([("a", early), ("b", late)], options(weight_decay=0.0), fused=fused))
+    for moving in ([early], [early, late]):
+        optimizer.zero_grad()
+        for parameter in moving:
+            parameter.grad = torch.tensor([2.0])
+        optimizer.step()
+    assert late.item() == pytest.approx(0.9, rel=1e-6)  # a first step moves by the learning rate
+    assert early.item() == pytest.approx(0.8, rel=1e-6)
+
+
 def test_clipping_gives_the_norm_before_it():
     weights = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))]
     weights[0].grad, weights[1].grad = torch.tensor([3.0, 0.0]), torch.tensor([4.0])

@@ -17,6 +17,7 @@ or the later one, gets ``_`` behind it (:func:`free_name`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Final
 
 from moleblend_plugin.chem.readers.raw_row import RawRow
@@ -34,9 +35,10 @@ class Beside:
     Args:
         source: the file. A table's header is read; of others all rows once for the names of their columns, of
             a ``.smi`` those up to its first name.
+        most: rows that are looked at, where not all are.
     """
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, most: int | None = None) -> None:
         self._table: Iterator[list[str]] | None = None
         if is_table(source):
             self._table = read_cells(source.again())
@@ -45,7 +47,7 @@ class Beside:
         self._smiles = True
         self._items: dict[str, None] = {}
         named = False
-        for number, row in enumerate(source.without_targets()):
+        for number, row in enumerate(islice(source.without_targets(), most)):
             if isinstance(row, Rejection):
                 continue
             if number == 0:

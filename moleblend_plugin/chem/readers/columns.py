@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import islice
 from typing import Final, NamedTuple
 
+from moleblend_plugin.chem.readers.beside import Beside
 from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, has_decimal_commas
+from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Source
+from moleblend_plugin.chem.readers.table_text import smiles_column
+from moleblend_plugin.chem.readers.tables import is_table
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.names import parse_names, write_name
 
@@ -36,13 +41,11 @@ def numeric_columns(source: Source) -> NumericColumns:
     Raises:
         MoleblendError: the format has no columns, none is numeric, or the file cannot be read.
     """
-    if source.format.peek is None:
+    if not source.format.has_columns:
         raise MoleblendError(
             f"{source.shown} has no named columns; --target-columns all needs a CSV, TSV, SDF or npz"
         )
-    names, rows = source.format.peek(source, LOOK_AHEAD)
-    if not rows:
-        next(iter(source), None)  # the reader says in what way the file is empty
+    names, rows = _first_cells(source, LOOK_AHEAD)
     taken: list[str] = []
     left_out: dict[str, str] = {}
     for place, name in enumerate(names):
@@ -69,10 +72,21 @@ def named_columns(source: Source, text: str) -> tuple[str, ...]:
         MoleblendError: the file cannot be read.
     """
     names = parse_names(text)
-    if len(names) < 2 or source.format.peek is None:
+    if len(names) < 2 or not source.format.has_columns:
         return names
-    present, _ = source.format.peek(source, 1)
+    present, _ = _first_cells(source, 1)
     return (text.strip(),) if text.strip() in present and not set(names) <= set(present) else names
+
+
+def _first_cells(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
+    """Names of the columns but that of SMILES or titles, and their cells in the first rows that are sound."""
+    plain = source.without_targets()
+    beside = Beside(plain, count)
+    cells = [(row, beside.cells(row)) for row in islice(plain, count)]
+    first = smiles_column(list(beside.names), plain.columns.smiles, source.shown) if is_table(source) else 0
+    kept = [place for place in range(len(beside.names)) if place != first]
+    rows = [[texts[place] for place in kept] for row, texts in cells if isinstance(row, RawRow)]
+    return [beside.names[place] for place in kept], rows
 
 
 def _not_numeric(name: str, cells: list[str], rules: LabelRules) -> str:

@@ -52,14 +52,6 @@ def read_npz(source: Source) -> Rows:
         yield _row(source, row, arrays, atoms, bonds, labels)
 
 
-def peek_npz(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
-    """Names of the columns, and their values for the first ``count`` molecules."""
-    arrays = _load(source)
-    names = [name for name in arrays if name not in _NEEDED]
-    rows = range(min(count, len(arrays["n_atoms"])))
-    return names, [[str(arrays[name][row]) for name in names] for row in rows]
-
-
 def _has_commas(values: npt.NDArray[Any]) -> bool:
     """Whether an array of text holds numbers with decimal commas."""
     return values.dtype.kind == "U" and has_decimal_commas(map(str, values))
@@ -153,4 +145,4 @@ def _resembles_npz(head: Head) -> Fit:
     return Fit.CERTAIN if any(name.endswith(".npy") for name in names) else Fit.NONE
 
 
-NPZ: Final = Format("an .npz", (".npz",), _resembles_npz, read_npz, peek_npz)
+NPZ: Final = Format("an .npz", (".npz",), _resembles_npz, read_npz, has_columns=True)

@@ -45,14 +45,6 @@ def read_sdf(source: Source) -> Rows:
             yield _row(source, row, record, labels)
 
 
-def peek_sdf(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
-    """Names of the data items in the first ``count`` records, and their values there; "" where absent."""
-    with source.text() as lines:
-        found = [take_apart(record)[1] for record in islice(_records(lines, source), count)]
-    names = list(dict.fromkeys(name for tags in found for name in tags))
-    return names, [[tags.get(name, "") for name in names] for tags in found]
-
-
 def _row(source: Source, row: int, record: Record, labels: LabelReader) -> RawRow | Rejection:
     block, items = _parts(record)
     raw = RawRow(source.name, row, block, "molblock")
@@ -174,4 +166,4 @@ def _resembles_sdf(head: Head) -> Fit:
     return Fit.POSSIBLE if any(line.startswith("M  END") for line in head.lines) else Fit.NONE
 
 
-SDF: Final = Format("an SDF", (".sdf", ".sd", ".mol"), _resembles_sdf, read_sdf, peek_sdf)
+SDF: Final = Format("an SDF", (".sdf", ".sd", ".mol"), _resembles_sdf, read_sdf, has_columns=True)

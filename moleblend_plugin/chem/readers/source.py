@@ -104,7 +104,7 @@ class Format:
         endings: of names, each also with ``.gz`` where it is text.
         resembles: whether a file that begins so is of it.
         read: generator over the rows of a file.
-        peek: names of columns and the texts of their first rows; ``None``: no column can be named.
+        has_columns: whether columns of it can be named.
         held_labels: names of the labels that a file brings with its molecules; ``None``: labels are columns.
         count: how many rows a file has, where that is known without reading them.
         holds_records: whether its molecules are converted already (``RawRow.record``).
@@ -114,7 +114,7 @@ class Format:
     endings: tuple[str, ...]
     resembles: Callable[[Head], Fit]
     read: Callable[[Source], Rows]
-    peek: Callable[[Source, int], tuple[list[str], list[list[str]]]] | None = None
+    has_columns: bool = False
     held_labels: Callable[[Path], tuple[str, ...]] | None = None
     count: Callable[[Path], int] | None = None
     holds_records: bool = False
@@ -177,7 +177,7 @@ class Source:
                 )
             if columns.split not in ("", FILE_COLUMN):
                 raise missing_column(self, columns.split, [FILE_COLUMN], "column")
-        elif self.format.peek is None and (columns.smiles or columns.targets or columns.split):
+        elif not self.format.has_columns and (columns.smiles or columns.targets or columns.split):
             raise MoleblendError(
                 f"{self.shown} has no named columns, as {self.format.title}; leave out the column options "
                 "or give a CSV, TSV or SDF"

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from itertools import islice
 from typing import Final
 
 from moleblend_plugin.chem.readers.cells import BLANKS, SEPARATORS, choose_separator, split_line
@@ -78,15 +77,6 @@ def read_cells(source: Source) -> Iterator[list[str]]:
         places = [table.header.index(name) for name in source.columns.targets if name in table.header]
         for row in table.rows(_soundness(source, table, smiles or 0, places)):
             yield row.cells
-
-
-def peek_table(source: Source, count: int) -> tuple[list[str], list[list[str]]]:
-    """Names of the columns but that of SMILES, and their cells in the first ``count`` sound rows."""
-    with _table(source) as table:
-        smiles = _smiles(source, table)
-        rows = (row.cells for row in table.rows(_soundness(source, table, smiles, [])) if not row.problem)
-        kept = [[*cells[:smiles], *cells[smiles + 1 :]] for cells in islice(rows, count)]
-        return [*table.header[:smiles], *table.header[smiles + 1 :]], kept
 
 
 def _resembles_table(head: Head) -> Fit:
@@ -203,4 +193,4 @@ def _column(source: Source, header: list[str], name: str) -> int:
     return header.index(name)
 
 
-TABLE: Final = Format("a table", (".csv", ".tsv"), _resembles_table, read_table, peek_table)
+TABLE: Final = Format("a table", (".csv", ".tsv"), _resembles_table, read_table, has_columns=True)

@@ -30,6 +30,7 @@ class AdamConfig:
         adam_betas: decay of the two moments
         adam_eps: added to the denominator
         weight_decay: decoupled weight decay
+        use_old_adam: compute steps as Uni-Core's own Adam does, to the last bit; slower
 
     Raises:
         MoleblendError: betas that are not two numbers from 0 to 1.
@@ -38,6 +39,7 @@ class AdamConfig:
     adam_betas: str = option("(0.9, 0.999)", metavar="B")
     adam_eps: float = option(1e-8, metavar="E", least=0)
     weight_decay: float = option(0.0, "--wd", least=0)
+    use_old_adam: bool = False
 
     def __post_init__(self) -> None:
         parse_betas(self.adam_betas)
@@ -78,15 +80,23 @@ def decay_groups(
 
 
 class AdamW(torch.optim.AdamW):
-    """Torch's AdamW with eps added before the bias correction, as Uni-Core's Adam does.
+    """AdamW with eps added before the bias correction, as Uni-Core's Adam does.
 
     Torch computes ``m / (sqrt(v / c) + eps)``, Uni-Core ``m / ((sqrt(v) + eps) / sqrt(c))`` with ``c = 1 -
-    beta2^t``: the same for ``eps / sqrt(c)``. In the first updates that is much larger than eps, and small
-    gradients then move weights less.
+    beta2^t``. In the first updates eps then counts much more, and small gradients move weights less.
     """
 
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
-        """Make one step."""
+        """Make one step: in one pass over a parameter (``fused``), or in Uni-Core's order of operations."""
+        if self.param_groups[0]["fused"]:
+            return self._fused_step(closure)
+        loss = None if closure is None else closure()
+        for group in self.param_groups:
+            self._unfused_step(group)
+        return loss
+
+    def _fused_step(self, closure: Callable[[], float] | None) -> float | None:
+        """Torch's step with ``eps / sqrt(c)``, which is the same but for rounding."""
         plain = [group["eps"] for group in self.param_groups]
         for group in self.param_groups:
             states = (self.state[parameter] for parameter in group["params"] if parameter in self.state)
@@ -98,6 +108,39 @@ class AdamW(torch.optim.AdamW):
             for group, eps in zip(self.param_groups, plain, strict=True):
                 group["eps"] = eps
         return result
+
+    def _unfused_step(self, group: dict[str, Any]) -> None:
+        """The step of a group, rounded after the same operations as in Uni-Core."""
+        by_step: dict[int, list[nn.Parameter]] = {}  # a parameter without a gradient stays behind
+        for parameter in group["params"]:
+            if parameter.grad is not None:
+                state = self.state[parameter]
+                if not state:
+                    state["step"] = torch.tensor(0.0)
+                    state["exp_avg"] = torch.zeros_like(parameter)
+                    state["exp_avg_sq"] = torch.zeros_like(parameter)
+                state["step"] += 1
+                by_step.setdefault(int(state["step"]), []).append(parameter)
+        with torch.no_grad():
+            for step, parameters in by_step.items():
+                self._move(parameters, step, group)
+
+    def _move(self, parameters: list[nn.Parameter], step: int, group: dict[str, Any]) -> None:
+        """Move parameters of which all are at the same step."""
+        (beta1, beta2), lr = group["betas"], group["lr"]
+        gradients = [parameter.grad for parameter in parameters]
+        means = [self.state[parameter]["exp_avg"] for parameter in parameters]
+        squares = [self.state[parameter]["exp_avg_sq"] for parameter in parameters]
+        torch._foreach_mul_(means, beta1)
+        torch._foreach_add_(means, gradients, alpha=1 - beta1)
+        torch._foreach_mul_(squares, beta2)
+        torch._foreach_addcmul_(squares, gradients, gradients, value=1 - beta2)
+        denominators = torch._foreach_sqrt(squares)
+        torch._foreach_add_(denominators, group["eps"])
+        if group["weight_decay"]:
+            torch._foreach_add_(parameters, parameters, alpha=-group["weight_decay"] * lr)
+        size = lr * math.sqrt(1 - beta2**step) / (1 - beta1**step)
+        torch._foreach_addcdiv_(parameters, means, denominators, value=-size)
 
 
 def build_adamw(parameters: NamedParameters, args: Namespace, *, fused: bool = False) -> AdamW:
@@ -119,7 +162,7 @@ def build_adamw(parameters: NamedParameters, args: Namespace, *, fused: bool = F
         betas=adam.betas,
         eps=adam.adam_eps,
         weight_decay=adam.weight_decay,
-        fused=(fused and can) or None,
+        fused=fused and can and not adam.use_old_adam,
     )
 
 
