@@ -36,7 +36,7 @@ def spooled() -> Path:
 @lru_cache(maxsize=1)
 def _spool(stream: IO[bytes]) -> IO[bytes]:
     """One file per stream: several readers of ``-`` get the same molecules. Closing it removes it."""
-    file = tempfile.NamedTemporaryFile(prefix="moleblend-stdin-")  # noqa: SIM115  open as long as the process
+    file = tempfile.NamedTemporaryFile("w+b", prefix="moleblend-stdin-")  # noqa: SIM115  open as long as the process
     shutil.copyfileobj(stream, file)
     file.flush()
     return file

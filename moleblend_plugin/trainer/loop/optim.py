@@ -111,7 +111,7 @@ class AdamW(torch.optim.AdamW):
 
     def _unfused_step(self, group: dict[str, Any]) -> None:
         """The step of a group, rounded after the same operations as in Uni-Core."""
-        by_step: dict[int, list[nn.Parameter]] = {}  # a parameter without a gradient stays behind
+        by_step: dict[int, list[Tensor]] = {}  # a parameter without a gradient stays behind
         for parameter in group["params"]:
             if parameter.grad is not None:
                 state = self.state[parameter]
@@ -125,10 +125,10 @@ class AdamW(torch.optim.AdamW):
             for step, parameters in by_step.items():
                 self._move(parameters, step, group)
 
-    def _move(self, parameters: list[nn.Parameter], step: int, group: dict[str, Any]) -> None:
+    def _move(self, parameters: list[Tensor], step: int, group: dict[str, Any]) -> None:
         """Move parameters of which all are at the same step."""
         (beta1, beta2), lr = group["betas"], group["lr"]
-        gradients = [parameter.grad for parameter in parameters]
+        gradients = [parameter.grad for parameter in parameters if parameter.grad is not None]
         means = [self.state[parameter]["exp_avg"] for parameter in parameters]
         squares = [self.state[parameter]["exp_avg_sq"] for parameter in parameters]
         torch._foreach_mul_(means, beta1)
