@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -13,8 +15,10 @@ import numpy as np
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.readers.beside import Beside
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import Source
+from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.chem.workers import convert_in_order
+from moleblend_plugin.inputs.opener import open_molecules
+from moleblend_plugin.lazy import REMOVED_IN
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MAX_ATOMS: Final = 512
@@ -108,6 +112,19 @@ class Input:
             self._passed += 1
             given.append(self._beside.cells(row))
             yield row.bare() if isinstance(row, RawRow) else row
+
+
+def open_input(
+    path: str | Path,
+    conversion: ConversionConfig,
+    workers: int = 1,
+    smiles_column: str = "",
+    max_atoms: int = MAX_ATOMS,
+) -> Input:
+    """Deprecated: ``Input(open_molecules(path, Columns(smiles_column)), conversion, workers, max_atoms)``."""
+    message = f"open_input is now Input(open_molecules(...)); it will be removed in version {REMOVED_IN}"
+    warnings.warn(message, DeprecationWarning, stacklevel=2)
+    return Input(open_molecules(path, Columns(smiles_column)), conversion, workers, max_atoms)
 
 
 def _held(row: RawRow | Rejection) -> MoleculeRecord | Rejection:

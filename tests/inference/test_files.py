@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.data.store.reader import StoreWriter
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.inputs import Input
+from moleblend_plugin.inference.inputs import Input, open_input
 from moleblend_plugin.inference.npz_writer import open_arrays
 from moleblend_plugin.inference.outputs import predict_to_table
 from moleblend_plugin.inference.table_writer import check_table, free_name, open_table
@@ -152,3 +153,10 @@ def test_arrays_are_what_numpy_reads(tmp_path):
         assert file["id"].tolist() == ["é" * row for row in range(5)]
         assert file["empty"].shape == file["none"].shape == (0,)
     assert os.listdir(tmp_path) == ["a.npz"]
+
+
+def test_the_old_way_to_open_an_input_works_and_warns(tmp_path: Path) -> None:
+    (tmp_path / "two.csv").write_text("smiles,y\nCCO,1\nC(,2\n")
+    with pytest.warns(DeprecationWarning, match="open_input is now Input"):
+        rows = list(open_input(tmp_path / "two.csv", ConversionConfig(None), smiles_column="smiles"))
+    assert [row.record is not None for row in rows] == [True, False]
