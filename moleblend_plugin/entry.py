@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+FAILED: Final = 2
+"""Exit code for what the user can put right."""
+
 IDLE_THREADS_SLEEP: Final = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 """For GCC's and for Intel's OpenMP: a thread without work leaves its core to others at once."""
 

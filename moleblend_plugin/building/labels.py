@@ -51,7 +51,7 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def classes_of(plan: BuildPlan) -> dict[str, dict[str, int]]:
+def class_words(plan: BuildPlan) -> dict[str, dict[str, int]]:
     """By label column, the words that were read as classes."""
     found: dict[str, dict[str, int]] = {}
     for source in plan.sources:
@@ -61,7 +61,7 @@ def classes_of(plan: BuildPlan) -> dict[str, dict[str, int]]:
 
 
 def told_of_classes(classes: dict[str, dict[str, int]]) -> list[str]:
-    """Lines for people about :func:`classes_of`."""
+    """Lines for people about :func:`class_words`."""
     pairs = {
         column: ", ".join(f"{word} = {value}" for word, value in sorted(words.items()))
         for column, words in classes.items()

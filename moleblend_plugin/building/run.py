@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from moleblend_plugin.building.divide import SPLIT_LIST, parts_of, without_excluded, write_split_list
+from moleblend_plugin.building.divide import SPLIT_LIST, assign_parts, without_excluded, write_split_list
 from moleblend_plugin.building.duplicates import duplicates
 from moleblend_plugin.building.exclude import read_exclusions
 from moleblend_plugin.building.finished_rows import FinishedRows
@@ -18,7 +18,7 @@ from moleblend_plugin.building.outputs import REJECTED, REPORT, StoreWriters, wr
 from moleblend_plugin.building.plan import BuildPlan, given_parts, parse_sizes
 from moleblend_plugin.building.progress import BuildProgress, Progress, RowCounter, silent
 from moleblend_plugin.building.result import BuildResult, Tally, result_of
-from moleblend_plugin.building.stage import NothingToBuild, Stage, refuse_existing, staging
+from moleblend_plugin.building.stage import NothingToBuild, Stage, refuse_existing_stores, staging
 from moleblend_plugin.building.work import BuildWork, work_of, work_settings
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
@@ -31,9 +31,9 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs import join_geometry, open_inputs
 from moleblend_plugin.names import write_name
 from moleblend_plugin.schema import PARTS
-from moleblend_plugin.splits.files import in_part, with_own_names
 from moleblend_plugin.splits.given_rows import read_rows_file
 from moleblend_plugin.splits.methods import parse_split
+from moleblend_plugin.splits.part_files import in_part, with_own_names
 
 AnyPath = str | Path
 
@@ -166,7 +166,7 @@ def _paths(given: AnyPath | Sequence[AnyPath]) -> list[Path]:
 
 def run_build(plan: BuildPlan, progress: Progress) -> BuildResult:
     """Build the stores of ``plan``, beginning with what an interrupted build of it has finished."""
-    refuse_existing(plan)
+    refuse_existing_stores(plan)
     _check_inputs(plan)
     started = time.monotonic()
     checksums = plan.checksums()
@@ -232,7 +232,7 @@ def _divide(
     for row in finished.exclusions():
         tally.rows[row.source] += 1
         tally.excluded[row.cause] += 1
-    parts = parts_of(plan, finished)
+    parts = assign_parts(plan, finished)
     with StoreWriters(folder, plan, settings, checksums) as writers:
         for part, molecule in zip(parts, finished.molecules(), strict=True):
             tally.add(PARTS[part], molecule)

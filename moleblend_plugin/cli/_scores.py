@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from moleblend_plugin.files import replacing, sha256_of
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.inference.score import Score, Scored, score_all
+from moleblend_plugin.inference.scoring import Score, Scored, score_all
 from moleblend_plugin.runs.run_record import package_versions
 
 _SHOWN: Final = 30

@@ -15,7 +15,7 @@ from moleblend_plugin.errors import MoleblendError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moleblend_plugin.data.store.images import ImageWriter
+    from moleblend_plugin.data.store.image_file import ImageWriter
     from moleblend_plugin.data.store.reader import MoleculeStore
 
 _CHUNK = 256
@@ -34,7 +34,7 @@ def images(
 
     An interrupted run goes on where it was. A molecule that cannot be drawn is used without that view.
     """
-    from moleblend_plugin.data.store.images import ImageWriter, images_path
+    from moleblend_plugin.data.store.image_file import ImageWriter, images_path
     from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 

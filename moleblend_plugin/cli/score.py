@@ -70,7 +70,7 @@ def score(
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     smiles_column: shared.SmilesColumn = "",
-    conformers: shared.Conformers = None,
+    conformers: shared.ConformersOption = None,
     batch_size: shared.BatchSize = 64,
     device: shared.Device = "auto",
     use_ema: shared.UseEma = False,
@@ -84,10 +84,10 @@ def score(
     of 'moleblend predict'.
     """
     from moleblend_plugin.cli._scores import report_scores
-    from moleblend_plugin.inference.labelled import labels_of, open_labelled
+    from moleblend_plugin.inference.input_labels import labels_of, open_labelled
     from moleblend_plugin.inference.predictor import Predictor
     from moleblend_plugin.inference.run_folder import find_checkpoint, find_part
-    from moleblend_plugin.inference.score import predict_labelled
+    from moleblend_plugin.inference.scoring import predict_labelled
     from moleblend_plugin.metrics.bootstrap import check_interval
 
     check_interval(resamples, level)

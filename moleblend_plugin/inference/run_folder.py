@@ -9,12 +9,13 @@ from typing import Final, NamedTuple
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs.folders import parts_in
-from moleblend_plugin.runs.run_record import FILE_NAME, read_record
+from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, RUN_RECORD
+from moleblend_plugin.runs.run_record import read_record
 
-CHECKPOINTS: Final = ("checkpoint_best.pt", "checkpoint_last.pt")
+CHECKPOINTS: Final = (BEST_CHECKPOINT, LAST_CHECKPOINT)
 
 
-class Part(NamedTuple):
+class PartFile(NamedTuple):
     """A part of a data set, and what to be told about it ("" for nothing)."""
 
     path: Path
@@ -39,7 +40,7 @@ def find_checkpoint(given: Path) -> Path:
     )
 
 
-def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path | None) -> Part:
+def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path | None) -> PartFile:
     """The file to score: a named one, the part of a named folder, or the part of the run's own data.
 
     Args:
@@ -56,7 +57,7 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
     if data is None:
         data, told = _data_of_run(checkpoint, args)
     if not data.is_dir():
-        return Part(data, told)
+        return PartFile(data, told)
     parts = parts_in(data) | {file.stem: file for file in data.glob("*.lmdb") if file.is_file()}
     if part not in parts:
         there = sorted(parts)
@@ -64,7 +65,7 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
             f"{data} has no {part} part (parts: {', '.join(there) or 'none'}): build it with --split, "
             "give --part, or name a file with labels"
         )
-    return Part(parts[part], told)
+    return PartFile(parts[part], told)
 
 
 def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list[str]]:
@@ -88,7 +89,7 @@ def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list
 
 def _data_of_run(checkpoint: Path, args: argparse.Namespace) -> tuple[Path, str]:
     folder, told = Path(getattr(args, "data", "") or ""), ""
-    if (checkpoint.parent / FILE_NAME).is_file():
+    if (checkpoint.parent / RUN_RECORD).is_file():
         record = read_record(checkpoint.parent)
         paths = [str(store["path"]) for store in record["stores"].values() if store.get("path")]
         if paths:

@@ -9,7 +9,7 @@ from moleblend_plugin.chem.readers.source import FILE_COLUMN
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs.formats import has_known_ending
 from moleblend_plugin.schema import PARTS
-from moleblend_plugin.splits.files import part_named_by
+from moleblend_plugin.splits.part_files import part_named_by
 
 
 def parts_in(folder: Path) -> dict[str, Path]:

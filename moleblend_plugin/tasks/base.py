@@ -23,8 +23,8 @@ from moleblend_plugin.runs.flags import WithFlags, add_flags, option, read_flags
 from moleblend_plugin.runs.run_lock import hold_for_process
 from moleblend_plugin.runs.run_record import write_record
 from moleblend_plugin.schema import InputCodes
+from moleblend_plugin.tasks.check_input_codes import check_store, choose_input_codes
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
-from moleblend_plugin.tasks.input_codes import check_store, choose_input_codes
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
 if TYPE_CHECKING:

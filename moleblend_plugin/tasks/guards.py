@@ -16,14 +16,13 @@ from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, read_checkpoint
+from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
 from moleblend_plugin.runs.run_length import check_horizon
 from moleblend_plugin.schema import Curve
 
 logger = logging.getLogger("moleblend_plugin")
 
-LAST = "checkpoint_last.pt"
-
-Batch = TypeVar("Batch", bound=Sequence[Any])
+_IndexBatch = TypeVar("_IndexBatch", bound=Sequence[Any])
 
 
 def check_run(args: Namespace, host: str = HOST) -> None:
@@ -70,8 +69,8 @@ def _check_keeps_something(args: Namespace, host: str) -> None:
 
 def _check_start(args: Namespace) -> None:
     """Fine-tuning goes on from a last checkpoint only where that run began from the same file."""
-    last, wanted = Path(args.save_dir) / LAST, args.finetune_from_model
-    if wanted is None or args.restore_file != LAST or not last.is_file():
+    last, wanted = Path(args.save_dir) / LAST_CHECKPOINT, args.finetune_from_model
+    if wanted is None or args.restore_file != LAST_CHECKPOINT or not last.is_file():
         return
     began = getattr(read_checkpoint(last).get("args"), "finetune_from_model", None)
     if began is None or Path(began).resolve() != Path(wanted).resolve():
@@ -84,8 +83,8 @@ def _check_start(args: Namespace) -> None:
 
 def begins_from_weights(args: Namespace) -> bool:
     """Whether a run goes on from no checkpoint of its own, but begins from ``--finetune-from-model``."""
-    last = Path(args.save_dir) / LAST
-    return bool(args.finetune_from_model) and args.restore_file == LAST and not last.is_file()
+    last = Path(args.save_dir) / LAST_CHECKPOINT
+    return bool(args.finetune_from_model) and args.restore_file == LAST_CHECKPOINT and not last.is_file()
 
 
 def _own_temporary_folder(args: Namespace) -> None:
@@ -238,7 +237,7 @@ def check_warmup(args: Namespace, batches: int) -> None:
         )
 
 
-def even_batches(batches: Sequence[Batch], shards: int) -> list[Batch]:
+def even_batches(batches: Sequence[_IndexBatch], shards: int) -> list[_IndexBatch]:
     """Halve the largest batches until all processes get equally many.
 
     Uni-Core divides by too few samples where an update of several batches ends in an empty one (W2).

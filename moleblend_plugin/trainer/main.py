@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from moleblend_plugin.entry import begin, one_line
+from moleblend_plugin.entry import FAILED, begin, one_line
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs import detect
 from moleblend_plugin.trainer.trouble.signals import STOP, Interrupted
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 for _talkative in ("distributed", "rank_zero"):
     logging.getLogger(f"lightning_fabric.utilities.{_talkative}").setLevel(logging.WARNING)
 
-FAILED = 2
 INTERRUPTED = 130
 
 

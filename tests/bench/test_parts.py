@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from moleblend_plugin.bench.report.curves import by_scaffold_size, mean_roc
+from moleblend_plugin.bench.report.figure_data import by_scaffold_size, mean_roc
 from moleblend_plugin.bench.report.html_report import MOST_TOLD, _told
 from moleblend_plugin.bench.report.summary import (
     FINE_RESAMPLES,
@@ -22,10 +22,10 @@ from moleblend_plugin.bench.report.summary import (
 )
 from moleblend_plugin.bench.report.table import form_of
 from moleblend_plugin.bench.run.cell_process import filled, settings_of
-from moleblend_plugin.bench.run.chemprop import write_table
+from moleblend_plugin.bench.run.chemprop import write_parts
 from moleblend_plugin.bench.run.moleblend_runs import best_on_test, command, read_log
 from moleblend_plugin.bench.run.runner import last_line
-from moleblend_plugin.bench.run.split_arrays import Part
+from moleblend_plugin.bench.run.split_arrays import PartArrays
 from moleblend_plugin.bench.spec.cell_spec import (
     Cell,
     copy_of_twin,
@@ -240,8 +240,8 @@ def test_the_reason_of_a_failure_is_one_line(tmp_path: Path, text: str, told: st
 
 
 def test_chemprop_gets_the_same_rows(tmp_path: Path) -> None:
-    part = Part(["f:0"], ["CCO"], np.array([[1.0, np.nan]]), ("a", "b"), tmp_path)
-    write_table(tmp_path / "t.csv", {"train": part, "valid": part, "test": part}, ["task0", "task1"])
+    part = PartArrays(["f:0"], ["CCO"], np.array([[1.0, np.nan]]), ("a", "b"), tmp_path)
+    write_parts(tmp_path / "t.csv", {"train": part, "valid": part, "test": part}, ["task0", "task1"])
     assert (tmp_path / "t.csv").read_text().split() == [
         "smiles,task0,task1,split", "CCO,1,,train", "CCO,1,,val", "CCO,1,,test"
     ]  # fmt: skip

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.chem.draw import draw_all, draw_png
-from moleblend_plugin.data.store.images import ImageFile, ImageWriter, decode, images_path
+from moleblend_plugin.data.store.image_file import ImageFile, ImageWriter, decode, images_path
 from moleblend_plugin.errors import MoleblendError
 
 SMILES = ["CCO", "c1ccccc1N", "C[C@H](N)C(=O)O", "no molecule", "CC(C)=O"]

@@ -19,7 +19,7 @@ from moleblend_plugin.inference.embedder import Embedder
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.schema import MoleculeRecord
-from moleblend_plugin.tasks.input_codes import choose_input_codes
+from moleblend_plugin.tasks.check_input_codes import choose_input_codes
 from moleblend_plugin.vocab import CHIRALITY
 from tests.labelled import SMALL, fit, options
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from moleblend_plugin.bench.report.curves import (
+from moleblend_plugin.bench.report.figure_data import (
     by_scaffold_size,
     learning_curves,
     mean_predictions,

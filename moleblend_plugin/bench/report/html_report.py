@@ -7,7 +7,7 @@ from html import escape
 from typing import Final
 
 from moleblend_plugin.bench.report.summary import Comparison, Plan
-from moleblend_plugin.bench.report.table import Best, Table, Verdict
+from moleblend_plugin.bench.report.table import Best, ReportTable, Verdict
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.report.page import html_page, html_picture, html_table
 from moleblend_plugin.report.theme import Picture
@@ -19,7 +19,7 @@ MOST_TOLD: Final = 10
 def report_page(
     plan: Plan,
     headlines: Sequence[str],
-    tables: Sequence[Table],
+    tables: Sequence[ReportTable],
     overview: Picture,
     pictures: Mapping[str, Picture],
     notes: Iterable[str],
@@ -87,7 +87,7 @@ def _counted(plan: Plan, pairs: Sequence[Comparison]) -> str:
     return f"scores better on {above} of {of_all} ({clear} clearly, and clearly worse on {worse}) than"
 
 
-def _table(table: Table) -> str:
+def _table(table: ReportTable) -> str:
     caption, header, rows = table
     return html_table(caption, header, [[_cell(cell) for cell in row] for row in rows])
 

@@ -24,10 +24,10 @@ _PATIENCE: Final = 10.0
 _ERROR: Final = re.compile(r"(\S+: )?error: (?P<text>.*)")
 """A line of a command that gives up, with the program's name before it where argparse wrote it."""
 
-State = str
+CellState = str
 """started, done or failed."""
 
-Tell = Callable[[Cell, State, str], None]
+Tell = Callable[[Cell, CellState, str], None]
 """Called with a cell, its new state, and a note."""
 
 

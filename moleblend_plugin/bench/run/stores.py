@@ -137,11 +137,11 @@ def _scaffold_sizes(folder: Path) -> dict[str, int]:
 
 def _shared(folder: Path) -> dict[str, dict[str, int]]:
     from moleblend_plugin.data.store.reader import MoleculeStore
-    from moleblend_plugin.splits.report import read_part, split_report
+    from moleblend_plugin.splits.report import read_identities, split_report
 
     stores = {part: MoleculeStore(folder / f"{part}.lmdb") for part in PARTS}
     tasks = tuple(stores["test"].meta.target_names)
-    report = split_report({part: read_part(store) for part, store in stores.items()}, tasks)
+    report = split_report({part: read_identities(store) for part, store in stores.items()}, tasks)
     found = {}
     for part in PARTS[:-1]:
         pair = report["pairs"][f"{part}-test"]

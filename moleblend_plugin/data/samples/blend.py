@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.data.kernels import draw_shown, pick
+from moleblend_plugin.data.compiled import draw_shown, pick
 from moleblend_plugin.data.rng import Purpose, passing_generator
 from moleblend_plugin.data.samples.featurize import Features
 from moleblend_plugin.errors import MoleblendError
@@ -22,6 +22,7 @@ from moleblend_plugin.schema import (
     ATOMS_SHOWN,
     PAIRS_SHOWN,
     RELATIONS,
+    Array,
     Float32Array,
     Float64Array,
     InputFields,
@@ -34,7 +35,6 @@ from moleblend_plugin.schema import (
 )
 
 BlendScope = Literal["molecule", "batch"]
-Array = npt.NDArray[Any]
 
 
 class Sample(InputFields[Array], TargetFields[Array], PropertyFields[Array], ViewFields[Array], total=False):

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from moleblend_plugin.schema import Array
 
 _PLAIN_DTYPE: Final = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU]\d{1,7}|O8?")
 _MOST_DIMENSIONS: Final = 32

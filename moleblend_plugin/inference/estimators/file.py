@@ -16,7 +16,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
 KEY: Final = "estimator"
-FORMAT: Final = 1
+FORMAT_VERSION: Final = 1
 """Version of what stands under ``KEY``."""
 
 _PLAIN: Final = (bool, int, float, str)
@@ -57,7 +57,7 @@ def write_estimator(path: Path, checkpoint: bytes, kind: str, kept: Kept) -> Non
         temporary.write_bytes(checkpoint)
         state = read_checkpoint(temporary, ("model", "args"))
         state[KEY] = {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "version": __version__,
             "kind": kind,
             "params": {name: _plain(value) for name, value in kept.params.items() if _is_plain(value)},
@@ -112,7 +112,7 @@ def _kept(path: Path, args: dict[str, Any], kind: str, known: set[str], targets:
     damaged = MoleblendError(f"{str(path)!r} holds no sound settings of an estimator: save it again")
     if not isinstance(told, dict) or type(told.get("format")) is not int:
         raise damaged
-    if told["format"] > FORMAT:
+    if told["format"] > FORMAT_VERSION:
         raise MoleblendError(
             f"{str(path)!r} was saved by a newer moleblend_plugin ({told.get('version')}): update the package"
         )

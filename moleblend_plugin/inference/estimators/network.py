@@ -55,7 +55,7 @@ class OnMolecules(BaseEstimator):
         return results
 
 
-class Network(OnMolecules):
+class NetworkEstimator(OnMolecules):
     """Training and raw predictions [n, T]; the subclasses know what labels mean."""
 
     _kind: ClassVar[Literal["classification", "regression"]]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("moleblend_plugin")
 
-LOSSES: Final[dict[str, LabelKind]] = {
+KIND_OF_LOSS: Final[dict[str, LabelKind]] = {
     "moleblend_classification": "classification",
     "moleblend_regression": "regression",
 }
@@ -151,11 +151,11 @@ def kind_of(loss: str) -> LabelKind:
     Raises:
         MoleblendError: it is no loss of property runs.
     """
-    if loss not in LOSSES:
+    if loss not in KIND_OF_LOSS:
         raise MoleblendError(
-            f"--loss {loss} does not go with --task moleblend_property: give {' or '.join(LOSSES)}"
+            f"--loss {loss} does not go with --task moleblend_property: give {' or '.join(KIND_OF_LOSS)}"
         )
-    return LOSSES[loss]
+    return KIND_OF_LOSS[loss]
 
 
 def choose_columns(store: MoleculeStore, wanted: str) -> list[str]:

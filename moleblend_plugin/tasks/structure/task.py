@@ -13,7 +13,7 @@ from moleblend_plugin.data.batches.dataset import StoredMolecules
 from moleblend_plugin.data.batches.viewed import BlendedViews, ViewedMolecules
 from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
-from moleblend_plugin.data.store.images import ImageFile, images_path
+from moleblend_plugin.data.store.image_file import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseModel, register_task

@@ -10,13 +10,13 @@ from typing import Any
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.flags import read_flags
+from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
 from moleblend_plugin.trainer.checkpoints.file import (
     DamagedCheckpoint,
     State,
     newest_intact,
     read_checkpoint,
 )
-from moleblend_plugin.trainer.command.config import LAST
 from moleblend_plugin.trainer.command.parse_values import parse_overrides
 from moleblend_plugin.trainer.contract.loss import BaseLoss
 from moleblend_plugin.trainer.contract.model import BaseModel
@@ -100,9 +100,9 @@ def find_start(args: Namespace) -> Start:
     Raises:
         MoleblendError: a file that was named is missing or unreadable.
     """
-    last = Path(args.save_dir) / LAST
+    last = Path(args.save_dir) / LAST_CHECKPOINT
     keep_data = not args.reset_dataloader
-    if args.restore_file != LAST:
+    if args.restore_file != LAST_CHECKPOINT:
         path = Path(args.restore_file)
         return Start(path, read_checkpoint(path), keep_data=keep_data)
     if last.is_file():

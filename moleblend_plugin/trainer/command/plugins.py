@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 from moleblend_plugin.errors import MoleblendError
-
-PACKAGE = "moleblend_plugin"
-OWN_FOLDER = Path(__file__).resolve().parents[2]
+from moleblend_plugin.runs.launch import OWN_FOLDER, PACKAGE
 
 
 def import_plugins(user_dir: str | None) -> None:

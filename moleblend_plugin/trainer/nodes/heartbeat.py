@@ -24,6 +24,8 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+from moleblend_plugin.entry import FAILED
+
 TOLD_SECONDS = 5.0
 """How much longer other processes of a node wait: its first process tells for all."""
 
@@ -221,16 +223,15 @@ def uninterrupted() -> contextlib.AbstractContextManager[object]:
     return contextlib.nullcontext() if _running is None else _running.busy
 
 
-def leave(words: str, tells: bool, code: int) -> None:
+def leave(words: str, tells: bool) -> None:
     """End this process at once, from any thread; the first process of a node tells why.
 
     Args:
         words: why.
         tells: whether to write them.
-        code: exit code.
     """
     if tells:
         os.write(2, f"error: {words}\n".encode())
     else:
         time.sleep(TOLD_SECONDS)
-    os._exit(code)
+    os._exit(FAILED)

@@ -39,8 +39,6 @@ from moleblend_plugin.trainer.nodes.processes import Processes
 START_SECONDS = 300.0
 """Longest wait for the other processes; ``--distributed-timeout-minutes`` shortens it."""
 
-FAILED = 2
-
 
 def start_heartbeat(meeting: Meeting, own: addresses.Address, limit: float) -> heartbeat.Heartbeat:
     """Connect with rank 0 and begin to beat."""
@@ -61,7 +59,7 @@ def start_heartbeat(meeting: Meeting, own: addresses.Address, limit: float) -> h
     names = {rank: store.get(f"name/{rank}").decode() for rank in range(place.world)}
 
     def end(words: str) -> None:
-        heartbeat.leave(f"{words}; {GO_ON}", place.tells, FAILED)
+        heartbeat.leave(f"{words}; {GO_ON}", place.tells)
 
     heart = heartbeat.Heartbeat(limit, names, token, end, listener, server)
     heart.start()
@@ -82,7 +80,7 @@ def _join(processes: Processes, place: Place, args: Namespace, backend: str) -> 
     os.environ |= {"MASTER_ADDR": given.main_address, "MASTER_PORT": str(given.main_port)}
     if place.nodes > 1:
         addresses.route_source(given.main_address, given.main_port)  # at once, where torch would try for long
-    with Watchdog(limit, place, lambda words: heartbeat.leave(words, place.tells, FAILED)) as dog:
+    with Watchdog(limit, place, lambda words: heartbeat.leave(words, place.tells)) as dog:
         try:
             url = f"env://?rank={place.rank}&world_size={place.world}"
             store = next(iter(rendezvous(url, timeout=timedelta(seconds=limit))))[0]

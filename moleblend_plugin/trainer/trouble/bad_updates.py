@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.run_files import BAD_UPDATE_LOG
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.meters import AverageMeter
 from moleblend_plugin.trainer.trouble.nonfinite import Cause, Diagnosis
 
 logger = logging.getLogger("moleblend-train")
 
-FILE_NAME = "bad_updates.jsonl"
-
-TOTAL = "bad_updates"
+BAD_UPDATES = "bad_updates"
 IN_A_ROW = "_bad_updates_in_a_row"
 """Counts live in the averages that checkpoints keep, so that they go on after a restart; ``_`` hides one."""
 
@@ -34,7 +33,7 @@ class Diverged(MoleblendError):
 
 @dataclass(frozen=True, slots=True)
 class BadUpdate:
-    """One line of :data:`FILE_NAME`.
+    """One line of :data:`BAD_UPDATE_LOG`.
 
     Attributes:
         update: number that the update would have had, from 1.
@@ -90,7 +89,7 @@ class BadUpdates:
 
     def __init__(self, args: Namespace, is_first: bool) -> None:
         self.limit = max(args.max_bad_updates, 1)
-        self.path = Path(args.save_dir) / FILE_NAME if is_first and not args.no_save else None
+        self.path = Path(args.save_dir) / BAD_UPDATE_LOG if is_first and not args.no_save else None
 
     def note(self, bad: BadUpdate) -> None:
         """Count a skipped update.
@@ -100,7 +99,7 @@ class BadUpdates:
             Diverged: likewise, and the model is to blame.
             MoleblendError: the file cannot be written.
         """
-        total, in_a_row = _count(TOTAL) + 1, _count(IN_A_ROW) + 1
+        total, in_a_row = _count(BAD_UPDATES) + 1, _count(IN_A_ROW) + 1
         _log(total, in_a_row)
         if self.path is not None:
             _append(self.path, {name: value for name, value in asdict(bad).items() if name != "cause"})
@@ -118,7 +117,7 @@ class BadUpdates:
 
     def good(self) -> None:
         """Begin to count again: an update went well."""
-        if total := _count(TOTAL):
+        if total := _count(BAD_UPDATES):
             _log(total, 0)
 
 
@@ -145,7 +144,7 @@ def _count(key: str) -> int:
 
 
 def _log(total: int, in_a_row: int) -> None:
-    metrics.log_scalar(TOTAL, total, weight=0, priority=600)
+    metrics.log_scalar(BAD_UPDATES, total, weight=0, priority=600)
     metrics.log_scalar(IN_A_ROW, in_a_row, weight=0, priority=601)
 
 

@@ -12,7 +12,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.contract.loss import LoggingOutput
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.meters import AverageMeter
-from moleblend_plugin.trainer.loop.split_batch import Batch, rows_of
+from moleblend_plugin.trainer.loop.split_batch import NestedBatch, rows_of
 
 logger = logging.getLogger("moleblend-train")
 
@@ -35,7 +35,7 @@ class BatchPart:
 
     number: int
     piece: int
-    batch: Batch
+    batch: NestedBatch
     stand_in: bool = False
 
 

@@ -10,8 +10,8 @@ from moleblend_plugin.data.samples.input_codes import has_labels, input_codes_of
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
 from moleblend_plugin.schema import InputCodes
-from moleblend_plugin.tasks.guards import LAST
 
 logger = logging.getLogger("moleblend_plugin")
 
@@ -65,8 +65,8 @@ def check_store(store: MoleculeStore, codes: InputCodes) -> None:
 
 def _own_checkpoint(args: Namespace) -> Path | None:
     """The checkpoint from which the run goes on, where there is one."""
-    name = getattr(args, "restore_file", None) or LAST
-    path = Path(args.save_dir) / LAST if name == LAST else Path(name)
+    name = getattr(args, "restore_file", None) or LAST_CHECKPOINT
+    path = Path(args.save_dir) / LAST_CHECKPOINT if name == LAST_CHECKPOINT else Path(name)
     return path if path.is_file() else None
 
 

@@ -26,7 +26,7 @@ def part_named_by(path: Path) -> str:
     return ""
 
 
-def parts_of(paths: Sequence[Path]) -> tuple[str, ...]:
+def parts_of_files(paths: Sequence[Path]) -> tuple[str, ...]:
     """Part of every file, for ``--split files``.
 
     Raises:

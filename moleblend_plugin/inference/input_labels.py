@@ -15,7 +15,7 @@ import numpy as np
 from moleblend_plugin.chem.readers.label_text import LabelReader
 from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.inputs import Input, InputRow
+from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inputs import open_molecules
 from moleblend_plugin.schema import Float64Array
 
