@@ -295,7 +295,7 @@ def _read_handle(handle: int) -> dict[str, Any]:
 
 def _told(there: dict[str, Any]) -> str:
     if not there:
-        return "which has not told its name yet"
+        return "whose name is not known yet"
     return f"host {there.get('host')}, process {there.get('pid')}, since {there.get('since')}"
 
 

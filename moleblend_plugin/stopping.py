@@ -58,7 +58,7 @@ def how_ended(children: Iterable[Child]) -> Ending:
     asked = {None, 0, -signal.SIGTERM}
     odd = sorted({code for code in codes if code is not None and code not in asked})
     if not odd:
-        return Ending("without a reason that the system tells")
+        return Ending("for a reason that the system does not report")
     code = odd[0] if odd[0] < 0 else odd[-1]
     if code > 0:
         return Ending(f"with exit code {code}; what it printed above says why")

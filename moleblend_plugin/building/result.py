@@ -251,7 +251,7 @@ def _warnings(
         yield told
     if tally.stereo_unknown:
         yield (
-            f"{tally.stereo_unknown:,} molecules have no coordinates that would tell all of their "
+            f"{tally.stereo_unknown:,} molecules have no coordinates that would determine all of their "
             f"stereochemistry, it is unknown (first: {tally.stereo_unknown_rows[0]}; stereo_unknown_rows in "
             "build_report.json names them)"
         )

@@ -108,7 +108,7 @@ def _kept(folder: Path, rows: FinishedRows, say: Callable[[str], None]) -> Itera
             shutil.rmtree(
                 folder / _RESULT, ignore_errors=True
             )  # quick to make again, and the disk may be full
-            say(f"{len(rows):,} finished rows are kept in {folder}; the same command goes on from there")
+            say(f"{len(rows):,} finished rows are kept in {folder}; run the same command again to resume")
         raise
 
 
@@ -125,7 +125,7 @@ def _drop_other_work(folder: Path, settings: dict[str, Any], say: Callable[[str]
         with FinishedRows(folder / _ROWS) as rows:
             count = len(rows)
         told = ", ".join(name.replace("_", " ") for name in settings if held.get(name) != settings[name])
-        say(f"starting anew: {count:,} finished rows of an interrupted build differ in {told}")
+        say(f"starting from the beginning: {count:,} finished rows of an interrupted build differ in {told}")
     remove(folder / _ROWS)
     with replacing(written) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

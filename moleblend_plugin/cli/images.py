@@ -28,7 +28,7 @@ def images(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that draw [default: one per core].")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Draw anew what is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Draw again what is there.")] = False,
 ) -> None:
     """Draw molecules for MMSA-style (reconstructed) pretraining: train.lmdb gets train.images, and so on.
 
@@ -93,4 +93,4 @@ def _drawn(chunks: Iterator[list[str]], size: int, workers: int) -> Iterator[lis
             try:
                 yield from pool.map(draw_all, block, repeat(size))
             except BrokenProcessPool as error:
-                raise context.lost("drawing", "; the command goes on where it was") from error
+                raise context.lost("drawing", "; run the command again to resume") from error

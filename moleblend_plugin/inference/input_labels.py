@@ -81,8 +81,8 @@ def check_labels(labels: Float64Array, row_id: str, names: Sequence[str]) -> Non
     if odd.any():
         place = int(np.flatnonzero(odd)[0])
         raise MoleblendError(
-            f"{row_id}: the label of {names[place]!r} is {labels[place]:g}, but the model tells class 1 from "
-            "class 0: give labels 0 and 1, or a model of regression"
+            f"{row_id}: the label of {names[place]!r} is {labels[place]:g}, but the model distinguishes "
+            "class 1 from class 0: give labels 0 and 1, or a model of regression"
         )
 
 

@@ -111,7 +111,7 @@ def _changed(record: dict[str, object]) -> str:
     for split, store in stores.items():
         path = Path(str(record["folder"]), str(store["path"]))
         if not path.is_file():
-            return f"{path} is gone: nobody can tell whether the other parts are of the same build"
+            return f"{path} is gone: it is unknown whether the other parts are of the same build"
         if store.get("fingerprint") and store_fingerprint(path) != store["fingerprint"]:
-            return f"the {split} part was built anew since training: the model may have seen what is scored"
+            return f"the {split} part was built again after training: the model may have seen what is scored"
     return ""

@@ -147,7 +147,7 @@ def read_record(run: Path) -> RunRecord:
         raise MoleblendError(f"{path} cannot be read ({error}): restore it or remove it") from error
     needed = {"host", "arguments", "folder", "stores", "packages", "python", "starts"}
     if not isinstance(record, dict) or not needed <= record.keys():
-        raise MoleblendError(f"{path} is no record of a run: restore it or remove it")
+        raise MoleblendError(f"{path} is not the record of a run: restore it or remove it")
     return record
 
 
@@ -160,7 +160,7 @@ def command_of(record: RunRecord, arguments: Sequence[str]) -> list[str]:
     if record["host"] == "unicore":
         if not launch.has_unicore():
             raise MoleblendError(
-                "the run was made by Uni-Core, which is not installed here: install it, or train anew with "
+                "the run was made by Uni-Core, which is not installed here: install it, or train again with "
                 f"moleblend-train {shlex.join(arguments)}"
             )
         program = [str(Path(launch.__file__).resolve())]

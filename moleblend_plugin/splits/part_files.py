@@ -36,7 +36,7 @@ def parts_of_files(paths: Sequence[Path]) -> tuple[str, ...]:
     for path, part in zip(paths, parts, strict=True):
         if not part:
             raise MoleblendError(
-                f"--split files: {path} does not tell its part; name it train, valid (val, dev) or test, or "
+                f"--split files: {path} does not name its part; name it train, valid (val, dev) or test, or "
                 "give files by --valid and --test"
             )
     return parts

@@ -32,13 +32,13 @@ def choose_input_codes(args: Namespace, store: MoleculeStore) -> None:
     learned = None if source is None else _learned(source)
     if own is not None and asked not in (None, learned):
         raise MoleblendError(
-            f"--input-codes {asked}: {str(own)!r}, from which the run goes on, was trained on {learned}; "
+            f"--input-codes {asked}: {str(own)!r}, which the run resumes, was trained on {learned}; "
             "leave the flag out, or choose an empty --save-dir"
         )
     if learned is not None and asked not in (None, learned):
         logger.warning(
             f"--input-codes {asked}: the weights of {str(source)!r} learned {learned}; what they know of "
-            "stereocentres and paths is learned anew"
+            "stereocentres and paths is learned again"
         )
     chosen = asked or learned or ("invariant" if has_labels(store) else "published")
     if asked is None and learned is None and chosen == "published":
@@ -59,7 +59,7 @@ def check_store(store: MoleculeStore, codes: InputCodes) -> None:
     if codes == "invariant" and not has_labels(store):
         raise MoleblendError(
             f"{store.path} is of format 2 and holds no CIP labels, which the model sees; build it again with "
-            "'moleblend build', or give --input-codes published to a run that begins anew"
+            "'moleblend build', or give --input-codes published to a run that begins again"
         )
 
 

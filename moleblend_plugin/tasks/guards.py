@@ -76,9 +76,9 @@ def _check_start(args: Namespace) -> None:
     if began is None or Path(began).resolve() != Path(wanted).resolve():
         raise MoleblendError(
             f"--finetune-from-model {wanted!r} would be ignored: {str(last)!r} belongs to a run that "
-            f"began from {began or 'fresh weights'}; choose an empty --save-dir, or remove the flag to go on"
+            f"began from {began or 'fresh weights'}; choose an empty --save-dir, or remove the flag to resume"
         )
-    logger.info(f"going on from {last}, a run that began from {wanted}")
+    logger.info(f"resuming from {last}, a run that began from {wanted}")
 
 
 def begins_from_weights(args: Namespace) -> bool:
@@ -188,7 +188,7 @@ def check_encoder(missing: Sequence[str], unused: Sequence[str]) -> None:
     """
     if missing or unused:
         raise MoleblendError(
-            f"the checkpoint's encoder is another one: it lacks {_some(missing)}, and has {_some(unused)} "
+            f"the checkpoint's encoder differs: it lacks {_some(missing)}, and has {_some(unused)} "
             "besides; give the --arch and encoder options of its own run"
         )
 

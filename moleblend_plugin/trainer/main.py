@@ -55,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MoleblendError as error:
         return _fail(error)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: go on with the same command from the last checkpoint\n")
+        sys.stderr.write("interrupted: run the same command again to resume from the last checkpoint\n")
         return INTERRUPTED
     except ProcessExitedException as error:
         return _ended(error)

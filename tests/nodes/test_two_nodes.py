@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 WORKER = ["-m", "moleblend_plugin.trainer.main"]
 FIXED = ("--cpu", "--batch-size", 4, "--num-workers", 0, "--lr", 1e-2, "--log-interval", 1)
 ENDLESS = ("--max-update", 10**6, "--log-format", "none")
-GO_ON = "go on with the same command from the last checkpoint"
+GO_ON = "run the same command again to resume from the last checkpoint"
 
 
 @pytest.fixture

@@ -111,7 +111,7 @@ def test_fine_tuning_takes_the_codes_of_its_weights_or_those_asked_for(
         args = Namespace(save_dir=str(tmp_path / "x"), finetune_from_model=str(start), input_codes=asked)
         choose_input_codes(args, store)
         assert args.input_codes == chosen
-    assert caplog.text.count("learned anew") == 2
+    assert caplog.text.count("learned again") == 2
 
 
 def pretrained_elsewhere(folder: Path) -> Path:

@@ -40,7 +40,7 @@ def write_report(plan: Plan, out: Path) -> WrittenReport:
     report = WrittenReport(out / "scores.csv", out / "table.md", out / "report.html", "")
     write_scores(plan, groups, report.scores)
     if not any(group.results for group in groups.values()):
-        raise MoleblendError(f"no cell of {out} is finished; {report.scores} tells why")
+        raise MoleblendError(f"no cell of {out} is finished; {report.scores} says why")
     whole, plan = plan, _there(plan, groups)
     compared = comparisons(plan, groups)
     shared = {name: shared_with_test(out, name) for name in plan.sets}

@@ -268,7 +268,7 @@ class Source:
         try:
             yield
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise MoleblendError(f"{self.shown} is damaged or cut off ({error}); copy it again") from error
+            raise MoleblendError(f"{self.shown} is damaged or truncated ({error}); copy it again") from error
         except OSError as error:
             raise MoleblendError(f"{self.shown} cannot be read ({error.strerror or error})") from error
 

@@ -145,7 +145,7 @@ def _refuse_endless_line(buffer: io.BufferedReader, shown: str) -> None:
             break
         if seen > _LONGEST_LINE:
             raise MoleblendError(
-                f"{shown} has no line end in its first {seen:,} bytes: it is no list or table of molecules"
+                f"{shown} has no line end in its first {seen:,} bytes: it is not a list or table of molecules"
             )
     buffer.seek(start)
 

@@ -37,4 +37,4 @@ class DamagedRows:
         found = len(self)
         if found == len(self._seen):
             raise MoleblendError(f"{damage}; this was the last of {found} rows, and all are damaged")
-        logger.warning(f"{damage}; going on without this row (damaged rows so far: {found})")
+        logger.warning(f"{damage}; continuing without this row (damaged rows so far: {found})")

@@ -153,8 +153,8 @@ def _check(row: Float64Array, row_id: str, names: Sequence[str], kind: LabelKind
     what = f"{row_id}: column {names[place]!r} holds {row[place]:g}"
     if abs(row[place]) > FLOAT32_MAX:
         raise MoleblendError(
-            f"{what}, which is no label: networks compute in float32, up to {FLOAT32_MAX:.2g}; correct the "
-            "row, or leave its cell empty, and build again"
+            f"{what}, which is not a label: networks compute in float32, up to {FLOAT32_MAX:.2g}; "
+            "correct the row, or leave its cell empty, and build again"
         )
     raise MoleblendError(
         f"{what}, but classes are 0 and 1 (an empty cell is missing): correct the column, or train with "

@@ -51,7 +51,7 @@ class OnMolecules(BaseEstimator):
         if self.on_error not in ("raise", "nan"):
             raise ValueError(f"on_error={self.on_error!r} is unknown: choose 'raise' or 'nan'")
         if self.on_error == "raise":
-            refuse_rejections(results, "mend them, or set on_error='nan' to get NaN for them")
+            refuse_rejections(results, "correct them, or set on_error='nan' to get NaN for them")
         return results
 
 

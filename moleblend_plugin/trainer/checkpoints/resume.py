@@ -108,7 +108,7 @@ def find_start(args: Namespace) -> Start:
     if last.is_file():
         if args.finetune_from_model:
             logger.info(
-                f"{last} exists: going on from it; --finetune-from-model was where this run began. "
+                f"{last} exists: resuming from it; --finetune-from-model was where this run began. "
                 "Choose an empty --save-dir to begin again"
             )
         return Start(last, _read_last(last), keep_data=keep_data)
@@ -124,7 +124,7 @@ def _read_last(path: Path) -> State:
     except DamagedCheckpoint as error:
         other = newest_intact(path.parent, besides=path)
         remedy = (
-            f"the newest intact one is {other}: go on with --restore-file {other}"
+            f"the newest intact one is {other}: resume with --restore-file {other}"
             if other
             else "there is no intact one beside it: begin again in an empty --save-dir"
         )
@@ -243,8 +243,8 @@ def _restore_optimizer(start: Start, trainer: Trainer, args: Namespace) -> None:
         )
     if latest["optimizer_name"] != UNICORE_ADAM:
         raise MoleblendError(
-            f"{str(start.path)!r} holds the state of {latest['optimizer_name']}, which cannot go on here: "
-            "give --reset-optimizer"
+            f"{str(start.path)!r} holds the state of {latest['optimizer_name']}, which cannot be resumed "
+            "here: give --reset-optimizer"
         )
     adam = read_flags(args, AdamConfig)
     current = {"betas": adam.betas, "eps": adam.adam_eps}

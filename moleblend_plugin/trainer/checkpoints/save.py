@@ -127,5 +127,5 @@ def save_interrupted(session: Session, updated: bool) -> str:
         with uninterrupted():
             write_checkpoint(state, session.save.folder, [LAST_CHECKPOINT])
     session.engine.barrier()
-    way = "the same command" + " without --restore-file" * (session.args.restore_file != LAST_CHECKPOINT)
-    return f"{after}, saved {path}: {way} resumes from there"
+    without = "" if session.args.restore_file == LAST_CHECKPOINT else " without --restore-file"
+    return f"{after}, saved {path}: run the same command again{without} to resume"

@@ -33,7 +33,7 @@ def number_list(kind: Callable[[Any], _Number], what: str) -> Callable[[str], li
         items = list(value) if isinstance(value, list | tuple) else [value]
         numbers = [item for item in items if isinstance(item, int | float) and not isinstance(item, bool)]
         if not items or len(numbers) != len(items) or any(kind(item) != item for item in numbers):
-            raise ArgumentTypeError(f"{text!r} is no list of {what}: give numbers such as 1 or 1,2")
+            raise ArgumentTypeError(f"{text!r} is not a list of {what}: give numbers such as 1 or 1,2")
         if any(not item >= 0 for item in numbers):
             raise ArgumentTypeError(f"{text!r} holds a value below 0: {what} are positive")
         return [kind(item) for item in numbers]

@@ -26,7 +26,7 @@ def import_plugins(user_dir: str | None) -> None:
     if folder == OWN_FOLDER or (user_dir.rstrip("/\\") == PACKAGE and not folder.exists()):
         return
     if not folder.is_dir():
-        raise MoleblendError(f"--user-dir {user_dir!r} is no folder: give the folder of a plugin package")
+        raise MoleblendError(f"--user-dir {user_dir!r} is not a folder: give the folder of a plugin package")
     if not (folder / "__init__.py").is_file():
         raise MoleblendError(
             f"--user-dir {user_dir!r} has no __init__.py: give the folder of a Python package"

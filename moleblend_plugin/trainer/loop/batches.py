@@ -228,7 +228,7 @@ class EpochBatches:
             rescaled = int(position * len(self) / state["len"])
             logger.info(
                 f"the number of batches per epoch changed from {state['len']} to {len(self)} "
-                f"(batch size, processes or data): going on at batch {rescaled} instead of {position}"
+                f"(batch size, processes or data): continuing at batch {rescaled} instead of {position}"
             )
             position = rescaled
         self.position = position

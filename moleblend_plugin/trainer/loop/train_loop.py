@@ -67,7 +67,7 @@ def _nothing_left(session: Session) -> bool:
         logger.info(f"nothing left to train: {done} updates are done, --max-update is {args.max_update}")
         return True
     if session.early_stopping.out_of_patience(session.valid):
-        logger.info("nothing left to train: patience was at its end; give a larger --patience to go on")
+        logger.info("nothing left to train: patience was at its end; give a larger --patience to continue")
         return True
     return False
 

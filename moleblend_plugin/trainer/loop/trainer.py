@@ -201,7 +201,7 @@ class Trainer:
                 if self.engine.sharded or (self._exchanging and not more):
                     raise MoleblendError(
                         "out of memory while processes exchanged gradients, where a batch cannot be tried "
-                        "again: give a more_parts --batch-size and a larger --update-freq"
+                        "again: give a smaller --batch-size and a larger --update-freq"
                     ) from error
                 return part
             if part.stand_in:

@@ -152,7 +152,7 @@ def given_address(names: str, interfaces: Interfaces) -> Address:
     for name in names.split(","):
         own = interfaces.get(name, [])
         if not own:
-            fault = "has no address" if name in interfaces else "is no network interface"
+            fault = "has no address" if name in interfaces else "is not a network interface"
             raise MoleblendError(
                 f"{VARIABLE}={names}: {name!r} {fault} of {socket.gethostname()}: "
                 f"set one of {_usable(interfaces)}"

@@ -224,7 +224,7 @@ def uninterrupted() -> contextlib.AbstractContextManager[object]:
 
 
 def leave(words: str, tells: bool) -> None:
-    """End this process at once, from any thread; the first process of a node tells why.
+    """End this process at once, from any thread; the first process of a node says why.
 
     Args:
         words: why.

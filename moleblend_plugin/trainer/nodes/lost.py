@@ -10,7 +10,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.stopping import Child, how_ended
 from moleblend_plugin.trainer.nodes import heartbeat
 
-GO_ON = "go on with the same command from the last checkpoint"
+GO_ON = "run the same command again to resume from the last checkpoint"
 
 
 def lost_worker(workers: Iterable[Child]) -> MoleblendError:

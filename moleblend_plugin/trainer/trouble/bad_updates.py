@@ -129,7 +129,7 @@ def _remedy(bad: BadUpdate) -> str:
             "begin from a checkpoint before"
         )
     if bad.cause == "labels":
-        return "labels of the batch are infinite: mend them in the table, and build the store again"
+        return "labels of the batch are infinite: correct them in the table, and build the store again"
     if bad.cause == "molecules":
         return (
             f"{len(bad.suspects)} of the {len(bad.indices)} molecules alone, lower --lr, set --clip-norm, or "
