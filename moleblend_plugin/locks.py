@@ -83,7 +83,7 @@ class Lock:
         threading.Thread(target=self._live, name="moleblend-lock", daemon=True).start()
 
     def check(self) -> None:
-        """Make sure that nobody else took the place while this process was stopped or cut off.
+        """Make sure that nobody else took the place while this process was stopped or disconnected.
 
         Raises:
             Held: somebody did, and nothing may be written there any more.
@@ -191,7 +191,7 @@ def lock_file(target: Path) -> Path:
 
 
 def _open_free(path: Path, what: str, remedy: str, make_folder: bool) -> tuple[int, bool]:
-    """Open the file once its earlier holder is known to be gone; also tells whether the system locked it."""
+    """Open the file once its earlier holder is known to be gone; and whether the system locked it."""
     until = time.monotonic() + GRACE_SECONDS
     while True:
         if make_folder:
@@ -257,7 +257,7 @@ def _absent() -> Any:  # noqa: ANN401  never returns
 
 
 def _shows_life(path: Path, there: dict[str, Any]) -> bool:
-    """Whether the count of a holder rises while we watch; opening anew each time, NFS looks at the server."""
+    """Whether the count of a holder rises while we watch; opened each time, NFS looks at the server."""
     until = time.monotonic() + SILENT_SECONDS
     while time.monotonic() < until:
         time.sleep(min(1.0, BEAT_SECONDS))

@@ -1,4 +1,4 @@
-"""Ending long commands so that nothing is left behind, and telling how a process ended."""
+"""Ending long commands so that nothing is left behind, and saying how a process ended."""
 
 from __future__ import annotations
 

@@ -147,7 +147,7 @@ def build(
 
 
 def _tell_columns(found: NumericColumns | None, choose: Callable[[str], None]) -> None:
-    """Tell which columns "all" takes, and why not the others."""
+    """Report which columns "all" takes, and why not the others."""
     if found is not None:
         shown = few_names([write_name(name) for name in found.taken])
         choose(f"targets: {len(found.taken)} columns of numbers: {shown}")

@@ -115,7 +115,7 @@ class Spawning(SpawnContext):
         return process
 
     def lost(self, doing: str, goes_on: str = "") -> MoleblendError:
-        """What to tell when one of them is gone.
+        """The error when one of them is gone.
 
         Args:
             doing: what it did, such as "drawing".
@@ -137,7 +137,7 @@ def _unguarded() -> str:
 
 
 class _Pool:
-    """Processes for chunks of rows; a lost one is told with ``begin``, the first row of its chunk."""
+    """Processes for chunks of rows; a lost one is reported with ``begin``, the first row of its chunk."""
 
     def __init__(self, executor: ProcessPoolExecutor, context: Spawning) -> None:
         self._executor = executor
@@ -183,7 +183,7 @@ _works: list[Callable[..., Any]] = []
 
 
 def _begin(work: Callable[..., Any]) -> None:
-    """Set up a worker. Ctrl-C reaches the whole group: the building process decides, workers go on."""
+    """Set up a worker. Ctrl-C reaches the whole group: the building process decides, workers continue."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _works[:] = [work]

@@ -1,4 +1,4 @@
-"""What ``predict``, ``embed`` and ``score`` do alike: open their input, guard their output, tell of rows."""
+"""What ``predict``, ``embed`` and ``score`` do alike: open their input, guard their output, report rows."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def differences(record: Mapping[str, Any]) -> list[str]:
 
 
 def become(command: list[str], record: Mapping[str, Any]) -> NoReturn:
-    """Go on as the training command, so that signals and the exit code are its own.
+    """Become the training command, so that signals and the exit code are its own.
 
     Raises:
         MoleblendError: the folder in which the run was started is gone.

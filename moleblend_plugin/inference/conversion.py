@@ -19,7 +19,7 @@ _STEPS_BEFORE: Final = 200
 
 
 class Conversion(NamedTuple):
-    """How rows become records, and a line that tells a person so."""
+    """How rows become records, and a line that says so."""
 
     config: ConversionConfig
     told: str

@@ -16,7 +16,7 @@ CHECKPOINTS: Final = (BEST_CHECKPOINT, LAST_CHECKPOINT)
 
 
 class PartFile(NamedTuple):
-    """A part of a data set, and what to be told about it ("" for nothing)."""
+    """A part of a data set, and a note about it ("" for none)."""
 
     path: Path
     told: str

@@ -53,7 +53,7 @@ def expand_folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def split_of(paths: Sequence[Path], split: str) -> str:
-    """What ``--split`` means for these inputs: folders keep their own parts unless told otherwise."""
+    """What ``--split`` means for these inputs: folders keep their own parts by default."""
     if split != "none" or not any(path.is_dir() for path in paths):
         return split
     is_held = all(file.suffix.lower() == ".lmdb" for file in expand_folders(paths))

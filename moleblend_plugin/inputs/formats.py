@@ -27,7 +27,7 @@ _LINES: Final = 100
 
 
 def has_known_ending(path: Path) -> bool:
-    """Whether a file's name tells one of the formats."""
+    """Whether a file's name has the ending of a format."""
     return any(_is_named(path.name, format) for format in FORMATS)
 
 

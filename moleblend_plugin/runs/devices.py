@@ -69,7 +69,7 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Of what torch says, which may go on about every backend that it has."""
+    """Of what torch says, which may list every backend that it has."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.partition(". ")[0][:200]
 

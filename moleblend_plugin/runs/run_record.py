@@ -30,7 +30,7 @@ Stores = Mapping[str, Mapping[str, str]]
 
 
 def stores_of(task: object) -> Stores:
-    """What the task tells of its data, empty for a task without ``store_fingerprints()``."""
+    """What the task reports of its data, empty for a task without ``store_fingerprints()``."""
     tell = getattr(task, "store_fingerprints", None)
     found: Stores = {} if tell is None else tell()
     return found

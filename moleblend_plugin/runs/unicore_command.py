@@ -19,7 +19,7 @@ def is_command() -> bool:
 
 
 def speak_up() -> None:
-    """Say that Uni-Core trains, and from now on tell the plugin's own errors in one line (exit code 2)."""
+    """Say that Uni-Core trains, and from now on print the plugin's own errors in one line (exit code 2)."""
     sys.stdout.write("moleblend_plugin: running Uni-Core's own trainer\n")
     sys.stdout.flush()
     before = sys.excepthook

@@ -64,14 +64,14 @@ def check_store(store: MoleculeStore, codes: InputCodes) -> None:
 
 
 def _own_checkpoint(args: Namespace) -> Path | None:
-    """The checkpoint from which the run goes on, where there is one."""
+    """The checkpoint that the run resumes from, where there is one."""
     name = getattr(args, "restore_file", None) or LAST_CHECKPOINT
     path = Path(args.save_dir) / LAST_CHECKPOINT if name == LAST_CHECKPOINT else Path(name)
     return path if path.is_file() else None
 
 
 def _learned(path: Path) -> InputCodes | None:
-    """Codes that a checkpoint was trained on; ``None`` where it is no file, as the trainer tells."""
+    """Codes that a checkpoint was trained on; ``None`` where it is not a file, which the trainer reports."""
     if not path.is_file():
         return None
     args = read_checkpoint(path, ("model",)).get("args")

@@ -68,7 +68,7 @@ def _check_keeps_something(args: Namespace, host: str) -> None:
 
 
 def _check_start(args: Namespace) -> None:
-    """Fine-tuning goes on from a last checkpoint only where that run began from the same file."""
+    """Fine-tuning resumes from a last checkpoint only where that run began from the same file."""
     last, wanted = Path(args.save_dir) / LAST_CHECKPOINT, args.finetune_from_model
     if wanted is None or args.restore_file != LAST_CHECKPOINT or not last.is_file():
         return
@@ -82,7 +82,7 @@ def _check_start(args: Namespace) -> None:
 
 
 def begins_from_weights(args: Namespace) -> bool:
-    """Whether a run goes on from no checkpoint of its own, but begins from ``--finetune-from-model``."""
+    """Whether a run resumes no checkpoint of its own, but begins from ``--finetune-from-model``."""
     last = Path(args.save_dir) / LAST_CHECKPOINT
     return bool(args.finetune_from_model) and args.restore_file == LAST_CHECKPOINT and not last.is_file()
 
@@ -157,7 +157,7 @@ def check_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], host: 
 
 
 def refuse_not_finite(own: Mapping[str, Tensor], given: Mapping[str, Tensor], named: str = "") -> None:
-    """Refuse the weights of a diverged run: whatever they predict is NaN, and no training mends them.
+    """Refuse the weights of a diverged run: whatever they predict is NaN, and no training corrects them.
 
     Args:
         own: the model's weights, before loading; what is infinite there (a mask) may be so.

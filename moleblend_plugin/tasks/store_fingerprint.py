@@ -1,4 +1,4 @@
-"""Which data a run reads, told by content."""
+"""Which data a run reads, identified by content."""
 
 from __future__ import annotations
 

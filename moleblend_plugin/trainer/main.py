@@ -70,7 +70,7 @@ def _fail(error: MoleblendError) -> int:
 
 
 def _ended(error: ProcessExitedException) -> int:
-    """Exit code after a process of several has ended; it has told why, unless a signal ended it."""
+    """Exit code after a process of several has ended; it has printed why, unless a signal ended it."""
     if error.signal_name is None:
         return error.exit_code or 1
     from moleblend_plugin.trainer.nodes.lost import GO_ON

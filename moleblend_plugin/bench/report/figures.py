@@ -126,7 +126,7 @@ def _roc(panel: Axes, there: Mapping[str, CellGroup], look: Look, theme: Theme) 
 
 
 def _parity(panel: Axes, there: Mapping[str, CellGroup], look: Look, theme: Theme, best: str) -> None:
-    """Two clouds at most, the best model's and the best of the other sort: more cannot be told apart."""
+    """Two clouds at most, the best model's and the best of the other sort: more cannot be distinguished."""
     ours = [model for model, group in there.items() if _is_ours(group)]
     others = [model for model in there if model not in ours]
     shown = [models[0] if best not in models else best for models in (others, ours) if models]

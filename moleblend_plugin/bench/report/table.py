@@ -145,7 +145,7 @@ def escaped(text: str) -> str:
 def tables(
     plan: Plan, groups: CellGroups, compared: Sequence[Comparison], shared: Mapping[str, Shared]
 ) -> list[ReportTable]:
-    """Everything that ``table.md`` and the page tell in words and numbers.
+    """Everything that ``table.md`` and the page report in words and numbers.
 
     Args:
         plan: what is compared.

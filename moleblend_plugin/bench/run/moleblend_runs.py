@@ -62,7 +62,7 @@ def command(cell: Cell, numbers: Mapping[str, Any], folder: Path, has_gpu: bool)
 
 
 def train_cell(cell: Cell, numbers: Mapping[str, Any], folder: Path) -> Trained:
-    """Train, or go on where an interrupted run of the same settings stopped.
+    """Train, or resume an interrupted run of the same settings.
 
     Raises:
         SystemExit: the run failed, with its exit code; the reason is the last that the cell's log says.

@@ -72,7 +72,7 @@ class Columns:
 
 
 class Head(NamedTuple):
-    """How a file begins: what formats are told by.
+    """How a file begins, by which its format is recognised.
 
     Attributes:
         start: first bytes, as they lie on disk.

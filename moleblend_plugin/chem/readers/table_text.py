@@ -62,7 +62,7 @@ class Oddities:
     quotes: tuple[int, int] = (0, 0)
 
     def told(self) -> None:
-        """Tell all of them."""
+        """Report all of them."""
         for (count, first), what in (
             (self.comments, "lines that begin with #, passed over"),
             (self.short, "lines with fewer cells than the header, those that they lack taken as empty"),

@@ -93,7 +93,7 @@ def read_labels(
     kind: LabelKind,
     weight_column: int | None = None,
 ) -> Labels:
-    """Read every record once. Damaged ones are passed over: whoever reads them next tells.
+    """Read every record once. Damaged ones are passed over: whoever reads them next reports them.
 
     Args:
         records: the molecules of one split.

@@ -90,7 +90,7 @@ BlendConfig.__doc__ = str(BlendConfig.__doc__).format(relations=", ".join(row.wo
 
 @lru_cache(maxsize=8)
 def _bounds(probs: tuple[float, ...], need_3d: tuple[bool, ...], has_3d: bool) -> Float64Array:
-    """Upper ends of the intervals of [0, 1) that choose each code; ``need_3d`` tells which are 3D sides.
+    """Upper ends of the intervals of [0, 1) that choose each code; ``need_3d`` marks the 3D sides.
 
     A molecule without 3D chooses among its 2D sides, in their proportions; where those have no
     probability at all there is no interval, and it shows nothing.

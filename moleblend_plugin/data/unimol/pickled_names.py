@@ -27,7 +27,7 @@ class Omitted:
 
 
 class PendingDtype:
-    """A data type whose byte order has not come yet (pickles tell it in a second step)."""
+    """A data type whose byte order has not come yet (pickles give it in a second step)."""
 
     def __init__(self, code: object, *_: object) -> None:
         if not (isinstance(code, str) and _PLAIN_DTYPE.fullmatch(code)):

@@ -226,7 +226,7 @@ def columns_of(store: MoleculeStore, names: list[str]) -> list[int]:
 
 
 def check_training_labels(labels: Labels, kind: LabelKind, split: str) -> None:
-    """Refuse labels that nothing can be learned from; tell columns that nothing can be learned about.
+    """Refuse labels that nothing can be learned from; warn of columns that nothing can be learned about.
 
     Raises:
         MoleblendError: no label, or classification with one class everywhere.
@@ -253,7 +253,7 @@ def check_training_labels(labels: Labels, kind: LabelKind, split: str) -> None:
 
 
 def check_valid_labels(labels: Labels, kind: LabelKind, split: str, metric: str | None) -> None:
-    """Refuse labels on which ``metric`` does not exist; tell columns that scores leave out.
+    """Refuse labels on which ``metric`` does not exist; warn of columns that scores leave out.
 
     Raises:
         MoleblendError: no label, or the metric of the best checkpoint needs two classes and none has both.

@@ -91,7 +91,7 @@ class _StructureSteps(StoreTask):
         self.slower: LayerDecay | None = None
 
     def get_batch_iterator(self, dataset: BaseDataset, *args: Any, **kwargs: Any) -> EpochBatches:
-        """Batches, epoch by epoch; those of training tell how long the run is."""
+        """Batches, epoch by epoch; those of training say how long the run is."""
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if dataset is self.datasets.get(self.args.train_subset):
             per_epoch = max(len(batches) // self.args.update_freq[0], 1)

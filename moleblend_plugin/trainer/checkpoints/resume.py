@@ -132,7 +132,7 @@ def _read_last(path: Path) -> State:
 
 
 def load_weights(start: Start, model: BaseModel, loss: BaseLoss, args: Namespace) -> None:
-    """Load a checkpoint's weights: all of them to go on, those that fit by name to fine-tune.
+    """Load a checkpoint's weights: all of them to resume, those that fit by name to fine-tune.
 
     Raises:
         MoleblendError: shapes differ, names differ (going on), or no name fits (fine-tuning).

@@ -243,7 +243,7 @@ class SaveConfig:
 
 @dataclass(frozen=True, slots=True)
 class RestartConfig:
-    """Where a run goes on, or whose weights it starts from.
+    """Where a run resumes, or whose weights it starts from.
 
     Attributes:
         restore_file: checkpoint to go on from

@@ -33,7 +33,7 @@ class StandardOutput(logging.StreamHandler[TextIO]):
         return sys.stdout
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Go on silently where the reader of the log has gone (``| head``); training outlives it."""
+        """Continue silently where the reader of the log has gone (``| head``); training outlives it."""
         if isinstance(sys.exc_info()[1], BrokenPipeError):
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  stays open to the end
         else:

@@ -102,7 +102,7 @@ class Trainer:
         metrics.log_scalar("lr", lr, weight=0, priority=300)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tell schedule and task that an epoch begins."""
+        """Notify schedule and task that an epoch begins."""
         self.schedule.begin_epoch(epoch)
         self.set_num_updates(self.num_updates)
         self.task.begin_epoch(epoch, self.inner_model)

@@ -195,7 +195,7 @@ def own_name_address() -> str | None:
 
 
 def no_address(towards: str, interfaces: Interfaces) -> MoleblendError:
-    """What to tell where only the loopback is known."""
+    """The advice where only the loopback is known."""
     return MoleblendError(
         f"{socket.gethostname()} would announce a loopback address, which other nodes cannot reach "
         f"(MASTER_ADDR={towards}; its own name resolves to {own_name_address() or 'nothing'}): set "

@@ -1,4 +1,4 @@
-"""Signs of life between the processes of several nodes, so that a lost node is told within a minute.
+"""Signs of life between the processes of several nodes, so that a lost node is reported within a minute.
 
 A node that loses its power or its link closes no connection: whoever waits for its gradients would wait for
 the whole of ``--distributed-timeout-minutes``, and that has to be long, since all wait while the first

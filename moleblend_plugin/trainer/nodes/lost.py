@@ -14,7 +14,7 @@ GO_ON = "run the same command again to resume from the last checkpoint"
 
 
 def lost_worker(workers: Iterable[Child]) -> MoleblendError:
-    """What to tell where a process that reads data has ended.
+    """The error where a process that reads data has ended.
 
     Args:
         workers: the processes, those that go on among them.
@@ -25,7 +25,7 @@ def lost_worker(workers: Iterable[Child]) -> MoleblendError:
 
 
 class LostProcess(MoleblendError):
-    """Another process of the run has ended or is silent: every node tells at once."""
+    """Another process of the run has ended or is silent: every node reports it at once."""
 
 
 def torch_reason(text: str) -> str:
@@ -34,7 +34,7 @@ def torch_reason(text: str) -> str:
 
 
 def explain_loss(error: RuntimeError) -> MoleblendError | None:
-    """What to tell where a process of the run was lost; ``None`` for any other error.
+    """The error where a process of the run was lost; ``None`` for any other error.
 
     Processes notice a lost one by its closed connection, in whatever they exchange next.
     """

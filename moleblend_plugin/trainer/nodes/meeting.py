@@ -86,7 +86,7 @@ class Watchdog:
         return max(0.0, self.until - time.monotonic())
 
     def words(self) -> str:
-        """What is told at the end."""
+        """What is reported at the end."""
         return f"{self.place} could not start within {self.seconds:g} s, while {self.doing}: {CHECK}"
 
     def _watch(self) -> None:
@@ -103,11 +103,11 @@ class Watchdog:
 
 
 class Refused(MoleblendError):
-    """A node does not start, and all of them have been told."""
+    """A node does not start, and all of them have been notified."""
 
 
 class Meeting:
-    """What the processes tell each other through the launcher's store before they connect.
+    """What the processes exchange through the launcher's store before they connect.
 
     Args:
         store: the store, same for all.
@@ -153,7 +153,7 @@ class Meeting:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Block whose error the other processes are told, with time to read it."""
+        """Block whose error the other processes receive, with time to read it."""
         try:
             yield
         except Refused:

@@ -65,7 +65,7 @@ def row_ids_of(dataset: object, indices: list[int]) -> list[str]:
 
 
 def merge_findings(parts: list[tuple[Diagnosis, list[str]]], update: int, epoch: int) -> BadUpdate:
-    """The findings of all processes as one; a module tells more than a parameter."""
+    """The findings of all processes as one; a module says more than a parameter."""
     found = [part for part, _ in parts]
     where = next((part.where for part in found if part.in_forward), found[0].where)
     return BadUpdate(
