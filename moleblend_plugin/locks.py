@@ -91,7 +91,7 @@ class Lock:
         there = _read(self.path)
         if there.get("token", self.token) != self.token:
             raise Held(
-                f"{self.path.parent} was taken over by another process ({_told(there)}) while this one did "
+                f"{self.path.parent} was taken over by another process ({_words(there)}) while this one did "
                 "not answer: it ends without writing more, what is there is the other's"
             )
 
@@ -128,7 +128,7 @@ class Lock:
         return not self._ended.is_set() and _is_at(self._handle, path)
 
     def _write(self) -> None:
-        told = {
+        facts = {
             "host": platform.node(),
             "pid": self._pid,
             "since": self._since,
@@ -137,7 +137,7 @@ class Lock:
             "beat": self._beat,
         }
         os.lseek(self._handle, 0, os.SEEK_SET)
-        os.write(self._handle, json.dumps(told).ljust(_BYTES - 1).encode("ascii") + b"\n")
+        os.write(self._handle, json.dumps(facts).ljust(_BYTES - 1).encode("ascii") + b"\n")
         os.fsync(self._handle)
 
 
@@ -170,7 +170,7 @@ def take(path: Path, what: str, remedy: str, make_folder: bool = False) -> Lock:
         if _read(path).get("token") != lock.token:
             there = _read(path)
             lock.release()
-            raise Held(f"{what} ({_told(there)}): {remedy}")
+            raise Held(f"{what} ({_words(there)}): {remedy}")
     lock.start()
     return lock
 
@@ -211,13 +211,13 @@ def _open_free(path: Path, what: str, remedy: str, make_folder: bool) -> tuple[i
                 if not there or (locked and there.get("machine") == _machine()):
                     return handle, bool(locked)
                 if not _shows_life(path, there):
-                    logger.warning(f"{path}: its holder ({_told(there)}) is silent and counts as ended")
+                    logger.warning(f"{path}: its holder ({_words(there)}) is silent and counts as ended")
                     return handle, bool(locked)
             elif time.monotonic() < until:
                 os.close(handle)
                 time.sleep(0.1)
                 continue
-            raise Held(f"{what} ({_told(_read_handle(handle))}): {remedy}")
+            raise Held(f"{what} ({_words(_read_handle(handle))}): {remedy}")
         except BaseException:
             with suppress(OSError):
                 os.close(handle)
@@ -293,7 +293,7 @@ def _read_handle(handle: int) -> dict[str, Any]:
     return there if isinstance(there, dict) and "token" in there else {}
 
 
-def _told(there: dict[str, Any]) -> str:
+def _words(there: dict[str, Any]) -> str:
     if not there:
         return "whose name is not known yet"
     return f"host {there.get('host')}, process {there.get('pid')}, since {there.get('since')}"

@@ -41,11 +41,11 @@ class Ending(NamedTuple):
     """How a process ended that should have gone on.
 
     Attributes:
-        told: in words.
+        how: in words.
         memory: whether that is how a full memory ends processes.
     """
 
-    told: str
+    how: str
     memory: bool = False
 
 

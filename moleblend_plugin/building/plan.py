@@ -149,8 +149,8 @@ def given_parts(
         return files, split, parts_of_files(files) if split == "files" else ()
     folder = next((path for path in (*inputs, *valid, *test) if path.is_dir()), None)
     if split not in ("none", "files") or folder is not None:
-        told = f"{folder} is a folder" if folder is not None else f"got --split {split} too"
-        raise MoleblendError(f"--valid and --test name files beside those that train; {told}: leave one out")
+        also = f"{folder} is a folder" if folder is not None else f"got --split {split} too"
+        raise MoleblendError(f"--valid and --test name files beside those that train; {also}: leave one out")
     parts = ("train",) * len(inputs) + ("valid",) * len(valid) + ("test",) * len(test)
     return [*inputs, *valid, *test], "files", parts
 

@@ -55,14 +55,14 @@ class RowCounter:
         counted = limit if None in counts else sum(filter(None, counts))
         self._total = counted if limit is None or counted is None else min(counted, limit)
 
-    def tell(self, rows: FinishedRows) -> None:
+    def report(self, rows: FinishedRows) -> None:
         """Report what is finished."""
         count = len(rows)
         fraction = count / self._total if self._total else self._fraction_read()
         rejected = rows.counts[Rejected]
         self._progress(BuildProgress("rows", "", count, rejected, self._total, fraction))
 
-    def tell_resumed(self, rows: FinishedRows) -> None:
+    def report_resumed(self, rows: FinishedRows) -> None:
         """Report what an interrupted build had finished."""
         of = f" of {self._total:,}" if self._total else ""
         self._progress(BuildProgress("note", f"resuming: {len(rows):,}{of} rows are there"))

@@ -247,8 +247,8 @@ def _warnings(
     if tally.unknown_parts:
         column = f"{plan.split.partition(':')[2]!r} holds {tally.unknown_words}"
         yield f"column {column}, which name no part: such rows are rejected"
-    if told := duplicates_line(repeated):
-        yield told
+    if repeats := duplicates_line(repeated):
+        yield repeats
     if tally.stereo_unknown:
         yield (
             f"{tally.stereo_unknown:,} molecules have no coordinates that would determine all of their "

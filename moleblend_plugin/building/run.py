@@ -102,10 +102,10 @@ def build(
     Raises:
         MoleblendError: anything that the user can mend; what was in ``out`` then is as before.
     """
-    tell = progress or silent
+    report = progress or silent
 
     def choose(line: str) -> None:
-        tell(BuildProgress("choice", line))
+        report(BuildProgress("choice", line))
 
     count = None if conformers is None else parse_conformers(conformers)
     files, split, parts = given_parts(_paths(inputs), _paths(valid), _paths(test), split)
@@ -114,7 +114,7 @@ def build(
     missing, words = list(map(str, _several(missing_label))), (_several(positive), _several(negative))
     columns = Columns(smiles_column, (), rows_file.key if rows_file else method.name)
     opened = open_inputs(files, with_words(columns, missing, *words), _several(target_columns))
-    _tell_columns(opened.numeric, choose)
+    _report_columns(opened.numeric, choose)
     sources = with_own_names(opened.sources)
     if geometry is not None:
         sources = tuple(join_geometry(source, Path(geometry)) for source in sources)
@@ -143,10 +143,10 @@ def build(
         exclusion=read_exclusions(_paths(exclude), exclude_level, smiles_column, choose),
         parts=parts,
     )
-    return run_build(plan, tell)
+    return run_build(plan, report)
 
 
-def _tell_columns(found: NumericColumns | None, choose: Callable[[str], None]) -> None:
+def _report_columns(found: NumericColumns | None, choose: Callable[[str], None]) -> None:
     """Report which columns "all" takes, and why not the others."""
     if found is not None:
         shown = few_names([write_name(name) for name in found.taken])
@@ -195,9 +195,9 @@ def _check_inputs(plan: BuildPlan) -> None:
 
 def _finish_rows(plan: BuildPlan, work: BuildWork, finished: FinishedRows, counter: RowCounter) -> None:
     """Have the outcome of every row in ``finished``."""
-    counter.tell(finished)
+    counter.report(finished)
     if len(finished):
-        counter.tell_resumed(finished)
+        counter.report_resumed(finished)
     if plan.strict:  # rows of an earlier command without --strict
         _refuse_rejected(finished.rejections())
     read = islice(chain.from_iterable(plan.sources), plan.limit)
@@ -209,7 +209,7 @@ def _finish_rows(plan: BuildPlan, work: BuildWork, finished: FinishedRows, count
         if plan.strict:
             _refuse_rejected(outcome for outcome in outcomes if isinstance(outcome, Rejected))
         finished.add(number, outcomes)
-        counter.tell(finished)
+        counter.report(finished)
     finished.sync()
 
 

@@ -124,8 +124,8 @@ def _drop_other_work(folder: Path, settings: dict[str, Any], say: Callable[[str]
     if held and (folder / _ROWS).exists():
         with FinishedRows(folder / _ROWS) as rows:
             count = len(rows)
-        told = ", ".join(name.replace("_", " ") for name in settings if held.get(name) != settings[name])
-        say(f"starting from the beginning: {count:,} finished rows of an interrupted build differ in {told}")
+        changed = ", ".join(name.replace("_", " ") for name in settings if held.get(name) != settings[name])
+        say(f"starting again: {count:,} finished rows of an interrupted build differ in {changed}")
     remove(folder / _ROWS)
     with replacing(written) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

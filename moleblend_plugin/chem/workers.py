@@ -114,18 +114,18 @@ class Spawning(SpawnContext):
         self.started.append(process)
         return process
 
-    def lost(self, doing: str, goes_on: str = "") -> MoleblendError:
+    def lost(self, doing: str, hint: str = "") -> MoleblendError:
         """The error when one of them is gone.
 
         Args:
             doing: what it did, such as "drawing".
-            goes_on: what happens when the command is repeated.
+            hint: what happens when the command is repeated.
         """
         # The pool has ended the others by SIGTERM.
         ending = how_ended(process for process in self.started if process.pid is not None)
         script = "" if ending.memory else _unguarded()
         remedy = script or ("use fewer --workers" if ending.memory else "--workers 1 works in one process")
-        return MoleblendError(f"a worker process ended while {doing} {ending.told}; {remedy}{goes_on}")
+        return MoleblendError(f"a worker process ended while {doing} {ending.how}; {remedy}{hint}")
 
 
 def _unguarded() -> str:
@@ -145,16 +145,16 @@ class _Pool:
 
     def submit(self, begin: str, call: Callable[..., _Done], *arguments: object) -> Future[_Done]:
         """Have ``call(*arguments)`` done."""
-        with self._telling(begin):
+        with self._reporting(begin):
             return self._executor.submit(call, *arguments)
 
     def result(self, begin: str, future: Future[_Done]) -> _Done:
         """What a call gave."""
-        with self._telling(begin):
+        with self._reporting(begin):
             return future.result()
 
     @contextmanager
-    def _telling(self, begin: str) -> Iterator[None]:
+    def _reporting(self, begin: str) -> Iterator[None]:
         try:
             yield
         except BrokenProcessPool as error:

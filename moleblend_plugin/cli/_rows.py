@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from moleblend_plugin.cli._console import tell_notes
+from moleblend_plugin.cli._console import print_notes
 from moleblend_plugin.cli._output import writing
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ def open_rows(
     conversion = conversion_for(network.args, network.input_mode, conformers)
     rows = Input(source, conversion.config, workers or usable_cores(), max_atoms)
     if not source.format.holds_records:
-        print(f"molecules: {conversion.told}", file=sys.stderr)
+        print(f"molecules: {conversion.note}", file=sys.stderr)
     return rows
 
 
@@ -59,7 +59,7 @@ def write_rows(
 
     with writing(out, overwrite), OnRows(command[0], rows.fraction_done, rows.total) as progress:
         counts = write(network, rows, out, batch_size, progress.update)
-    tell_notes(rows.notes)
+    print_notes(rows.notes)
     _print_counts(counts, command[1], out, network.input_mode)
 
 

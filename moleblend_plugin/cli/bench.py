@@ -115,7 +115,7 @@ def _run(config: BenchConfig, out: Path, jobs: int | None) -> int:
         f"{len(cells)} cells, {len(cells) - len(todo)} finished before, {len(todo)} to run, {count} at a time"
     )
     with _Board(len(todo)) as board:
-        _, failed = run_cells(todo, count, board.tell, gpus)
+        _, failed = run_cells(todo, count, board.notify, gpus)
     return failed + unbuilt
 
 
@@ -190,7 +190,7 @@ class _Board:
     def __exit__(self, *error: object) -> None:
         self._context.__exit__(None, None, None)
 
-    def tell(self, cell: Cell, state: str, note: str) -> None:
+    def notify(self, cell: Cell, state: str, note: str) -> None:
         """Show a change of a cell."""
         if state == "started":
             self._running.append(cell.label)

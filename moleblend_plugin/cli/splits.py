@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from moleblend_plugin.cli._console import print_tables, tell_notes
+from moleblend_plugin.cli._console import print_notes, print_tables
 from moleblend_plugin.cli._options import SmilesColumn, Workers, usable_cores
 from moleblend_plugin.cli._progress import RowProgress
 from moleblend_plugin.errors import MoleblendError
@@ -92,7 +92,7 @@ def _read(sources: Mapping[str, Source], workers: int) -> dict[str, PartIdentiti
             parts[name] = read_identities(_molecules(rows, bad, progress))
         for reason, count in bad.most_common():
             print(f"warning: {name}: left out {count:,} rows: {reason}", file=sys.stderr)
-        tell_notes(rows.notes)
+        print_notes(rows.notes)
     return parts
 
 

@@ -80,9 +80,9 @@ def _train(argv: list[str], verbose: bool, device: str) -> None:
                 session.report.close()
                 metrics.reset()
     except RuntimeError as error:
-        if (told := explain_memory(error)) is None:
+        if (explained := explain_memory(error)) is None:
             raise
-        raise told from error
+        raise explained from error
 
 
 @contextmanager

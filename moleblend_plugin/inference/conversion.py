@@ -22,7 +22,7 @@ class Conversion(NamedTuple):
     """How rows become records, and a line that says so."""
 
     config: ConversionConfig
-    told: str
+    note: str
 
 
 def conversion_for(

@@ -19,7 +19,7 @@ class PartFile(NamedTuple):
     """A part of a data set, and a note about it ("" for none)."""
 
     path: Path
-    told: str
+    note: str
 
 
 def find_checkpoint(given: Path) -> Path:
@@ -53,11 +53,11 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
     Raises:
         MoleblendError: there is no such data or part.
     """
-    told = ""
+    note = ""
     if data is None:
-        data, told = _data_of_run(checkpoint, args)
+        data, note = _data_of_run(checkpoint, args)
     if not data.is_dir():
-        return PartFile(data, told)
+        return PartFile(data, note)
     parts = parts_in(data) | {file.stem: file for file in data.glob("*.lmdb") if file.is_file()}
     if part not in parts:
         there = sorted(parts)
@@ -65,7 +65,7 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
             f"{data} has no {part} part (parts: {', '.join(there) or 'none'}): build it with --split, "
             "give --part, or name a file with labels"
         )
-    return PartFile(parts[part], told)
+    return PartFile(parts[part], note)
 
 
 def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list[str]]:
@@ -88,18 +88,18 @@ def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list
 
 
 def _data_of_run(checkpoint: Path, args: argparse.Namespace) -> tuple[Path, str]:
-    folder, told = Path(getattr(args, "data", "") or ""), ""
+    folder, note = Path(getattr(args, "data", "") or ""), ""
     if (checkpoint.parent / RUN_RECORD).is_file():
         record = read_record(checkpoint.parent)
         paths = [str(store["path"]) for store in record["stores"].values() if store.get("path")]
         if paths:
             folder = Path(record["folder"], paths[0]).parent
-            told = _changed(record)
+            note = _changed(record)
     if str(folder) in ("", "."):
         raise MoleblendError(f"{checkpoint} does not say which data it was trained on: name the data as well")
     if not folder.is_dir():
         raise MoleblendError(f"{folder}, the data of the run, is not there any more: name the data as well")
-    return folder, told
+    return folder, note
 
 
 def _changed(record: dict[str, object]) -> str:

@@ -59,8 +59,8 @@ def draw_curves(log: RunLog, curves: Sequence[Curve], title: str) -> Picture:
         panels[0].legend(frameon=False)
         figure.align_ylabels(panels)
 
-    told = f"{', '.join(curve.title for curve in curves)} over updates"
-    return draw(told, (4 * columns, 0.7 + 2.4 * rows), fill)
+    caption = f"{', '.join(curve.title for curve in curves)} over updates"
+    return draw(caption, (4 * columns, 0.7 + 2.4 * rows), fill)
 
 
 def _draw_curve(panel: Axes, log: RunLog, curve: Curve, theme: Theme) -> None:

@@ -56,12 +56,12 @@ def _run_unicore() -> int:
     try:
         importlib.import_module("unicore_cli.train").cli_main()
     except Exception as error:
-        told: object = own_error(error)
-        if told is None and isinstance(error, FloatingPointError):
-            told = f"the model has diverged: {error}; lower --lr or set --clip-norm, or look at the data"
-        if told is None:
+        reason: object = own_error(error)
+        if reason is None and isinstance(error, FloatingPointError):
+            reason = f"the model has diverged: {error}; lower --lr or set --clip-norm, or look at the data"
+        if reason is None:
             raise
-        sys.stderr.write(f"error: {told}\n")
+        sys.stderr.write(f"error: {reason}\n")
         return 2
     return 0
 

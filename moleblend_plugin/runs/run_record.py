@@ -31,8 +31,8 @@ Stores = Mapping[str, Mapping[str, str]]
 
 def stores_of(task: object) -> Stores:
     """What the task reports of its data, empty for a task without ``store_fingerprints()``."""
-    tell = getattr(task, "store_fingerprints", None)
-    found: Stores = {} if tell is None else tell()
+    reported = getattr(task, "store_fingerprints", None)
+    found: Stores = {} if reported is None else reported()
     return found
 
 

@@ -73,11 +73,11 @@ def _ended(error: ProcessExitedException) -> int:
     """Exit code after a process of several has ended; it has printed why, unless a signal ended it."""
     if error.signal_name is None:
         return error.exit_code or 1
-    from moleblend_plugin.trainer.nodes.lost import GO_ON
+    from moleblend_plugin.trainer.nodes.lost import RESUME_HINT
 
     sys.stderr.write(
         f"error: process {error.error_index} was ended by {error.signal_name} "
-        f"(SIGKILL: often the memory is full); {GO_ON}\n"
+        f"(SIGKILL: often the memory is full); {RESUME_HINT}\n"
     )
     return 128 - error.exit_code
 
@@ -119,9 +119,9 @@ def train_process(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
             with STOP.listening():
                 _train_here(fabric, args, argv)
         except RuntimeError as error:
-            if (told := explain_memory(error) or explain_loss(error)) is None:
+            if (explained := explain_memory(error) or explain_loss(error)) is None:
                 raise
-            raise told from error
+            raise explained from error
     except Interrupted as interruption:
         if fabric.world_size == 1:
             raise

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.bench.report.figure_data import by_scaffold_size, mean_roc
-from moleblend_plugin.bench.report.html_report import MOST_TOLD, _told
+from moleblend_plugin.bench.report.html_report import MOST_SHOWN, _headline_list
 from moleblend_plugin.bench.report.summary import (
     FINE_RESAMPLES,
     CellGroup,
@@ -247,8 +247,8 @@ def test_chemprop_gets_the_same_rows(tmp_path: Path) -> None:
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("count", "folded"), [(MOST_TOLD, False), (MOST_TOLD + 1, True)])
+@pytest.mark.parametrize(("count", "folded"), [(MOST_SHOWN, False), (MOST_SHOWN + 1, True)])
 def test_many_comparisons_do_not_push_the_table_away(count: int, folded: bool) -> None:
-    listed = _told([f"line {number}" for number in range(count)])
+    listed = _headline_list([f"line {number}" for number in range(count)])
     assert listed.count("<li>") == count
     assert listed.startswith("<details>") is folded

@@ -209,7 +209,7 @@ def test_other_settings_or_inputs_start_anew_and_say_so(table, tmp_path, capsys,
         interrupt(words, tmp_path)
         capsys.readouterr()
         assert run([*words, *change]) == 0
-        line = f"starting from the beginning: 16 finished rows of an interrupted build differ in {name}"
+        line = f"starting again: 16 finished rows of an interrupted build differ in {name}"
         assert line in capsys.readouterr().err
         assert seen == list(range(30 if name == "limit" else ROWS))
         seen.clear()

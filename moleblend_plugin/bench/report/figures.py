@@ -107,8 +107,8 @@ def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) 
         if curves:
             _learning(panels[2], curves, look, metric)
 
-    told = f"{name}: predictions, scores by scaffold and learning curves"
-    return draw(told, (4.2 * (2 + bool(curves)), 3.4), fill)
+    caption = f"{name}: predictions, scores by scaffold and learning curves"
+    return draw(caption, (4.2 * (2 + bool(curves)), 3.4), fill)
 
 
 Look = Mapping[str, Mapping[str, Any]]

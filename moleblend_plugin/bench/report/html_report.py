@@ -12,7 +12,7 @@ from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.report.page import html_page, html_picture, html_table
 from moleblend_plugin.report.theme import Picture
 
-MOST_TOLD: Final = 10
+MOST_SHOWN: Final = 10
 """Sentences that stand above the table."""
 
 
@@ -35,7 +35,7 @@ def report_page(
         notes: small print, a sentence each.
     """
     title = f"{_count(plan.models, 'model')} on {_count(plan.sets, 'set')}, {_count(plan.seeds, 'seed')}"
-    told = _told([escape(line) for line in headlines])
+    headline_list = _headline_list([escape(line) for line in headlines])
     sets = [
         f"<h2>{escape(name)} <small>{escape(plan.sets[name])}, split {escape(plan.splits[name])}</small>"
         f"</h2>\n{html_picture(picture)}"
@@ -43,14 +43,14 @@ def report_page(
     ]
     shown = [_table(table) for table in tables]
     intro = "Everything is selected on the validation part; the test part is scored once."
-    parts = [told, shown[0], html_picture(overview), *shown[1:2], *sets, *shown[2:]]
+    parts = [headline_list, shown[0], html_picture(overview), *shown[1:2], *sets, *shown[2:]]
     return html_page(title, intro, parts, " ".join(notes))
 
 
-def _told(lines: Sequence[str]) -> str:
+def _headline_list(lines: Sequence[str]) -> str:
     """The sentences as a list; of many models they would push the table off the screen, so it is folded."""
     listed = f'<ul class="told">{"".join(f"<li>{line}</li>" for line in lines)}</ul>'
-    if len(lines) <= MOST_TOLD:
+    if len(lines) <= MOST_SHOWN:
         return listed
     return f"<details><summary>{len(lines)} comparisons in words</summary>{listed}</details>"
 

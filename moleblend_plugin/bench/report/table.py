@@ -175,8 +175,8 @@ def _score_table(plan: Plan, groups: CellGroups) -> ReportTable:
             group = groups[name, model]
             text = form.mean(group.scores("test", metric))
             missing = len(plan.seeds) - len(group.results)
-            told = f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
-            cells.append(Best(text, told) if model == best else text + told)
+            facts = f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
+            cells.append(Best(text, facts) if model == best else text + facts)
         rows.append(
             [name, f"{metric} {'↑' if METRICS[metric].rises else '↓'}", *_sizes(groups, plan, name), *cells]
         )
@@ -248,11 +248,11 @@ def _cost_table(plan: Plan, groups: CellGroups) -> ReportTable:
 
 def _shared_table(shared: Mapping[str, Shared]) -> ReportTable:
     rows = [
-        [name, *(str(told[part][key]) for key in ("molecules", "conflicts", "scaffolds") for part in told)]
-        for name, told in shared.items()
-        if told
+        [name, *(str(facts[part][key]) for key in ("molecules", "conflicts", "scaffolds") for part in facts)]
+        for name, facts in shared.items()
+        if facts
     ]
-    parts = list(next(told for told in shared.values() if told))
+    parts = list(next(facts for facts in shared.values() if facts))
     header = [
         f"{what}, {part}"
         for what in ("molecules", "of them with other labels", "scaffolds")

@@ -45,10 +45,10 @@ def write_report(plan: Plan, out: Path) -> WrittenReport:
     compared = comparisons(plan, groups)
     shared = {name: shared_with_test(out, name) for name in plan.sets}
     found = tables(plan, groups, compared, shared)
-    told = html_report.headlines(plan, compared, _best_others(plan, groups))
-    text = "\n".join([*(f"- {escaped(line)}" for line in told), "", markdown(plan, found)])
+    top = html_report.headlines(plan, compared, _best_others(plan, groups))
+    text = "\n".join([*(f"- {escaped(line)}" for line in top), "", markdown(plan, found)])
     html = html_report.report_page(
-        plan, told, found, figures.overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
+        plan, top, found, figures.overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
     )
     for path, content in ((report.table, text), (report.page, html)):
         with replacing(path) as temporary:

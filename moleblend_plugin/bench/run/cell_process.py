@@ -128,7 +128,7 @@ def run_cell(cell: Cell) -> None:
     write_result(
         cell,
         {
-            **{part: _told(found) for part, found in scores.items()},
+            **{part: _score_facts(found) for part, found in scores.items()},
             **best.notes,
             "chosen": best.numbers,
             "tried": tried,
@@ -174,7 +174,7 @@ def _run_chemprop(cell: Cell, parts: Mapping[str, PartArrays], numbers: Mapping[
     return CellOutcome(valid, test, dict(numbers), {"train": time.monotonic() - started})
 
 
-def _told(scores: Mapping[str, TaskScores]) -> dict[str, Any]:
+def _score_facts(scores: Mapping[str, TaskScores]) -> dict[str, Any]:
     return {
         "scores": {name: found.mean for name, found in scores.items()},
         "per_task": {name: found.per_task for name, found in scores.items()},

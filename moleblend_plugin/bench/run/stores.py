@@ -50,8 +50,8 @@ def ensure_stores(spec: SetSpec, out: Path, workers: int) -> Built:
         _build(spec, folder, out / "logs" / f"build-{spec.name}.log", workers)
     if new or "shared" not in about:
         with replacing(folder / ABOUT) as temporary:
-            told = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder), "shared": _shared(folder)}
-            temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
+            facts = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder), "shared": _shared(folder)}
+            temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
     return Built({part: store_fingerprint(folder / f"{part}.lmdb") for part in PARTS}, new)
 
 

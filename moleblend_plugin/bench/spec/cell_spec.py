@@ -93,7 +93,7 @@ class Cell:
 
     def settings(self) -> dict[str, Any]:
         """What determines the result, in plain values."""
-        told = {
+        facts = {
             "format": RESULT_VERSION,
             "version": __version__,
             "kind": self.kind,
@@ -102,7 +102,7 @@ class Cell:
             "stores": self.stored,
             "options": self.options,
         }
-        return told | ({"track_test": self.track_test} if self.kind == "ours" else {})
+        return facts | ({"track_test": self.track_test} if self.kind == "ours" else {})
 
     @property
     def hash(self) -> str:

@@ -107,7 +107,7 @@ def _parted(record: SdfRecord, number: int, source: Source) -> Iterator[SdfRecor
         yield record
         return
     first = number - len(record)
-    source.tell(
+    source.add_note(
         f"lacks $$$$ between records, such as before line {first + cuts[0]}: read as records of their own"
     )
     for start, end in zip([0, *cuts], [*cuts, len(record)], strict=True):

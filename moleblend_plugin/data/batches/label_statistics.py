@@ -136,9 +136,9 @@ def read_labels(
 def _weight(record: MoleculeRecord, column: int) -> float:
     weight = float(record.targets[column])
     if not 0 <= weight < np.inf:
-        told = "no weight" if np.isnan(weight) else f"the weight {weight:g}"
+        given = "no weight" if np.isnan(weight) else f"the weight {weight:g}"
         raise MoleblendError(
-            f"{record.row_id} has {told} in --weight-column: give every row a finite number from 0"
+            f"{record.row_id} has {given} in --weight-column: give every row a finite number from 0"
         )
     return weight
 

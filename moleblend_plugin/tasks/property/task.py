@@ -105,7 +105,7 @@ class MoleblendPropertyTask(StoreTask):
         args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
         labels = read_labels(store, columns_of(store, names), names, kind, weights)
         check_training_labels(labels, kind, args.train_subset)
-        _tell_missing_3d(labels, config.input_mode, args.train_subset)
+        _warn_missing_3d(labels, config.input_mode, args.train_subset)
         _make_room(args)
         return cls(args, config, kind, labels)
 
@@ -121,7 +121,7 @@ class MoleblendPropertyTask(StoreTask):
         labels = read_labels(store, columns, names, self.kind, weights)
         first = split == self.args.valid_subset.split(",")[0]
         check_valid_labels(labels, self.kind, split, self.args.best_checkpoint_metric if first else None)
-        _tell_missing_3d(labels, mode, split)
+        _warn_missing_3d(labels, mode, split)
         return PropertyMolecules(
             store,
             columns,
@@ -283,7 +283,7 @@ def _make_room(args: argparse.Namespace, host: str = HOST) -> None:
         args.all_gather_list_size = max(args.all_gather_list_size, rows)
 
 
-def _tell_missing_3d(labels: Labels, mode: InputMode, split: str) -> None:
+def _warn_missing_3d(labels: Labels, mode: InputMode, split: str) -> None:
     if labels.without_3d and mode != "2d":
         logger.warning(
             f"{split}: {labels.without_3d} of {len(labels.conformers)} molecules have no 3D and show their "

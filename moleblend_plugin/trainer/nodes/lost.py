@@ -10,7 +10,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.stopping import Child, how_ended
 from moleblend_plugin.trainer.nodes import heartbeat
 
-GO_ON = "run the same command again to resume from the last checkpoint"
+RESUME_HINT = "run the same command again to resume from the last checkpoint"
 
 
 def lost_worker(workers: Iterable[Child]) -> MoleblendError:
@@ -21,7 +21,7 @@ def lost_worker(workers: Iterable[Child]) -> MoleblendError:
     """
     ending = how_ended(workers)
     remedy = "give fewer --num-workers" if ending.memory else "--num-workers 0 reads without such processes"
-    return MoleblendError(f"a data worker ended {ending.told}; {remedy}, and {GO_ON}")
+    return MoleblendError(f"a data worker ended {ending.how}; {remedy}, and {RESUME_HINT}")
 
 
 class LostProcess(MoleblendError):
@@ -43,4 +43,6 @@ def explain_loss(error: RuntimeError) -> MoleblendError | None:
     if not distributed:
         return None
     who = heartbeat.culprit() or "another process of this run ended or went silent"
-    return LostProcess(f"{who} ({torch_reason(text)}): its own message or the system's log says why; {GO_ON}")
+    return LostProcess(
+        f"{who} ({torch_reason(text)}): its own message or the system's log says why; {RESUME_HINT}"
+    )

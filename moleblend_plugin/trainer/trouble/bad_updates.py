@@ -103,17 +103,17 @@ class BadUpdates:
         _log(total, in_a_row)
         if self.path is not None:
             _append(self.path, {name: value for name, value in asdict(bad).items() if name != "cause"})
-        told = f"loss or gradients are not finite at update {bad.update}, first in {bad.where}"
+        what = f"loss or gradients are not finite at update {bad.update}, first in {bad.where}"
         rows = f"; rows: {self.path}" if self.path and bad.cause != "model" else ""
         if in_a_row >= self.limit:
             times = f" ({in_a_row} times in a row)" if in_a_row > 1 else ""
             end = Diverged if bad.cause == "model" else TooManyBadUpdates
             raise end(
-                f"{told}{times}: {_remedy(bad)}{rows}; "
+                f"{what}{times}: {_remedy(bad)}{rows}; "
                 "--max-bad-updates says how many updates in a row may be skipped"
             )
         blame = f"; {_remedy(bad)}" if bad.cause in ("model", "labels") else ""
-        logger.warning(f"{told}: this update is skipped ({total} so far, {in_a_row} in a row){blame}{rows}")
+        logger.warning(f"{what}: this update is skipped ({total} so far, {in_a_row} in a row){blame}{rows}")
 
     def good(self) -> None:
         """Begin to count again: an update went well."""
