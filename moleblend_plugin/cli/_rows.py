@@ -55,9 +55,9 @@ def write_rows(
         batch_size: molecules computed together.
         overwrite: whether the file may be there.
     """
-    from moleblend_plugin.cli._progress import OnRows
+    from moleblend_plugin.cli._progress import RowProgress
 
-    with writing(out, overwrite), OnRows(command[0], rows.fraction_done, rows.total) as progress:
+    with writing(out, overwrite), RowProgress(command[0], rows.fraction_done, rows.total) as progress:
         counts = write(network, rows, out, batch_size, progress.update)
     print_notes(rows.notes)
     _print_counts(counts, command[1], out, network.input_mode)
