@@ -29,7 +29,7 @@ def begin() -> None:
 
 
 def let_idle_threads_sleep() -> None:
-    """Tell the OpenMP library, which reads the environment when torch is loaded: idle threads sleep.
+    """Set what the OpenMP library reads when torch is loaded: idle threads sleep.
 
     By default they spin for a while, and two processes on the same cores then wait for each other's
     spinning threads: six times the time (docs/runs.md).

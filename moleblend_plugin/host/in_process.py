@@ -1,6 +1,6 @@
 """Training inside somebody else's process: a notebook, a cross-validation, a thread of a server.
 
-The embedded host with the arguments of ``moleblend-train``, less what belongs to a command line: no signal
+The embedded trainer with the arguments of ``moleblend-train``, less what belongs to a command line: no signal
 handlers (Ctrl-C is the caller's KeyboardInterrupt), no exit codes, no ``run.json``; one process, one device.
 Global generators and logging are afterwards as they were.
 """

@@ -2,7 +2,7 @@
 
 Two sources hold the same facts:
 
-* ``train.jsonl`` in a run's folder, one JSON object per event, written by the embedded host;
+* ``train.jsonl`` in a run's folder, one JSON object per event, written by the embedded trainer;
 * a captured ``--log-format json`` log of Uni-Core, where each JSON object follows a prefix
   ``<time> | INFO | <tag> | ``, values are strings, and end-of-epoch keys carry the tag (``valid_loss``).
 """

@@ -1,7 +1,7 @@
 """Mistakes that a trainer would let pass in silence, refused (or repaired) by the task under either host.
 
 Uni-Core trains for ever, saves nothing, or starts from fresh weights without a word in the cases below. What
-the embedded host says itself for any task is not repeated here.
+the embedded trainer says itself for any task is not repeated here.
 """
 
 from __future__ import annotations
@@ -129,7 +129,7 @@ def check_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], host: 
     Args:
         own: the model's weights.
         given: a checkpoint's weights.
-        host: the embedded host tells itself what is left over.
+        host: the embedded trainer tells itself what is left over.
 
     Raises:
         MoleblendError: nothing would be loaded, a shape differs, or a weight is not finite.

@@ -1,4 +1,4 @@
-"""Two nodes for real: network namespaces on this machine, gloo, torchrun, the embedded host."""
+"""Two nodes for real: network namespaces on this machine, gloo, torchrun, the embedded trainer."""
 
 from __future__ import annotations
 

@@ -49,7 +49,7 @@ def report_page(
 
 def _headline_list(lines: Sequence[str]) -> str:
     """The sentences as a list; of many models they would push the table off the screen, so it is folded."""
-    listed = f'<ul class="told">{"".join(f"<li>{line}</li>" for line in lines)}</ul>'
+    listed = f'<ul class="headlines">{"".join(f"<li>{line}</li>" for line in lines)}</ul>'
     if len(lines) <= MOST_SHOWN:
         return listed
     return f"<details><summary>{len(lines)} comparisons in words</summary>{listed}</details>"

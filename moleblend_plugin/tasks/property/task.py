@@ -75,7 +75,7 @@ class MoleblendPropertyTask(StoreTask):
     """
 
     EPOCH_CHECKPOINTS: ClassVar[bool] = False
-    """The embedded host keeps the best and the last checkpoint of a fine-tuning, no other one of an epoch."""
+    """The embedded trainer keeps the best and the last checkpoint of a fine-tuning, none of other epochs."""
 
     CONFIGS = (PropertyTaskConfig,)
 
