@@ -146,10 +146,7 @@ def embed_to_file(
 
 
 def _embed_to_table(
-    embedder: Embedder,
-    header: Sequence[str],
-    results: Iterable[RowResult],
-    path: Path,
+    embedder: Embedder, header: Sequence[str], results: Iterable[RowResult], path: Path
 ) -> Counts:
     """``row_id``, the input's columns, ``vector`` (``vectors`` for atoms) and ``reason`` of every row."""
     columns = input_columns(header)
@@ -165,10 +162,7 @@ def _embed_to_table(
 
 
 def _embed_to_arrays(
-    embedder: Embedder,
-    header: Sequence[str],
-    results: Iterable[RowResult],
-    path: Path,
+    embedder: Embedder, header: Sequence[str], results: Iterable[RowResult], path: Path
 ) -> Counts:
     """Arrays over the M embedded rows of the input, and over the F others.
 

@@ -108,10 +108,7 @@ def _run_window(
 
 
 def _samples(
-    records: list[MoleculeRecord],
-    items: list[tuple[int, int]],
-    to_sample: ToSample,
-    codes: InputCodes | None,
+    records: list[MoleculeRecord], items: list[tuple[int, int]], to_sample: ToSample, codes: InputCodes | None
 ) -> Iterator[Sample]:
     """Sample of every (record, conformer); the conformers of a record share its paths."""
     features: Features | None = None

@@ -90,10 +90,7 @@ def curves_page(log: RunLog, curves: Sequence[Curve], title: str, figure: Pictur
     header = ("term", "first", "last", "best", "best at")
     tables = [
         html_table(caption, header, [_row(one, points[one.key]) for one in curves if one.key in points])
-        for caption, points in (
-            ("Training", log.train),
-            (log.subset[:1].upper() + log.subset[1:], log.valid),
-        )
+        for caption, points in (("Training", log.train), (log.subset[:1].upper() + log.subset[1:], log.valid))
         if points
     ]
     intro = f"training: mean over each log interval; {log.subset or 'no validation'}: whole subset"

@@ -92,10 +92,7 @@ def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) 
 
     def fill(figure: Figure, theme: Theme) -> None:
         look = {
-            model: {
-                "color": theme.lines[place % len(theme.lines)],
-                "marker": MARKERS[place % len(MARKERS)],
-            }
+            model: {"color": theme.lines[place % len(theme.lines)], "marker": MARKERS[place % len(MARKERS)]}
             for place, model in enumerate(plan.models)
         }
         panels = figure.subplots(1, 2 + bool(curves), squeeze=False)[0]

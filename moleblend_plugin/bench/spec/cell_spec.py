@@ -222,10 +222,7 @@ def write_result(cell: Cell, result: CellResult, arrays: Mapping[str, Any] | Non
     except OSError as error:
         raise MoleblendError(f"{cell.path.parent} cannot be made ({error.strerror})") from None
     if arrays is not None:
-        with (
-            replacing(cell.path.with_suffix(".npz")) as temporary,
-            temporary.open("wb") as stream,
-        ):
+        with replacing(cell.path.with_suffix(".npz")) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
     head = {
         "status": "done",

@@ -148,11 +148,7 @@ class NetworkEstimator(OnMolecules):
         return ConversionConfig(None if count is None else ConformerConfig(count))
 
     def _train(
-        self,
-        X: Molecules,
-        targets: Float64Array,
-        names: tuple[str, ...],
-        weights: Float64Array | None,
+        self, X: Molecules, targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
     ) -> None:
         """Set ``checkpoint_`` from molecules, labels [n, T] (NaN where missing) and weights [n]."""
         from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint

@@ -11,12 +11,7 @@ from typing import Any
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
-from moleblend_plugin.trainer.checkpoints.file import (
-    DamagedCheckpoint,
-    State,
-    newest_intact,
-    read_checkpoint,
-)
+from moleblend_plugin.trainer.checkpoints.file import DamagedCheckpoint, State, newest_intact, read_checkpoint
 from moleblend_plugin.trainer.command.parse_values import parse_overrides
 from moleblend_plugin.trainer.contract.loss import BaseLoss
 from moleblend_plugin.trainer.contract.model import BaseModel
@@ -80,10 +75,7 @@ class Start:
         position: dict[str, Any] = self.state["extra_state"]["train_iterator"]
         if self.unfinished is None:
             return position
-        return position | {
-            "epoch": self.unfinished.epoch,
-            "iterations_in_epoch": self.unfinished.position,
-        }
+        return position | {"epoch": self.unfinished.epoch, "iterations_in_epoch": self.unfinished.position}
 
     def describe(self, num_updates: int) -> str:
         """One line on where the run starts."""
