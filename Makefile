@@ -29,7 +29,7 @@ $(READY): requirements.txt pyproject.toml setup.py tools/unicore_train_shim.py
 	@$(PIP) install --quiet -r requirements.txt
 	@echo "setup: installing moleblend_plugin from this folder"
 	@$(PIP) install --quiet --no-deps --no-build-isolation -e .
-	@echo "setup: adding unicore-train, which runs Uni-Core where it is installed and the embedded host elsewhere"
+	@echo "setup: adding unicore-train, which runs Uni-Core where it is installed and the embedded trainer elsewhere"
 	@printf '#!/bin/sh\nexec "%s/python" "%s" "$$@"\n' '$(abspath $(BIN))' '$(abspath tools/unicore_train_shim.py)' >$(BIN)/unicore-train
 	@chmod +x $(BIN)/unicore-train
 	@touch $@

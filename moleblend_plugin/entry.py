@@ -9,6 +9,9 @@ import sys
 from pathlib import Path
 from typing import Final
 
+FAILED: Final = 2
+"""Exit code for what the user can put right."""
+
 IDLE_THREADS_SLEEP: Final = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 """For GCC's and for Intel's OpenMP: a thread without work leaves its core to others at once."""
 
@@ -26,7 +29,7 @@ def begin() -> None:
 
 
 def let_idle_threads_sleep() -> None:
-    """Tell the OpenMP library, which reads the environment when torch is loaded: idle threads sleep.
+    """Set what the OpenMP library reads when torch is loaded: idle threads sleep.
 
     By default they spin for a while, and two processes on the same cores then wait for each other's
     spinning threads: six times the time (docs/runs.md).

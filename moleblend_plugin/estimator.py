@@ -25,7 +25,7 @@ from moleblend_plugin.inference.estimators.label_arrays import (
     two_classes,
 )
 from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, with_named_labels
-from moleblend_plugin.inference.estimators.network import Network, OnError, OnMolecules
+from moleblend_plugin.inference.estimators.network import NetworkEstimator, OnError, OnMolecules
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 if TYPE_CHECKING:
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor"]
 
 
-class MoleblendRegressor(RegressorMixin, Network):
+class MoleblendRegressor(RegressorMixin, NetworkEstimator):
     """Regression of one or several targets from SMILES or RDKit molecules.
 
     Args:
@@ -99,7 +99,7 @@ class MoleblendRegressor(RegressorMixin, Network):
         return _mean_score(r2_score, y, self.predict(X), sample_weight)
 
 
-class MoleblendClassifier(ClassifierMixin, Network):
+class MoleblendClassifier(ClassifierMixin, NetworkEstimator):
     """Binary classification of one or several targets from SMILES or RDKit molecules.
 
     One target: ``y`` [n] holds two classes, numbers or strings. Several: ``y`` [n, T] holds 0, 1, or NaN

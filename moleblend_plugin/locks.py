@@ -83,7 +83,7 @@ class Lock:
         threading.Thread(target=self._live, name="moleblend-lock", daemon=True).start()
 
     def check(self) -> None:
-        """Make sure that nobody else took the place while this process was stopped or cut off.
+        """Make sure that nobody else took the place while this process was stopped or disconnected.
 
         Raises:
             Held: somebody did, and nothing may be written there any more.
@@ -91,7 +91,7 @@ class Lock:
         there = _read(self.path)
         if there.get("token", self.token) != self.token:
             raise Held(
-                f"{self.path.parent} was taken over by another process ({_told(there)}) while this one did "
+                f"{self.path.parent} was taken over by another process ({_words(there)}) while this one did "
                 "not answer: it ends without writing more, what is there is the other's"
             )
 
@@ -128,7 +128,7 @@ class Lock:
         return not self._ended.is_set() and _is_at(self._handle, path)
 
     def _write(self) -> None:
-        told = {
+        facts = {
             "host": platform.node(),
             "pid": self._pid,
             "since": self._since,
@@ -137,7 +137,7 @@ class Lock:
             "beat": self._beat,
         }
         os.lseek(self._handle, 0, os.SEEK_SET)
-        os.write(self._handle, json.dumps(told).ljust(_BYTES - 1).encode("ascii") + b"\n")
+        os.write(self._handle, json.dumps(facts).ljust(_BYTES - 1).encode("ascii") + b"\n")
         os.fsync(self._handle)
 
 
@@ -170,7 +170,7 @@ def take(path: Path, what: str, remedy: str, make_folder: bool = False) -> Lock:
         if _read(path).get("token") != lock.token:
             there = _read(path)
             lock.release()
-            raise Held(f"{what} ({_told(there)}): {remedy}")
+            raise Held(f"{what} ({_words(there)}): {remedy}")
     lock.start()
     return lock
 
@@ -191,7 +191,7 @@ def lock_file(target: Path) -> Path:
 
 
 def _open_free(path: Path, what: str, remedy: str, make_folder: bool) -> tuple[int, bool]:
-    """Open the file once its earlier holder is known to be gone; also tells whether the system locked it."""
+    """Open the file once its earlier holder is known to be gone; and whether the system locked it."""
     until = time.monotonic() + GRACE_SECONDS
     while True:
         if make_folder:
@@ -211,13 +211,13 @@ def _open_free(path: Path, what: str, remedy: str, make_folder: bool) -> tuple[i
                 if not there or (locked and there.get("machine") == _machine()):
                     return handle, bool(locked)
                 if not _shows_life(path, there):
-                    logger.warning(f"{path}: its holder ({_told(there)}) is silent and counts as ended")
+                    logger.warning(f"{path}: its holder ({_words(there)}) is silent and counts as ended")
                     return handle, bool(locked)
             elif time.monotonic() < until:
                 os.close(handle)
                 time.sleep(0.1)
                 continue
-            raise Held(f"{what} ({_told(_read_handle(handle))}): {remedy}")
+            raise Held(f"{what} ({_words(_read_handle(handle))}): {remedy}")
         except BaseException:
             with suppress(OSError):
                 os.close(handle)
@@ -257,7 +257,7 @@ def _absent() -> Any:  # noqa: ANN401  never returns
 
 
 def _shows_life(path: Path, there: dict[str, Any]) -> bool:
-    """Whether the count of a holder rises while we watch; opening anew each time, NFS looks at the server."""
+    """Whether the count of a holder rises while we watch; opened each time, NFS looks at the server."""
     until = time.monotonic() + SILENT_SECONDS
     while time.monotonic() < until:
         time.sleep(min(1.0, BEAT_SECONDS))
@@ -293,9 +293,9 @@ def _read_handle(handle: int) -> dict[str, Any]:
     return there if isinstance(there, dict) and "token" in there else {}
 
 
-def _told(there: dict[str, Any]) -> str:
+def _words(there: dict[str, Any]) -> str:
     if not there:
-        return "which has not told its name yet"
+        return "whose name is not known yet"
     return f"host {there.get('host')}, process {there.get('pid')}, since {there.get('since')}"
 
 

@@ -1,4 +1,4 @@
-"""Ending long commands so that nothing is left behind, and telling how a process ended."""
+"""Ending long commands so that nothing is left behind, and saying how a process ended."""
 
 from __future__ import annotations
 
@@ -41,11 +41,11 @@ class Ending(NamedTuple):
     """How a process ended that should have gone on.
 
     Attributes:
-        told: in words.
+        how: in words.
         memory: whether that is how a full memory ends processes.
     """
 
-    told: str
+    how: str
     memory: bool = False
 
 
@@ -58,7 +58,7 @@ def how_ended(children: Iterable[Child]) -> Ending:
     asked = {None, 0, -signal.SIGTERM}
     odd = sorted({code for code in codes if code is not None and code not in asked})
     if not odd:
-        return Ending("without a reason that the system tells")
+        return Ending("for a reason that the system does not report")
     code = odd[0] if odd[0] < 0 else odd[-1]
     if code > 0:
         return Ending(f"with exit code {code}; what it printed above says why")

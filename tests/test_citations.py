@@ -7,6 +7,7 @@ is named beside it, or to the page itself. Pages also name modules and files, in
 
 from __future__ import annotations
 
+import ast
 import importlib
 import re
 from functools import lru_cache
@@ -186,6 +187,39 @@ STANDARD = ("gradient accumulation", "hard link", "kernel launch", "hyperparamet
 HOMEMADE = re.compile(
     r"\btold\b|\bmanners\b|Python door|\bhanded over\b|\bgoes on\b|\bembedded host\b", re.IGNORECASE
 )
+
+
+HOMEMADE_IN_CODE = re.compile(
+    rf"{HOMEMADE.pattern}|\b(?:tells?|telling|hears?|heard|mend(?:s|ed)?|anew|go on|going on)\b",
+    re.IGNORECASE,
+)
+
+
+def shown_texts(source: str) -> list[str]:
+    """First lines of docstrings, and every other text of several words: messages, help, headings."""
+    tree = ast.parse(source)
+    defined = (ast.Module, ast.ClassDef, ast.FunctionDef)
+    documented = [node for node in ast.walk(tree) if isinstance(node, defined) and ast.get_docstring(node)]
+    alone = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    texts = [node for node in ast.walk(tree) if isinstance(node, ast.Constant) and id(node) not in alone]
+    return [
+        *((ast.get_docstring(node) or "").splitlines()[0] for node in documented),
+        *(node.value for node in texts if isinstance(node.value, str) and " " in node.value),
+    ]
+
+
+def test_messages_and_docstrings_use_standard_words() -> None:
+    found = {
+        str(path.relative_to(ROOT)): [text for text in shown_texts(source) if HOMEMADE_IN_CODE.search(text)]
+        for path in sorted((ROOT / "moleblend_plugin").rglob("*.py"))
+        if (source := path.read_text(encoding="utf-8"))
+    }
+    assert {name: texts for name, texts in found.items() if texts} == {}
+
+
+def test_shown_texts_are_found() -> None:
+    source = '"""First.\n\nSecond told."""\n\ndef f():\n    """Third."""\n    raise E(f"a {x} b", "one")\n'
+    assert shown_texts(source) == ["First.", "Third.", "a ", " b"]
 
 
 def test_pages_use_the_terms_that_readers_search_for() -> None:

@@ -209,7 +209,7 @@ def test_weights_go_through_scikit_learn(regressor):
         ([NAN] * 16, "Input sample_weight contains NaN or infinity"),
         ([-1.0] * 16, "Negative values in sample_weight"),
         ([0] * 16, "Sample weights must contain at least one non-zero number"),
-        (["a"] * 16, "sample_weight holds something that is no number"),
+        (["a"] * 16, "sample_weight holds something that is not a number"),
     ],
 )
 def test_weights_that_are_none(weight, words):
@@ -308,7 +308,7 @@ def test_labels_come_in_frames_with_holes():
 @pytest.mark.parametrize(
     ("y", "words"),
     [
-        (["1", "many"], r"y\[1\] is 'many', which is no number"),
+        (["1", "many"], r"y\[1\] is 'many', which is not a number"),
         ([[1], [1, 2]], "its rows have different lengths"),
         ([1.0, 1e39], r"y\[1\] = 1e\+39 is beyond float32"),
         (Frame(a=[1, 2], b=[1, "x"]), r"y\[1\] \(b\) is 'x'"),

@@ -188,4 +188,4 @@ def test_a_picture_is_what_its_script_draws(name):
 def test_the_qm9_example_refuses_a_missing_file():
     done = run("bash", "examples/10_pretrain_qm9/run.sh", "no/such.npz")
     assert done.returncode == 2
-    assert done.stderr.startswith("error: 'no/such.npz' is no file")
+    assert done.stderr.startswith("error: 'no/such.npz' is not a file")

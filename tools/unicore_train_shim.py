@@ -1,6 +1,6 @@
 """The ``unicore-train`` command that ``make setup`` installs.
 
-Runs Uni-Core's own trainer where it is installed and the embedded host elsewhere. The choice is made by
+Runs Uni-Core's own trainer where it is installed and the embedded trainer elsewhere. The choice is made by
 ``moleblend_plugin/runs/launch.py``, run by its path: Uni-Core wants to import the package itself.
 """
 

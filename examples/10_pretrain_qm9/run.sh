@@ -5,7 +5,7 @@ set -euo pipefail
 QM9=${1:-}
 COUNT=${2:-}
 if [ ! -f "$QM9" ]; then
-  echo "error: '$QM9' is no file; give the path of qm9_geometry_128k.npz: make example-qm9 QM9=path" >&2
+  echo "error: '$QM9' is not a file; give the path of qm9_geometry_128k.npz: make example-qm9 QM9=path" >&2
   exit 2
 fi
 QM9=$(realpath "$QM9")

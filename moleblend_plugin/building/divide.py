@@ -42,7 +42,7 @@ def _is_excluded(row: RawRow | Rejection, split: RowsFile) -> bool:
         return False
 
 
-def parts_of(plan: BuildPlan, rows: FinishedRows) -> bytes:
+def assign_parts(plan: BuildPlan, rows: FinishedRows) -> bytes:
     """Part (index into ``PARTS``) of every molecule, a byte each, in the order of their rows."""
     kind = plan.method.kind
     if plan.method.needs_all:
@@ -68,7 +68,7 @@ def write_split_list(path: Path, plan: BuildPlan, rows: FinishedRows, parts: byt
         path: the file.
         plan: the build.
         rows: finished rows.
-        parts: :func:`parts_of` its molecules.
+        parts: :func:`assign_parts` its molecules.
 
     Returns:
         The hash of the split.

@@ -14,11 +14,10 @@ from typing import Any, Final
 import numpy as np
 
 from moleblend_plugin.building.finished_rows import FinishedRows
-from moleblend_plugin.building.outcomes import labels_of
+from moleblend_plugin.building.outcomes import labels_from_bytes
 from moleblend_plugin.schema import PARTS
+from moleblend_plugin.splits.likeness_report import EXAMPLES
 
-EXAMPLES: Final = 1000
-"""Molecules whose row ids a report lists; counts are of all."""
 _ROW_IDS: Final = 20
 """Row ids of one molecule that are listed."""
 
@@ -84,8 +83,8 @@ class _Found:
                 of_part = ids.setdefault(PARTS[self._parts[number]], [])
                 if len(of_part) < _ROW_IDS:
                     of_part.append(row_id)
-                np.fmax(high, labels_of(targets), out=high)
-                np.fmin(low, labels_of(targets), out=low)
+                np.fmax(high, labels_from_bytes(targets), out=high)
+                np.fmin(low, labels_from_bytes(targets), out=low)
                 self.rows += 1
             gaps = high - low  # NaN where no label is known
             tasks = [task for task, gap in zip(self._targets, gaps, strict=True) if gap > 0]

@@ -181,7 +181,7 @@ class FinishedRows:
             remove(self.path)
             raise MoleblendError(
                 f"{self.path} cannot be read back (a damaged disk?): it is removed; run the command again, "
-                "which starts anew"
+                "which starts from the beginning"
             ) from error
 
 

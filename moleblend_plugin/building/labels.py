@@ -51,7 +51,7 @@ def _number(text: str) -> float | None:
     return value if math.isfinite(value) else None
 
 
-def classes_of(plan: BuildPlan) -> dict[str, dict[str, int]]:
+def class_words(plan: BuildPlan) -> dict[str, dict[str, int]]:
     """By label column, the words that were read as classes."""
     found: dict[str, dict[str, int]] = {}
     for source in plan.sources:
@@ -60,13 +60,13 @@ def classes_of(plan: BuildPlan) -> dict[str, dict[str, int]]:
     return found
 
 
-def told_of_classes(classes: dict[str, dict[str, int]]) -> list[str]:
-    """Lines for people about :func:`classes_of`."""
+def class_notes(classes: dict[str, dict[str, int]]) -> list[str]:
+    """Lines for people about :func:`class_words`."""
     pairs = {
         column: ", ".join(f"{word} = {value}" for word, value in sorted(words.items()))
         for column, words in classes.items()
     }
-    return [f"words of classes in {write_name(column)}: {told}" for column, told in pairs.items()]
+    return [f"words of classes in {write_name(column)}: {listed}" for column, listed in pairs.items()]
 
 
 def notes_of(plan: BuildPlan) -> list[str]:
@@ -82,8 +82,8 @@ def mixed(plan: BuildPlan) -> Iterator[str]:
             kinds.setdefault(column, {}).setdefault(kind, source.name)
     for column, found in kinds.items():
         if len(found) > 1:
-            told = ", ".join(f"{kind} in {name}" for kind, name in found.items())
-            yield f"labels of {write_name(column)} are of several kinds: {told}; do they mean the same?"
+            listed = ", ".join(f"{kind} in {name}" for kind, name in found.items())
+            yield f"labels of {write_name(column)} are of several kinds: {listed}; do they mean the same?"
 
 
 def few(lines: Sequence[str]) -> list[str]:

@@ -39,7 +39,7 @@ class Molecule(NamedTuple):
     @property
     def labels(self) -> Float64Array:
         """``targets`` as numbers, float64 [T]."""
-        return labels_of(self.targets)
+        return labels_from_bytes(self.targets)
 
 
 class Rejected(NamedTuple):
@@ -77,6 +77,6 @@ class Excluded(NamedTuple):
 Outcome = Molecule | Rejected | Excluded
 
 
-def labels_of(targets: bytes) -> Float64Array:
+def labels_from_bytes(targets: bytes) -> Float64Array:
     """Labels of their float64 bytes, [T]."""
     return np.frombuffer(targets, "<f8")

@@ -16,9 +16,9 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import sha256_of
 from moleblend_plugin.inputs import expand_folders, split_of
 from moleblend_plugin.schema import PARTS, SCHEMA_VERSION
-from moleblend_plugin.splits.files import parts_of
 from moleblend_plugin.splits.given_rows import RowsFile
 from moleblend_plugin.splits.methods import SplitMethod
+from moleblend_plugin.splits.part_files import parts_of_files
 from moleblend_plugin.version import __version__
 
 
@@ -146,11 +146,11 @@ def given_parts(
     if not valid and not test:
         split = split_of(inputs, split)
         files = expand_folders(inputs)
-        return files, split, parts_of(files) if split == "files" else ()
+        return files, split, parts_of_files(files) if split == "files" else ()
     folder = next((path for path in (*inputs, *valid, *test) if path.is_dir()), None)
     if split not in ("none", "files") or folder is not None:
-        told = f"{folder} is a folder" if folder is not None else f"got --split {split} too"
-        raise MoleblendError(f"--valid and --test name files beside those that train; {told}: leave one out")
+        also = f"{folder} is a folder" if folder is not None else f"got --split {split} too"
+        raise MoleblendError(f"--valid and --test name files beside those that train; {also}: leave one out")
     parts = ("train",) * len(inputs) + ("valid",) * len(valid) + ("test",) * len(test)
     return [*inputs, *valid, *test], "files", parts
 

@@ -1,4 +1,4 @@
-"""How a build tells how far it has come."""
+"""How a build reports its progress."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ Progress = Callable[[BuildProgress], None]
 
 
 def silent(news: BuildProgress) -> None:
-    """Tell nobody."""
+    """Report nothing."""
 
 
 class RowCounter:
-    """Tells of the rows of one build.
+    """Reports the rows of one build.
 
     Args:
         sources: that are read.
@@ -55,15 +55,15 @@ class RowCounter:
         counted = limit if None in counts else sum(filter(None, counts))
         self._total = counted if limit is None or counted is None else min(counted, limit)
 
-    def tell(self, rows: FinishedRows) -> None:
-        """Tell what is finished."""
+    def report(self, rows: FinishedRows) -> None:
+        """Report what is finished."""
         count = len(rows)
         fraction = count / self._total if self._total else self._fraction_read()
         rejected = rows.counts[Rejected]
         self._progress(BuildProgress("rows", "", count, rejected, self._total, fraction))
 
-    def tell_resumed(self, rows: FinishedRows) -> None:
-        """Tell what an interrupted build had finished."""
+    def report_resumed(self, rows: FinishedRows) -> None:
+        """Report what an interrupted build had finished."""
         of = f" of {self._total:,}" if self._total else ""
         self._progress(BuildProgress("note", f"resuming: {len(rows):,}{of} rows are there"))
 

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.building.duplicates import duplicates_line
-from moleblend_plugin.building.labels import classes_of, few, few_names, mixed, notes_of
+from moleblend_plugin.building.labels import class_words, few, few_names, mixed, notes_of
 from moleblend_plugin.building.outcomes import Molecule, Rejected
 from moleblend_plugin.building.plan import BuildPlan
 from moleblend_plugin.data.store.label_range import LabelRange
@@ -229,7 +229,7 @@ def result_of(
         splits={part: splits.get(part, 0) for part in PARTS},
         split_sha256=split_sha256,
         target_names=list(plan.columns.targets),
-        classes=classes_of(plan),
+        classes=class_words(plan),
         notes=notes_of(plan),
         label_warnings=label_warnings,
         labels=tally.labels,
@@ -247,11 +247,11 @@ def _warnings(
     if tally.unknown_parts:
         column = f"{plan.split.partition(':')[2]!r} holds {tally.unknown_words}"
         yield f"column {column}, which name no part: such rows are rejected"
-    if told := duplicates_line(repeated):
-        yield told
+    if repeats := duplicates_line(repeated):
+        yield repeats
     if tally.stereo_unknown:
         yield (
-            f"{tally.stereo_unknown:,} molecules have no coordinates that would tell all of their "
+            f"{tally.stereo_unknown:,} molecules have no coordinates that would determine all of their "
             f"stereochemistry, it is unknown (first: {tally.stereo_unknown_rows[0]}; stereo_unknown_rows in "
             "build_report.json names them)"
         )

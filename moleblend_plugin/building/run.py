@@ -8,7 +8,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from moleblend_plugin.building.divide import SPLIT_LIST, parts_of, without_excluded, write_split_list
+from moleblend_plugin.building.divide import SPLIT_LIST, assign_parts, without_excluded, write_split_list
 from moleblend_plugin.building.duplicates import duplicates
 from moleblend_plugin.building.exclude import read_exclusions
 from moleblend_plugin.building.finished_rows import FinishedRows
@@ -18,7 +18,7 @@ from moleblend_plugin.building.outputs import REJECTED, REPORT, StoreWriters, wr
 from moleblend_plugin.building.plan import BuildPlan, given_parts, parse_sizes
 from moleblend_plugin.building.progress import BuildProgress, Progress, RowCounter, silent
 from moleblend_plugin.building.result import BuildResult, Tally, result_of
-from moleblend_plugin.building.stage import NothingToBuild, Stage, refuse_existing, staging
+from moleblend_plugin.building.stage import NothingToBuild, Stage, refuse_existing_stores, staging
 from moleblend_plugin.building.work import BuildWork, work_of, work_settings
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
@@ -31,9 +31,9 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs import join_geometry, open_inputs
 from moleblend_plugin.names import write_name
 from moleblend_plugin.schema import PARTS
-from moleblend_plugin.splits.files import in_part, with_own_names
 from moleblend_plugin.splits.given_rows import read_rows_file
 from moleblend_plugin.splits.methods import parse_split
+from moleblend_plugin.splits.part_files import in_part, with_own_names
 
 AnyPath = str | Path
 
@@ -102,10 +102,10 @@ def build(
     Raises:
         MoleblendError: anything that the user can mend; what was in ``out`` then is as before.
     """
-    tell = progress or silent
+    report = progress or silent
 
     def choose(line: str) -> None:
-        tell(BuildProgress("choice", line))
+        report(BuildProgress("choice", line))
 
     count = None if conformers is None else parse_conformers(conformers)
     files, split, parts = given_parts(_paths(inputs), _paths(valid), _paths(test), split)
@@ -114,7 +114,7 @@ def build(
     missing, words = list(map(str, _several(missing_label))), (_several(positive), _several(negative))
     columns = Columns(smiles_column, (), rows_file.key if rows_file else method.name)
     opened = open_inputs(files, with_words(columns, missing, *words), _several(target_columns))
-    _tell_columns(opened.numeric, choose)
+    _report_columns(opened.numeric, choose)
     sources = with_own_names(opened.sources)
     if geometry is not None:
         sources = tuple(join_geometry(source, Path(geometry)) for source in sources)
@@ -143,11 +143,11 @@ def build(
         exclusion=read_exclusions(_paths(exclude), exclude_level, smiles_column, choose),
         parts=parts,
     )
-    return run_build(plan, tell)
+    return run_build(plan, report)
 
 
-def _tell_columns(found: NumericColumns | None, choose: Callable[[str], None]) -> None:
-    """Tell which columns "all" takes, and why not the others."""
+def _report_columns(found: NumericColumns | None, choose: Callable[[str], None]) -> None:
+    """Report which columns "all" takes, and why not the others."""
     if found is not None:
         shown = few_names([write_name(name) for name in found.taken])
         choose(f"targets: {len(found.taken)} columns of numbers: {shown}")
@@ -166,7 +166,7 @@ def _paths(given: AnyPath | Sequence[AnyPath]) -> list[Path]:
 
 def run_build(plan: BuildPlan, progress: Progress) -> BuildResult:
     """Build the stores of ``plan``, beginning with what an interrupted build of it has finished."""
-    refuse_existing(plan)
+    refuse_existing_stores(plan)
     _check_inputs(plan)
     started = time.monotonic()
     checksums = plan.checksums()
@@ -195,9 +195,9 @@ def _check_inputs(plan: BuildPlan) -> None:
 
 def _finish_rows(plan: BuildPlan, work: BuildWork, finished: FinishedRows, counter: RowCounter) -> None:
     """Have the outcome of every row in ``finished``."""
-    counter.tell(finished)
+    counter.report(finished)
     if len(finished):
-        counter.tell_resumed(finished)
+        counter.report_resumed(finished)
     if plan.strict:  # rows of an earlier command without --strict
         _refuse_rejected(finished.rejections())
     read = islice(chain.from_iterable(plan.sources), plan.limit)
@@ -209,7 +209,7 @@ def _finish_rows(plan: BuildPlan, work: BuildWork, finished: FinishedRows, count
         if plan.strict:
             _refuse_rejected(outcome for outcome in outcomes if isinstance(outcome, Rejected))
         finished.add(number, outcomes)
-        counter.tell(finished)
+        counter.report(finished)
     finished.sync()
 
 
@@ -232,7 +232,7 @@ def _divide(
     for row in finished.exclusions():
         tally.rows[row.source] += 1
         tally.excluded[row.cause] += 1
-    parts = parts_of(plan, finished)
+    parts = assign_parts(plan, finished)
     with StoreWriters(folder, plan, settings, checksums) as writers:
         for part, molecule in zip(parts, finished.molecules(), strict=True):
             tally.add(PARTS[part], molecule)

@@ -51,7 +51,7 @@ def stage_folder(out: Path) -> Path:
     return out / name if out.is_dir() and not beside.is_dir() else beside
 
 
-def refuse_existing(plan: BuildPlan) -> None:
+def refuse_existing_stores(plan: BuildPlan) -> None:
     """Raise when a store would be replaced without ``--overwrite``, or ``out`` is a file."""
     if plan.out.exists() and not plan.out.is_dir():
         raise MoleblendError(f"--out {plan.out} is a file; name a folder")
@@ -80,7 +80,7 @@ def staging(plan: BuildPlan, settings: dict[str, Any], say: Callable[[str], None
     try:
         what = f"another build is writing {plan.out}"
         with holding(folder / _LOCK, what, "wait for it or name another --out", make_folder=True):
-            refuse_existing(plan)  # again: a build may have ended since
+            refuse_existing_stores(plan)  # again: a build may have ended since
             _drop_other_work(folder, settings, say)
             with FinishedRows(folder / _ROWS) as rows, _kept(folder, rows, say):
                 result = _empty(folder / _RESULT)
@@ -108,7 +108,7 @@ def _kept(folder: Path, rows: FinishedRows, say: Callable[[str], None]) -> Itera
             shutil.rmtree(
                 folder / _RESULT, ignore_errors=True
             )  # quick to make again, and the disk may be full
-            say(f"{len(rows):,} finished rows are kept in {folder}; the same command goes on from there")
+            say(f"{len(rows):,} finished rows are kept in {folder}; run the same command again to resume")
         raise
 
 
@@ -124,8 +124,8 @@ def _drop_other_work(folder: Path, settings: dict[str, Any], say: Callable[[str]
     if held and (folder / _ROWS).exists():
         with FinishedRows(folder / _ROWS) as rows:
             count = len(rows)
-        told = ", ".join(name.replace("_", " ") for name in settings if held.get(name) != settings[name])
-        say(f"starting anew: {count:,} finished rows of an interrupted build differ in {told}")
+        changed = ", ".join(name.replace("_", " ") for name in settings if held.get(name) != settings[name])
+        say(f"starting again: {count:,} finished rows of an interrupted build differ in {changed}")
     remove(folder / _ROWS)
     with replacing(written) as temporary:
         temporary.write_text(json.dumps(settings, indent=2) + "\n", encoding="utf-8")

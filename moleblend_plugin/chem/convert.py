@@ -173,7 +173,7 @@ def _given(row: RawRow, mol: Chem.Mol, parsed: Chem.Mol) -> Conformers:
 
 
 def _made(mol: Chem.Mol, why_not: str, config: ConversionConfig) -> Conformers:
-    """Conformers by RDKit, where wanted; they tell what was wrong with the coordinates that they replace."""
+    """Conformers by RDKit, where wanted, with what was wrong about the coordinates that they replace."""
     if config.conformers is None:
         return Conformers(None, _with_kind(why_not, "none wanted"))
     try:

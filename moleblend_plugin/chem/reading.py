@@ -1,4 +1,4 @@
-"""SMILES, mol blocks and RDKit molecules as this package perceives them, whatever RDKit is told elsewhere.
+"""SMILES, mol blocks and RDKit molecules as this package perceives them, whatever RDKit's settings elsewhere.
 
 Two things that are no chemistry change what RDKit perceives. Its process-wide switches do (three, each also
 an environment variable such as ``RDK_USE_LEGACY_STEREO_PERCEPTION``): :func:`pinned` sets those that codes
@@ -105,7 +105,7 @@ def without_hydrogens(mol: Chem.Mol) -> Chem.Mol:
 
 
 def set_directions(mol: Chem.Mol) -> None:
-    """Write the sides of double bonds into the bonds beside them anew, in place: after removing hydrogens.
+    """Write the sides of double bonds into the bonds beside them again, in place: after removing hydrogens.
 
     RDKit moves the direction of a bond to hydrogen to the other bond of the atom as if that pointed away from
     it. One that closes a ring may point to it; writing the SMILES, or perceiving stereo anew, then takes E

@@ -25,9 +25,9 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 from moleblend_plugin.stopping import how_ended
 
-Row = TypeVar("Row")
-Done = TypeVar("Done")
-Result = MoleculeRecord | Rejection
+_Row = TypeVar("_Row")
+_Done = TypeVar("_Done")
+Converted = MoleculeRecord | Rejection
 
 _AHEAD: Final = 4
 """Chunks under way per worker: none waits for work, and memory stays bounded."""
@@ -35,7 +35,7 @@ _AHEAD: Final = 4
 
 def convert_in_order(
     rows: Iterable[RawRow | Rejection], config: ConversionConfig, workers: int
-) -> Iterator[Result]:
+) -> Iterator[Converted]:
     """Record or rejection of every row in input order, the same for any number of workers.
 
     Raises:
@@ -47,16 +47,16 @@ def convert_in_order(
         yield from results
 
 
-def _convert_all(config: ConversionConfig, rows: list[RawRow | Rejection]) -> list[Result]:
+def _convert_all(config: ConversionConfig, rows: list[RawRow | Rejection]) -> list[Converted]:
     return [row if isinstance(row, Rejection) else convert(row, config) for row in rows]
 
 
 def work_on(
-    chunks: Iterable[tuple[int, list[Row]]],
-    work: Callable[[list[Row]], Done],
+    chunks: Iterable[tuple[int, list[_Row]]],
+    work: Callable[[list[_Row]], _Done],
     workers: int,
     in_order: bool = False,
-) -> Iterator[tuple[int, Done]]:
+) -> Iterator[tuple[int, _Done]]:
     """(number, what ``work`` makes of it) of every chunk.
 
     Args:
@@ -74,11 +74,11 @@ def work_on(
         yield from ((number, work(chunk)) for number, chunk in chain(first, rest))
         return
     with _pool(workers, work) as pool:
-        waiting: dict[Future[Done], tuple[int, str]] = {}
+        waiting: dict[Future[_Done], tuple[int, str]] = {}
         for number, chunk in chain(first, rest):
             row: Any = chunk[0]
             begin = f"{row.source}:{row.row}"
-            waiting[pool.submit(begin, cast("Callable[[list[Row]], Done]", _work), chunk)] = number, begin
+            waiting[pool.submit(begin, cast("Callable[[list[_Row]], _Done]", _work), chunk)] = number, begin
             if len(waiting) >= _AHEAD * workers:
                 yield from _next_done(pool, waiting, in_order)
         while waiting:
@@ -86,15 +86,15 @@ def work_on(
 
 
 def _next_done(
-    pool: _Pool, waiting: dict[Future[Done], tuple[int, str]], in_order: bool
-) -> Iterator[tuple[int, Done]]:
+    pool: _Pool, waiting: dict[Future[_Done], tuple[int, str]], in_order: bool
+) -> Iterator[tuple[int, _Done]]:
     done = [next(iter(waiting))] if in_order else wait(waiting, return_when=FIRST_COMPLETED).done
     for future in done:
         number, begin = waiting.pop(future)
         yield number, pool.result(begin, future)
 
 
-def chunks_of(rows: Iterable[Row], size: int) -> Iterator[list[Row]]:
+def chunks_of(rows: Iterable[_Row], size: int) -> Iterator[list[_Row]]:
     """``rows`` in lists of ``size``, the last one maybe shorter."""
     rest = iter(rows)
     while chunk := list(islice(rest, size)):
@@ -114,18 +114,18 @@ class Spawning(SpawnContext):
         self.started.append(process)
         return process
 
-    def lost(self, doing: str, goes_on: str = "") -> MoleblendError:
-        """What to tell when one of them is gone.
+    def lost(self, doing: str, hint: str = "") -> MoleblendError:
+        """The error when one of them is gone.
 
         Args:
             doing: what it did, such as "drawing".
-            goes_on: what happens when the command is repeated.
+            hint: what happens when the command is repeated.
         """
         # The pool has ended the others by SIGTERM.
         ending = how_ended(process for process in self.started if process.pid is not None)
         script = "" if ending.memory else _unguarded()
         remedy = script or ("use fewer --workers" if ending.memory else "--workers 1 works in one process")
-        return MoleblendError(f"a worker process ended while {doing} {ending.told}; {remedy}{goes_on}")
+        return MoleblendError(f"a worker process ended while {doing} {ending.how}; {remedy}{hint}")
 
 
 def _unguarded() -> str:
@@ -137,24 +137,24 @@ def _unguarded() -> str:
 
 
 class _Pool:
-    """Processes for chunks of rows; a lost one is told with ``begin``, the first row of its chunk."""
+    """Processes for chunks of rows; a lost one is reported with ``begin``, the first row of its chunk."""
 
     def __init__(self, executor: ProcessPoolExecutor, context: Spawning) -> None:
         self._executor = executor
         self._context = context
 
-    def submit(self, begin: str, call: Callable[..., Done], *arguments: object) -> Future[Done]:
+    def submit(self, begin: str, call: Callable[..., _Done], *arguments: object) -> Future[_Done]:
         """Have ``call(*arguments)`` done."""
-        with self._telling(begin):
+        with self._reporting(begin):
             return self._executor.submit(call, *arguments)
 
-    def result(self, begin: str, future: Future[Done]) -> Done:
+    def result(self, begin: str, future: Future[_Done]) -> _Done:
         """What a call gave."""
-        with self._telling(begin):
+        with self._reporting(begin):
             return future.result()
 
     @contextmanager
-    def _telling(self, begin: str) -> Iterator[None]:
+    def _reporting(self, begin: str) -> Iterator[None]:
         try:
             yield
         except BrokenProcessPool as error:
@@ -183,7 +183,7 @@ _works: list[Callable[..., Any]] = []
 
 
 def _begin(work: Callable[..., Any]) -> None:
-    """Set up a worker. Ctrl-C reaches the whole group: the building process decides, workers go on."""
+    """Set up a worker. Ctrl-C reaches the whole group: the building process decides, workers continue."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _works[:] = [work]

@@ -34,7 +34,7 @@ def print_tables(*tables: Table) -> None:
         console.print(table)
 
 
-def tell_notes(notes: Sequence[str]) -> None:
+def print_notes(notes: Sequence[str]) -> None:
     """Say on stderr how files were read: a line each, of many the first."""
     from moleblend_plugin.building.labels import few
 

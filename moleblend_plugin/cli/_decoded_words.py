@@ -64,8 +64,8 @@ def chirality_word(record: MoleculeRecord, atom: int) -> str:
     """CIP label and OGB's sense, such as ``R, clockwise``; of a store of format 2 the sense alone."""
     column = int(record.atom_codes[atom, CHIRALITY])
     sense = column if record.ogb_chirality is None else int(record.ogb_chirality[atom])
-    told = str(ATOM_FEATURES[CHIRALITY].decode(sense))
-    words = [_CHIRALITY.get(told, told)]
+    sense_name = str(ATOM_FEATURES[CHIRALITY].decode(sense))
+    words = [_CHIRALITY.get(sense_name, sense_name)]
     if record.ogb_chirality is not None:
         words.insert(0, str(CIP_LABELS.decode(column)) if column else "")
     return ", ".join(word for word in words if word)

@@ -21,7 +21,7 @@ WORDS: Final = {"train": "train", "valid": "val", "test": "test"}
 """Our parts as chemprop calls them."""
 
 
-def write_table(stores: Sequence[MoleculeStore], out: Path) -> str:
+def write_chemprop_table(stores: Sequence[MoleculeStore], out: Path) -> str:
     """A CSV of SMILES, labels (empty where missing) and a column of the split, for ``--splits-column``.
 
     Returns:

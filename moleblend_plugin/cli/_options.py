@@ -11,14 +11,14 @@ from moleblend_plugin.entry import usable_cores
 
 __all__ = ["usable_cores"]
 
-Molecules = Annotated[
+MoleculesArgument = Annotated[
     Path,
     typer.Argument(metavar="INPUT", help="Any file of molecules, or - for standard input (docs/tables.md)."),
 ]
 SmilesColumn = Annotated[
     str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")
 ]
-Conformers = Annotated[
+ConformersOption = Annotated[
     str | None,
     typer.Option(help="Conformers per molecule to average over, or none [default: as in training]."),
 ]

@@ -61,13 +61,13 @@ class RowProgress:
         done, elapsed = min(1.0, self._fraction(rows)), max(now - self._started, 1e-9)
         fresh = rows - self._rows_before
         rate = f"{_round(fresh / elapsed)}/s" if fresh > 0 else ""
-        told = ", ".join(part for part in (f"{rows:,}{self._of} rows", note, rate) if part)
+        text = ", ".join(part for part in (f"{rows:,}{self._of} rows", note, rate) if part)
         if self._bar is not None:
-            self._bar.show(done, told)
+            self._bar.show(done, text)
             return
         gained = done - self._done_before
         left = f", {elapsed * (1 - done) / gained:,.0f} s left" if gained > 0 else ""
-        self.say(f"{self._name}: {done:.0%}, {told}{left}")
+        self.say(f"{self._name}: {done:.0%}, {text}{left}")
 
 
 class _Bar:
@@ -79,18 +79,18 @@ class _Bar:
         self.progress = Progress(
             TextColumn(name, markup=False),
             BarColumn(),
-            TextColumn("{task.percentage:>3.0f}%  {task.fields[told]}", markup=False),
+            TextColumn("{task.percentage:>3.0f}%  {task.fields[text]}", markup=False),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
             console=plain_console(stderr=True),
             transient=True,
         )
-        self._task = self.progress.add_task(name, total=1.0, told="")
+        self._task = self.progress.add_task(name, total=1.0, text="")
 
-    def show(self, done: float, told: str) -> None:
+    def show(self, done: float, text: str) -> None:
         """Move the bar to ``done``, 0 to 1."""
-        self.progress.update(self._task, completed=done, told=told)
+        self.progress.update(self._task, completed=done, text=text)
 
 
 def _round(rate: float) -> str:

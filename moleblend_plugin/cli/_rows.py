@@ -1,4 +1,4 @@
-"""What ``predict``, ``embed`` and ``score`` do alike: open their input, guard their output, tell of rows."""
+"""What ``predict``, ``embed`` and ``score`` do alike: open their input, guard their output, report rows."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
-from moleblend_plugin.cli._console import tell_notes
+from moleblend_plugin.cli._console import print_notes
 from moleblend_plugin.cli._output import writing
 
 if TYPE_CHECKING:
     from moleblend_plugin.chem.readers.source import Source
     from moleblend_plugin.inference.embedder import Embedder
-    from moleblend_plugin.inference.inputs import Input
-    from moleblend_plugin.inference.outputs import Counts, Progress
+    from moleblend_plugin.inference.input_rows import Input
+    from moleblend_plugin.inference.outputs import Counts, OnRows
     from moleblend_plugin.inference.predictor import Predictor
 
-Network = TypeVar("Network", "Predictor", "Embedder")
+_Model = TypeVar("_Model", "Predictor", "Embedder")
 
 
 def open_rows(
@@ -26,19 +26,19 @@ def open_rows(
     """Rows of a file as molecules for a network; says how they get their 3D, unless a store has it."""
     from moleblend_plugin.entry import usable_cores
     from moleblend_plugin.inference.conversion import conversion_for
-    from moleblend_plugin.inference.inputs import Input
+    from moleblend_plugin.inference.input_rows import Input
 
     conversion = conversion_for(network.args, network.input_mode, conformers)
     rows = Input(source, conversion.config, workers or usable_cores(), max_atoms)
     if not source.format.holds_records:
-        print(f"molecules: {conversion.told}", file=sys.stderr)
+        print(f"molecules: {conversion.note}", file=sys.stderr)
     return rows
 
 
 def write_rows(
     command: tuple[str, str],
-    write: Callable[[Network, Input, Path, int, Progress], Counts],
-    network: Network,
+    write: Callable[[_Model, Input, Path, int, OnRows], Counts],
+    network: _Model,
     rows: Input,
     out: Path,
     batch_size: int,
@@ -59,7 +59,7 @@ def write_rows(
 
     with writing(out, overwrite), RowProgress(command[0], rows.fraction_done, rows.total) as progress:
         counts = write(network, rows, out, batch_size, progress.update)
-    tell_notes(rows.notes)
+    print_notes(rows.notes)
     _print_counts(counts, command[1], out, network.input_mode)
 
 

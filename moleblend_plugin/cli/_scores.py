@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from moleblend_plugin.files import replacing, sha256_of
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.inference.score import Score, Scored, score_all
+from moleblend_plugin.inference.scoring import Score, Scored, score_all
 from moleblend_plugin.runs.run_record import package_versions
 
 _SHOWN: Final = 30
@@ -21,7 +21,7 @@ Interval = tuple[float, float]
 def report_scores(
     network: Predictor,
     scored: Scored,
-    told: Mapping[str, str],
+    files: Mapping[str, str],
     bootstrap: Mapping[str, Any],
     report: Path | None,
     table: Path | None,
@@ -31,7 +31,7 @@ def report_scores(
     Args:
         network: what is judged.
         scored: its predictions and the labels.
-        told: the files: ``model``, a checkpoint, and ``data``.
+        files: the files: ``model``, a checkpoint, and ``data``.
         bootstrap: ``resamples``, ``level`` and ``seed`` of the intervals.
         report: the JSON file, if one is wanted.
         table: the table of all rows, which is written already.
@@ -41,20 +41,20 @@ def report_scores(
     """
     scores = score_all(network, scored, bootstrap["resamples"], bootstrap["seed"], bootstrap["level"])
     if report is not None:
-        _write_scores(report, told, network.kind, scored, scores, bootstrap)
+        _write_scores(report, files, network.kind, scored, scores, bootstrap)
     written = [path for path in (report, table) if path is not None]
-    print("\n".join(_score_lines(told, scored, scores, bootstrap, written)))
+    print("\n".join(_score_lines(files, scored, scores, bootstrap, written)))
 
 
 def _score_lines(
-    told: Mapping[str, str],
+    files: Mapping[str, str],
     scored: Scored,
     scores: Mapping[str, Score],
     bootstrap: Mapping[str, Any],
     written: Sequence[Path],
 ) -> list[str]:
     """The summary: rows, a table of targets x scores, and what is left out of it."""
-    lines = [f"{name:<10} {value}" for name, value in told.items()]
+    lines = [f"{name:<10} {value}" for name, value in files.items()]
     lines.append(
         f"rows       {scored.rows:,}: {len(scored.row_ids):,} scored, {scored.without_label:,} without a "
         f"label, {scored.rejected.total():,} rejected"
@@ -99,7 +99,7 @@ def _cell(value: float | None, interval: Interval) -> str:
 
 def _write_scores(
     path: Path,
-    told: Mapping[str, str],
+    files: Mapping[str, str],
     kind: str,
     scored: Scored,
     scores: Mapping[str, Score],
@@ -111,8 +111,8 @@ def _write_scores(
         MoleblendError: it cannot be written.
     """
     report = {
-        **told,
-        "model_sha256": sha256_of(Path(told["model"])),
+        **files,
+        "model_sha256": sha256_of(Path(files["model"])),
         "kind": kind,
         "targets": list(scored.names),
         "rows": scored.rows,

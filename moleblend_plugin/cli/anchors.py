@@ -10,6 +10,7 @@ import typer
 
 from moleblend_plugin.cli.inspect import store_files
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.run_files import EVENT_LOG
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -45,7 +46,7 @@ def anchors(
     (out / "anchors.svg").write_bytes(draw_grid(smiles, labels, 1 + _NEAREST))
     _draw_hypergraph(seen, out / "hypergraph.png")
     names = ["anchors.svg", "hypergraph.png"]
-    history = retrieval_by_update(checkpoint.parent / "train.jsonl")
+    history = retrieval_by_update(checkpoint.parent / EVENT_LOG)
     if history:
         _draw_retrieval(history, out / "retrieval.png")
         names.append("retrieval.png")

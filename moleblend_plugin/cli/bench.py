@@ -100,7 +100,7 @@ def _part(config: BenchConfig, only_sets: str, only_models: str) -> BenchConfig:
 def _run(config: BenchConfig, out: Path, jobs: int | None) -> int:
     """Build what is missing and run what is not finished; how many cells or sets failed."""
     from moleblend_plugin.bench.run.runner import run_cells
-    from moleblend_plugin.bench.spec.cell_spec import cells_of, finished
+    from moleblend_plugin.bench.spec.cell_spec import finished, planned_cells
     from moleblend_plugin.files import sha256_of
 
     gpus = _gpus() if any(model.kind == "ours" for model in config.models) else 0
@@ -109,13 +109,13 @@ def _run(config: BenchConfig, out: Path, jobs: int | None) -> int:
     config = replace(config, models=tuple(model for model in config.models if model.name not in skipped))
     stores, unbuilt = _stores(config, out, count * config.threads)
     weights = {model.name: sha256_of(model.checkpoint) for model in config.models if model.checkpoint}
-    cells = cells_of(config, out, stores, weights)
+    cells = planned_cells(config, out, stores, weights)
     todo = [cell for cell in cells if not finished(cell)]
     _say(
         f"{len(cells)} cells, {len(cells) - len(todo)} finished before, {len(todo)} to run, {count} at a time"
     )
     with _Board(len(todo)) as board:
-        _, failed = run_cells(todo, count, board.tell, gpus)
+        _, failed = run_cells(todo, count, board.notify, gpus)
     return failed + unbuilt
 
 
@@ -190,7 +190,7 @@ class _Board:
     def __exit__(self, *error: object) -> None:
         self._context.__exit__(None, None, None)
 
-    def tell(self, cell: Cell, state: str, note: str) -> None:
+    def notify(self, cell: Cell, state: str, note: str) -> None:
         """Show a change of a cell."""
         if state == "started":
             self._running.append(cell.label)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from moleblend_plugin.cli._console import print_tables, tell_notes
+from moleblend_plugin.cli._console import print_notes, print_tables
 from moleblend_plugin.cli._options import SmilesColumn, Workers
 from moleblend_plugin.cli._progress import RowProgress
 
@@ -165,7 +165,7 @@ def _print_summary(result: BuildResult) -> None:
     """The counts as a table, then notes and warnings on stderr."""
     from rich.table import Table
 
-    from moleblend_plugin.building.labels import told_of_classes
+    from moleblend_plugin.building.labels import class_notes
 
     table = Table(show_header=False, box=None)
     table.add_row("rows read", f"{result.rows:,}")
@@ -193,7 +193,7 @@ def _print_summary(result: BuildResult) -> None:
     speed = f"{result.rows_per_second:,.0f} rows/s, {result.workers} workers"
     table.add_row("time", f"{result.seconds:.1f} s, {speed}")
     print_tables(table)
-    tell_notes(result.notes)
-    tell_notes(told_of_classes(result.classes))
+    print_notes(result.notes)
+    print_notes(class_notes(result.classes))
     for line in result.warnings:
         print(f"warning: {line}", file=sys.stderr)

@@ -14,7 +14,7 @@ from moleblend_plugin.cli._rows import open_rows, write_rows
 
 def embed(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of pretraining or of moleblend_property.")],
-    molecules: shared.Molecules,
+    molecules: shared.MoleculesArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .npz or .parquet.")],
     what: Annotated[
         str,
@@ -28,7 +28,7 @@ def embed(
         typer.Option(help="2d, 3d or both [default: the checkpoint's; both for a pretraining one]."),
     ] = None,
     smiles_column: shared.SmilesColumn = "",
-    conformers: shared.Conformers = None,
+    conformers: shared.ConformersOption = None,
     batch_size: shared.BatchSize = 64,
     device: shared.Device = "auto",
     use_ema: shared.UseEma = False,

@@ -63,7 +63,7 @@ def export(
 
 
 def _for_chemprop(store: Path, out: Path, as_table: bool, overwrite: bool) -> None:
-    from moleblend_plugin.cli._export_chemprop import write_splits, write_table
+    from moleblend_plugin.cli._export_chemprop import write_chemprop_table, write_splits
     from moleblend_plugin.data.store.reader import MoleculeStore
 
     if out.is_dir():
@@ -72,10 +72,10 @@ def _for_chemprop(store: Path, out: Path, as_table: bool, overwrite: bool) -> No
         raise MoleblendError(f"{out} already exists; name another --out or add --overwrite")
     stores = [MoleculeStore(path) for path in store_files(store)]
     out.parent.mkdir(parents=True, exist_ok=True)
-    told = f"--splits-column {write_table(stores, out)}" if as_table else "--splits-file"
+    flag = f"--splits-column {write_chemprop_table(stores, out)}" if as_table else "--splits-file"
     if not as_table:
         write_splits(stores, out)
-    print(f"{sum(map(len, stores)):,} molecules written to {out}, for chemprop train {told}")
+    print(f"{sum(map(len, stores)):,} molecules written to {out}, for chemprop train {flag}")
 
 
 def _targets(store: Path, out: Path) -> list[tuple[Path, Path]]:

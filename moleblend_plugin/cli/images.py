@@ -15,7 +15,7 @@ from moleblend_plugin.errors import MoleblendError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from moleblend_plugin.data.store.images import ImageWriter
+    from moleblend_plugin.data.store.image_file import ImageWriter
     from moleblend_plugin.data.store.reader import MoleculeStore
 
 _CHUNK = 256
@@ -28,13 +28,13 @@ def images(
     workers: Annotated[
         int | None, typer.Option(min=1, help="Processes that draw [default: one per core].")
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Draw anew what is there.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Draw again what is there.")] = False,
 ) -> None:
     """Draw molecules for MMSA-style (reconstructed) pretraining: train.lmdb gets train.images, and so on.
 
     An interrupted run goes on where it was. A molecule that cannot be drawn is used without that view.
     """
-    from moleblend_plugin.data.store.images import ImageWriter, images_path
+    from moleblend_plugin.data.store.image_file import ImageWriter, images_path
     from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
@@ -93,4 +93,4 @@ def _drawn(chunks: Iterator[list[str]], size: int, workers: int) -> Iterator[lis
             try:
                 yield from pool.map(draw_all, block, repeat(size))
             except BrokenProcessPool as error:
-                raise context.lost("drawing", "; the command goes on where it was") from error
+                raise context.lost("drawing", "; run the command again to resume") from error

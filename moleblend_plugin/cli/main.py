@@ -68,8 +68,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise SystemExit(1) from None
     except OSError as error:
         place = f"{error.filename}: " if error.filename else ""
-        told = one_line(f"{place}{error.strerror or error}")
-        print(f"error: {told}; check its permissions and the free space", file=sys.stderr)
+        reason = one_line(f"{place}{error.strerror or error}")
+        print(f"error: {reason}; check its permissions and the free space", file=sys.stderr)
         raise SystemExit(2) from error
 
 

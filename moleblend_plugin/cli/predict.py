@@ -14,10 +14,10 @@ from moleblend_plugin.cli._rows import open_rows, write_rows
 
 def predict(
     checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of task moleblend_property.")],
-    molecules: shared.Molecules,
+    molecules: shared.MoleculesArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .csv, .tsv or .parquet.")],
     smiles_column: shared.SmilesColumn = "",
-    conformers: shared.Conformers = None,
+    conformers: shared.ConformersOption = None,
     batch_size: shared.BatchSize = 64,
     device: shared.Device = "auto",
     use_ema: shared.UseEma = False,

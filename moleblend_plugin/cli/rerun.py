@@ -22,7 +22,7 @@ def rerun(
     save_dir: Annotated[
         Path | None, typer.Option("--save-dir", help="Folder of the new run (default: RUN-rerun).")
     ] = None,
-    force: Annotated[bool, typer.Option("--force", help="Go on although data or weights differ.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Continue although data or weights differ.")] = False,
 ) -> None:
     """Repeat a run: same command, same host, same data, into another folder."""
     from moleblend_plugin.runs.run_record import command_of, read_record
@@ -89,12 +89,12 @@ def differences(record: Mapping[str, Any]) -> list[str]:
     if revision != git_revision():
         found.append(f"the plugin's revision was {revision}, is {git_revision()}")
     elif revision and revision.endswith("-dirty"):
-        found.append(f"the plugin's files had changes that revision {revision} does not tell")
+        found.append(f"the plugin's files had changes that revision {revision} does not record")
     return found
 
 
 def become(command: list[str], record: Mapping[str, Any]) -> NoReturn:
-    """Go on as the training command, so that signals and the exit code are its own.
+    """Become the training command, so that signals and the exit code are its own.
 
     Raises:
         MoleblendError: the folder in which the run was started is gone.

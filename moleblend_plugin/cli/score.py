@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from moleblend_plugin.cli import _options as shared
-from moleblend_plugin.cli._console import tell_notes
+from moleblend_plugin.cli._console import print_notes
 from moleblend_plugin.cli._output import refuse_existing
 from moleblend_plugin.cli._progress import RowProgress
 from moleblend_plugin.cli._rows import open_rows
@@ -70,7 +70,7 @@ def score(
     level: Annotated[float, typer.Option(help="Coverage of the intervals.")] = 0.95,
     seed: Annotated[int, typer.Option(help="Seed of the resamples.")] = 0,
     smiles_column: shared.SmilesColumn = "",
-    conformers: shared.Conformers = None,
+    conformers: shared.ConformersOption = None,
     batch_size: shared.BatchSize = 64,
     device: shared.Device = "auto",
     use_ema: shared.UseEma = False,
@@ -84,10 +84,10 @@ def score(
     of 'moleblend predict'.
     """
     from moleblend_plugin.cli._scores import report_scores
-    from moleblend_plugin.inference.labelled import labels_of, open_labelled
+    from moleblend_plugin.inference.input_labels import labels_of, open_labelled
     from moleblend_plugin.inference.predictor import Predictor
     from moleblend_plugin.inference.run_folder import find_checkpoint, find_part
-    from moleblend_plugin.inference.score import predict_labelled
+    from moleblend_plugin.inference.scoring import predict_labelled
     from moleblend_plugin.metrics.bootstrap import check_interval
 
     check_interval(resamples, level)
@@ -95,8 +95,8 @@ def score(
     checkpoint = find_checkpoint(model)
     network = Predictor.from_checkpoint(checkpoint, device, use_ema)
     found = find_part(checkpoint, network.args, part, data)
-    if found.told:
-        print(f"warning: {found.told}", file=sys.stderr)
+    if found.note:
+        print(f"warning: {found.note}", file=sys.stderr)
     names = target_columns or network.target_names
     words = {"missing_label": missing_label, "positive": positive, "negative": negative}
     source = open_labelled(found.path, _label_columns(checkpoint, network, smiles_column, names, words))
@@ -104,10 +104,10 @@ def score(
     labels = labels_of(rows, network.target_names, names, source.shown)
     with RowProgress("score", rows.fraction_done, rows.total) as progress:
         scored = predict_labelled(network, rows, labels, batch_size, progress.update, table)
-    tell_notes(rows.notes)
-    told = {"model": str(checkpoint), "data": str(found.path)}
+    print_notes(rows.notes)
+    files = {"model": str(checkpoint), "data": str(found.path)}
     bootstrap = {"resamples": resamples, "level": level, "seed": seed}
-    report_scores(network, scored, told, bootstrap, report, table)
+    report_scores(network, scored, files, bootstrap, report, table)
 
 
 def _label_columns(

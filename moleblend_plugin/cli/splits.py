@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from moleblend_plugin.cli._console import print_tables, tell_notes
+from moleblend_plugin.cli._console import print_notes, print_tables
 from moleblend_plugin.cli._options import SmilesColumn, Workers, usable_cores
 from moleblend_plugin.cli._progress import RowProgress
 from moleblend_plugin.errors import MoleblendError
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from rich.table import Table
 
     from moleblend_plugin.chem.readers.source import Source
-    from moleblend_plugin.inference.inputs import Input
+    from moleblend_plugin.inference.input_rows import Input
     from moleblend_plugin.schema import MoleculeRecord
-    from moleblend_plugin.splits.report import Part
+    from moleblend_plugin.splits.report import PartIdentities
 
 _SHOWN_TASKS: Final = 20
 """Tasks of which every one gets a line; of more, those with one class."""
@@ -78,21 +78,21 @@ def splits(
         print(f"report: {out}")
 
 
-def _read(sources: Mapping[str, Source], workers: int) -> dict[str, Part]:
+def _read(sources: Mapping[str, Source], workers: int) -> dict[str, PartIdentities]:
     """The molecules of every part; rows that are none are counted on stderr."""
     from moleblend_plugin.chem.convert import MOST_ATOMS, ConversionConfig
-    from moleblend_plugin.inference.inputs import Input
-    from moleblend_plugin.splits.report import read_part
+    from moleblend_plugin.inference.input_rows import Input
+    from moleblend_plugin.splits.report import read_identities
 
     parts = {}
     for name, source in sources.items():
         rows = Input(source, ConversionConfig(None, source_coords=False), workers, MOST_ATOMS)
         bad: Counter[str] = Counter()
         with RowProgress(f"reading {name}", rows.fraction_done, rows.total) as progress:
-            parts[name] = read_part(_molecules(rows, bad, progress))
+            parts[name] = read_identities(_molecules(rows, bad, progress))
         for reason, count in bad.most_common():
             print(f"warning: {name}: left out {count:,} rows: {reason}", file=sys.stderr)
-        tell_notes(rows.notes)
+        print_notes(rows.notes)
     return parts
 
 
@@ -227,11 +227,11 @@ def _remarks(report: dict[str, Any], tasks: tuple[str, ...]) -> list[str]:
 
 def _alike(scope: str, kind: str, found: dict[str, Any]) -> str:
     """One kind of likeness in a part or between two, in a line."""
-    from moleblend_plugin.splits.likeness import KINDS
+    from moleblend_plugin.splits.likeness_report import LIKENESS_KINDS
 
     counts = " and ".join(f"{count:,} of {name}" for name, count in found["molecules"].items())
     groups = f"{found['groups']:,} group{'s' if found['groups'] > 1 else ''}"
-    line = f"{scope}: {KINDS[kind]}: {groups}, molecules {counts}"
+    line = f"{scope}: {LIKENESS_KINDS[kind]}: {groups}, molecules {counts}"
     if found["conflicts"]["groups"]:
         task, worst = max(found["conflicts"]["tasks"].items(), key=lambda item: item[1]["largest_gap"])
         line += (

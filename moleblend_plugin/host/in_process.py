@@ -1,6 +1,6 @@
 """Training inside somebody else's process: a notebook, a cross-validation, a thread of a server.
 
-The embedded host with the arguments of ``moleblend-train``, less what belongs to a command line: no signal
+The embedded trainer with the arguments of ``moleblend-train``, less what belongs to a command line: no signal
 handlers (Ctrl-C is the caller's KeyboardInterrupt), no exit codes, no ``run.json``; one process, one device.
 Global generators and logging are afterwards as they were.
 """
@@ -80,9 +80,9 @@ def _train(argv: list[str], verbose: bool, device: str) -> None:
                 session.report.close()
                 metrics.reset()
     except RuntimeError as error:
-        if (told := explain_memory(error)) is None:
+        if (explained := explain_memory(error)) is None:
             raise
-        raise told from error
+        raise explained from error
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from moleblend_plugin.lazy import exports
 if TYPE_CHECKING:
     from moleblend_plugin.inference.conversion import Conversion, conversion_for
     from moleblend_plugin.inference.embedder import Embedder
-    from moleblend_plugin.inference.inputs import Input
+    from moleblend_plugin.inference.input_rows import Input
     from moleblend_plugin.inference.predictor import Predictor
 
 __all__ = [

@@ -19,10 +19,10 @@ _STEPS_BEFORE: Final = 200
 
 
 class Conversion(NamedTuple):
-    """How rows become records, and a line that tells a person so."""
+    """How rows become records, and a line that says so."""
 
     config: ConversionConfig
-    told: str
+    note: str
 
 
 def conversion_for(

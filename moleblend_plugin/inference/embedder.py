@@ -20,7 +20,7 @@ import torch
 from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.stream import Array, run
+from moleblend_plugin.inference.stream import FloatingArray, run
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import InputFields, InputMode, MoleculeRecord
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 What = Literal["graph", "mean", "atoms"]
 
-WINDOW: Final = 1024
+VECTOR_WINDOW: Final = 1024
 """Molecules sorted together: fewer than for predictions, since the vectors of a window are held."""
 
 
@@ -105,8 +105,8 @@ class Embedder:
         return cls(encoder, args, what, device, input_mode)
 
     def embed_records(
-        self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW
-    ) -> Iterator[Array]:
+        self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = VECTOR_WINDOW
+    ) -> Iterator[FloatingArray]:
         """Vector [D] (or vectors [N, D]) float32 of every record, in order, averaged over conformers.
 
         Records are taken as needed, ``window`` at a time.
@@ -114,7 +114,7 @@ class Embedder:
         to_sample = partial(unblended, input_mode=self.input_mode)
         return run(records, to_sample, self._embed, self.device, batch_size, window, self.input_codes)
 
-    def _embed(self, net_input: InputFields[torch.Tensor]) -> Sequence[Array]:
+    def _embed(self, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
         encoded = self._encoder.encode(**net_input)
         graph, atoms = encoded.states[:, 0].float(), encoded.states[:, 1:].float()
         if self.what == "graph":

@@ -11,14 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from moleblend_plugin.inference.embedder import Embedder
-from moleblend_plugin.inference.inputs import Input, InputRow
+from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inference.npz_writer import ArrayFile, open_arrays
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.inference.stream import Array
+from moleblend_plugin.inference.stream import FloatingArray
 from moleblend_plugin.inference.table_writer import ColumnType, check_table, free_name, open_table
 from moleblend_plugin.schema import MoleculeRecord
 
-Progress = Callable[[int], None]
+OnRows = Callable[[int], None]
 """Called with the rows that are finished, as often as rows are read."""
 
 FIRST: Final = 64
@@ -58,14 +58,14 @@ class Counts:
                 self.flat[row.record.coords_from.partition(":")[0]] += 1
 
 
-Results = Callable[[Iterable[MoleculeRecord]], Iterator[Array]]
-Done = tuple[InputRow, Array | None]
+Results = Callable[[Iterable[MoleculeRecord]], Iterator[FloatingArray]]
+RowResult = tuple[InputRow, FloatingArray | None]
 """A row and its result, ``None`` where it is no molecule."""
 
 
 def in_windows(
-    rows: Iterable[InputRow], results: Results, progress: Progress, largest: int = LARGEST
-) -> Iterator[list[Done]]:
+    rows: Iterable[InputRow], results: Results, progress: OnRows, largest: int = LARGEST
+) -> Iterator[list[RowResult]]:
     """All rows with their results, in order, a window at a time.
 
     The first windows are small, so that the first results are there early; each is twice the last. Which row
@@ -93,14 +93,14 @@ def in_windows(
 
 
 def predicted(
-    predictor: Predictor, rows: Input, batch_size: int, progress: Progress, window: int = LARGEST
-) -> Iterator[list[Done]]:
+    predictor: Predictor, rows: Input, batch_size: int, progress: OnRows, window: int = LARGEST
+) -> Iterator[list[RowResult]]:
     """Every row of an input with its predictions [T], in order, a window at a time."""
     return in_windows(rows, lambda records: predictor.predict_records(records, batch_size), progress, window)
 
 
 def predict_to_table(
-    predictor: Predictor, rows: Input, path: Path, batch_size: int, progress: Progress, window: int = LARGEST
+    predictor: Predictor, rows: Input, path: Path, batch_size: int, progress: OnRows, window: int = LARGEST
 ) -> Counts:
     """Write a table: the input's columns, ``row_id``, ``predicted_NAME`` for every target, ``reason``.
 
@@ -132,7 +132,7 @@ def _is_lost(value: float | None) -> bool:
 
 
 def embed_to_file(
-    embedder: Embedder, rows: Input, path: Path, batch_size: int, progress: Progress, window: int = LARGEST
+    embedder: Embedder, rows: Input, path: Path, batch_size: int, progress: OnRows, window: int = LARGEST
 ) -> Counts:
     """Write embeddings as ``.npz`` (:func:`_embed_to_arrays`) or ``.parquet`` (:func:`_embed_to_table`).
 
@@ -146,10 +146,7 @@ def embed_to_file(
 
 
 def _embed_to_table(
-    embedder: Embedder,
-    header: Sequence[str],
-    results: Iterable[Done],
-    path: Path,
+    embedder: Embedder, header: Sequence[str], results: Iterable[RowResult], path: Path
 ) -> Counts:
     """``row_id``, the input's columns, ``vector`` (``vectors`` for atoms) and ``reason`` of every row."""
     columns = input_columns(header)
@@ -165,10 +162,7 @@ def _embed_to_table(
 
 
 def _embed_to_arrays(
-    embedder: Embedder,
-    header: Sequence[str],
-    results: Iterable[Done],
-    path: Path,
+    embedder: Embedder, header: Sequence[str], results: Iterable[RowResult], path: Path
 ) -> Counts:
     """Arrays over the M embedded rows of the input, and over the F others.
 

@@ -17,7 +17,7 @@ import torch
 
 from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
-from moleblend_plugin.inference.stream import WINDOW, Array, run
+from moleblend_plugin.inference.stream import WINDOW, FloatingArray, run
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
 
@@ -107,6 +107,6 @@ class Predictor:
             predictions[index] = value
         return predictions
 
-    def _predict(self, net_input: InputFields[torch.Tensor]) -> Sequence[Array]:
-        values: Array = self._model.predict(**net_input).cpu().double().numpy()  # [B, T]
+    def _predict(self, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
+        values: FloatingArray = self._model.predict(**net_input).cpu().double().numpy()  # [B, T]
         return list(values)

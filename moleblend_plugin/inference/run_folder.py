@@ -9,16 +9,17 @@ from typing import Final, NamedTuple
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs.folders import parts_in
-from moleblend_plugin.runs.run_record import FILE_NAME, read_record
+from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, RUN_RECORD
+from moleblend_plugin.runs.run_record import read_record
 
-CHECKPOINTS: Final = ("checkpoint_best.pt", "checkpoint_last.pt")
+CHECKPOINTS: Final = (BEST_CHECKPOINT, LAST_CHECKPOINT)
 
 
-class Part(NamedTuple):
-    """A part of a data set, and what to be told about it ("" for nothing)."""
+class PartFile(NamedTuple):
+    """A part of a data set, and a note about it ("" for none)."""
 
     path: Path
-    told: str
+    note: str
 
 
 def find_checkpoint(given: Path) -> Path:
@@ -39,7 +40,7 @@ def find_checkpoint(given: Path) -> Path:
     )
 
 
-def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path | None) -> Part:
+def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path | None) -> PartFile:
     """The file to score: a named one, the part of a named folder, or the part of the run's own data.
 
     Args:
@@ -52,11 +53,11 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
     Raises:
         MoleblendError: there is no such data or part.
     """
-    told = ""
+    note = ""
     if data is None:
-        data, told = _data_of_run(checkpoint, args)
+        data, note = _data_of_run(checkpoint, args)
     if not data.is_dir():
-        return Part(data, told)
+        return PartFile(data, note)
     parts = parts_in(data) | {file.stem: file for file in data.glob("*.lmdb") if file.is_file()}
     if part not in parts:
         there = sorted(parts)
@@ -64,7 +65,7 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
             f"{data} has no {part} part (parts: {', '.join(there) or 'none'}): build it with --split, "
             "give --part, or name a file with labels"
         )
-    return Part(parts[part], told)
+    return PartFile(parts[part], note)
 
 
 def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list[str]]:
@@ -87,18 +88,18 @@ def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list
 
 
 def _data_of_run(checkpoint: Path, args: argparse.Namespace) -> tuple[Path, str]:
-    folder, told = Path(getattr(args, "data", "") or ""), ""
-    if (checkpoint.parent / FILE_NAME).is_file():
+    folder, note = Path(getattr(args, "data", "") or ""), ""
+    if (checkpoint.parent / RUN_RECORD).is_file():
         record = read_record(checkpoint.parent)
         paths = [str(store["path"]) for store in record["stores"].values() if store.get("path")]
         if paths:
             folder = Path(record["folder"], paths[0]).parent
-            told = _changed(record)
+            note = _changed(record)
     if str(folder) in ("", "."):
         raise MoleblendError(f"{checkpoint} does not say which data it was trained on: name the data as well")
     if not folder.is_dir():
         raise MoleblendError(f"{folder}, the data of the run, is not there any more: name the data as well")
-    return folder, told
+    return folder, note
 
 
 def _changed(record: dict[str, object]) -> str:
@@ -110,7 +111,7 @@ def _changed(record: dict[str, object]) -> str:
     for split, store in stores.items():
         path = Path(str(record["folder"]), str(store["path"]))
         if not path.is_file():
-            return f"{path} is gone: nobody can tell whether the other parts are of the same build"
+            return f"{path} is gone: it is unknown whether the other parts are of the same build"
         if store.get("fingerprint") and store_fingerprint(path) != store["fingerprint"]:
-            return f"the {split} part was built anew since training: the model may have seen what is scored"
+            return f"the {split} part was built again after training: the model may have seen what is scored"
     return ""

@@ -28,9 +28,9 @@ WINDOW: Final = 4096
 PAIRS: Final = 1 << 18
 """Pairs of atoms per batch, B N^2, beyond which a batch gets fewer molecules: memory grows with them."""
 
-Array = npt.NDArray[np.floating[Any]]
+FloatingArray = npt.NDArray[np.floating[Any]]
 
-Net = Callable[[InputFields[torch.Tensor]], Sequence[Array]]
+Net = Callable[[InputFields[torch.Tensor]], Sequence[FloatingArray]]
 """``net_input`` of a batch, on the device -> one array per molecule of it."""
 
 ToSample = Callable[[Features], Sample]
@@ -59,7 +59,7 @@ def run(
     batch_size: int,
     window: int = WINDOW,
     codes: InputCodes | None = None,
-) -> Iterator[Array]:
+) -> Iterator[FloatingArray]:
     """What ``net`` gives for every record, averaged over its conformers, in the order of ``records``.
 
     Args:
@@ -88,12 +88,12 @@ def _run_window(
     device: torch.device,
     batch_size: int,
     codes: InputCodes | None,
-) -> list[Array]:
+) -> list[FloatingArray]:
     """Results of some records, in their order."""
     conformers = [1 if record.coords is None else len(record.coords) for record in records]
     order = np.argsort([record.n_atoms for record in records], kind="stable").tolist()
     items = [(index, conformer) for index in order for conformer in range(conformers[index])]
-    totals: list[Array] = [np.zeros(0)] * len(records)
+    totals: list[FloatingArray] = [np.zeros(0)] * len(records)
     samples = _samples(records, items, to_sample, codes)
     for batch in cut([records[index].n_atoms for index, _ in items], batch_size):
         padded = collate(list(islice(samples, batch.stop - batch.start)))
@@ -108,10 +108,7 @@ def _run_window(
 
 
 def _samples(
-    records: list[MoleculeRecord],
-    items: list[tuple[int, int]],
-    to_sample: ToSample,
-    codes: InputCodes | None,
+    records: list[MoleculeRecord], items: list[tuple[int, int]], to_sample: ToSample, codes: InputCodes | None
 ) -> Iterator[Sample]:
     """Sample of every (record, conformer); the conformers of a record share its paths."""
     features: Features | None = None

@@ -107,9 +107,9 @@ def check_table(path: Path, endings: Iterable[str] = (".csv", ".tsv", ".parquet"
     """
     known = list(endings)
     if path.suffix not in known:
-        raise MoleblendError(f"--out {path} has no ending that tells its format; use {' or '.join(known)}")
+        raise MoleblendError(f"--out {path} has no ending that names its format; use {' or '.join(known)}")
     if not path.parent.is_dir():
-        raise MoleblendError(f"--out {path}: there is no folder {path.parent}; make it")
+        raise MoleblendError(f"--out {path}: the folder {path.parent} does not exist; create it")
     if path.is_dir():
         raise MoleblendError(f"--out {path} is a folder; name a file")
     if path.suffix == ".parquet":

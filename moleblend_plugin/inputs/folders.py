@@ -9,7 +9,7 @@ from moleblend_plugin.chem.readers.source import FILE_COLUMN
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs.formats import has_known_ending
 from moleblend_plugin.schema import PARTS
-from moleblend_plugin.splits.files import part_named_by
+from moleblend_plugin.splits.part_files import part_named_by
 
 
 def parts_in(folder: Path) -> dict[str, Path]:
@@ -53,7 +53,7 @@ def expand_folders(paths: Sequence[Path]) -> list[Path]:
 
 
 def split_of(paths: Sequence[Path], split: str) -> str:
-    """What ``--split`` means for these inputs: folders keep their own parts unless told otherwise."""
+    """What ``--split`` means for these inputs: folders keep their own parts by default."""
     if split != "none" or not any(path.is_dir() for path in paths):
         return split
     is_held = all(file.suffix.lower() == ".lmdb" for file in expand_folders(paths))

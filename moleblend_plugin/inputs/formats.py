@@ -27,7 +27,7 @@ _LINES: Final = 100
 
 
 def has_known_ending(path: Path) -> bool:
-    """Whether a file's name tells one of the formats."""
+    """Whether a file's name has the ending of a format."""
     return any(_is_named(path.name, format) for format in FORMATS)
 
 
@@ -54,7 +54,7 @@ def find_format(path: Path, name: str, shown: str, smiles: str = "") -> tuple[Fo
     if not scores[best]:
         first = next((line.strip() for line in head.lines if line.strip()), "")
         seen = f"begins with {first[:40]!r}" if first else "is empty or no text"
-        nameless = ", and its name has no ending that tells its format" if name else ""
+        nameless = ", and its name has no ending that names its format" if name else ""
         raise MoleblendError(
             f"{shown} {seen}{nameless}: give SMILES, a table with a header, an SDF, or a name that ends in "
             ".smi, .csv, .tsv, .sdf (each also .gz), .npz or .lmdb"

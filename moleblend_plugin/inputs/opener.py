@@ -13,7 +13,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs.folders import expand_folders
 from moleblend_plugin.inputs.formats import find_format
 from moleblend_plugin.inputs.lmdb_files import UNIMOL
-from moleblend_plugin.inputs.standard_input import NAME, STANDARD_INPUT, spooled
+from moleblend_plugin.inputs.standard_input import STANDARD_INPUT, STREAM_NAME, spooled
 
 
 class Opened(NamedTuple):
@@ -43,7 +43,7 @@ def open_molecules(path: str | Path, columns: Columns | None = None) -> Source:
     wanted = columns or Columns()
     file, name, shown = Path(path), "", str(path)
     if file == STANDARD_INPUT:
-        file, name, shown = spooled(), NAME, "standard input"
+        file, name, shown = spooled(), STREAM_NAME, "standard input"
     if not file.exists():
         raise MoleblendError(f"{shown} does not exist; check the path")
     if not file.is_file():

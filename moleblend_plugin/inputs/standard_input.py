@@ -12,7 +12,7 @@ from typing import IO, Final
 from moleblend_plugin.errors import MoleblendError
 
 STANDARD_INPUT: Final = Path("-")
-NAME: Final = "stdin"
+STREAM_NAME: Final = "stdin"
 """What row ids call it."""
 
 

@@ -67,7 +67,7 @@ class PretrainLossConfig:
         return {row.name: float(getattr(self, row.weight)) for row in PRETRAIN_TERMS}
 
 
-def classes_of(codes: Tensor, keep: Tensor, classes: SpdClasses | EdgeClasses) -> Tensor:
+def target_classes(codes: Tensor, keep: Tensor, classes: SpdClasses | EdgeClasses) -> Tensor:
     """Target classes int64 of batch codes; ``classes.ignored`` where there is none or not ``keep``."""
     return _class_table(classes, codes.device)[codes.int()].where(keep, classes.ignored)
 
@@ -97,7 +97,7 @@ def spd_term(logits: Tensor, spd: Tensor, keep: Tensor) -> Term:
         spd: uint8 [B, N, N]; diagonal, padding and unreachable pairs have no class.
         keep: bool [B, N, N], pairs that count.
     """
-    term = _classification(logits, classes_of(spd, keep, SPD_CLASSES), SPD_CLASSES.ignored)
+    term = _classification(logits, target_classes(spd, keep, SPD_CLASSES), SPD_CLASSES.ignored)
     return term._replace(loss=term.loss / term.counted.clamp(min=1))
 
 
@@ -109,7 +109,7 @@ def edge_term(logits: Tensor, bond_path: Tensor, keep: Tensor) -> Term:
         bond_path: uint8 [B, N, N, P]; missing hops and bonds outside the 24 classes are ignored.
         keep: bool [B, N, N], pairs that count.
     """
-    target = classes_of(bond_path, keep[..., None], EDGE_CLASSES)
+    target = target_classes(bond_path, keep[..., None], EDGE_CLASSES)
     term = _classification(logits, target, EDGE_CLASSES.ignored)
     return term._replace(loss=term.loss / term.counted.clamp(min=1))
 

@@ -22,9 +22,9 @@ import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import CLASSIFICATION, METRICS, check_classes, checked
+from moleblend_plugin.schema import Float64Array
 
-FloatArray = npt.NDArray[np.float64]
-AnyScore = str | Callable[[FloatArray, FloatArray], float]
+AnyScore = str | Callable[[Float64Array, Float64Array], float]
 """A name of ``scores.py`` ("roc_auc", "pr_auc", "rmse", "mae", "r2", "spearman"; the mean over tasks), or a
 function of targets [M, T] and predictions [M, T], slower by far; it may return NaN for "undefined"."""
 
@@ -40,7 +40,7 @@ class Resamples(NamedTuple):
         dropped: resamples in which the score is undefined.
     """
 
-    scores: FloatArray
+    scores: Float64Array
     dropped: int
 
 
@@ -191,7 +191,7 @@ def resamples(
     return _defined([_scores(score, labels, values, draw) for draw in _draws(len(labels), n, seed)], n)
 
 
-def _draws(molecules: int, n: int, seed: int) -> Iterator[FloatArray]:
+def _draws(molecules: int, n: int, seed: int) -> Iterator[Float64Array]:
     """Weights [block, M] of ``n`` resamples in all; the draws do not depend on the size of the blocks."""
     if molecules < 2:
         return
@@ -205,7 +205,9 @@ def _draws(molecules: int, n: int, seed: int) -> Iterator[FloatArray]:
         yield counts.reshape(size, molecules).astype(np.float64)
 
 
-def _scores(score: AnyScore, labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+def _scores(
+    score: AnyScore, labels: Float64Array, values: Float64Array, weights: Float64Array
+) -> Float64Array:
     """Score [S] under ``weights`` [S, M], NaN where undefined."""
     if not isinstance(score, str):
         numbers = np.arange(len(labels))
@@ -214,7 +216,9 @@ def _scores(score: AnyScore, labels: FloatArray, values: FloatArray, weights: Fl
     return _means(_task_scores(score, labels, values, weights))
 
 
-def _task_scores(score: str, labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+def _task_scores(
+    score: str, labels: Float64Array, values: Float64Array, weights: Float64Array
+) -> Float64Array:
     """Score [S, T] of every task under ``weights`` [S, M], NaN where undefined."""
     scores = np.full((len(weights), labels.shape[1]), np.nan)
     for task in range(labels.shape[1]):
@@ -225,19 +229,19 @@ def _task_scores(score: str, labels: FloatArray, values: FloatArray, weights: Fl
     return scores
 
 
-def _means(scores: FloatArray) -> FloatArray:
+def _means(scores: Float64Array) -> Float64Array:
     """Mean [S] over the tasks that are defined, NaN where none is."""
     total, counted = np.zeros(len(scores)), np.zeros(len(scores))
     for found in scores.T:  # one after the other, as they were always added
         total += np.nan_to_num(found)
         counted += ~np.isnan(found)
-    means: FloatArray = np.divide(total, counted, out=np.full(len(scores), np.nan), where=counted > 0)
+    means: Float64Array = np.divide(total, counted, out=np.full(len(scores), np.nan), where=counted > 0)
     return means
 
 
 def _checked(
     score: AnyScore, targets: npt.ArrayLike, predictions: npt.ArrayLike
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Float64Array, Float64Array]:
     if isinstance(score, str) and score not in METRICS:
         raise MoleblendError(f"no score is named {score!r}; use {', '.join(METRICS)} or a function")
     labels, values = checked(targets, predictions)
@@ -254,13 +258,13 @@ def check_interval(n: int, level: float) -> None:
         raise MoleblendError(f"the level of an interval lies between 0 and 1, such as 0.95; got {level}")
 
 
-def _defined(blocks: list[FloatArray], n: int) -> Resamples:
+def _defined(blocks: list[Float64Array], n: int) -> Resamples:
     scores = np.concatenate(blocks) if blocks else np.empty(0)
     scores = scores[~np.isnan(scores)]
     return Resamples(scores, n - len(scores))
 
 
-def _ends(scores: FloatArray, level: float) -> tuple[float, float]:
+def _ends(scores: Float64Array, level: float) -> tuple[float, float]:
     if not len(scores):
         return float("nan"), float("nan")
     low, high = np.quantile(scores, [(1 - level) / 2, (1 + level) / 2])

@@ -51,9 +51,9 @@ def alarms(found: Mapping[str, float], rows: int, width: int, anchors: int) -> l
         "effective_rank": min(width, rows - 1) * LEAST_RANK_SHARE,
         "anchor_perplexity": anchors * LEAST_ANCHOR_SHARE,
     }
-    told = []
+    problems = []
     for name, value in found.items():
         limit = limits.get(name, LEAST_SPREAD)
         if value <= limit:
-            told.append(f"{name} {value:.3g} is not above {limit:.3g}")
-    return told
+            problems.append(f"{name} {value:.3g} is not above {limit:.3g}")
+    return problems

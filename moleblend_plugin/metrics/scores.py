@@ -28,10 +28,9 @@ import numpy.typing as npt
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics import weighted
 from moleblend_plugin.metrics.weighted import WeightedScore
-from moleblend_plugin.schema import Curve, LabelKind
+from moleblend_plugin.schema import Curve, Float64Array, LabelKind
 
-FloatArray = npt.NDArray[np.float64]
-TaskScore = Callable[[FloatArray, FloatArray], float]
+TaskScore = Callable[[Float64Array, Float64Array], float]
 """(labels [L], predictions [L]) -> score; neither holds NaN and the score is defined."""
 
 
@@ -137,7 +136,7 @@ def average_rows(
 
 def checked(
     targets: npt.ArrayLike, predictions: npt.ArrayLike, names: Sequence[str] | None = None
-) -> tuple[FloatArray, FloatArray]:
+) -> tuple[Float64Array, Float64Array]:
     """Both as float64 [M, T].
 
     Raises:
@@ -179,7 +178,7 @@ def _blame(bad: int, of: int) -> str:
     return "set such molecules aside before scoring"
 
 
-def check_classes(labels: FloatArray, names: Sequence[str] | None = None) -> None:
+def check_classes(labels: Float64Array, names: Sequence[str] | None = None) -> None:
     """Refuse labels [M, T] other than 0, 1 and NaN (``MoleblendError``)."""
     odd = ~(np.isnan(labels) | (labels == 0) | (labels == 1))
     if odd.any():
@@ -191,14 +190,14 @@ def check_classes(labels: FloatArray, names: Sequence[str] | None = None) -> Non
         )
 
 
-def is_defined(score: str, labels: FloatArray) -> bool:
+def is_defined(score: str, labels: Float64Array) -> bool:
     """Whether a score exists on these labels [L] (table at the top of the file)."""
     if score in CLASSIFICATION or score in ("r2", "spearman"):
         return len(labels) > 0 and bool(labels.min() < labels.max())
     return len(labels) > 0
 
 
-def _score(score: str, labels: FloatArray, values: FloatArray, names: Sequence[str]) -> TaskScores:
+def _score(score: str, labels: Float64Array, values: Float64Array, names: Sequence[str]) -> TaskScores:
     per_task: dict[str, float] = {}
     left_out: list[str] = []
     for task, name in enumerate(names):
@@ -215,37 +214,37 @@ def _score(score: str, labels: FloatArray, values: FloatArray, names: Sequence[s
 # computed: whoever only predicts, or asks for --help, does not pay for them.
 
 
-def _roc_auc(labels: FloatArray, values: FloatArray) -> float:
+def _roc_auc(labels: Float64Array, values: Float64Array) -> float:
     from sklearn.metrics import roc_auc_score
 
     return float(roc_auc_score(labels, values))
 
 
-def _pr_auc(labels: FloatArray, values: FloatArray) -> float:
+def _pr_auc(labels: Float64Array, values: Float64Array) -> float:
     from sklearn.metrics import average_precision_score
 
     return float(average_precision_score(labels, values))
 
 
-def _rmse(labels: FloatArray, values: FloatArray) -> float:
+def _rmse(labels: Float64Array, values: Float64Array) -> float:
     from sklearn.metrics import root_mean_squared_error
 
     return float(root_mean_squared_error(labels, values))
 
 
-def _mae(labels: FloatArray, values: FloatArray) -> float:
+def _mae(labels: Float64Array, values: Float64Array) -> float:
     from sklearn.metrics import mean_absolute_error
 
     return float(mean_absolute_error(labels, values))
 
 
-def _r2(labels: FloatArray, values: FloatArray) -> float:
+def _r2(labels: Float64Array, values: Float64Array) -> float:
     from sklearn.metrics import r2_score
 
     return float(r2_score(labels, values))
 
 
-def _spearman(labels: FloatArray, values: FloatArray) -> float:
+def _spearman(labels: Float64Array, values: Float64Array) -> float:
     from scipy.stats import spearmanr
 
     return 0.0 if values.min() == values.max() else float(spearmanr(labels, values).statistic)

@@ -14,13 +14,14 @@ from collections.abc import Callable
 import numpy as np
 import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
+from moleblend_plugin.schema import Float64Array
+
 IntArray = npt.NDArray[np.int64]
-WeightedScore = Callable[[FloatArray, FloatArray, FloatArray], FloatArray]
+WeightedScore = Callable[[Float64Array, Float64Array, Float64Array], Float64Array]
 """(labels [L], predictions [L], weights [S, L]) -> scores [S], NaN where undefined (``scores.py``)."""
 
 
-def _groups(values: FloatArray) -> tuple[IntArray, IntArray]:
+def _groups(values: Float64Array) -> tuple[IntArray, IntArray]:
     """Ascending order of ``values`` [L] and where each group of equal ones starts in it [G]."""
     order = np.argsort(values, kind="stable")
     ranked = values[order]
@@ -29,8 +30,8 @@ def _groups(values: FloatArray) -> tuple[IntArray, IntArray]:
 
 
 def _per_group(
-    labels: FloatArray, values: FloatArray, weights: FloatArray
-) -> tuple[FloatArray, FloatArray, FloatArray]:
+    labels: Float64Array, values: Float64Array, weights: Float64Array
+) -> tuple[Float64Array, Float64Array, Float64Array]:
     """Positives and negatives of every group by ascending prediction, [S, G] each; where both occur [S]."""
     order, starts = _groups(values)
     drawn, is_positive = weights[:, order], labels[order]
@@ -40,7 +41,7 @@ def _per_group(
     return positives, negatives, np.where(both, 1.0, np.nan)
 
 
-def roc_auc(labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+def roc_auc(labels: Float64Array, values: Float64Array, weights: Float64Array) -> Float64Array:
     """Share of (positive, negative) pairs in the right order; ties count half."""
     positives, negatives, defined = _per_group(labels, values, weights)
     below = np.cumsum(negatives, axis=1) - negatives
@@ -48,7 +49,7 @@ def roc_auc(labels: FloatArray, values: FloatArray, weights: FloatArray) -> Floa
     return _ratio(right, positives.sum(1) * negatives.sum(1)) * defined
 
 
-def pr_auc(labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+def pr_auc(labels: Float64Array, values: Float64Array, weights: Float64Array) -> Float64Array:
     """Average precision: precision at every threshold, weighted by the recall that it adds."""
     positives, negatives, defined = _per_group(labels, values, weights)
     found = np.cumsum(positives[:, ::-1], axis=1)
@@ -58,23 +59,23 @@ def pr_auc(labels: FloatArray, values: FloatArray, weights: FloatArray) -> Float
     return _ratio(gained, positives.sum(1)) * defined
 
 
-def rmse(labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+def rmse(labels: Float64Array, values: Float64Array, weights: Float64Array) -> Float64Array:
     """Root of the mean squared error."""
     return np.sqrt(_mean((values - labels) ** 2, weights))
 
 
-def mae(labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+def mae(labels: Float64Array, values: Float64Array, weights: Float64Array) -> Float64Array:
     """Mean absolute error."""
     return _mean(np.abs(values - labels), weights)
 
 
-def r2(labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+def r2(labels: Float64Array, values: Float64Array, weights: Float64Array) -> Float64Array:
     """Coefficient of determination."""
     left = weights @ (values - labels) ** 2
     return 1 - _ratio(left, _spread(labels, weights)) + 0 * _defined(labels, weights)
 
 
-def spearman(labels: FloatArray, values: FloatArray, weights: FloatArray) -> FloatArray:
+def spearman(labels: Float64Array, values: Float64Array, weights: Float64Array) -> Float64Array:
     """Correlation of ranks; 0 where the drawn predictions are all equal."""
     a, b = _ranks(labels, weights), _ranks(values, weights)  # [S, L]
     a -= _ratio((weights * a).sum(1), weights.sum(1))[:, None]
@@ -85,25 +86,25 @@ def spearman(labels: FloatArray, values: FloatArray, weights: FloatArray) -> Flo
     return np.where(constant, 0.0, _ratio(product, scale)) + 0 * _defined(labels, weights)
 
 
-def _ranks(values: FloatArray, weights: FloatArray) -> FloatArray:
+def _ranks(values: Float64Array, weights: Float64Array) -> Float64Array:
     """Mean rank [S, L] of every molecule among those drawn."""
     order, starts = _groups(values)
     counts = np.add.reduceat(weights[:, order], starts, axis=1)
     ranks = np.cumsum(counts, axis=1) - (counts - 1) / 2
     group = np.empty(len(values), np.int64)
     group[order] = np.repeat(np.arange(len(starts)), np.diff(np.append(starts, len(values))))
-    placed: FloatArray = ranks[:, group]
+    placed: Float64Array = ranks[:, group]
     return placed
 
 
-def _spread(labels: FloatArray, weights: FloatArray) -> FloatArray:
+def _spread(labels: Float64Array, weights: Float64Array) -> Float64Array:
     """Squared deviation of the labels from their mean, summed; [S]."""
     centred = labels[None] - _mean(labels, weights)[:, None]
-    spread: FloatArray = (weights * centred**2).sum(1)
+    spread: Float64Array = (weights * centred**2).sum(1)
     return spread
 
 
-def _defined(values: FloatArray, weights: FloatArray) -> FloatArray:
+def _defined(values: Float64Array, weights: Float64Array) -> Float64Array:
     """1 where the drawn values are not all equal, else NaN; [S]."""
     drawn = weights > 0
     low = np.where(drawn, values, np.inf).min(1)
@@ -111,11 +112,11 @@ def _defined(values: FloatArray, weights: FloatArray) -> FloatArray:
     return np.where(low < high, 1.0, np.nan)
 
 
-def _mean(terms: FloatArray, weights: FloatArray) -> FloatArray:
+def _mean(terms: Float64Array, weights: Float64Array) -> Float64Array:
     return _ratio(weights @ terms, weights.sum(1))
 
 
-def _ratio(top: FloatArray, bottom: FloatArray) -> FloatArray:
+def _ratio(top: Float64Array, bottom: Float64Array) -> Float64Array:
     """``top / bottom``, NaN where the latter is 0."""
-    ratio: FloatArray = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)
+    ratio: Float64Array = np.divide(top, bottom, out=np.full(np.shape(top), np.nan), where=bottom > 0)
     return ratio

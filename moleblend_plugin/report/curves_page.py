@@ -59,8 +59,8 @@ def draw_curves(log: RunLog, curves: Sequence[Curve], title: str) -> Picture:
         panels[0].legend(frameon=False)
         figure.align_ylabels(panels)
 
-    told = f"{', '.join(curve.title for curve in curves)} over updates"
-    return draw(told, (4 * columns, 0.7 + 2.4 * rows), fill)
+    caption = f"{', '.join(curve.title for curve in curves)} over updates"
+    return draw(caption, (4 * columns, 0.7 + 2.4 * rows), fill)
 
 
 def _draw_curve(panel: Axes, log: RunLog, curve: Curve, theme: Theme) -> None:
@@ -90,10 +90,7 @@ def curves_page(log: RunLog, curves: Sequence[Curve], title: str, figure: Pictur
     header = ("term", "first", "last", "best", "best at")
     tables = [
         html_table(caption, header, [_row(one, points[one.key]) for one in curves if one.key in points])
-        for caption, points in (
-            ("Training", log.train),
-            (log.subset[:1].upper() + log.subset[1:], log.valid),
-        )
+        for caption, points in (("Training", log.train), (log.subset[:1].upper() + log.subset[1:], log.valid))
         if points
     ]
     intro = f"training: mean over each log interval; {log.subset or 'no validation'}: whole subset"

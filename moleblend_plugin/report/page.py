@@ -22,7 +22,7 @@ body { background: var(--paper); color: var(--ink); font: 16px/1.5 system-ui, sa
 h1 { font-size: 1.4rem; margin-bottom: .2rem; }
 h2 { font-size: 1.1rem; margin: 2rem 0 .4rem; }
 p { color: var(--soft); margin-top: 0; }
-ul.told { font-size: 1.05rem; padding-left: 1.2rem; }
+ul.headlines { font-size: 1.05rem; padding-left: 1.2rem; }
 img { max-width: 100%; height: auto; border: 1px solid var(--line); border-radius: 8px; }
 div { overflow-x: auto; }
 table { border-collapse: collapse; margin: 1.2rem 0; font-variant-numeric: tabular-nums; width: 100%; }

@@ -2,7 +2,7 @@
 
 Two sources hold the same facts:
 
-* ``train.jsonl`` in a run's folder, one JSON object per event, written by the embedded host;
+* ``train.jsonl`` in a run's folder, one JSON object per event, written by the embedded trainer;
 * a captured ``--log-format json`` log of Uni-Core, where each JSON object follows a prefix
   ``<time> | INFO | <tag> | ``, values are strings, and end-of-epoch keys carry the tag (``valid_loss``).
 """
@@ -22,10 +22,8 @@ from moleblend_plugin.losses.pretrain import PRETRAIN_TERMS
 from moleblend_plugin.losses.structure import RETRIEVAL, STRUCTURE_AWARE, STRUCTURE_TERMS
 from moleblend_plugin.losses.term_table import TOTAL, curves_of
 from moleblend_plugin.metrics.scores import METRICS
+from moleblend_plugin.runs.run_files import EVENT_LOG
 from moleblend_plugin.schema import Curve
-
-LOG_NAME: Final = "train.jsonl"
-"""Name of the log in a run's folder."""
 
 Points = list[tuple[int, float]]
 """(number of updates, value), in order of updates."""
@@ -80,7 +78,7 @@ def read_run_log(run: Path) -> RunLog:
     Raises:
         MoleblendError: there is no such log, or it holds no logged update.
     """
-    path = run / LOG_NAME if run.is_dir() else run
+    path = run / EVENT_LOG if run.is_dir() else run
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

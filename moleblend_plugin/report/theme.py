@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Theme:
-    """Colours of a picture; ``lines`` are told apart with any kind of colour vision (after Okabe and Ito)."""
+    """Colours of a picture; ``lines`` differ for any colour vision (after Okabe and Ito)."""
 
     paper: str
     ink: str

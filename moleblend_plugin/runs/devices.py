@@ -52,7 +52,7 @@ def choose_device(name: str = "auto") -> torch.device:
     try:
         device = torch.device(wanted)
     except RuntimeError as error:
-        raise _refusal(name, "it is no name of a device") from error
+        raise _refusal(name, "it is not the name of a device") from error
     if device.type not in ("cpu", "cuda", "mps"):
         raise _refusal(name, "networks run on the CPU, CUDA and MPS")
     if device.index and device.type != "cuda":
@@ -69,14 +69,14 @@ def choose_device(name: str = "auto") -> torch.device:
 
 
 def _first_sentence(error: Exception) -> str:
-    """Of what torch says, which may go on about every backend that it has."""
+    """Of what torch says, which may list every backend that it has."""
     text = " ".join(str(error).split()) or type(error).__name__
     return text.partition(". ")[0][:200]
 
 
 def _refusal(name: str, why: str) -> MoleblendError:
     named = f"device {name!r}" if name != "auto" else f"device 'auto', which is {available()[0]!r} here,"
-    remedy = "name another one" if name == "auto" else f"give one of {NAMES}"
+    remedy = "name another device" if name == "auto" else f"give one of {NAMES}"
     return MoleblendError(
         f"{named} cannot be used here ({why}); {remedy} (there are here: {', '.join(available())})"
     )

@@ -1,4 +1,4 @@
-"""``unicore-train`` everywhere: Uni-Core's own where it is installed, else the embedded host.
+"""``unicore-train`` everywhere: Uni-Core's own where it is installed, else the embedded trainer.
 
 Standard library only, and no import of this package before the choice: Uni-Core refuses a ``--user-dir``
 whose name is imported already. ``tools/unicore_train_shim.py`` therefore runs this file by its path.
@@ -52,16 +52,16 @@ def own_error(error: BaseException | None) -> BaseException | None:
 
 
 def _run_unicore() -> int:
-    """Run Uni-Core's command line; the plugin's own errors are one line, as under the embedded host."""
+    """Run Uni-Core's command line; the plugin's own errors are one line, as under the embedded trainer."""
     try:
         importlib.import_module("unicore_cli.train").cli_main()
     except Exception as error:
-        told: object = own_error(error)
-        if told is None and isinstance(error, FloatingPointError):
-            told = f"the model has diverged: {error}; lower --lr or set --clip-norm, or look at the data"
-        if told is None:
+        reason: object = own_error(error)
+        if reason is None and isinstance(error, FloatingPointError):
+            reason = f"the model has diverged: {error}; lower --lr or set --clip-norm, or look at the data"
+        if reason is None:
             raise
-        sys.stderr.write(f"error: {told}\n")
+        sys.stderr.write(f"error: {reason}\n")
         return 2
     return 0
 
@@ -79,7 +79,7 @@ def main() -> int:
             del sys.modules[name]  # Uni-Core imports the plugin itself, once
         sys.argv[1:] = with_user_dir(sys.argv[1:])
         return _run_unicore()
-    write("unicore-train: Uni-Core is not installed; running moleblend_plugin's embedded host\n")
+    write("unicore-train: Uni-Core is not installed; running moleblend_plugin's embedded trainer\n")
     sys.stdout.flush()
     code: int = importlib.import_module(f"{PACKAGE}.trainer.main").main()
     return code

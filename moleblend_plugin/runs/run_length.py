@@ -1,4 +1,4 @@
-"""Whether a run has an end: asked by the embedded host of every command, and by our tasks under Uni-Core."""
+"""Whether a run has an end: asked by the embedded trainer always, by our tasks under Uni-Core."""
 
 from __future__ import annotations
 

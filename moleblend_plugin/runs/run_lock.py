@@ -1,4 +1,4 @@
-"""One training per ``--save-dir``: checkpoints of two runs in one folder cannot be told apart."""
+"""One training per ``--save-dir``: checkpoints of two runs in one folder cannot be distinguished."""
 
 from __future__ import annotations
 

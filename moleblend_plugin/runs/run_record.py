@@ -18,24 +18,21 @@ from typing import Any
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing, sha256_of
 from moleblend_plugin.runs import launch
+from moleblend_plugin.runs.run_files import RUN_RECORD
 from moleblend_plugin.version import __version__
-
-FILE_NAME = "run.json"
 
 PACKAGES = ("torch", "numpy", "lightning-fabric", "lmdb", "msgpack", "rdkit", "numba", "unicore")
 """Packages whose versions can change a run's numbers, besides this one."""
 
-ROOT = Path(__file__).resolve().parents[2]
-
-Record = dict[str, Any]
+RunRecord = dict[str, Any]
 Stores = Mapping[str, Mapping[str, str]]
 """By split: ``path`` and ``fingerprint`` of the data, as a task's ``store_fingerprints()`` gives them."""
 
 
 def stores_of(task: object) -> Stores:
-    """What the task tells of its data, empty for a task without ``store_fingerprints()``."""
-    tell = getattr(task, "store_fingerprints", None)
-    found: Stores = {} if tell is None else tell()
+    """What the task reports of its data, empty for a task without ``store_fingerprints()``."""
+    reported = getattr(task, "store_fingerprints", None)
+    found: Stores = {} if reported is None else reported()
     return found
 
 
@@ -50,7 +47,7 @@ def package_versions() -> dict[str, str]:
     return versions
 
 
-def git_revision(folder: Path = ROOT) -> str | None:
+def git_revision(folder: Path = launch.OWN_FOLDER.parent) -> str | None:
     """Commit of a checkout, with ``-dirty`` where tracked files differ; ``None`` outside of one."""
     if not (folder / ".git").exists():
         return None
@@ -100,9 +97,9 @@ def write_record(args: Namespace, arguments: Sequence[str], host: str, stores: S
     """
     import torch
 
-    path = Path(args.save_dir) / FILE_NAME
+    path = Path(args.save_dir) / RUN_RECORD
     earlier = read_record(path.parent)["starts"] if path.is_file() else []
-    record: Record = {
+    record: RunRecord = {
         "host": host,
         "arguments": list(arguments),
         "folder": str(Path.cwd()),
@@ -133,13 +130,13 @@ def _plain(value: object) -> object:
     return value if value is None or isinstance(value, bool | int | float | str) else repr(value)
 
 
-def read_record(run: Path) -> Record:
+def read_record(run: Path) -> RunRecord:
     """Read the ``run.json`` of a run's folder.
 
     Raises:
         MoleblendError: there is none, or it is no such record.
     """
-    path = run / FILE_NAME
+    path = run / RUN_RECORD
     try:
         record = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -150,11 +147,11 @@ def read_record(run: Path) -> Record:
         raise MoleblendError(f"{path} cannot be read ({error}): restore it or remove it") from error
     needed = {"host", "arguments", "folder", "stores", "packages", "python", "starts"}
     if not isinstance(record, dict) or not needed <= record.keys():
-        raise MoleblendError(f"{path} is no record of a run: restore it or remove it")
+        raise MoleblendError(f"{path} is not the record of a run: restore it or remove it")
     return record
 
 
-def command_of(record: Record, arguments: Sequence[str]) -> list[str]:
+def command_of(record: RunRecord, arguments: Sequence[str]) -> list[str]:
     """The program that trained the run, with other arguments.
 
     Raises:
@@ -163,7 +160,7 @@ def command_of(record: Record, arguments: Sequence[str]) -> list[str]:
     if record["host"] == "unicore":
         if not launch.has_unicore():
             raise MoleblendError(
-                "the run was made by Uni-Core, which is not installed here: install it, or train anew with "
+                "the run was made by Uni-Core, which is not installed here: install it, or train again with "
                 f"moleblend-train {shlex.join(arguments)}"
             )
         program = [str(Path(launch.__file__).resolve())]

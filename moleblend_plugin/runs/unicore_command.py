@@ -19,19 +19,19 @@ def is_command() -> bool:
 
 
 def speak_up() -> None:
-    """Say that Uni-Core trains, and from now on tell the plugin's own errors in one line (exit code 2)."""
+    """Say that Uni-Core trains, and from now on print the plugin's own errors in one line (exit code 2)."""
     sys.stdout.write("moleblend_plugin: running Uni-Core's own trainer\n")
     sys.stdout.flush()
     before = sys.excepthook
 
-    def tell(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        told = own_error(error)
-        if told is None:
+    def report(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        reason = own_error(error)
+        if reason is None:
             before(kind, error, trace)
             return
         sys.stdout.flush()
-        sys.stderr.write(f"error: {told}\n")
+        sys.stderr.write(f"error: {reason}\n")
         sys.stderr.flush()
         os._exit(2)  # an exception hook has no other way to choose the code
 
-    sys.excepthook = tell
+    sys.excepthook = report

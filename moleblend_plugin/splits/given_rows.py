@@ -139,7 +139,7 @@ def _object(file: Path, raw: bytes, replicate: int | None) -> tuple[dict[str, An
         content = json.loads(gzip.decompress(raw) if raw.startswith(GZIP) else raw)
     except (OSError, EOFError, zlib.error, ValueError) as error:
         raise MoleblendError(
-            f"{file} is no JSON ({error}); a split file lists rows as {{'train': [0, 2], 'valid': [1], ...}}"
+            f"{file} is not JSON ({error}); a split file lists rows as {{'train': [0, 2], 'valid': [1], ...}}"
         ) from error
     listed = isinstance(content, list) and bool(content)
     choices = content if listed else [content]
@@ -188,6 +188,6 @@ def _from_text(file: Path, part: str, text: str) -> list[int]:
             raise MoleblendError(f"{file}: {part} holds {piece[:20]!r}; expected row numbers such as '0-2,4'")
         low, high = int(first), int(last or first)
         if high < low or high - low > _LONGEST_RANGE:
-            raise MoleblendError(f"{file}: {part} holds {piece[:20]!r}, which is no range of rows")
+            raise MoleblendError(f"{file}: {part} holds {piece[:20]!r}, which is not a range of rows")
         numbers += range(low, high + 1)
     return numbers

@@ -24,14 +24,12 @@ from moleblend_plugin.chem.identity.likeness import Likeness, likeness
 from moleblend_plugin.chem.identity.scaffold import scaffold_of_mol
 from moleblend_plugin.chem.reading import from_smiles, pinned
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
-from moleblend_plugin.splits.likeness import Molecules, likeness_report
+from moleblend_plugin.splits.likeness_report import EXAMPLES, Compared, likeness_report
 
 Facts = dict[str, Any]
 Repeated = dict[str, dict[str, list[int]]]
 """Molecule without stereo -> part -> places in the part."""
 
-EXAMPLES: Final = 1000
-"""Groups of duplicates that a report lists by row id, for each part and pair; counts are of all."""
 
 CLASSES: Final = "classes"
 VALUES: Final = "values"
@@ -60,7 +58,7 @@ def identify(smiles: str) -> Identity:
 
 
 @dataclass
-class Part:
+class PartIdentities:
     """The molecules of a part in store order, as far as they are compared."""
 
     identities: list[Identity] = field(default_factory=list)
@@ -72,9 +70,9 @@ class Part:
         return np.array(self.targets, np.float64).reshape(len(self.row_ids), n_tasks)
 
 
-def read_part(records: Iterable[MoleculeRecord]) -> Part:
+def read_identities(records: Iterable[MoleculeRecord]) -> PartIdentities:
     """A part from its records."""
-    part = Part()
+    part = PartIdentities()
     for record in records:
         part.identities.append(identify(record.smiles))
         part.row_ids.append(record.row_id)
@@ -82,7 +80,7 @@ def read_part(records: Iterable[MoleculeRecord]) -> Part:
     return part
 
 
-def split_report(parts: Mapping[str, Part], tasks: tuple[str, ...]) -> Facts:
+def split_report(parts: Mapping[str, PartIdentities], tasks: tuple[str, ...]) -> Facts:
     """Plain values, for JSON.
 
     Args:
@@ -99,7 +97,7 @@ def split_report(parts: Mapping[str, Part], tasks: tuple[str, ...]) -> Facts:
     repeated = _repeated(parts)
     alike = likeness_report(
         {
-            name: Molecules([each.likeness for each in part.identities], part.row_ids, labels[name])
+            name: Compared([each.likeness for each in part.identities], part.row_ids, labels[name])
             for name, part in parts.items()
         },
         tasks,
@@ -146,7 +144,7 @@ def _task_facts(labels: Float64Array, kinds: Mapping[str, str]) -> Facts:
     return facts
 
 
-def _part_counts(part: Part) -> Facts:
+def _part_counts(part: PartIdentities) -> Facts:
     with_rings = [identity for identity in part.identities if identity.chiral]
     return {
         "molecules": len(part.identities),
@@ -158,7 +156,7 @@ def _part_counts(part: Part) -> Facts:
     }
 
 
-def _shared_scaffolds(pair: tuple[str, ...], parts: Mapping[str, Part]) -> Facts:
+def _shared_scaffolds(pair: tuple[str, ...], parts: Mapping[str, PartIdentities]) -> Facts:
     """Scaffolds in both parts, and how many molecules of each part have one of them."""
     found: Facts = {}
     for kind in ("chiral", "achiral"):
@@ -171,7 +169,7 @@ def _shared_scaffolds(pair: tuple[str, ...], parts: Mapping[str, Part]) -> Facts
     return found
 
 
-def _repeated(parts: Mapping[str, Part]) -> Repeated:
+def _repeated(parts: Mapping[str, PartIdentities]) -> Repeated:
     """Molecules that occur more than once, in whatever parts."""
     groups: Repeated = {}
     for name, part in parts.items():
@@ -182,7 +180,7 @@ def _repeated(parts: Mapping[str, Part]) -> Repeated:
 
 def _duplicates(
     names: tuple[str, ...],
-    parts: Mapping[str, Part],
+    parts: Mapping[str, PartIdentities],
     repeated: Repeated,
     labels: Mapping[str, Float64Array],
     tasks: tuple[str, ...],

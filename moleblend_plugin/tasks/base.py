@@ -23,8 +23,8 @@ from moleblend_plugin.runs.flags import WithFlags, add_flags, option, read_flags
 from moleblend_plugin.runs.run_lock import hold_for_process
 from moleblend_plugin.runs.run_record import write_record
 from moleblend_plugin.schema import InputCodes
+from moleblend_plugin.tasks.check_input_codes import check_store, choose_input_codes
 from moleblend_plugin.tasks.guards import check_best_metric, check_run, check_warmup, even_batches
-from moleblend_plugin.tasks.input_codes import check_store, choose_input_codes
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
 if TYPE_CHECKING:
@@ -183,7 +183,7 @@ class StoreTask(WithFlags, BaseTask):
         read_flags(args, StoreConfig)
         check_run(args)
         choose_input_codes(args, open_split(args.data, args.train_subset))
-        if HOST == "unicore":  # the embedded host has done so before
+        if HOST == "unicore":  # the embedded trainer has done so before
             hold_for_process(args)
 
     @property
@@ -235,7 +235,7 @@ class StoreTask(WithFlags, BaseTask):
         return self.stores
 
     def _record(self) -> None:
-        """Write ``run.json`` under Uni-Core, once per start; the embedded host does so itself."""
+        """Write ``run.json`` under Uni-Core, once per start; the embedded trainer does so itself."""
         first = getattr(self.args, "distributed_rank", 0) == 0
         if HOST == "unicore" and first and not self.args.no_save and not self.recorded:
             self.recorded = True

@@ -1,7 +1,7 @@
 """Mistakes that a trainer would let pass in silence, refused (or repaired) by the task under either host.
 
 Uni-Core trains for ever, saves nothing, or starts from fresh weights without a word in the cases below. What
-the embedded host says itself for any task is not repeated here.
+the embedded trainer says itself for any task is not repeated here.
 """
 
 from __future__ import annotations
@@ -16,14 +16,13 @@ from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, read_checkpoint
+from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
 from moleblend_plugin.runs.run_length import check_horizon
 from moleblend_plugin.schema import Curve
 
 logger = logging.getLogger("moleblend_plugin")
 
-LAST = "checkpoint_last.pt"
-
-Batch = TypeVar("Batch", bound=Sequence[Any])
+_IndexBatch = TypeVar("_IndexBatch", bound=Sequence[Any])
 
 
 def check_run(args: Namespace, host: str = HOST) -> None:
@@ -69,23 +68,23 @@ def _check_keeps_something(args: Namespace, host: str) -> None:
 
 
 def _check_start(args: Namespace) -> None:
-    """Fine-tuning goes on from a last checkpoint only where that run began from the same file."""
-    last, wanted = Path(args.save_dir) / LAST, args.finetune_from_model
-    if wanted is None or args.restore_file != LAST or not last.is_file():
+    """Fine-tuning resumes from a last checkpoint only where that run began from the same file."""
+    last, wanted = Path(args.save_dir) / LAST_CHECKPOINT, args.finetune_from_model
+    if wanted is None or args.restore_file != LAST_CHECKPOINT or not last.is_file():
         return
     began = getattr(read_checkpoint(last).get("args"), "finetune_from_model", None)
     if began is None or Path(began).resolve() != Path(wanted).resolve():
         raise MoleblendError(
             f"--finetune-from-model {wanted!r} would be ignored: {str(last)!r} belongs to a run that "
-            f"began from {began or 'fresh weights'}; choose an empty --save-dir, or remove the flag to go on"
+            f"began from {began or 'fresh weights'}; choose an empty --save-dir, or remove the flag to resume"
         )
-    logger.info(f"going on from {last}, a run that began from {wanted}")
+    logger.info(f"resuming from {last}, a run that began from {wanted}")
 
 
 def begins_from_weights(args: Namespace) -> bool:
-    """Whether a run goes on from no checkpoint of its own, but begins from ``--finetune-from-model``."""
-    last = Path(args.save_dir) / LAST
-    return bool(args.finetune_from_model) and args.restore_file == LAST and not last.is_file()
+    """Whether a run resumes no checkpoint of its own, but begins from ``--finetune-from-model``."""
+    last = Path(args.save_dir) / LAST_CHECKPOINT
+    return bool(args.finetune_from_model) and args.restore_file == LAST_CHECKPOINT and not last.is_file()
 
 
 def _own_temporary_folder(args: Namespace) -> None:
@@ -130,7 +129,7 @@ def check_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], host: 
     Args:
         own: the model's weights.
         given: a checkpoint's weights.
-        host: the embedded host tells itself what is left over.
+        host: the embedded trainer tells itself what is left over.
 
     Raises:
         MoleblendError: nothing would be loaded, a shape differs, or a weight is not finite.
@@ -158,7 +157,7 @@ def check_weights(own: Mapping[str, Tensor], given: Mapping[str, Tensor], host: 
 
 
 def refuse_not_finite(own: Mapping[str, Tensor], given: Mapping[str, Tensor], named: str = "") -> None:
-    """Refuse the weights of a diverged run: whatever they predict is NaN, and no training mends them.
+    """Refuse the weights of a diverged run: whatever they predict is NaN, and no training corrects them.
 
     Args:
         own: the model's weights, before loading; what is infinite there (a mask) may be so.
@@ -189,7 +188,7 @@ def check_encoder(missing: Sequence[str], unused: Sequence[str]) -> None:
     """
     if missing or unused:
         raise MoleblendError(
-            f"the checkpoint's encoder is another one: it lacks {_some(missing)}, and has {_some(unused)} "
+            f"the checkpoint's encoder differs: it lacks {_some(missing)}, and has {_some(unused)} "
             "besides; give the --arch and encoder options of its own run"
         )
 
@@ -238,7 +237,7 @@ def check_warmup(args: Namespace, batches: int) -> None:
         )
 
 
-def even_batches(batches: Sequence[Batch], shards: int) -> list[Batch]:
+def even_batches(batches: Sequence[_IndexBatch], shards: int) -> list[_IndexBatch]:
     """Halve the largest batches until all processes get equally many.
 
     Uni-Core divides by too few samples where an update of several batches ends in an empty one (W2).

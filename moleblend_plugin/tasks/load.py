@@ -67,7 +67,10 @@ def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEnco
     """
     state, args = read_run(path)
     if not hasattr(args, "encoder_embed_dim"):
-        raise MoleblendError(f"{str(path)!r} holds no Transformer (--arch {args.arch}): give another one's")
+        raise MoleblendError(
+            f"{str(path)!r} contains no Transformer encoder (it was trained with --arch {args.arch}); "
+            "give a checkpoint of a moleblend_* Transformer"
+        )
     model = MoleBlendEncoder(read_flags(args, ModelConfig))
     fill(model, encoder_part(_weights(state, path, use_ema)), path, ENCODER)
     return model, args

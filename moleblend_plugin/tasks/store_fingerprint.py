@@ -1,4 +1,4 @@
-"""Which data a run reads, told by content."""
+"""Which data a run reads, identified by content."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def store_fingerprint(path: Path) -> str:
     """
     store = MoleculeStore(path)
     meta = store.meta
-    told = {
+    facts = {
         "settings": meta.fingerprint,
         "sources": meta.sources,
         "count": meta.count,
@@ -27,4 +27,4 @@ def store_fingerprint(path: Path) -> str:
         "targets": list(meta.target_names),
         "sizes": hashlib.sha256(store.n_atoms.astype("<u2").tobytes()).hexdigest(),
     }
-    return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()

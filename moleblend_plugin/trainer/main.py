@@ -10,7 +10,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
-from moleblend_plugin.entry import begin, one_line
+from moleblend_plugin.entry import FAILED, begin, one_line
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs import detect
 from moleblend_plugin.trainer.trouble.signals import STOP, Interrupted
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 for _talkative in ("distributed", "rank_zero"):
     logging.getLogger(f"lightning_fabric.utilities.{_talkative}").setLevel(logging.WARNING)
 
-FAILED = 2
 INTERRUPTED = 130
 
 
@@ -56,7 +55,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except MoleblendError as error:
         return _fail(error)
     except KeyboardInterrupt:
-        sys.stderr.write("interrupted: go on with the same command from the last checkpoint\n")
+        sys.stderr.write("interrupted: run the same command again to resume from the last checkpoint\n")
         return INTERRUPTED
     except ProcessExitedException as error:
         return _ended(error)
@@ -71,14 +70,14 @@ def _fail(error: MoleblendError) -> int:
 
 
 def _ended(error: ProcessExitedException) -> int:
-    """Exit code after a process of several has ended; it has told why, unless a signal ended it."""
+    """Exit code after a process of several has ended; it has printed why, unless a signal ended it."""
     if error.signal_name is None:
         return error.exit_code or 1
-    from moleblend_plugin.trainer.nodes.lost import GO_ON
+    from moleblend_plugin.trainer.nodes.lost import RESUME_HINT
 
     sys.stderr.write(
         f"error: process {error.error_index} was ended by {error.signal_name} "
-        f"(SIGKILL: often the memory is full); {GO_ON}\n"
+        f"(SIGKILL: often the memory is full); {RESUME_HINT}\n"
     )
     return 128 - error.exit_code
 
@@ -120,9 +119,9 @@ def train_process(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
             with STOP.listening():
                 _train_here(fabric, args, argv)
         except RuntimeError as error:
-            if (told := explain_memory(error) or explain_loss(error)) is None:
+            if (explained := explain_memory(error) or explain_loss(error)) is None:
                 raise
-            raise told from error
+            raise explained from error
     except Interrupted as interruption:
         if fabric.world_size == 1:
             raise

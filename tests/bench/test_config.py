@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.bench.spec.cell_spec import cells_of
+from moleblend_plugin.bench.spec.cell_spec import planned_cells
 from moleblend_plugin.bench.spec.config import BenchConfig, load_config
 from moleblend_plugin.errors import MoleblendError
 
@@ -93,7 +93,7 @@ def test_a_set_names_numbers_to_choose_from_for_our_models(folder: Path) -> None
         'metric = "mae"', 'metric = "mae"\ngrid = { lr = [1e-5], batch = [8], epochs = [1, 2] }'
     )
     config = load(folder, text)
-    cells = cells_of(config, folder / "out", {"mine": {}}, {})
+    cells = planned_cells(config, folder / "out", {"mine": {}}, {})
     grids = {cell.model: cell.options["grid"] for cell in cells}
     assert grids == {"fine": {"batch": [8], "lr": [1e-4, 1e-3]}, "forest": {}}
 

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from moleblend_plugin.bench.report.curves import by_scaffold_size, mean_roc
-from moleblend_plugin.bench.report.html_report import MOST_TOLD, _told
+from moleblend_plugin.bench.report.figure_data import by_scaffold_size, mean_roc
+from moleblend_plugin.bench.report.html_report import MOST_SHOWN, _headline_list
 from moleblend_plugin.bench.report.summary import (
     FINE_RESAMPLES,
     CellGroup,
@@ -22,10 +22,10 @@ from moleblend_plugin.bench.report.summary import (
 )
 from moleblend_plugin.bench.report.table import form_of
 from moleblend_plugin.bench.run.cell_process import filled, settings_of
-from moleblend_plugin.bench.run.chemprop import write_table
+from moleblend_plugin.bench.run.chemprop import write_parts
 from moleblend_plugin.bench.run.moleblend_runs import best_on_test, command, read_log
 from moleblend_plugin.bench.run.runner import last_line
-from moleblend_plugin.bench.run.split_arrays import Part
+from moleblend_plugin.bench.run.split_arrays import PartArrays
 from moleblend_plugin.bench.spec.cell_spec import (
     Cell,
     copy_of_twin,
@@ -240,15 +240,15 @@ def test_the_reason_of_a_failure_is_one_line(tmp_path: Path, text: str, told: st
 
 
 def test_chemprop_gets_the_same_rows(tmp_path: Path) -> None:
-    part = Part(["f:0"], ["CCO"], np.array([[1.0, np.nan]]), ("a", "b"), tmp_path)
-    write_table(tmp_path / "t.csv", {"train": part, "valid": part, "test": part}, ["task0", "task1"])
+    part = PartArrays(["f:0"], ["CCO"], np.array([[1.0, np.nan]]), ("a", "b"), tmp_path)
+    write_parts(tmp_path / "t.csv", {"train": part, "valid": part, "test": part}, ["task0", "task1"])
     assert (tmp_path / "t.csv").read_text().split() == [
         "smiles,task0,task1,split", "CCO,1,,train", "CCO,1,,val", "CCO,1,,test"
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("count", "folded"), [(MOST_TOLD, False), (MOST_TOLD + 1, True)])
+@pytest.mark.parametrize(("count", "folded"), [(MOST_SHOWN, False), (MOST_SHOWN + 1, True)])
 def test_many_comparisons_do_not_push_the_table_away(count: int, folded: bool) -> None:
-    listed = _told([f"line {number}" for number in range(count)])
+    listed = _headline_list([f"line {number}" for number in range(count)])
     assert listed.count("<li>") == count
     assert listed.startswith("<details>") is folded

@@ -163,8 +163,8 @@ def test_a_repeated_column_is_refused(tmp_path):
         ("a.smi", "\n# nothing\n", "holds no molecules"),
         ("a.sdf", "\n", "holds no molecules"),
         ("a.npz", b"PK", "cannot be read as an .npz"),
-        ("a.txt", "neither", "begins with 'neither', and its name has no ending that tells its format"),
-        ("a.csv.gz", None, "damaged or cut off"),
+        ("a.txt", "neither", "begins with 'neither', and its name has no ending that names its format"),
+        ("a.csv.gz", None, "damaged or truncated"),
     ],
 )
 def test_files_without_molecules_are_one_clear_line(tmp_path, name, content, words):
@@ -195,7 +195,7 @@ def test_what_a_file_holds_decides_whether_it_is_compressed(tmp_path):
 def test_a_damaged_gzip_file_is_refused(tmp_path):
     path = tmp_path / "a.smi.gz"
     path.write_bytes(gzip.compress(b"CCO\n")[:10] + b"nonsense")
-    with pytest.raises(MoleblendError, match="damaged or cut off"):
+    with pytest.raises(MoleblendError, match="damaged or truncated"):
         read(path)
 
 

@@ -3,16 +3,16 @@
 import numpy as np
 import pytest
 
-from moleblend_plugin.splits import likeness as module
-from moleblend_plugin.splits.likeness import KINDS
-from moleblend_plugin.splits.report import Part, identify, split_report
+from moleblend_plugin.splits import likeness_report as module
+from moleblend_plugin.splits.likeness_report import LIKENESS_KINDS
+from moleblend_plugin.splits.report import PartIdentities, identify, split_report
 
 NAN = float("nan")
 
 
 def part(name, *rows):
     """A part of (SMILES, label)."""
-    return Part(
+    return PartIdentities(
         [identify(smiles) for smiles, _ in rows],
         [f"{name}:{number}" for number in range(len(rows))],
         [np.array([label], float) for _, label in rows],
@@ -57,7 +57,7 @@ def test_every_pair_is_alike_in_one_way(report):
         "tautomers": (1, 1, 1),
     }
     assert counts(report["parts"]["train"]["likeness"]) == {
-        kind: (int(kind == "molecule"), 2 * (kind == "molecule")) for kind in KINDS
+        kind: (int(kind == "molecule"), 2 * (kind == "molecule")) for kind in LIKENESS_KINDS
     }
     assert counts(report["parts"]["test"]["likeness"])["salts"] == (1, 2)  # sodium and potassium
 

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.splits import report as module
-from moleblend_plugin.splits.report import Part, identify, split_report
+from moleblend_plugin.splits.report import PartIdentities, identify, split_report
 
 NAN = float("nan")
 
 
 def part(name, *rows):
     """A part of (SMILES, labels)."""
-    return Part(
+    return PartIdentities(
         [identify(smiles) for smiles, *_ in rows],
         [f"{name}:{number}" for number in range(len(rows))],
         [np.array(labels, float) for _, *labels in rows],
@@ -94,7 +94,7 @@ def test_examples_are_capped_and_counts_are_not(monkeypatch):
 
 
 def test_without_labels_and_without_molecules():
-    report = split_report({"train": part("a", ("C",)), "test": Part()}, ())
+    report = split_report({"train": part("a", ("C",)), "test": PartIdentities()}, ())
     assert report["parts"]["train"]["tasks"] == {}
     assert report["parts"]["test"]["molecules"] == 0
     assert report["pairs"]["train-test"]["duplicates"]["groups"] == 0

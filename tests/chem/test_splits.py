@@ -165,11 +165,11 @@ def test_a_given_split_that_is_wrong(tmp_path, content, words):
     ("name", "raw", "words"),
     [
         ("none.json", None, "cannot be read (No such file or directory); check the path"),
-        ("a.json", b"train: 1", "is no JSON"),
-        ("a.json", b"\xff\xfe\x00", "is no JSON"),
+        ("a.json", b"train: 1", "is not JSON"),
+        ("a.json", b"\xff\xfe\x00", "is not JSON"),
         ("a.json", b"[1, 2]", "holds no JSON object"),
         ("a.json.gz", b"{}", "has no list 'train'"),  # what a file holds, not its name, says how to read it
-        ("a.json.gz", gzip.compress(b"{}" * 100, mtime=0)[:-9], "is no JSON"),
+        ("a.json.gz", gzip.compress(b"{}" * 100, mtime=0)[:-9], "is not JSON"),
     ],
 )
 def test_a_file_that_is_no_split(tmp_path, name, raw, words):

@@ -272,7 +272,7 @@ def test_a_wrong_option_is_one_line_and_changes_nothing(table, tmp_path, capsys,
         ("a.csv", "smiles,y\n", "a header but no rows"),
         ("a.smi", "bad(\nworse(\n", "no row of a.smi is a molecule (SMILES syntax: 2)"),
         ("a.sdf", "x\n\n\nnonsense\n$$$$\n", "no row of a.sdf is a molecule (unreadable mol block: 1)"),
-        ("a.xyz", "neither", "no ending that tells its format"),
+        ("a.xyz", "neither", "no ending that names its format"),
     ],
 )
 def test_an_input_without_molecules_is_one_line(tmp_path, capsys, name, content, words):

@@ -129,7 +129,7 @@ def test_labels_of_several_kinds_in_files_are_told(tmp_path, capsys, valid, test
 def test_what_names_no_part_is_one_line(files, tmp_path, capsys):
     (files / "more.csv").write_text("smiles,y\nC,1\n")
     assert build([files / "train.csv", files / "more.csv"], tmp_path / "out", "--split", "files") == 2
-    assert "more.csv does not tell its part; name it train, valid (val, dev) or test" in one_error(capsys)
+    assert "more.csv does not name its part; name it train, valid (val, dev) or test" in one_error(capsys)
     assert build([files], tmp_path / "out", "--target-columns", "y") == 0  # of a folder it is no part
     (files / "val.csv").write_text("smiles,y\nC,1\n")
     assert build([files], tmp_path / "again") == 2

@@ -152,7 +152,7 @@ def test_a_build_goes_on_where_it_was_struck(table, tmp_path, capsys, monkeypatc
     text = interrupt(words, tmp_path, number)
     if number != signal.SIGKILL:
         assert "16 finished rows are kept in" in text
-        assert "the same command goes on from there" in text
+        assert "run the same command again to resume" in text
     assert not (tmp_path / "out").exists()
     seen = watch_rows(monkeypatch)
     capsys.readouterr()
@@ -209,7 +209,7 @@ def test_other_settings_or_inputs_start_anew_and_say_so(table, tmp_path, capsys,
         interrupt(words, tmp_path)
         capsys.readouterr()
         assert run([*words, *change]) == 0
-        line = f"starting anew: 16 finished rows of an interrupted build differ in {name}"
+        line = f"starting again: 16 finished rows of an interrupted build differ in {name}"
         assert line in capsys.readouterr().err
         assert seen == list(range(30 if name == "limit" else ROWS))
         seen.clear()

@@ -81,7 +81,7 @@ def test_a_pretraining_checkpoint_embeds_2d_and_3d(tmp_path, table):
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        (("--out", "a.csv"), "--out a.csv has no ending that tells its format; use .npz or .parquet"),
+        (("--out", "a.csv"), "--out a.csv has no ending that names its format; use .npz or .parquet"),
         (("--what", "cls"), "--what 'cls' is unknown; choose from graph, mean, atoms"),
         (("--smiles-column", "SMILE"), "has no column 'SMILE'; did you mean 'smiles'?"),
     ],

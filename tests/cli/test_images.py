@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from moleblend_plugin.cli.main import app
-from moleblend_plugin.data.store.images import ImageFile, ImageWriter
+from moleblend_plugin.data.store.image_file import ImageFile, ImageWriter
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
 

@@ -115,8 +115,8 @@ def test_parquet_holds_the_same(checkpoint, table, tmp_path):
         ("smiles\n", (), "in.csv has a header but no rows"),
         ("smiles\nC\n", ("--conformers", "0"), "--conformers 0: give a number from 1"),
         ("smiles\nC\n", ("--device", "gpu"), "device 'gpu' cannot be used here"),
-        ("smiles\nC\n", ("--out", "out.txt"), "has no ending that tells its format; use .csv or .tsv or"),
-        ("smiles\nC\n", ("--out", "no/out.csv"), "there is no folder no; make it"),
+        ("smiles\nC\n", ("--out", "out.txt"), "has no ending that names its format; use .csv or .tsv or"),
+        ("smiles\nC\n", ("--out", "no/out.csv"), "the folder no does not exist; create it"),
         (None, (), "in.csv does not exist"),
     ],
 )

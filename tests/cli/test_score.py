@@ -194,7 +194,7 @@ def test_a_run_s_folder_finds_its_best_checkpoint_and_its_test_part(trained, tmp
     write_labelled(tmp_path / "data", {"train": [[1.0, 2.0]]})
     capsys.readouterr()
     report_of(tmp_path, trained)
-    assert "the train part was built anew since training" in capsys.readouterr().err
+    assert "the train part was built again after training" in capsys.readouterr().err
     (tmp_path / "data" / "test.lmdb").unlink()
     assert run("score", trained) == 2
     assert "has no test part (parts: train, valid): build it with --split" in capsys.readouterr().err
@@ -212,7 +212,7 @@ def test_a_run_s_folder_finds_its_best_checkpoint_and_its_test_part(trained, tmp
         (
             "smiles,c\nC,1\nCC,2\n",
             (),
-            "in.csv:1: the label of 'c' is 2, but the model tells class 1 from class 0",
+            "in.csv:1: the label of 'c' is 2, but the model distinguishes class 1 from class 0",
         ),
         ("smiles,c\nC,\n", (), "none of the 1 rows has a label of c and a molecule"),
         ("smiles,c\nC,x\n", (), "(target is no number: 1)"),

@@ -135,8 +135,8 @@ def test_a_malicious_value_is_refused_by_name_and_the_rest_is_built(tmp_path, ca
 @pytest.mark.parametrize(
     ("values", "words"),
     [
-        ({b"mol_1": {"smi": "C"}}, "the key 'mol_1', no number"),
-        ({b"\xff\x1b": {"smi": "C"}}, "no number"),
+        ({b"mol_1": {"smi": "C"}}, "the key 'mol_1', which is not a number"),
+        ({b"\xff\x1b": {"smi": "C"}}, "not a number"),
         ({b"1": {"smi": "C"}, b"01": {"smi": "C"}}, "two keys for number 1"),
         ({}, "holds no molecules"),
         ({0: {"smi": "not a molecule"}}, "no row of train.lmdb is a molecule"),

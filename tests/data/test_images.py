@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.chem.draw import draw_all, draw_png
-from moleblend_plugin.data.store.images import ImageFile, ImageWriter, decode, images_path
+from moleblend_plugin.data.store.image_file import ImageFile, ImageWriter, decode, images_path
 from moleblend_plugin.errors import MoleblendError
 
 SMILES = ["CCO", "c1ccccc1N", "C[C@H](N)C(=O)O", "no molecule", "CC(C)=O"]
@@ -43,7 +43,7 @@ def test_enantiomers_are_drawn_differently():
 def test_an_interrupted_file_goes_on(tmp_path):
     path = tmp_path / "train.images"
     write(path, SMILES[:2])
-    with pytest.raises(MoleblendError, match=r"holds 2 of 5 molecules; run 'moleblend images .*' to go on"):
+    with pytest.raises(MoleblendError, match=r"2 of 5 molecules; run 'moleblend images .*' to continue"):
         ImageFile(path, "a", 5)
     with ImageWriter(path, "a", 48) as writer:
         assert len(writer) == 2

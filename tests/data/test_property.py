@@ -121,8 +121,8 @@ def test_a_label_that_is_no_class_is_named() -> None:
 
 @pytest.mark.parametrize("kind", ["classification", "regression"])
 def test_an_infinite_label_is_named(kind: str) -> None:
-    with pytest.raises(MoleblendError, match=r"made:0: column 'y' holds inf, which is no label"):
+    with pytest.raises(MoleblendError, match=r"made:0: column 'y' holds inf, which is not a label"):
         read_labels(records([1], [[float("inf")]]), [0], ["y"], kind)  # type: ignore[arg-type]
     # As older builds stored it: a number in float64 that is infinite where networks compute.
-    with pytest.raises(MoleblendError, match=r"made:0: column 'y' holds -1e\+39, which is no label.*float32"):
+    with pytest.raises(MoleblendError, match=r"made:0: column 'y' holds -1e\+39, which is not a label.*t32"):
         read_labels(records([1], [[-1e39]]), [0], ["y"], kind)  # type: ignore[arg-type]

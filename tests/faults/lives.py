@@ -11,9 +11,9 @@ import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from moleblend_plugin.runs.run_files import EVENT_LOG
 from moleblend_plugin.trainer import main as command
 from moleblend_plugin.trainer.checkpoints.file import State, read_checkpoint
-from moleblend_plugin.trainer.logging.logs import LOG_NAME
 from moleblend_plugin.trainer.loop import engine, train_loop
 from tests.trainer.conftest import CHOICES
 from tests.trainer.same import assert_same
@@ -105,9 +105,9 @@ def start(folder: Path, workers: int = 0, file_limit: int = 0, more: tuple[objec
 
 def losses(folder: Path) -> list[tuple[int, float]]:
     """(update, loss) of every logged update, over all lives."""
-    if not (folder / LOG_NAME).exists():
+    if not (folder / EVENT_LOG).exists():
         return []
-    events = map(json.loads, (folder / LOG_NAME).read_text().splitlines())
+    events = map(json.loads, (folder / EVENT_LOG).read_text().splitlines())
     return [(event["num_updates"], event["loss"]) for event in events if event["event"] == "train_inner"]
 
 

@@ -82,7 +82,7 @@ def test_sigterm_and_sigint_at_random_moments(
                 assert life.errors().count("\n") == 1
                 early = "stopped before the first update" in life.errors()
                 counts["before training"] += early
-                assert early or "the same command goes on from there" in life.errors()
+                assert early or "run the same command again to resume" in life.errors()
             logged = max((update for update, _ in losses(folder)), default=0)
             assert saved_updates(folder) == logged
         assert_same_run(folder, reference)

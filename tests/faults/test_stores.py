@@ -74,7 +74,7 @@ def test_training_goes_on_without_damaged_rows(tmp_path: Path) -> None:
     alone = train(EMBEDDED, data, tmp_path / "alone", *once)
     several = train(EMBEDDED, data, tmp_path / "several", *once, "--num-workers", 2)
     for log in (alone, several):
-        told = [line for line in log.splitlines() if "going on without this row" in line]
+        told = [line for line in log.splitlines() if "continuing without this row" in line]
         assert [key for key in ("0000000003", "0000000007") if sum(key in line for line in told) == 1]
         assert len(told) == 2
         assert any("damaged rows so far: 2" in line for line in told)

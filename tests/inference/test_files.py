@@ -12,7 +12,8 @@ import pytest
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.data.store.reader import StoreWriter
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.inputs import Input, open_input
+from moleblend_plugin.inference.input_rows import Input
+from moleblend_plugin.inference.inputs import open_input
 from moleblend_plugin.inference.npz_writer import open_arrays
 from moleblend_plugin.inference.outputs import predict_to_table
 from moleblend_plugin.inference.table_writer import check_table, free_name, open_table

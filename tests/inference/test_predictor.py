@@ -111,9 +111,9 @@ def test_new_molecules_are_made_as_those_of_training(regression, pretrained):
     args.conversion, args.data = None, str(pretrained.parents[1])
     made = conversion_for(args, "3d")
     assert (made.config.conformers.count, made.config.conformers.seed) == (2, 3)
-    assert made.told == "3D of the input kept, else 2 conformers by ETKDGv3+MMFF94, as the training data"
+    assert made.note == "3D of the input kept, else 2 conformers by ETKDGv3+MMFF94, as the training data"
     args.data = "gone"
-    assert conversion_for(args, "both").told.endswith("the training data's settings are not known")
+    assert conversion_for(args, "both").note.endswith("the training data's settings are not known")
     with pytest.raises(MoleblendError, match="--conformers 0: give a number from 1"):
         conversion_for(args, "both", 0)
 

@@ -12,7 +12,7 @@ from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.labelled import open_labelled
+from moleblend_plugin.inference.input_labels import open_labelled
 from moleblend_plugin.inference.run_folder import find_part
 from moleblend_plugin.inputs import open_molecules, parts_in
 from moleblend_plugin.schema import MoleculeRecord, Rejection

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from moleblend_plugin.data.samples.image_changes import draw_changes
-from moleblend_plugin.models.structure.image_changes import (
+from moleblend_plugin.models.structure.image_augmentation import (
     blur,
     change_drawings,
     colours,

@@ -1,4 +1,4 @@
-"""Two nodes for real: network namespaces on this machine, gloo, torchrun, the embedded host."""
+"""Two nodes for real: network namespaces on this machine, gloo, torchrun, the embedded trainer."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ ROOT = Path(__file__).parents[2]
 WORKER = ["-m", "moleblend_plugin.trainer.main"]
 FIXED = ("--cpu", "--batch-size", 4, "--num-workers", 0, "--lr", 1e-2, "--log-interval", 1)
 ENDLESS = ("--max-update", 10**6, "--log-format", "none")
-GO_ON = "go on with the same command from the last checkpoint"
+RESUME_HINT = "run the same command again to resume from the last checkpoint"
 
 
 @pytest.fixture
@@ -152,7 +152,7 @@ def test_a_cut_link_ends_both_nodes_in_one_line(network, tmp_path):
         announced, last = own_lines(node.err)
         assert announced.startswith(f"node {number} of 2: announcing")
         assert last.startswith(lost), node.err
-        assert last.endswith(GO_ON)
+        assert last.endswith(RESUME_HINT)
 
 
 def test_a_killed_node_ends_the_other_in_one_line(network, tmp_path):
@@ -165,5 +165,5 @@ def test_a_killed_node_ends_the_other_in_one_line(network, tmp_path):
     nodes[1].communicate()
     assert first.code == 2
     assert own_lines(first.err)[-1].startswith("error: rank 1 (node 1, node-b) has ended (")
-    assert own_lines(first.err)[-1].endswith(GO_ON)
+    assert own_lines(first.err)[-1].endswith(RESUME_HINT)
     assert len(own_lines(first.err)) == 2

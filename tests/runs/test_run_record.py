@@ -55,7 +55,11 @@ def test_weights_to_start_from_are_known_by_content(train):
 
 @pytest.mark.parametrize(
     ("text", "told"),
-    [(None, "does not exist: give the --save-dir"), ("{", "cannot be read"), ("{}", "is no record of a run")],
+    [
+        (None, "does not exist: give the --save-dir"),
+        ("{", "cannot be read"),
+        ("{}", "is not the record"),
+    ],
 )
 def test_a_folder_without_a_record_is_named(tmp_path, text, told):
     if text is not None:

@@ -48,7 +48,7 @@ def test_a_missing_label_needs_no_prediction() -> None:
 @pytest.mark.parametrize(
     ("targets", "predictions", "told"),
     [
-        ([[math.inf], [1.0]], [[1.0], [1.0]], "1 labels are infinite .*mend them"),
+        ([[math.inf], [1.0]], [[1.0], [1.0]], "1 labels are infinite .*correct them"),
         ([[1.0], [1.0]], [[math.nan], [math.nan]], "2 of 2 .*the model that made them has diverged"),
         ([[1.0], [1.0], [2.0]], [[math.nan], [1.0], [1.0]], "1 of 3 .*set such molecules aside"),
     ],

@@ -65,7 +65,7 @@ def test_runs_that_can_be_are_not(tmp_path: Path, host: str, options: dict[str, 
         ({"no_epoch_checkpoints": True}, {"unicore"}),
         ({"no_epoch_checkpoints": True, "save_interval_updates": 5}, set()),
         ({"no_epoch_checkpoints": True, "max_update": 5}, set()),  # saved where the run ends
-        (NOTHING_SAVED, {"unicore"}),  # the embedded host still keeps checkpoint_last.pt
+        (NOTHING_SAVED, {"unicore"}),  # the embedded trainer still keeps checkpoint_last.pt
         (NOTHING_SAVED | {"no_last_checkpoints": True}, {"unicore", "embedded"}),
         (NOTHING_SAVED | {"no_last_checkpoints": True, "save_interval_updates": 5}, set()),
     ],

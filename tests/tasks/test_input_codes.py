@@ -19,7 +19,7 @@ from moleblend_plugin.inference.embedder import Embedder
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.schema import MoleculeRecord
-from moleblend_plugin.tasks.input_codes import choose_input_codes
+from moleblend_plugin.tasks.check_input_codes import choose_input_codes
 from moleblend_plugin.vocab import CHIRALITY
 from tests.labelled import SMALL, fit, options
 
@@ -111,7 +111,7 @@ def test_fine_tuning_takes_the_codes_of_its_weights_or_those_asked_for(
         args = Namespace(save_dir=str(tmp_path / "x"), finetune_from_model=str(start), input_codes=asked)
         choose_input_codes(args, store)
         assert args.input_codes == chosen
-    assert caplog.text.count("learned anew") == 2
+    assert caplog.text.count("learned again") == 2
 
 
 def pretrained_elsewhere(folder: Path) -> Path:

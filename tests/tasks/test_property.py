@@ -329,5 +329,5 @@ def test_going_on_takes_head_and_scale() -> None:
 
 @pytest.mark.parametrize("layers", [1, 3])
 def test_an_encoder_of_another_depth_is_refused(layers: int) -> None:
-    with pytest.raises(MoleblendError, match=r"the checkpoint's encoder is another one: .*encoder\.layers\."):
+    with pytest.raises(MoleblendError, match=r"the checkpoint's encoder differs: .*encoder\.layers\."):
         model_of(fresh_head=True, layers=layers).load_state_dict(MoleBlend(SMALL).state_dict(), strict=False)

@@ -71,13 +71,16 @@ def test_its_pretraining_is_taken_whole_or_not_at_all(data: Path, pretrained: Pa
     assert set(names) == {name for name in given if name.startswith("view_encoders.2d.")}
     learned = [name for name in names if "running" not in name and "tracked" not in name]
     assert all(torch.equal(taken[name], given[name]) for name in learned)
-    with pytest.raises(MoleblendError, match="the checkpoint's encoder is another one"):
+    with pytest.raises(MoleblendError, match="the checkpoint's encoder differs"):
         fit(data, tmp_path / "deeper", *start, "--graph-layers", 3)
 
 
 def test_no_transformer_is_found_in_it(data: Path, tmp_path: Path) -> None:
     fit(data, tmp_path / "run", "--max-update", 1)
-    with pytest.raises(MoleblendError, match="holds no Transformer"):
+    with pytest.raises(
+        MoleblendError,
+        match=r"contains no Transformer encoder \(it was trained with --arch moleblend_property_gin\)",
+    ):
         load_encoder(tmp_path / "run" / "checkpoint_last.pt")
 
 

@@ -75,7 +75,7 @@ def test_the_interface_that_the_user_named_counts():
     [
         ("lo", "announces 127.0.0.1, which other nodes cannot reach"),
         ("eth0,lo", "announces 127.0.0.1, which other nodes cannot reach"),
-        ("eth9", "'eth9' is no network interface"),
+        ("eth9", "'eth9' is not a network interface"),
         ("down0", "'down0' has no address"),
     ],
 )

@@ -39,7 +39,7 @@ def test_interruption_has_its_own_code(train, monkeypatch):
     monkeypatch.setattr(ToyLoss, "forward", interrupt)
     run = train("--max-update", 1)
     assert run.code == 130
-    assert run.err == "interrupted: go on with the same command from the last checkpoint\n"
+    assert run.err == "interrupted: run the same command again to resume from the last checkpoint\n"
 
 
 def test_asking_for_the_other_host_is_refused(train, monkeypatch):
@@ -74,5 +74,5 @@ def test_a_damaged_last_checkpoint_names_the_newest_intact_one(train):
     assert again.err.count("\n") == 1
     assert "checkpoint_last.pt' is damaged" in again.err
     other = run.folder / "checkpoint_1_4.pt"
-    assert again.err.endswith(f"the newest intact one is {other}: go on with --restore-file {other}\n")
+    assert again.err.endswith(f"the newest intact one is {other}: resume with --restore-file {other}\n")
     assert train("--max-update", 12, "--restore-file", other).code == 0

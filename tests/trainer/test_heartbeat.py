@@ -137,7 +137,7 @@ def test_its_own_standstill_is_not_the_silence_of_others(star, monkeypatch):
     star.hearts = {}
     heart = star.heart(1, server=link)
     clock = iter([*[0.0] * 3, 100.0, 100.1, 100.2])
-    heart.peers[0].heard = 0.0
+    heart.peers[0].last_seen = 0.0
     monkeypatch.setattr(time, "monotonic", lambda: next(clock, 100.3))
     worker = threading.Thread(target=heart.run)
     worker.start()

@@ -69,7 +69,7 @@ def test_only_lost_processes_are_explained():
             "on 2 node.s., but 1",
         ),
         (SRUN | {"SLURM_NTASKS": "6", "SLURM_NNODES": "2"}, "6 tasks on 2 node.s., but 4 on this one"),
-        (TORCHRUN | {"WORLD_SIZE": "many"}, "WORLD_SIZE='many' is no number of processes"),
+        (TORCHRUN | {"WORLD_SIZE": "many"}, "WORLD_SIZE='many' is not a number of processes"),
         (
             {"LOCAL_WORLD_SIZE": "2", "WORLD_SIZE": "2"},
             "is set, but RANK, LOCAL_RANK not: start",

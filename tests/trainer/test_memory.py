@@ -78,7 +78,7 @@ def test_pieces_double_up_to_single_samples(caplog):
     part = BatchPart(0, 0, {"index": torch.arange(3)})
     assert [more_parts(part, 6, 1), more_parts(part, 6, 2), more_parts(part, 6, 4)] == [2, 4, 6]
     assert "out of memory on 3 samples: trying the batch of 6 again in 6 pieces" in caplog.text
-    with pytest.raises(MoleblendError, match="use a more_parts model"):
+    with pytest.raises(MoleblendError, match="use a smaller model"):
         more_parts(BatchPart(0, 0, {"x": torch.ones(1, 2)}), 6, 6)
 
 

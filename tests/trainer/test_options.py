@@ -125,7 +125,7 @@ def test_nothing_typed_is_ever_run(tmp_path):
         (["--max-update", 0], "no end: give --max-epoch or --max-update"),
         (["--mu", 0, "--lr-scheduler", "polynomial_decay", "--warmup-ratio", 0.1], "the run has no end"),
         (["--update-freq", 0], r"--update-freq \[0\] is too small"),
-        (["--update-freq", 1.5], "--update-freq.*'1.5' is no list of whole numbers"),
+        (["--update-freq", 1.5], "--update-freq.*'1.5' is not a list of whole numbers"),
         (["--lr", "-1"], "--lr.*'-1' holds a value below 0"),
         (["--lr", "fast"], "--lr.*'fast'"),
         (["--fp16", "--bf16"], "--fp16 and --bf16 exclude each other"),
@@ -141,7 +141,7 @@ def test_nothing_typed_is_ever_run(tmp_path):
         (["--ema-decay", 1], "--ema-decay 1.0 must be below 1"),
         (["--patience", 2, "--disable-validation"], "--patience needs validation"),
         (["--valid-subset", "valid,"], "holds an empty name"),
-        (["--finetune-from-model", "nothing.pt"], "--finetune-from-model 'nothing.pt' is no file"),
+        (["--finetune-from-model", "nothing.pt"], "--finetune-from-model 'nothing.pt' is not a file"),
         (["--finetune-from-model", "a.pt", "--restore-file", "b.pt"], "exclude each other"),
         (["--finetune-from-model", "a.pt", "--reset-optimizer"], "--reset-optimizer is implied"),
         (["--load-from-ema"], "--load-from-ema needs a checkpoint"),
@@ -203,7 +203,7 @@ def test_help_shows_the_options_of_what_was_chosen(capsys):
 
 
 def test_user_dir_must_be_a_package_of_its_own_name(tmp_path):
-    with pytest.raises(MoleblendError, match="is no folder"):
+    with pytest.raises(MoleblendError, match="is not a folder"):
         parse("--user-dir", tmp_path / "nowhere")
     (tmp_path / "plain").mkdir()
     with pytest.raises(MoleblendError, match="has no __init__.py"):

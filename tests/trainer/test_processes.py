@@ -152,6 +152,6 @@ def test_a_lost_process_ends_the_run_with_a_message(tmp_path, command, arguments
         process.kill()
     assert done.code not in (0, None)
     assert re.search(message, done.err), done.err
-    assert "go on with the same command from the last checkpoint" in done.err
+    assert "run the same command again to resume from the last checkpoint" in done.err
     if command is COMMAND:
         assert "Traceback" not in done.err

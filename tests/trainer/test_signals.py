@@ -62,7 +62,7 @@ def test_a_run_that_was_stopped_equals_one_that_was_not(train, strike, call):
     update = (call + 1) // 2
     assert stopped.err == (
         f"SIGTERM: stopped after update {update}, saved {stopped.folder / 'checkpoint_last.pt'}: "
-        "the same command goes on from there\n"
+        "run the same command again to resume\n"
     )
     assert_same(comparable(straight.state()), comparable(resumed.state()))
     for kind in ("train_inner", "valid", "train"):

@@ -101,7 +101,7 @@ def test_memory_is_blamed_only_for_what_memory_does(how, told, memory):
     cut = data.batch_by_size(data.ordered_indices(), 1)
     with pytest.raises(MoleblendError) as lost:
         list(EpochBatches(data, cut, num_workers=1, disable_shuffling=True).iterate())
-    assert str(lost.value).startswith(f"a data worker ended {told}")
+    assert str(lost.value).startswith(f"a data worker ended {how}")
     assert ("memory" in str(lost.value)) is memory
 
 
@@ -113,7 +113,7 @@ def test_of_several_the_one_that_was_not_asked_to_end_counts():
         def join(self, timeout=None):
             pass
 
-    assert how_ended([Gone(-signal.SIGTERM), Gone(1), Gone(None)]).told.startswith("with exit code 1")
+    assert how_ended([Gone(-signal.SIGTERM), Gone(1), Gone(None)]).how.startswith("with exit code 1")
     assert how_ended([Gone(-signal.SIGTERM), Gone(-signal.SIGKILL)]).memory
     assert not how_ended([Gone(0)]).memory
 

@@ -2,7 +2,7 @@
 
 The published size in bf16. The floor comes first: operations over the measured rate of products, and what is
 kept for the gradients, written and read once, over the measured rate of copies. ``run`` trains by the
-embedded host, with its loader. Times are medians of CUDA events; close other programs.
+embedded trainer, with its loader. Times are medians of CUDA events; close other programs.
 """
 
 from __future__ import annotations
@@ -203,7 +203,7 @@ def one_attention(attend: Callable[..., Any], tokens: int, count: int, repeats: 
 
 
 def run_figures(folder: Path) -> list[Figure]:
-    """Molecules/s of a run by the embedded host, and how busy its device is."""
+    """Molecules/s of a run by the embedded trainer, and how busy its device is."""
     rows = []
     with tempfile.TemporaryDirectory() as scratch:
         records = molecules(folder, "PCQM4Mv2-like")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from moleblend_plugin.bench.report.curves import (
+from moleblend_plugin.bench.report.figure_data import (
     by_scaffold_size,
     learning_curves,
     mean_predictions,
@@ -92,10 +92,7 @@ def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) 
 
     def fill(figure: Figure, theme: Theme) -> None:
         look = {
-            model: {
-                "color": theme.lines[place % len(theme.lines)],
-                "marker": MARKERS[place % len(MARKERS)],
-            }
+            model: {"color": theme.lines[place % len(theme.lines)], "marker": MARKERS[place % len(MARKERS)]}
             for place, model in enumerate(plan.models)
         }
         panels = figure.subplots(1, 2 + bool(curves), squeeze=False)[0]
@@ -107,8 +104,8 @@ def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) 
         if curves:
             _learning(panels[2], curves, look, metric)
 
-    told = f"{name}: predictions, scores by scaffold and learning curves"
-    return draw(told, (4.2 * (2 + bool(curves)), 3.4), fill)
+    caption = f"{name}: predictions, scores by scaffold and learning curves"
+    return draw(caption, (4.2 * (2 + bool(curves)), 3.4), fill)
 
 
 Look = Mapping[str, Mapping[str, Any]]
@@ -126,7 +123,7 @@ def _roc(panel: Axes, there: Mapping[str, CellGroup], look: Look, theme: Theme) 
 
 
 def _parity(panel: Axes, there: Mapping[str, CellGroup], look: Look, theme: Theme, best: str) -> None:
-    """Two clouds at most, the best model's and the best of the other sort: more cannot be told apart."""
+    """Two clouds at most, the best model's and the best of the other sort: more cannot be distinguished."""
     ours = [model for model, group in there.items() if _is_ours(group)]
     others = [model for model in there if model not in ours]
     shown = [models[0] if best not in models else best for models in (others, ours) if models]

@@ -7,19 +7,19 @@ from html import escape
 from typing import Final
 
 from moleblend_plugin.bench.report.summary import Comparison, Plan
-from moleblend_plugin.bench.report.table import Best, Table, Verdict
+from moleblend_plugin.bench.report.table import Best, ReportTable, Verdict
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.report.page import html_page, html_picture, html_table
 from moleblend_plugin.report.theme import Picture
 
-MOST_TOLD: Final = 10
+MOST_SHOWN: Final = 10
 """Sentences that stand above the table."""
 
 
 def report_page(
     plan: Plan,
     headlines: Sequence[str],
-    tables: Sequence[Table],
+    tables: Sequence[ReportTable],
     overview: Picture,
     pictures: Mapping[str, Picture],
     notes: Iterable[str],
@@ -35,7 +35,7 @@ def report_page(
         notes: small print, a sentence each.
     """
     title = f"{_count(plan.models, 'model')} on {_count(plan.sets, 'set')}, {_count(plan.seeds, 'seed')}"
-    told = _told([escape(line) for line in headlines])
+    headline_list = _headline_list([escape(line) for line in headlines])
     sets = [
         f"<h2>{escape(name)} <small>{escape(plan.sets[name])}, split {escape(plan.splits[name])}</small>"
         f"</h2>\n{html_picture(picture)}"
@@ -43,14 +43,14 @@ def report_page(
     ]
     shown = [_table(table) for table in tables]
     intro = "Everything is selected on the validation part; the test part is scored once."
-    parts = [told, shown[0], html_picture(overview), *shown[1:2], *sets, *shown[2:]]
+    parts = [headline_list, shown[0], html_picture(overview), *shown[1:2], *sets, *shown[2:]]
     return html_page(title, intro, parts, " ".join(notes))
 
 
-def _told(lines: Sequence[str]) -> str:
+def _headline_list(lines: Sequence[str]) -> str:
     """The sentences as a list; of many models they would push the table off the screen, so it is folded."""
-    listed = f'<ul class="told">{"".join(f"<li>{line}</li>" for line in lines)}</ul>'
-    if len(lines) <= MOST_TOLD:
+    listed = f'<ul class="headlines">{"".join(f"<li>{line}</li>" for line in lines)}</ul>'
+    if len(lines) <= MOST_SHOWN:
         return listed
     return f"<details><summary>{len(lines)} comparisons in words</summary>{listed}</details>"
 
@@ -87,7 +87,7 @@ def _counted(plan: Plan, pairs: Sequence[Comparison]) -> str:
     return f"scores better on {above} of {of_all} ({clear} clearly, and clearly worse on {worse}) than"
 
 
-def _table(table: Table) -> str:
+def _table(table: ReportTable) -> str:
     caption, header, rows = table
     return html_table(caption, header, [[_cell(cell) for cell in row] for row in rows])
 

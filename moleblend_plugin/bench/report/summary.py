@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.bench.spec.cell_spec import Result, read_result
+from moleblend_plugin.bench.spec.cell_spec import CellResult, read_result
 from moleblend_plugin.bench.spec.config import BenchConfig
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
@@ -95,7 +95,7 @@ class CellGroup(NamedTuple):
 
     set: str
     model: str
-    results: dict[int, Result]
+    results: dict[int, CellResult]
     failed: dict[int, str]
     folder: Path
 

@@ -109,7 +109,7 @@ def best_model(plan: Plan, groups: CellGroups, name: str) -> str:
 Shared = Mapping[str, Mapping[str, int]]
 """By part: counts of ``molecules``, ``conflicts`` and ``scaffolds``."""
 
-Table = tuple[str, list[str], list[list[str]]]
+ReportTable = tuple[str, list[str], list[list[str]]]
 """Caption, header, rows; cells are text, and those of the classes below are shown as such."""
 
 
@@ -144,8 +144,8 @@ def escaped(text: str) -> str:
 
 def tables(
     plan: Plan, groups: CellGroups, compared: Sequence[Comparison], shared: Mapping[str, Shared]
-) -> list[Table]:
-    """Everything that ``table.md`` and the page tell in words and numbers.
+) -> list[ReportTable]:
+    """Everything that ``table.md`` and the page report in words and numbers.
 
     Args:
         plan: what is compared.
@@ -166,7 +166,7 @@ def tables(
     return [*found, failed] if failed[2] else found
 
 
-def _score_table(plan: Plan, groups: CellGroups) -> Table:
+def _score_table(plan: Plan, groups: CellGroups) -> ReportTable:
     rows = []
     for name, metric in plan.sets.items():
         best, form = best_model(plan, groups, name), form_of(plan, groups, name)
@@ -175,8 +175,8 @@ def _score_table(plan: Plan, groups: CellGroups) -> Table:
             group = groups[name, model]
             text = form.mean(group.scores("test", metric))
             missing = len(plan.seeds) - len(group.results)
-            told = f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
-            cells.append(Best(text, told) if model == best else text + told)
+            facts = f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
+            cells.append(Best(text, facts) if model == best else text + facts)
         rows.append(
             [name, f"{metric} {'↑' if METRICS[metric].rises else '↓'}", *_sizes(groups, plan, name), *cells]
         )
@@ -194,7 +194,7 @@ def _sizes(groups: CellGroups, plan: Plan, name: str) -> list[str]:
     return [str(results[0]["n"]["test"]), tasks]
 
 
-def _difference_table(plan: Plan, groups: CellGroups, compared: Sequence[Comparison]) -> Table:
+def _difference_table(plan: Plan, groups: CellGroups, compared: Sequence[Comparison]) -> ReportTable:
     rows = []
     for one in compared:
         form = form_of(plan, groups, one.set)
@@ -211,7 +211,7 @@ def _difference_table(plan: Plan, groups: CellGroups, compared: Sequence[Compari
     return caption, header, rows
 
 
-def _selection_table(plan: Plan, groups: CellGroups, ours: Sequence[str]) -> Table:
+def _selection_table(plan: Plan, groups: CellGroups, ours: Sequence[str]) -> ReportTable:
     rows = []
     for name, metric in plan.sets.items():
         form = form_of(plan, groups, name)
@@ -233,7 +233,7 @@ def _selection_table(plan: Plan, groups: CellGroups, ours: Sequence[str]) -> Tab
     return caption, header, rows
 
 
-def _cost_table(plan: Plan, groups: CellGroups) -> Table:
+def _cost_table(plan: Plan, groups: CellGroups) -> ReportTable:
     rows = []
     for name in plan.sets:
         cells = []
@@ -246,13 +246,13 @@ def _cost_table(plan: Plan, groups: CellGroups) -> Table:
     return "Compute per cell: seconds passed / processor seconds", ["set", *plan.models], rows
 
 
-def _shared_table(shared: Mapping[str, Shared]) -> Table:
+def _shared_table(shared: Mapping[str, Shared]) -> ReportTable:
     rows = [
-        [name, *(str(told[part][key]) for key in ("molecules", "conflicts", "scaffolds") for part in told)]
-        for name, told in shared.items()
-        if told
+        [name, *(str(facts[part][key]) for key in ("molecules", "conflicts", "scaffolds") for part in facts)]
+        for name, facts in shared.items()
+        if facts
     ]
-    parts = list(next(told for told in shared.values() if told))
+    parts = list(next(facts for facts in shared.values() if facts))
     header = [
         f"{what}, {part}"
         for what in ("molecules", "of them with other labels", "scaffolds")
@@ -264,7 +264,7 @@ def _shared_table(shared: Mapping[str, Shared]) -> Table:
     return caption, ["set", *header], rows
 
 
-def _failed_table(groups: CellGroups) -> Table:
+def _failed_table(groups: CellGroups) -> ReportTable:
     rows = [
         [group.set, group.model, str(seed), error]
         for group in groups.values()
@@ -273,7 +273,7 @@ def _failed_table(groups: CellGroups) -> Table:
     return "Cells that failed", ["set", "model", "seed", "reason"], rows
 
 
-def markdown(plan: Plan, found: Sequence[Table]) -> str:
+def markdown(plan: Plan, found: Sequence[ReportTable]) -> str:
     """``table.md``."""
     splits = escaped(", ".join(f"{name}: {plan.splits[name]}" for name in plan.sets))
     parts = [f"Splits: {splits}.\n\nAreas under curves are in per cent; errors in the units of the labels.\n"]

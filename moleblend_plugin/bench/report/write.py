@@ -40,15 +40,15 @@ def write_report(plan: Plan, out: Path) -> WrittenReport:
     report = WrittenReport(out / "scores.csv", out / "table.md", out / "report.html", "")
     write_scores(plan, groups, report.scores)
     if not any(group.results for group in groups.values()):
-        raise MoleblendError(f"no cell of {out} is finished; {report.scores} tells why")
+        raise MoleblendError(f"no cell of {out} is finished; {report.scores} says why")
     whole, plan = plan, _there(plan, groups)
     compared = comparisons(plan, groups)
     shared = {name: shared_with_test(out, name) for name in plan.sets}
     found = tables(plan, groups, compared, shared)
-    told = html_report.headlines(plan, compared, _best_others(plan, groups))
-    text = "\n".join([*(f"- {escaped(line)}" for line in told), "", markdown(plan, found)])
+    top = html_report.headlines(plan, compared, _best_others(plan, groups))
+    text = "\n".join([*(f"- {escaped(line)}" for line in top), "", markdown(plan, found)])
     html = html_report.report_page(
-        plan, told, found, figures.overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
+        plan, top, found, figures.overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
     )
     for path, content in ((report.table, text), (report.page, html)):
         with replacing(path) as temporary:

@@ -19,7 +19,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.bench.run.split_arrays import FloatArray
+from moleblend_plugin.schema import Float64Array
 
 DEFAULTS: Final[dict[str, dict[str, Any]]] = {
     "ecfp4-rf": {"n_estimators": 300},
@@ -44,7 +44,7 @@ class Fitted(NamedTuple):
         constant: names of tasks that have one class in training.
     """
 
-    predictions: list[FloatArray]
+    predictions: list[Float64Array]
     constant: tuple[str, ...]
 
 
@@ -81,7 +81,7 @@ def fit_predict(
     seed: int,
     numbers: Mapping[str, Any],
     features: npt.NDArray[Any],
-    targets: FloatArray,
+    targets: Float64Array,
     names: Sequence[str],
     others: Sequence[npt.NDArray[Any]],
 ) -> Fitted:

@@ -21,16 +21,17 @@ from typing import Any
 import numpy as np
 
 from moleblend_plugin.bench.run.groups import end_group, leads_group
-from moleblend_plugin.bench.run.split_arrays import FloatArray, Part, read_part
+from moleblend_plugin.bench.run.split_arrays import PartArrays, read_arrays
 from moleblend_plugin.bench.spec.cell_spec import Cell, copy_of_twin, write_result
+from moleblend_plugin.entry import FAILED
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import SCORERS, TaskScores
 from moleblend_plugin.runs.run_record import git_revision, package_versions
-from moleblend_plugin.schema import PARTS
+from moleblend_plugin.schema import PARTS, Float64Array
 
 
 @dataclass
-class Outcome:
+class CellOutcome:
     """What a model gave.
 
     Attributes:
@@ -41,8 +42,8 @@ class Outcome:
         notes: more to keep, by name.
     """
 
-    valid: FloatArray
-    test: FloatArray
+    valid: Float64Array
+    test: Float64Array
     numbers: dict[str, Any] = field(default_factory=dict)
     seconds: dict[str, float] = field(default_factory=dict)
     notes: dict[str, Any] = field(default_factory=dict)
@@ -54,13 +55,13 @@ def settings_of(grid: Mapping[str, list[Any]]) -> Iterator[dict[str, Any]]:
         yield dict(zip(grid, values, strict=True))
 
 
-def score(cell: Cell, part: Part, predictions: FloatArray) -> dict[str, TaskScores]:
+def score_part(cell: Cell, part: PartArrays, predictions: Float64Array) -> dict[str, TaskScores]:
     """All scores of a part."""
     scored = SCORERS[cell.task]
     return scored(part.targets, predictions, part.names)
 
 
-def run_baseline(cell: Cell, parts: Mapping[str, Part], numbers: Mapping[str, Any]) -> Outcome:
+def run_baseline(cell: Cell, parts: Mapping[str, PartArrays], numbers: Mapping[str, Any]) -> CellOutcome:
     """Fit a scikit-learn baseline of one setting."""
     from moleblend_plugin.bench.run.baselines import fit_predict
     from moleblend_plugin.bench.run.features import features_of
@@ -75,20 +76,20 @@ def run_baseline(cell: Cell, parts: Mapping[str, Part], numbers: Mapping[str, An
     seconds = {"features": ready - started, "train": time.monotonic() - ready}
     predicted_valid, predicted_test = fitted.predictions
     notes = {"one_class_in_training": list(fitted.constant)}
-    return Outcome(predicted_valid, predicted_test, dict(numbers), seconds, notes)
+    return CellOutcome(predicted_valid, predicted_test, dict(numbers), seconds, notes)
 
 
-def run_ours(cell: Cell, parts: Mapping[str, Part], numbers: Mapping[str, Any]) -> Outcome:
+def run_ours(cell: Cell, parts: Mapping[str, PartArrays], numbers: Mapping[str, Any]) -> CellOutcome:
     """Fine-tune our model with one setting and predict with its best checkpoint."""
     from moleblend_plugin.bench.run import moleblend_runs as ours
 
     name = "-".join(f"{key}={value}" for key, value in numbers.items()) or "run"
-    trained = ours.train(cell, numbers, cell.run / name)
+    trained = ours.train_cell(cell, numbers, cell.run / name)
     started = time.monotonic()
-    predicted = ours.predict(trained.folder, Path(cell.stores), ("valid", "test"))
+    predicted = ours.predict_parts(trained.folder, Path(cell.stores), ("valid", "test"))
     middle = np.nan_to_num(np.nanmean(parts["train"].targets, axis=0))  # [T]
     (valid, absent_valid), (test, absent_test) = (filled(part, middle) for part in predicted)
-    return Outcome(
+    return CellOutcome(
         valid,
         test,
         dict(numbers),
@@ -102,7 +103,7 @@ def run_ours(cell: Cell, parts: Mapping[str, Part], numbers: Mapping[str, Any]) 
     )
 
 
-def filled(predictions: FloatArray, middle: FloatArray) -> tuple[FloatArray, int]:
+def filled(predictions: Float64Array, middle: Float64Array) -> tuple[Float64Array, int]:
     """Predictions [M, T] with the training mean [T] for molecules that the model cannot do, and their number.
 
     A molecule that is left out of one model's score would make it another test set: it counts as a guess.
@@ -120,14 +121,14 @@ def run_cell(cell: Cell) -> None:
     if copy_of_twin(cell):
         return
     started = time.monotonic()
-    parts = {part: read_part(Path(cell.stores), part) for part in PARTS}
+    parts = {part: read_arrays(Path(cell.stores), part) for part in PARTS}
     best, tried = _best(cell, parts)
-    scores = {"valid": score(cell, parts["valid"], best.valid), "test": score(cell, parts["test"], best.test)}
+    scores = {part: score_part(cell, parts[part], getattr(best, part)) for part in ("valid", "test")}
     total = time.monotonic() - started
     write_result(
         cell,
         {
-            **{part: _told(found) for part, found in scores.items()},
+            **{part: _score_facts(found) for part, found in scores.items()},
             **best.notes,
             "chosen": best.numbers,
             "tried": tried,
@@ -147,16 +148,16 @@ def run_cell(cell: Cell) -> None:
         tidy(cell, Path(best.notes["run"]))
 
 
-def _best(cell: Cell, parts: Mapping[str, Part]) -> tuple[Outcome, list[dict[str, Any]]]:
+def _best(cell: Cell, parts: Mapping[str, PartArrays]) -> tuple[CellOutcome, list[dict[str, Any]]]:
     """The outcome whose validation score is best, and the validation score of every setting."""
     runners = {"ours": run_ours, "chemprop": _run_chemprop}
     runner = runners.get(cell.kind, run_baseline)
-    best: Outcome | None = None
+    best: CellOutcome | None = None
     best_score = float("nan")
     tried = []
     for numbers in settings_of(cell.options.get("grid", {})):
         outcome = runner(cell, parts, numbers)
-        found = score(cell, parts["valid"], outcome.valid)[cell.metric].mean
+        found = score_part(cell, parts["valid"], outcome.valid)[cell.metric].mean
         tried.append({"numbers": numbers, "valid": found})
         better = found > best_score if cell.rises else found < best_score
         if best is None or better or (best_score != best_score and found == found):
@@ -165,15 +166,15 @@ def _best(cell: Cell, parts: Mapping[str, Part]) -> tuple[Outcome, list[dict[str
     return best, tried
 
 
-def _run_chemprop(cell: Cell, parts: Mapping[str, Part], numbers: Mapping[str, Any]) -> Outcome:
+def _run_chemprop(cell: Cell, parts: Mapping[str, PartArrays], numbers: Mapping[str, Any]) -> CellOutcome:
     from moleblend_plugin.bench.run.chemprop import run_chemprop
 
     started = time.monotonic()
     valid, test = run_chemprop(cell, parts)
-    return Outcome(valid, test, dict(numbers), {"train": time.monotonic() - started})
+    return CellOutcome(valid, test, dict(numbers), {"train": time.monotonic() - started})
 
 
-def _told(scores: Mapping[str, TaskScores]) -> dict[str, Any]:
+def _score_facts(scores: Mapping[str, TaskScores]) -> dict[str, Any]:
     return {
         "scores": {name: found.mean for name, found in scores.items()},
         "per_task": {name: found.per_task for name, found in scores.items()},
@@ -181,7 +182,7 @@ def _told(scores: Mapping[str, TaskScores]) -> dict[str, Any]:
     }
 
 
-def _arrays(parts: Mapping[str, Part], best: Outcome) -> dict[str, Any]:
+def _arrays(parts: Mapping[str, PartArrays], best: CellOutcome) -> dict[str, Any]:
     arrays: dict[str, Any] = {"names": np.array(parts["test"].names)}
     for part, predictions in (("valid", best.valid), ("test", best.test)):
         arrays |= {
@@ -224,7 +225,7 @@ def main() -> int:
         run_cell(Cell(**spec))
     except MoleblendError as error:
         sys.stderr.write(f"error: {error}\n")
-        return 2
+        return FAILED
     return 0
 
 

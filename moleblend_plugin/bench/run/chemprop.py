@@ -11,9 +11,10 @@ from typing import Final
 
 import numpy as np
 
-from moleblend_plugin.bench.run.split_arrays import FloatArray, Part
+from moleblend_plugin.bench.run.split_arrays import PartArrays
 from moleblend_plugin.bench.spec.cell_spec import Cell
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import Float64Array
 
 EPOCHS: Final = 50
 """chemprop's default; everything else is its default too."""
@@ -21,7 +22,7 @@ EPOCHS: Final = 50
 _SPLIT_WORDS: Final = {"train": "train", "valid": "val", "test": "test"}
 
 
-def run_chemprop(cell: Cell, parts: Mapping[str, Part]) -> list[FloatArray]:
+def run_chemprop(cell: Cell, parts: Mapping[str, PartArrays]) -> list[Float64Array]:
     """Train on the training part, choose the epoch on validation, predict both other parts [M, T].
 
     Raises:
@@ -31,7 +32,7 @@ def run_chemprop(cell: Cell, parts: Mapping[str, Part]) -> list[FloatArray]:
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "molecules.csv"
     names = [f"task{number}" for number in range(len(parts["train"].names))]
-    write_table(table, parts, names)
+    write_parts(table, parts, names)
     _chemprop(
         cell,
         *("train", "--data-path", str(table), "--smiles-columns", "smiles", "--target-columns", *names),
@@ -41,7 +42,7 @@ def run_chemprop(cell: Cell, parts: Mapping[str, Part]) -> list[FloatArray]:
     return [_predict(cell, parts[part], folder, part, names) for part in ("valid", "test")]
 
 
-def write_table(path: Path, parts: Mapping[str, Part], names: Sequence[str]) -> None:
+def write_parts(path: Path, parts: Mapping[str, PartArrays], names: Sequence[str]) -> None:
     """Molecules of all parts with their labels and a column of the split; missing labels are empty."""
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
@@ -52,7 +53,7 @@ def write_table(path: Path, parts: Mapping[str, Part], names: Sequence[str]) -> 
                 writer.writerow([smiles, *cells, word])
 
 
-def _predict(cell: Cell, part: Part, folder: Path, name: str, names: Sequence[str]) -> FloatArray:
+def _predict(cell: Cell, part: PartArrays, folder: Path, name: str, names: Sequence[str]) -> Float64Array:
     table, predicted = folder / f"{name}.csv", folder / f"{name}-predictions.csv"
     table.write_text("\n".join(["smiles", *part.smiles]) + "\n", encoding="utf-8")
     _chemprop(

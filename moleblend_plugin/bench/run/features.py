@@ -10,14 +10,14 @@ from zipfile import BadZipFile
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.bench.run.split_arrays import Part
+from moleblend_plugin.bench.run.split_arrays import PartArrays
 from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.chem.identity.fingerprints import descriptors, ecfp4
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
 
-def features_of(part: Part, kind: str, folder: Path) -> npt.NDArray[Any]:
+def features_of(part: PartArrays, kind: str, folder: Path) -> npt.NDArray[Any]:
     """Features [M, F] of a part: ECFP4 bits, or descriptors that are kept in ``folder``.
 
     Raises:
@@ -37,7 +37,7 @@ def features_of(part: Part, kind: str, folder: Path) -> npt.NDArray[Any]:
     return found
 
 
-def _all_done(part: Part, features: Any) -> npt.NDArray[Any]:  # noqa: ANN401  FeatureRows
+def _all_done(part: PartArrays, features: Any) -> npt.NDArray[Any]:  # noqa: ANN401  FeatureRows
     for number, reason in features.reasons.items():
         raise MoleblendError(f"{part.ids[number]} has no fingerprint ({reason}): build the store again")
     values: npt.NDArray[Any] = features.values

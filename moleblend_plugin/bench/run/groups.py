@@ -17,7 +17,7 @@ def apart() -> dict[str, Any]:
 
 
 def leads_group() -> bool:
-    """Whether this process is the head of a group; never on Windows, which does not tell."""
+    """Whether this process is the head of a group; never on Windows, which does not say."""
     return os.name != "nt" and os.getpgrp() == os.getpid()
 
 

@@ -9,16 +9,15 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
-from moleblend_plugin.bench.run.split_arrays import FloatArray
 from moleblend_plugin.bench.spec.cell_spec import Cell
 from moleblend_plugin.bench.spec.recipes import Training, train_flags
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, EVENT_LOG
+from moleblend_plugin.schema import Float64Array
 
-BEST: Final = "checkpoint_best.pt"
-
-Curve = list[tuple[int, float | None, float | None]]
+EpochScores = list[tuple[int, float | None, float | None]]
 """(epoch, metric in validation, metric in test or None), as the run logged them."""
 
 
@@ -31,7 +30,7 @@ class Trained(NamedTuple):
         folder: its ``--save-dir``.
     """
 
-    curve: Curve
+    curve: EpochScores
     seconds: float
     folder: Path
 
@@ -62,8 +61,8 @@ def command(cell: Cell, numbers: Mapping[str, Any], folder: Path, has_gpu: bool)
     ]
 
 
-def train(cell: Cell, numbers: Mapping[str, Any], folder: Path) -> Trained:
-    """Train, or go on where an interrupted run of the same settings stopped.
+def train_cell(cell: Cell, numbers: Mapping[str, Any], folder: Path) -> Trained:
+    """Train, or resume an interrupted run of the same settings.
 
     Raises:
         SystemExit: the run failed, with its exit code; the reason is the last that the cell's log says.
@@ -77,12 +76,12 @@ def train(cell: Cell, numbers: Mapping[str, Any], folder: Path) -> Trained:
     done = subprocess.run(words, check=False)
     if done.returncode:
         raise SystemExit(done.returncode if done.returncode > 0 else 128 - done.returncode)
-    if not (folder / BEST).is_file():
-        raise MoleblendError(f"{cell.label} left no {BEST}: take --no-save and --disable-validation away")
-    return Trained(*read_log(folder / "train.jsonl", cell.metric), folder)
+    if not (folder / BEST_CHECKPOINT).is_file():
+        raise MoleblendError(f"{cell.label} left no best checkpoint: remove --no-save, --disable-validation")
+    return Trained(*read_log(folder / EVENT_LOG, cell.metric), folder)
 
 
-def read_log(path: Path, metric: str) -> tuple[Curve, float]:
+def read_log(path: Path, metric: str) -> tuple[EpochScores, float]:
     """Metric per epoch and the seconds of a run, from its ``train.jsonl``; a repeated epoch counts once."""
     scores: dict[int, dict[str, float]] = {}
     seconds = 0.0
@@ -94,22 +93,22 @@ def read_log(path: Path, metric: str) -> tuple[Curve, float]:
         if event.get("event") == "valid" and isinstance(event.get(metric), int | float):
             scores.setdefault(int(event["epoch"]), {})[event["subset"]] = float(event[metric])
         seconds = max(seconds, float(event.get("wall") or 0.0))
-    curve: Curve = [(epoch, found.get("valid"), found.get("test")) for epoch, found in sorted(scores.items())]
+    curve: EpochScores = [(epoch, one.get("valid"), one.get("test")) for epoch, one in sorted(scores.items())]
     return curve, seconds
 
 
-def best_on_test(curve: Curve, rises: bool) -> float | None:
+def best_on_test(curve: EpochScores, rises: bool) -> float | None:
     """The best test score of any epoch: what selecting on the test part would report. Never our result."""
     scores = [test for _, _, test in curve if test is not None and test == test]
     return (max if rises else min)(scores) if scores else None
 
 
-def predict(folder: Path, stores: Path, parts: tuple[str, ...]) -> list[FloatArray]:
+def predict_parts(folder: Path, stores: Path, parts: tuple[str, ...]) -> list[Float64Array]:
     """Predictions [M, T] of the best checkpoint for some parts, averaged over conformers."""
     from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.inference.predictor import Predictor
 
-    predictor = Predictor.from_checkpoint(folder / BEST)
+    predictor = Predictor.from_checkpoint(folder / BEST_CHECKPOINT)
     return [predictor.predict_store(MoleculeStore(stores / f"{part}.lmdb")) for part in parts]
 
 
@@ -120,7 +119,7 @@ def tidy(cell: Cell, chosen: Path) -> None:
     for folder in [other for other in cell.run.iterdir() if other != chosen]:
         shutil.rmtree(folder, ignore_errors=True)
     for file in chosen.glob("*.pt"):
-        if cell.keep == "none" or file.name != BEST:
+        if cell.keep == "none" or file.name != BEST_CHECKPOINT:
             file.unlink()
     shutil.rmtree(chosen / "tmp", ignore_errors=True)
     for other in cell.run.parent.iterdir():  # of earlier settings

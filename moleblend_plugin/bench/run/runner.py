@@ -24,10 +24,10 @@ _PATIENCE: Final = 10.0
 _ERROR: Final = re.compile(r"(\S+: )?error: (?P<text>.*)")
 """A line of a command that gives up, with the program's name before it where argparse wrote it."""
 
-State = str
+CellState = str
 """started, done or failed."""
 
-Tell = Callable[[Cell, State, str], None]
+Notify = Callable[[Cell, CellState, str], None]
 """Called with a cell, its new state, and a note."""
 
 
@@ -40,7 +40,7 @@ class _Worker:
     started: float = field(default_factory=time.monotonic)
 
 
-def run_cells(cells: Sequence[Cell], jobs: int, tell: Tell, gpus: int = 0) -> tuple[int, int]:
+def run_cells(cells: Sequence[Cell], jobs: int, notify: Notify, gpus: int = 0) -> tuple[int, int]:
     """Run the cells that are not finished.
 
     KeyboardInterrupt and SystemExit end the processes first, then go on; the next call takes up from there.
@@ -48,7 +48,7 @@ def run_cells(cells: Sequence[Cell], jobs: int, tell: Tell, gpus: int = 0) -> tu
     Args:
         cells: in the order in which they start.
         jobs: processes at a time.
-        tell: hears of every change.
+        notify: hears of every change.
         gpus: GPUs to share out among the processes, in turn.
 
     Returns:
@@ -62,12 +62,12 @@ def run_cells(cells: Sequence[Cell], jobs: int, tell: Tell, gpus: int = 0) -> tu
         while waiting or running:
             while slots and (cell := _next(waiting, running)):
                 running.append(_start(cell, slots.popleft(), gpus))
-                tell(cell, "started", "")
+                notify(cell, "started", "")
             time.sleep(0.1)
             for worker in [one for one in running if one.process.poll() is not None]:
                 running.remove(worker)
                 slots.append(worker.slot)
-                worked = _end(worker, tell)
+                worked = _end(worker, notify)
                 done, failed = done + worked, failed + (not worked)
     finally:
         _stop(running)
@@ -106,7 +106,7 @@ def _visible(slot: int, gpus: int) -> str:
     return names[slot % gpus] if len(names) >= gpus else str(slot % gpus)
 
 
-def _end(worker: _Worker, tell: Tell) -> bool:
+def _end(worker: _Worker, notify: Notify) -> bool:
     """Look at a process that ended; whether its cell is finished."""
     worker.log.close()
     cell, code = worker.cell, worker.process.returncode
@@ -114,12 +114,12 @@ def _end(worker: _Worker, tell: Tell) -> bool:
         result = read_result(cell.path) or {}
         score = result.get("test", {}).get("scores", {}).get(cell.metric, float("nan"))
         seconds = time.monotonic() - worker.started
-        tell(cell, "done", f"test {cell.metric} {score:.4f}, {seconds:.0f} s")
+        notify(cell, "done", f"test {cell.metric} {score:.4f}, {seconds:.0f} s")
         return True
     signalled = f"ended by signal {-code}" if code < 0 else f"ended with code {code}"
     reason = f"{last_line(cell.log)} ({signalled})"
     write_failure(cell, reason)
-    tell(cell, "failed", f"{reason}; log: {cell.log}")
+    notify(cell, "failed", f"{reason}; log: {cell.log}")
     return False
 
 

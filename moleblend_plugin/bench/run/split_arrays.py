@@ -6,15 +6,13 @@ from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import Float64Array
 
-FloatArray = npt.NDArray[np.float64]
 
-
-class Part(NamedTuple):
+class PartArrays(NamedTuple):
     """One part of a set.
 
     Attributes:
@@ -27,12 +25,12 @@ class Part(NamedTuple):
 
     ids: list[str]
     smiles: list[str]
-    targets: FloatArray
+    targets: Float64Array
     names: tuple[str, ...]
     path: Path
 
 
-def read_part(folder: Path, part: str) -> Part:
+def read_arrays(folder: Path, part: str) -> PartArrays:
     """Read a store.
 
     Raises:
@@ -44,7 +42,7 @@ def read_part(folder: Path, part: str) -> Part:
         what = "molecules" if names else "target columns"
         raise MoleblendError(f"{store.path} holds no {what}: build the set with a {part} part and labels")
     records = list(store)
-    return Part(
+    return PartArrays(
         ids=[record.row_id for record in records],
         smiles=[record.smiles for record in records],
         targets=np.stack([record.targets for record in records]).astype(np.float64),

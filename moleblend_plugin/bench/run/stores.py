@@ -50,8 +50,8 @@ def ensure_stores(spec: SetSpec, out: Path, workers: int) -> Built:
         _build(spec, folder, out / "logs" / f"build-{spec.name}.log", workers)
     if new or "shared" not in about:
         with replacing(folder / ABOUT) as temporary:
-            told = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder), "shared": _shared(folder)}
-            temporary.write_text(json.dumps(told) + "\n", encoding="utf-8")
+            facts = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder), "shared": _shared(folder)}
+            temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
     return Built({part: store_fingerprint(folder / f"{part}.lmdb") for part in PARTS}, new)
 
 
@@ -137,11 +137,11 @@ def _scaffold_sizes(folder: Path) -> dict[str, int]:
 
 def _shared(folder: Path) -> dict[str, dict[str, int]]:
     from moleblend_plugin.data.store.reader import MoleculeStore
-    from moleblend_plugin.splits.report import read_part, split_report
+    from moleblend_plugin.splits.report import read_identities, split_report
 
     stores = {part: MoleculeStore(folder / f"{part}.lmdb") for part in PARTS}
     tasks = tuple(stores["test"].meta.target_names)
-    report = split_report({part: read_part(store) for part, store in stores.items()}, tasks)
+    report = split_report({part: read_identities(store) for part, store in stores.items()}, tasks)
     found = {}
     for part in PARTS[:-1]:
         pair = report["pairs"][f"{part}-test"]

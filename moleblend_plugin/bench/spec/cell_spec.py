@@ -23,13 +23,13 @@ from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.schema import LabelKind
 from moleblend_plugin.version import __version__
 
-FORMAT: Final = 2
+RESULT_VERSION: Final = 2
 """Goes into every hash: raise it when results of older versions may not be mixed with new ones."""
 
 SEEDLESS: Final = frozenset({"ecfp4-gb"})
 """Kinds that draw nothing at random: one seed's result is every seed's."""
 
-Result = dict[str, Any]
+CellResult = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,8 +93,8 @@ class Cell:
 
     def settings(self) -> dict[str, Any]:
         """What determines the result, in plain values."""
-        told = {
-            "format": FORMAT,
+        facts = {
+            "format": RESULT_VERSION,
             "version": __version__,
             "kind": self.kind,
             "seed": None if self.kind in SEEDLESS else self.seed,
@@ -102,7 +102,7 @@ class Cell:
             "stores": self.stored,
             "options": self.options,
         }
-        return told | ({"track_test": self.track_test} if self.kind == "ours" else {})
+        return facts | ({"track_test": self.track_test} if self.kind == "ours" else {})
 
     @property
     def hash(self) -> str:
@@ -115,7 +115,7 @@ class Cell:
         return Path(self.out, "runs", self.set, self.model, str(self.seed), self.hash[:12])
 
 
-def cells_of(
+def planned_cells(
     config: BenchConfig, out: Path, stores: Mapping[str, Mapping[str, str]], checkpoints: Mapping[str, str]
 ) -> list[Cell]:
     """Cells of the sets that have stores: set by set, model by model, seed by seed.
@@ -178,7 +178,7 @@ def _grid(spec: SetSpec, model: ModelSpec) -> Mapping[str, tuple[Any, ...]]:
     return {key: values for key, values in (spec.grid or {}).items() if key not in fixed} | dict(own)
 
 
-def read_result(path: Path) -> Result | None:
+def read_result(path: Path) -> CellResult | None:
     """What a cell left, finished or failed; ``None`` where there is nothing that can be read."""
     try:
         result = json.loads(path.read_text(encoding="utf-8"))
@@ -211,7 +211,7 @@ def copy_of_twin(cell: Cell) -> bool:
     return False
 
 
-def write_result(cell: Cell, result: Result, arrays: Mapping[str, Any] | None = None) -> None:
+def write_result(cell: Cell, result: CellResult, arrays: Mapping[str, Any] | None = None) -> None:
     """Write predictions, then the result; each appears in one step.
 
     Raises:
@@ -222,10 +222,7 @@ def write_result(cell: Cell, result: Result, arrays: Mapping[str, Any] | None = 
     except OSError as error:
         raise MoleblendError(f"{cell.path.parent} cannot be made ({error.strerror})") from None
     if arrays is not None:
-        with (
-            replacing(cell.path.with_suffix(".npz")) as temporary,
-            temporary.open("wb") as stream,
-        ):
+        with replacing(cell.path.with_suffix(".npz")) as temporary, temporary.open("wb") as stream:
             np.savez_compressed(stream, **arrays)
     head = {
         "status": "done",

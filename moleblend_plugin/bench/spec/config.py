@@ -18,7 +18,7 @@ from moleblend_plugin.schema import LabelKind
 
 Spec = TypeVar("Spec", "SetSpec", "ModelSpec")
 
-KINDS: Final = ("ours", "ecfp4-rf", "ecfp4-gb", "descriptors-rf", "chemprop")
+MODEL_KINDS: Final = ("ours", "ecfp4-rf", "ecfp4-gb", "descriptors-rf", "chemprop")
 KEEP: Final = ("none", "best", "all")
 INPUT_MODES: Final = ("2d", "3d", "both")
 TUNABLE: Final = {
@@ -75,7 +75,7 @@ class ModelSpec:
 
     Attributes:
         name: names folders and rows.
-        kind: one of :data:`KINDS`.
+        kind: one of :data:`MODEL_KINDS`.
         arch: ``--arch`` (ours).
         checkpoint: weights to start from (ours), ``None`` from scratch.
         input_mode: ``--input-mode`` (ours), empty: the preset's or both.
@@ -237,7 +237,7 @@ def _split(text: str, root: Path) -> str:
 
 def _model(item: Reader, folder: Path) -> ModelSpec:
     name = item.name("name")
-    kind = item.one_of("kind", KINDS, None)
+    kind = item.one_of("kind", MODEL_KINDS, None)
     ours = kind == "ours"
     grid = item.lists("grid", TUNABLE[kind])
     if not ours:

@@ -17,7 +17,7 @@ from moleblend_plugin.names import write_targets
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
 from moleblend_plugin.schema import LabelKind
 
-UNIMOL: Final = "Uni-Mol's README"
+UNIMOL_README: Final = "Uni-Mol's README"
 OURS: Final = "chosen here, no published recipe"
 
 
@@ -75,7 +75,7 @@ class Recipe:
     input_mode: str = "both"
     conformers: str = "11"
     split: str = "scaffold"
-    source: str = UNIMOL
+    source: str = UNIMOL_README
     note: str = field(default="")
 
     @property

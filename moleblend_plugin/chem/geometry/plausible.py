@@ -120,8 +120,8 @@ class Plausibility:
             if bad.any():
                 ratios = lengths / self._sums
                 worst = int(np.argmax(np.where(bad, np.abs(np.log(ratios)), -1)))
-                told = self._words(int(i[worst]), int(j[worst]), float(lengths[worst]))
-                return f"bonds too {kind}{_unit(float(np.median(ratios)))}: {told}"
+                atoms_shown = self._words(int(i[worst]), int(j[worst]), float(lengths[worst]))
+                return f"bonds too {kind}{_unit(float(np.median(ratios)))}: {atoms_shown}"
         return ""
 
     def _too_close(self, rows: slice, gaps: Floats) -> str:
@@ -138,8 +138,8 @@ class Plausibility:
         if not short.any():
             return ""
         first, second = divmod(int(np.argmin(np.where(short, gaps, np.inf))), self.n_atoms)
-        told = self._words(rows.start + first, second, float(gaps[first, second]))
-        return f"atoms too close: {told}"
+        atoms_shown = self._words(rows.start + first, second, float(gaps[first, second]))
+        return f"atoms too close: {atoms_shown}"
 
     def _words(self, i: int, j: int, distance: float) -> str:
         """Two atoms (numbers from 0) and their distance."""

@@ -22,7 +22,7 @@ DEFAULT_LEVEL = "connectivity"
 
 
 @dataclass(frozen=True, slots=True)
-class Excluded:
+class ExcludedMolecules:
     """What is left out.
 
     Attributes:
@@ -51,7 +51,7 @@ def identity_of(row: RawRow, level: str = DEFAULT_LEVEL) -> str:
     return identity(record.smiles, level) if isinstance(record, MoleculeRecord) else ""
 
 
-def excluded_from(rows: Iterable[RawRow | Rejection], level: str = DEFAULT_LEVEL) -> Excluded:
+def excluded_from(rows: Iterable[RawRow | Rejection], level: str = DEFAULT_LEVEL) -> ExcludedMolecules:
     """The molecules of ``rows``; a :class:`Rejection` counts as unreadable."""
     found: set[str] = set()
     unreadable = 0
@@ -61,4 +61,4 @@ def excluded_from(rows: Iterable[RawRow | Rejection], level: str = DEFAULT_LEVEL
             found.add(text)
         else:
             unreadable += 1
-    return Excluded(frozenset(found), unreadable)
+    return ExcludedMolecules(frozenset(found), unreadable)

@@ -1,1 +1,1 @@
-"""Files of molecules as streams of rows, a file a format; ``formats`` tells which."""
+"""Files of molecules as streams of rows, a file a format; ``formats`` chooses."""

@@ -25,7 +25,7 @@ from moleblend_plugin.chem.readers.source import Source
 from moleblend_plugin.chem.readers.tables import is_table, read_cells
 from moleblend_plugin.schema import Rejection
 
-NAME: Final = "name"
+NAME_COLUMN: Final = "name"
 """Column of what stands behind a SMILES in a ``.smi``."""
 
 
@@ -57,7 +57,7 @@ class Beside:
             if self._smiles and (named or row.record is not None) and not row.items:
                 break
         self._named = named
-        ours = ["smiles" if self._smiles else "title", *([NAME] if named else [])]
+        ours = ["smiles" if self._smiles else "title", *([NAME_COLUMN] if named else [])]
         self.names = (*_free_names(ours, self._items), *self._items)
 
     def cells(self, row: RawRow | Rejection) -> tuple[str, ...]:

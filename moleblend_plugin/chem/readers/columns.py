@@ -57,11 +57,11 @@ def numeric_columns(source: Source) -> NumericColumns:
         else:
             taken.append(name)
     if not taken:
-        told = (
+        reasons = (
             "; ".join(f"{write_name(name)}: {reason}" for name, reason in list(left_out.items())[:5])
             or "no columns"
         )
-        raise MoleblendError(f"{source.shown} has no column of numbers for --target-columns all ({told})")
+        raise MoleblendError(f"{source.shown} has no column of numbers for --target-columns all ({reasons})")
     return NumericColumns(tuple(taken), left_out)
 
 

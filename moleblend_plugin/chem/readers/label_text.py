@@ -91,7 +91,7 @@ class LabelReader:
 
     @property
     def kinds(self) -> dict[str, str]:
-        """By column with a label: ``numbers``, or the words that its classes are told by."""
+        """By column with a label: ``numbers``, or the words of its classes."""
         words = dict(reversed(CLASS_WORDS))
         return {
             name: "numbers" if kind in (_NUMBERS, _COMMAS) else f"{kind} and {words[kind]}"

@@ -26,7 +26,7 @@ _LONGEST_RECORD: Final = 200_000
 """Lines of one record; a file without separators must not fill the memory."""
 
 
-class Record(list[str]):
+class SdfRecord(list[str]):
     """Lines of a record; ``is_cut`` where the file ends without the separator."""
 
     is_cut: bool = False
@@ -45,7 +45,7 @@ def read_sdf(source: Source) -> Rows:
             yield _row(source, row, record, labels)
 
 
-def _row(source: Source, row: int, record: Record, labels: LabelReader) -> RawRow | Rejection:
+def _row(source: Source, row: int, record: SdfRecord, labels: LabelReader) -> RawRow | Rejection:
     block, items = _parts(record)
     raw = RawRow(source.name, row, block, "molblock")
     if len(record) >= _LONGEST_RECORD:
@@ -61,7 +61,7 @@ def _row(source: Source, row: int, record: Record, labels: LabelReader) -> RawRo
     return RawRow(source.name, row, block, "molblock", numbers, split, items=tuple(tags.items()))
 
 
-def _check_items(record: Record, items: list[tuple[str, str]], used: Iterable[str]) -> None:
+def _check_items(record: SdfRecord, items: list[tuple[str, str]], used: Iterable[str]) -> None:
     """Refuse a record whose labels are not sure.
 
     Raises:
@@ -76,14 +76,14 @@ def _check_items(record: Record, items: list[tuple[str, str]], used: Iterable[st
         raise ValueError(f"record cut off: the file ends in data item {items[-1][0]!r}, without $$$$")
 
 
-def _records(lines: Iterable[str], source: Source) -> Iterator[Record]:
+def _records(lines: Iterable[str], source: Source) -> Iterator[SdfRecord]:
     """Lines of each record, without the separator; a last record may lack it."""
-    record, number = Record(), 0
+    record, number = SdfRecord(), 0
     for number, line in enumerate(lines, 1):
         text = line.rstrip("\r\n")
         if text.startswith("$$$$"):
             yield from _parted(record, number, source)
-            record = Record()
+            record = SdfRecord()
         elif len(record) < _LONGEST_RECORD:
             record.append(text)
     if any(text.strip() for text in record):
@@ -91,7 +91,7 @@ def _records(lines: Iterable[str], source: Source) -> Iterator[Record]:
         yield from _parted(record, number, source)
 
 
-def _parted(record: Record, number: int, source: Source) -> Iterator[Record]:
+def _parted(record: SdfRecord, number: int, source: Source) -> Iterator[SdfRecord]:
     """``record``, or its parts where a separator is missing between mol blocks.
 
     A mol block that is the value of a data item begins right below the line with the item's name.
@@ -107,11 +107,11 @@ def _parted(record: Record, number: int, source: Source) -> Iterator[Record]:
         yield record
         return
     first = number - len(record)
-    source.tell(
+    source.add_note(
         f"lacks $$$$ between records, such as before line {first + cuts[0]}: read as records of their own"
     )
     for start, end in zip([0, *cuts], [*cuts, len(record)], strict=True):
-        part = Record(record[start:end])
+        part = SdfRecord(record[start:end])
         part.is_cut = record.is_cut and end == len(record)
         yield part
 
@@ -136,7 +136,7 @@ def _parts(record: list[str]) -> tuple[str, list[tuple[str, str]]]:
     return "\n".join(record[:end]) + "\n", items
 
 
-def _decimal_commas(source: Source, records: list[Record]) -> frozenset[str]:
+def _decimal_commas(source: Source, records: list[SdfRecord]) -> frozenset[str]:
     """The data items of labels whose numbers have decimal commas in ``records``."""
     items = [take_apart(record)[1] for record in records] if source.columns.targets else []
     return frozenset(
@@ -146,7 +146,7 @@ def _decimal_commas(source: Source, records: list[Record]) -> frozenset[str]:
     )
 
 
-def _check_tags(source: Source, records: list[Record]) -> None:
+def _check_tags(source: Source, records: list[SdfRecord]) -> None:
     wanted = [name for name in (*source.columns.targets, source.columns.split) if name]
     if not wanted:
         return

@@ -29,7 +29,7 @@ def read_smi(source: Source) -> Rows:
         first = list(islice(wanted, _LOOK_AHEAD))
         separator = _separator(first)
         if separator != BLANKS:
-            source.tell(f"has its columns separated by {SEPARATORS[separator]}")
+            source.add_note(f"has its columns separated by {SEPARATORS[separator]}")
         place, is_header = _smiles_place(first[:1], separator)
         for line in chain(first[is_header:], wanted):
             row += 1

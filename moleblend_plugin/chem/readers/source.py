@@ -72,7 +72,7 @@ class Columns:
 
 
 class Head(NamedTuple):
-    """How a file begins: what formats are told by.
+    """How a file begins, by which its format is recognised.
 
     Attributes:
         start: first bytes, as they lie on disk.
@@ -185,14 +185,14 @@ class Source:
 
     def __iter__(self) -> Rows:
         if self._note:
-            self.tell(self._note)
+            self.add_note(self._note)
         rows = self.format.read(self)
         missing = frozenset(missing_numbers(self.columns.rules.missing))
         for change in self._changes:
             rows = change(rows)
         return (_with_missing(row, missing) for row in rows) if missing else rows
 
-    def tell(self, what: str) -> None:
+    def add_note(self, what: str) -> None:
         """Note ``what`` a user should know, once."""
         note = f"{self.name} {what}"
         if note not in self.notes:
@@ -201,7 +201,7 @@ class Source:
     def label_reader(self, decimal_comma: frozenset[str] = frozenset()) -> LabelReader:
         """A reader of this file's labels, whose words for classes are noted in ``classes``."""
         for name in sorted(decimal_comma):
-            self.tell(f"has decimal commas in column {write_name(name)}: 1,5 is read as 1.5")
+            self.add_note(f"has decimal commas in column {write_name(name)}: 1,5 is read as 1.5")
         reader = LabelReader(self.columns.targets, replace(self.columns.rules, decimal_comma=decimal_comma))
         self.classes, self.labels = reader.classes, reader
         return reader
@@ -260,7 +260,7 @@ class Source:
         """Lines of the file with their ends, decompressed and decoded; read once at a time."""
         with self._clear_errors(), self.path.open("rb") as raw:
             self._raw = raw
-            with open_lines(raw, self.shown, self.tell) as lines:
+            with open_lines(raw, self.shown, self.add_note) as lines:
                 yield lines
 
     @contextmanager
@@ -268,7 +268,7 @@ class Source:
         try:
             yield
         except (gzip.BadGzipFile, EOFError, zlib.error) as error:
-            raise MoleblendError(f"{self.shown} is damaged or cut off ({error}); copy it again") from error
+            raise MoleblendError(f"{self.shown} is damaged or truncated ({error}); copy it again") from error
         except OSError as error:
             raise MoleblendError(f"{self.shown} cannot be read ({error.strerror or error})") from error
 

@@ -56,20 +56,20 @@ class TableRow(NamedTuple):
 class Oddities:
     """What was met while reading, for people: number of the first line of a kind, and how many."""
 
-    tell: Callable[[str], None]
+    add_note: Callable[[str], None]
     comments: tuple[int, int] = (0, 0)
     short: tuple[int, int] = (0, 0)
     quotes: tuple[int, int] = (0, 0)
 
-    def told(self) -> None:
-        """Tell all of them."""
+    def report(self) -> None:
+        """Report all of them."""
         for (count, first), what in (
             (self.comments, "lines that begin with #, passed over"),
             (self.short, "lines with fewer cells than the header, those that they lack taken as empty"),
             (self.quotes, "lines whose quote does not close there, each read as a row of its own"),
         ):
             if count:
-                self.tell(f"has {what}: {count:,} (first: line {first})")
+                self.add_note(f"has {what}: {count:,} (first: line {first})")
 
 
 def _more(counted: tuple[int, int], line: int) -> tuple[int, int]:
@@ -84,7 +84,7 @@ class Table:
         shown: the file's name, for messages.
         separator: what the name says.
         smiles: name of the SMILES column, or "" for a usual one.
-        tell: called with what a user should know.
+        add_note: called with what a user should know.
 
     Attributes:
         header: names of the columns, without the blanks around them.
@@ -97,12 +97,12 @@ class Table:
     """
 
     def __init__(
-        self, lines: Iterable[str], shown: str, separator: str, smiles: str, tell: Callable[[str], None]
+        self, lines: Iterable[str], shown: str, separator: str, smiles: str, add_note: Callable[[str], None]
     ) -> None:
         self._shown = shown
         self._lines = enumerate(lines, 1)
         self._ahead: deque[tuple[int, str]] = deque()
-        self._met = Oddities(tell)
+        self._met = Oddities(add_note)
         number, first = self._first_line(smiles)
         if first.lower().startswith("sep=") and len(first) == 5:  # Excel's own
             separator = first[4]
@@ -113,7 +113,7 @@ class Table:
             [first, *self.first_lines], separator, lambda cells: bool(smiles_places(cells, smiles))
         )
         if self.separator != separator:
-            tell(f"has its columns separated by {SEPARATORS[self.separator]}")
+            add_note(f"has its columns separated by {SEPARATORS[self.separator]}")
         self.header = self._header(number, first)
 
     def rows(self, is_sound: Callable[[list[str]], bool]) -> Iterator[TableRow]:
@@ -125,7 +125,7 @@ class Table:
         try:
             yield from self._rows(is_sound)
         finally:  # also where the caller stops early
-            self._met.told()
+            self._met.report()
 
     def _rows(self, is_sound: Callable[[list[str]], bool]) -> Iterator[TableRow]:
         separator, width, ahead = self.separator, len(self.header), self._ahead

@@ -37,7 +37,7 @@ def read_table(source: Source) -> Rows:
         targets = [_column(source, table.header, name) for name in source.columns.targets]
         split = _column(source, table.header, source.columns.split) if source.columns.split else None
         labels = _labels(source, table, targets)
-        _tell_doubles(source, table.header)
+        _report_doubles(source, table.header)
         first_label = min(targets, default=0)
         for taken in table.rows(_soundness(source, table, smiles, targets)):
             row += 1
@@ -108,7 +108,7 @@ def _names_smiles(lines: list[str], wanted: str) -> bool:
 def _table(source: Source) -> Iterator[Table]:
     usual = "\t" if source.path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
     with source.text() as lines:
-        yield Table(lines, source.shown, usual, source.columns.smiles, source.tell)
+        yield Table(lines, source.shown, usual, source.columns.smiles, source.add_note)
 
 
 def _soundness(source: Source, table: Table, smiles: int, targets: list[int]) -> Callable[[list[str]], bool]:
@@ -162,11 +162,11 @@ def _header_again(table: Table, taken: TableRow, smiles: int) -> str:
     return f"header line again: line {taken.line}"
 
 
-def _tell_doubles(source: Source, header: list[str]) -> None:
+def _report_doubles(source: Source, header: list[str]) -> None:
     """Note names that columns share: none of these columns is used, or it would be refused."""
     doubles = [name for name, count in Counter(filter(None, header)).items() if count > 1]
     if doubles:
-        source.tell(f"has several columns named {write_names(doubles, ', ')}; none of them is used")
+        source.add_note(f"has several columns named {write_names(doubles, ', ')}; none of them is used")
 
 
 def _too_short(source: Source, row: int, taken: TableRow, text: str) -> Rejection:

@@ -78,13 +78,13 @@ _MARKS: Final = (
 
 
 @contextmanager
-def open_lines(raw: IO[bytes], shown: str, tell: Callable[[str], None]) -> Iterator[Iterator[str]]:
+def open_lines(raw: IO[bytes], shown: str, add_note: Callable[[str], None]) -> Iterator[Iterator[str]]:
     """Lines of a text file with their ends, read as they are needed.
 
     Args:
         raw: the open file.
         shown: its name, for messages.
-        tell: called with what a user should know about how it is read.
+        add_note: called with what a user should know about how it is read.
 
     Raises:
         MoleblendError: it is no text.
@@ -93,20 +93,20 @@ def open_lines(raw: IO[bytes], shown: str, tell: Callable[[str], None]) -> Itera
     if _peek(raw)[:2] == GZIP:
         plain = gzip.GzipFile(fileobj=raw)
         if "." in shown and not shown.lower().endswith(".gz"):  # standard input has no name
-            tell("is compressed by gzip, although its name does not say so")
+            add_note("is compressed by gzip, although its name does not say so")
     elif shown.lower().endswith(".gz"):
-        tell("is not compressed, although its name ends in .gz")
+        add_note("is not compressed, although its name ends in .gz")
     buffer = io.BufferedReader(plain, _HEAD)
     head = buffer.peek(_HEAD)
     _refuse_other_formats(head, buffer, raw, shown)
     mark, encoding = _encoding(head)
     buffer.read(mark)
     if encoding != "utf-8":
-        tell(f"is read as {encoding.upper()}")
+        add_note(f"is read as {encoding.upper()}")
     # What is no UTF-8 comes as lone surrogates to `_mended`.
     errors = "surrogateescape" if encoding == "utf-8" else "replace"
     with io.TextIOWrapper(buffer, encoding=encoding, errors=errors, newline="") as text:
-        yield _mended(text, tell)
+        yield _mended(text, add_note)
 
 
 def _peek(raw: IO[bytes]) -> bytes:
@@ -145,7 +145,7 @@ def _refuse_endless_line(buffer: io.BufferedReader, shown: str) -> None:
             break
         if seen > _LONGEST_LINE:
             raise MoleblendError(
-                f"{shown} has no line end in its first {seen:,} bytes: it is no list or table of molecules"
+                f"{shown} has no line end in its first {seen:,} bytes: it is not a list or table of molecules"
             )
     buffer.seek(start)
 
@@ -176,7 +176,7 @@ def _encoding(head: bytes) -> tuple[int, str]:
     return 0, "utf-8"
 
 
-def _mended(text: TextIO, tell: Callable[[str], None]) -> Iterator[str]:
+def _mended(text: TextIO, add_note: Callable[[str], None]) -> Iterator[str]:
     """Lines of ``text``; bytes that are no UTF-8 are Windows-1252 where that makes words, else ``LOST``."""
     western, lost = 0, 0
     for number, line in enumerate(text, 1):
@@ -184,12 +184,14 @@ def _mended(text: TextIO, tell: Callable[[str], None]) -> Iterator[str]:
             yield line
         elif _is_western(line):
             if not western:
-                tell(f"is not all UTF-8: line {number} and others like it are read as Windows-1252 (Latin-1)")
+                add_note(
+                    f"is not all UTF-8: line {number} and others like it are read as Windows-1252 (Latin-1)"
+                )
             western = western or number
             yield _BAD.sub(_as_cp1252, line)
         else:
             if not lost:
-                tell(f"has bytes of an encoding that is not known (line {number}): save it as UTF-8")
+                add_note(f"has bytes of an encoding that is not known (line {number}): save it as UTF-8")
             lost = lost or number
             yield _BAD.sub(lambda found: LOST * len(found[0]), line)
 

@@ -1,4 +1,4 @@
-"""Rows that cannot be read: left out of their batches, told once each, counted."""
+"""Rows that cannot be read: left out of their batches, reported once each, counted."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class DamagedRows:
         return int(self._seen.sum())
 
     def leave_out(self, index: int, damage: DamagedValue) -> None:
-        """Go on without row ``index``.
+        """Continue without row ``index``.
 
         Raises:
             MoleblendError: no row is left.
@@ -37,4 +37,4 @@ class DamagedRows:
         found = len(self)
         if found == len(self._seen):
             raise MoleblendError(f"{damage}; this was the last of {found} rows, and all are damaged")
-        logger.warning(f"{damage}; going on without this row (damaged rows so far: {found})")
+        logger.warning(f"{damage}; continuing without this row (damaged rows so far: {found})")

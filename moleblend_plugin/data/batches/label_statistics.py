@@ -93,7 +93,7 @@ def read_labels(
     kind: LabelKind,
     weight_column: int | None = None,
 ) -> Labels:
-    """Read every record once. Damaged ones are passed over: whoever reads them next tells.
+    """Read every record once. Damaged ones are passed over: whoever reads them next reports them.
 
     Args:
         records: the molecules of one split.
@@ -136,9 +136,9 @@ def read_labels(
 def _weight(record: MoleculeRecord, column: int) -> float:
     weight = float(record.targets[column])
     if not 0 <= weight < np.inf:
-        told = "no weight" if np.isnan(weight) else f"the weight {weight:g}"
+        given = "no weight" if np.isnan(weight) else f"the weight {weight:g}"
         raise MoleblendError(
-            f"{record.row_id} has {told} in --weight-column: give every row a finite number from 0"
+            f"{record.row_id} has {given} in --weight-column: give every row a finite number from 0"
         )
     return weight
 
@@ -153,8 +153,8 @@ def _check(row: Float64Array, row_id: str, names: Sequence[str], kind: LabelKind
     what = f"{row_id}: column {names[place]!r} holds {row[place]:g}"
     if abs(row[place]) > FLOAT32_MAX:
         raise MoleblendError(
-            f"{what}, which is no label: networks compute in float32, up to {FLOAT32_MAX:.2g}; correct the "
-            "row, or leave its cell empty, and build again"
+            f"{what}, which is not a label: networks compute in float32, up to {FLOAT32_MAX:.2g}; "
+            "correct the row, or leave its cell empty, and build again"
         )
     raise MoleblendError(
         f"{what}, but classes are 0 and 1 (an empty cell is missing): correct the column, or train with "

@@ -9,12 +9,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.data.kernels import draw_shown, pick
+from moleblend_plugin.data.compiled import draw_shown, pick
 from moleblend_plugin.data.rng import Purpose, passing_generator
 from moleblend_plugin.data.samples.featurize import Features
 from moleblend_plugin.errors import MoleblendError
@@ -22,6 +22,7 @@ from moleblend_plugin.schema import (
     ATOMS_SHOWN,
     PAIRS_SHOWN,
     RELATIONS,
+    Array,
     Float32Array,
     Float64Array,
     InputFields,
@@ -34,7 +35,6 @@ from moleblend_plugin.schema import (
 )
 
 BlendScope = Literal["molecule", "batch"]
-Array = npt.NDArray[Any]
 
 
 class Sample(InputFields[Array], TargetFields[Array], PropertyFields[Array], ViewFields[Array], total=False):
@@ -90,7 +90,7 @@ BlendConfig.__doc__ = str(BlendConfig.__doc__).format(relations=", ".join(row.wo
 
 @lru_cache(maxsize=8)
 def _bounds(probs: tuple[float, ...], need_3d: tuple[bool, ...], has_3d: bool) -> Float64Array:
-    """Upper ends of the intervals of [0, 1) that choose each code; ``need_3d`` tells which are 3D sides.
+    """Upper ends of the intervals of [0, 1) that choose each code; ``need_3d`` marks the 3D sides.
 
     A molecule without 3D chooses among its 2D sides, in their proportions; where those have no
     probability at all there is no interval, and it shows nothing.

@@ -1,4 +1,4 @@
-"""What is changed about a drawing in training: drawn here, carried out by ``models.structure.image_changes``.
+"""What is changed about a drawing in training: drawn here, carried out by ``structure.image_augmentation``.
 
 As in CGIP (docs/structure_aware.md, "Views"), without its mirror image: that is another molecule.
 """

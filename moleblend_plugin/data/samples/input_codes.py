@@ -26,13 +26,13 @@ def input_codes_of(args: argparse.Namespace) -> InputCodes:
     Raises:
         MoleblendError: codes that are unknown here.
     """
-    told = getattr(args, "input_codes", None) or "published"
-    if told not in get_args(InputCodes):
+    named = getattr(args, "input_codes", None) or "published"
+    if named not in get_args(InputCodes):
         raise MoleblendError(
-            f"the checkpoint was trained on input codes {str(told)[:40]!r}, which are unknown here; use the "
+            f"the checkpoint was trained on input codes {str(named)[:40]!r}, which are unknown here; use the "
             "version that wrote it"
         )
-    return cast("InputCodes", told)
+    return cast("InputCodes", named)
 
 
 def has_labels(store: MoleculeStore) -> bool:

@@ -12,13 +12,13 @@ from typing import Literal, Protocol
 import numpy as np
 
 from moleblend_plugin.data.rng import Purpose, generator
-from moleblend_plugin.data.samples.blend import Array
 from moleblend_plugin.data.samples.image_changes import draw_changes
 from moleblend_plugin.errors import MoleblendError, check_rates
 from moleblend_plugin.schema import (
     IMAGE_CHANGES,
     VIEW_FIELDS,
     VIEWS,
+    Array,
     Float32Array,
     Modality,
     MoleculeRecord,
@@ -70,7 +70,7 @@ class ViewConfig:
 
 
 class Images(Protocol):
-    """Drawings by molecule: ``data.store.images.ImageFile``, or any list of them."""
+    """Drawings by molecule: ``data.store.image_file.ImageFile``, or any list of them."""
 
     @property
     def size(self) -> int:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from moleblend_plugin.lazy import exports
 
 if TYPE_CHECKING:
-    from moleblend_plugin.data.store.images import ImageFile, ImageWriter
+    from moleblend_plugin.data.store.image_file import ImageFile, ImageWriter
     from moleblend_plugin.data.store.meta import StoreMeta
     from moleblend_plugin.data.store.reader import DamagedValue, MoleculeStore
     from moleblend_plugin.data.store.writer import StoreWriter

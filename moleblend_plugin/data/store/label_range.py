@@ -105,7 +105,7 @@ class LabelRange:
 
     def _far(self) -> list[str]:
         sample = np.stack(self._sample)
-        told = []
+        notes = []
         for place, name in enumerate(self.names):
             if self._count[place] < _FEWEST or {self._low[place], self._high[place]} <= {0.0, 1.0}:
                 continue
@@ -121,12 +121,12 @@ class LabelRange:
             ):
                 distance = abs(end - middle)
                 if distance >= limit:
-                    told.append(
+                    notes.append(
                         f"column {name!r} holds {end:g} in {row_id}, {distance / usual:.0e} widths of the "
                         f"middle half of the values from their median ({middle:g}): check its unit; "
                         "--missing-label names a number for missing"
                     )
-        return told
+        return notes
 
 
 def _usual(values: Float64Array, middle: float, ends: tuple[float, float]) -> tuple[float, float]:

@@ -12,7 +12,7 @@ import msgpack
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.data.kernels import all_within
+from moleblend_plugin.data.compiled import all_within
 from moleblend_plugin.schema import MoleculeRecord
 from moleblend_plugin.vocab import ATOM_SIZES, BOND_FEATURES, CHIRALITY
 

@@ -12,9 +12,8 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[Any]
+from moleblend_plugin.schema import Array
 
 _PLAIN_DTYPE: Final = re.compile(r"b1|[iu][1248]|f[248]|c8|c16|[SU]\d{1,7}|O8?")
 _MOST_DIMENSIONS: Final = 32
@@ -28,7 +27,7 @@ class Omitted:
 
 
 class PendingDtype:
-    """A data type whose byte order has not come yet (pickles tell it in a second step)."""
+    """A data type whose byte order has not come yet (pickles give it in a second step)."""
 
     def __init__(self, code: object, *_: object) -> None:
         if not (isinstance(code, str) and _PLAIN_DTYPE.fullmatch(code)):

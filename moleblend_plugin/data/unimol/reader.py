@@ -108,7 +108,7 @@ class UniMolFile:
             )
         shown = key[:40].decode("ascii", "backslashreplace").encode("unicode_escape").decode()
         return MoleblendError(
-            f"{self.path} has the key {shown!r}, no number; Uni-Mol's files have the keys 0, 1, 2 ..."
+            f"{self.path} has the key {shown!r}, which is not a number; Uni-Mol's keys are 0, 1, 2 ..."
         )
 
     def _unreadable(self, error: Exception) -> MoleblendError:

@@ -16,7 +16,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
 KEY: Final = "estimator"
-FORMAT: Final = 1
+FORMAT_VERSION: Final = 1
 """Version of what stands under ``KEY``."""
 
 _PLAIN: Final = (bool, int, float, str)
@@ -57,7 +57,7 @@ def write_estimator(path: Path, checkpoint: bytes, kind: str, kept: Kept) -> Non
         temporary.write_bytes(checkpoint)
         state = read_checkpoint(temporary, ("model", "args"))
         state[KEY] = {
-            "format": FORMAT,
+            "format": FORMAT_VERSION,
             "version": __version__,
             "kind": kind,
             "params": {name: _plain(value) for name, value in kept.params.items() if _is_plain(value)},
@@ -99,8 +99,8 @@ def read_estimator(path: Path, kind: str, known: set[str]) -> tuple[bytes, Kept,
 def _kept(path: Path, args: dict[str, Any], kind: str, known: set[str], targets: int) -> Kept:
     from moleblend_plugin.host import read_checkpoint
 
-    told = read_checkpoint(path, ("model", "args")).get(KEY)
-    if told is None:  # of a trainer: its options tell
+    kept = read_checkpoint(path, ("model", "args")).get(KEY)
+    if kept is None:  # of a trainer: its options tell
         conversion = args.get("conversion") or {}
         made = conversion.get("conformers") or {}
         trained: dict[str, Any] = {
@@ -110,13 +110,13 @@ def _kept(path: Path, args: dict[str, Any], kind: str, known: set[str], targets:
         classes = np.array([0, 1]) if kind == "classification" and targets == 1 else None
         return Kept(trained, classes, targets > 1)
     damaged = MoleblendError(f"{str(path)!r} holds no sound settings of an estimator: save it again")
-    if not isinstance(told, dict) or type(told.get("format")) is not int:
+    if not isinstance(kept, dict) or type(kept.get("format")) is not int:
         raise damaged
-    if told["format"] > FORMAT:
+    if kept["format"] > FORMAT_VERSION:
         raise MoleblendError(
-            f"{str(path)!r} was saved by a newer moleblend_plugin ({told.get('version')}): update the package"
+            f"{str(path)!r} was saved by a newer moleblend_plugin ({kept.get('version')}): update the package"
         )
-    params, classes, two_d = told.get("params"), told.get("classes"), told.get("two_d")
+    params, classes, two_d = kept.get("params"), kept.get("classes"), kept.get("two_d")
     if not isinstance(params, dict) or not all(_is_plain(value) for value in params.values()):
         raise damaged
     if not isinstance(two_d, bool) or two_d < (targets > 1):
@@ -130,9 +130,9 @@ def _kept(path: Path, args: dict[str, Any], kind: str, known: set[str], targets:
     if unknown:
         raise MoleblendError(
             f"{str(path)!r} holds parameters that this version does not know ({unknown}): it was saved by "
-            f"moleblend_plugin {told.get('version')}; use that one"
+            f"moleblend_plugin {kept.get('version')}; use that one"
         )
-    labels = np.array(classes, object if told.get("object") is True else None) if needs_classes else None
+    labels = np.array(classes, object if kept.get("object") is True else None) if needs_classes else None
     return Kept(params, labels, two_d)
 
 

@@ -19,6 +19,7 @@ from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.conversion import write_conversion
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
+from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
 from moleblend_plugin.schema import LabelKind, MoleculeRecord
 from moleblend_plugin.tasks.load import network_flags
 
@@ -103,7 +104,7 @@ def fit_checkpoint(
         train_in_process(
             train_arguments(data, run, config, validates=bool(valid)), config.verbose, config.device
         )
-        state = read_checkpoint(run / ("checkpoint_best.pt" if valid else "checkpoint_last.pt"))
+        state = read_checkpoint(run / (BEST_CHECKPOINT if valid else LAST_CHECKPOINT))
     args = state["args"]
     args.data = args.save_dir = args.tmp_save_dir = ""  # they are gone
     args.conversion = write_conversion(conversion)

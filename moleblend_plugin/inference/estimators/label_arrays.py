@@ -99,7 +99,7 @@ def check_sample_weight(sample_weight: npt.ArrayLike | None, n: int) -> Float64A
     try:
         weights = np.asarray(_array(sample_weight), np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError("sample_weight holds something that is no number") from error
+        raise ValueError("sample_weight holds something that is not a number") from error
     if weights.ndim == 0:
         weights = np.full(n, float(weights))
     if weights.ndim != 1:
@@ -146,6 +146,6 @@ def _numbers(values: npt.NDArray[Any], names: list[str]) -> Float64Array:
         except (TypeError, ValueError) as error:
             where = f"y[{row}]" + (f" ({names[column]})" if len(names) > 1 else "")
             raise ValueError(
-                f"{where} is {label!r}, which is no number: give numbers, or NaN where a label is missing"
+                f"{where} is {label!r}, which is not a number: give numbers, or NaN where a label is missing"
             ) from error
     return found

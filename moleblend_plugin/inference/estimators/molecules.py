@@ -1,4 +1,4 @@
-"""Molecules in memory or in a file -> records, by as many processes as joblib is told."""
+"""Molecules in memory or in a file -> records, by as many processes as joblib is given."""
 
 from __future__ import annotations
 

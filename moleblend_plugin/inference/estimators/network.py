@@ -51,11 +51,11 @@ class OnMolecules(BaseEstimator):
         if self.on_error not in ("raise", "nan"):
             raise ValueError(f"on_error={self.on_error!r} is unknown: choose 'raise' or 'nan'")
         if self.on_error == "raise":
-            refuse_rejections(results, "mend them, or set on_error='nan' to get NaN for them")
+            refuse_rejections(results, "correct them, or set on_error='nan' to get NaN for them")
         return results
 
 
-class Network(OnMolecules):
+class NetworkEstimator(OnMolecules):
     """Training and raw predictions [n, T]; the subclasses know what labels mean."""
 
     _kind: ClassVar[Literal["classification", "regression"]]
@@ -148,11 +148,7 @@ class Network(OnMolecules):
         return ConversionConfig(None if count is None else ConformerConfig(count))
 
     def _train(
-        self,
-        X: Molecules,
-        targets: Float64Array,
-        names: tuple[str, ...],
-        weights: Float64Array | None,
+        self, X: Molecules, targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
     ) -> None:
         """Set ``checkpoint_`` from molecules, labels [n, T] (NaN where missing) and weights [n]."""
         from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint

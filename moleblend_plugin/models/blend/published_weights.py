@@ -19,7 +19,7 @@ from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.schema import PATH_HOPS
 from moleblend_plugin.vocab import ATOM_SIZES, BOND_FEATURES, DEGREE, SPD
 
-ROOT: Final = "encoder.molecule_encoder."
+BASE: Final = "encoder.molecule_encoder."
 _STRIDE: Final = 512
 
 
@@ -71,7 +71,7 @@ def _linear(ours: str, *published: str) -> Iterator[Rule]:
 
 
 def _table_rules(heads: int) -> Iterator[Rule]:
-    atom, bias, gbf = ROOT + "atom_feature.", ROOT + "molecule_attn_bias.", ROOT + "molecule_3d_bias.gbf."
+    atom, bias, gbf = BASE + "atom_feature.", BASE + "molecule_attn_bias.", BASE + "molecule_3d_bias.gbf."
     yield Rule("atoms.features.weight", (atom + "atom_encoder.weight",), _rows(_atom_rows()))
     for name in ("in_degree", "out_degree"):
         rows = _rows(list(range(DEGREE.size)))
@@ -97,13 +97,13 @@ def _table_rules(heads: int) -> Iterator[Rule]:
 def rules(config: ModelConfig) -> list[Rule]:
     """Every rule for a network of this size, in the published forms of its heads."""
     out = list(_table_rules(config.encoder_attention_heads))
-    bias_3d = ROOT + "molecule_3d_bias."
+    bias_3d = BASE + "molecule_3d_bias."
     out += _linear("bias.relations.distance.hidden", bias_3d + "gbf_proj.layer1")
     out += _linear("bias.relations.distance.out", bias_3d + "gbf_proj.layer2")
     out += _linear("atoms.summary", bias_3d + "edge_proj")
-    out += _linear("encoder.norm", ROOT + "emb_layer_norm")
+    out += _linear("encoder.norm", BASE + "emb_layer_norm")
     for layer in range(config.encoder_layers):
-        ours, theirs = f"encoder.layers.{layer}.", f"{ROOT}layers.{layer}."
+        ours, theirs = f"encoder.layers.{layer}.", f"{BASE}layers.{layer}."
         out += _linear(ours + "attention.qkv", *(f"{theirs}self_attn.{part}_proj" for part in "qkv"))
         out += _linear(ours + "attention.out", theirs + "self_attn.out_proj")
         out += _linear(ours + "attention_norm", theirs + "self_attn_layer_norm")
@@ -116,15 +116,15 @@ def rules(config: ModelConfig) -> list[Rule]:
         ("pair_head", "blend_3d_pred_head", "linear"),
     ):
         for our_side, side in (("row", "row"), ("col", "column")):
-            transform = f"{ROOT}{theirs}.transform_n2_head.{side}"
+            transform = f"{BASE}{theirs}.transform_n2_head.{side}"
             out += _linear(f"{ours}.{our_side}", transform + "_head")
             out += _linear(f"{ours}.{our_side}_norm", transform + "_LayerNorm")
-        out += _linear(f"{ours}.linear", f"{ROOT}{theirs}.{linear}")
+        out += _linear(f"{ours}.linear", f"{BASE}{theirs}.{linear}")
     axes = [f"force_proj{axis}" for axis in (1, 2, 3)]
-    out += _linear("pair_head.axes", *(f"{ROOT}blend_3d_pred_head.{axis}" for axis in axes))
+    out += _linear("pair_head.axes", *(f"{BASE}blend_3d_pred_head.{axis}" for axis in axes))
     for part in "qkv":
-        out += _linear(f"denoise_head.{part}", f"{ROOT}atom_proc.{part}_proj")
-    out += _linear("denoise_head.project", *(f"{ROOT}atom_proc.{axis}" for axis in axes))
+        out += _linear(f"denoise_head.{part}", f"{BASE}atom_proc.{part}_proj")
+    out += _linear("denoise_head.project", *(f"{BASE}atom_proc.{axis}" for axis in axes))
     return out
 
 
@@ -136,11 +136,11 @@ def infer_config(tensors: Mapping[str, Tensor]) -> ModelConfig:
     """
 
     def shape(name: str) -> torch.Size:
-        if ROOT + name not in tensors:
-            raise MoleblendError(f"no published MoleBLEND checkpoint: it has no tensor named {ROOT + name}")
-        return tensors[ROOT + name].shape
+        if BASE + name not in tensors:
+            raise MoleblendError(f"no published MoleBLEND checkpoint: it has no tensor named {BASE + name}")
+        return tensors[BASE + name].shape
 
-    pattern = re.compile(re.escape(ROOT) + r"layers\.(\d+)\.")
+    pattern = re.compile(re.escape(BASE) + r"layers\.(\d+)\.")
     layers = {int(match[1]) for name in tensors if (match := pattern.match(name))}
     ffn, width = shape("layers.0.fc1.weight")
     return ModelConfig(

@@ -110,5 +110,5 @@ def _read(path: Path) -> dict[str, Any]:
             f"--image-weights {path} cannot be read ({reason}): save it with torch.save"
         ) from error
     if not isinstance(state, dict) or not all(isinstance(value, Tensor) for value in state.values()):
-        raise MoleblendError(f"--image-weights {path} is no state dict: save resnet18().state_dict()")
+        raise MoleblendError(f"--image-weights {path} is not a state dict: save resnet18().state_dict()")
     return state

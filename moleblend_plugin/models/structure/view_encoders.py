@@ -17,7 +17,7 @@ from moleblend_plugin.models.parts.graph_networks import Gin, SchNet, mean_atoms
 from moleblend_plugin.models.parts.resnet import ResNet18, load_image_weights
 from moleblend_plugin.models.parts.size_groups import group_by_size
 from moleblend_plugin.models.structure.config import StructureConfig, ViewReadout
-from moleblend_plugin.models.structure.image_changes import change_drawings, colours
+from moleblend_plugin.models.structure.image_augmentation import change_drawings, colours
 from moleblend_plugin.schema import ATOMS_SHOWN, PAIRS_SHOWN, InputFields, Modality, ViewFields
 
 

@@ -198,7 +198,7 @@ DIVERGED_LOSS: Final = 1e3
 def check_finite(
     predictions: npt.NDArray[np.float64], targets: npt.NDArray[np.float64], losses: npt.NDArray[np.float32]
 ) -> None:
-    """Tell a diverged model from molecules that a good one cannot do; the latter are told where scores are.
+    """Distinguish a diverged model from molecules that a good one cannot do, reported with scores.
 
     Args:
         predictions: [M, L].

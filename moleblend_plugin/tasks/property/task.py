@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("moleblend_plugin")
 
-LOSSES: Final[dict[str, LabelKind]] = {
+KIND_OF_LOSS: Final[dict[str, LabelKind]] = {
     "moleblend_classification": "classification",
     "moleblend_regression": "regression",
 }
@@ -75,7 +75,7 @@ class MoleblendPropertyTask(StoreTask):
     """
 
     EPOCH_CHECKPOINTS: ClassVar[bool] = False
-    """The embedded host keeps the best and the last checkpoint of a fine-tuning, no other one of an epoch."""
+    """The embedded trainer keeps the best and the last checkpoint of a fine-tuning, none of other epochs."""
 
     CONFIGS = (PropertyTaskConfig,)
 
@@ -105,7 +105,7 @@ class MoleblendPropertyTask(StoreTask):
         args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
         labels = read_labels(store, columns_of(store, names), names, kind, weights)
         check_training_labels(labels, kind, args.train_subset)
-        _tell_missing_3d(labels, config.input_mode, args.train_subset)
+        _warn_missing_3d(labels, config.input_mode, args.train_subset)
         _make_room(args)
         return cls(args, config, kind, labels)
 
@@ -121,7 +121,7 @@ class MoleblendPropertyTask(StoreTask):
         labels = read_labels(store, columns, names, self.kind, weights)
         first = split == self.args.valid_subset.split(",")[0]
         check_valid_labels(labels, self.kind, split, self.args.best_checkpoint_metric if first else None)
-        _tell_missing_3d(labels, mode, split)
+        _warn_missing_3d(labels, mode, split)
         return PropertyMolecules(
             store,
             columns,
@@ -151,11 +151,11 @@ def kind_of(loss: str) -> LabelKind:
     Raises:
         MoleblendError: it is no loss of property runs.
     """
-    if loss not in LOSSES:
+    if loss not in KIND_OF_LOSS:
         raise MoleblendError(
-            f"--loss {loss} does not go with --task moleblend_property: give {' or '.join(LOSSES)}"
+            f"--loss {loss} does not go with --task moleblend_property: give {' or '.join(KIND_OF_LOSS)}"
         )
-    return LOSSES[loss]
+    return KIND_OF_LOSS[loss]
 
 
 def choose_columns(store: MoleculeStore, wanted: str) -> list[str]:
@@ -226,7 +226,7 @@ def columns_of(store: MoleculeStore, names: list[str]) -> list[int]:
 
 
 def check_training_labels(labels: Labels, kind: LabelKind, split: str) -> None:
-    """Refuse labels that nothing can be learned from; tell columns that nothing can be learned about.
+    """Refuse labels that nothing can be learned from; warn of columns that nothing can be learned about.
 
     Raises:
         MoleblendError: no label, or classification with one class everywhere.
@@ -253,7 +253,7 @@ def check_training_labels(labels: Labels, kind: LabelKind, split: str) -> None:
 
 
 def check_valid_labels(labels: Labels, kind: LabelKind, split: str, metric: str | None) -> None:
-    """Refuse labels on which ``metric`` does not exist; tell columns that scores leave out.
+    """Refuse labels on which ``metric`` does not exist; warn of columns that scores leave out.
 
     Raises:
         MoleblendError: no label, or the metric of the best checkpoint needs two classes and none has both.
@@ -283,7 +283,7 @@ def _make_room(args: argparse.Namespace, host: str = HOST) -> None:
         args.all_gather_list_size = max(args.all_gather_list_size, rows)
 
 
-def _tell_missing_3d(labels: Labels, mode: InputMode, split: str) -> None:
+def _warn_missing_3d(labels: Labels, mode: InputMode, split: str) -> None:
     if labels.without_3d and mode != "2d":
         logger.warning(
             f"{split}: {labels.without_3d} of {len(labels.conformers)} molecules have no 3D and show their "

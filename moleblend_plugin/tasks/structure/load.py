@@ -12,7 +12,7 @@ import torch
 from moleblend_plugin.data.batches.viewed import ViewedMolecules
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
-from moleblend_plugin.data.store.images import ImageFile, images_path
+from moleblend_plugin.data.store.image_file import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.models.blend.config import ModelConfig
@@ -23,9 +23,9 @@ from moleblend_plugin.schema import StructureOutput
 from moleblend_plugin.tasks.load import fill, read_run
 from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
-Network = StructureAware | BlendedStructureAware
+StructureNetwork = StructureAware | BlendedStructureAware
 
-_NETWORKS: dict[str, type[Network]] = {
+_NETWORKS: dict[str, type[StructureNetwork]] = {
     "moleblend_structure_aware": StructureAware,
     "moleblend_pretrain_structure_aware": BlendedStructureAware,
 }
@@ -38,7 +38,7 @@ class Seen(NamedTuple):
     output: StructureOutput
 
 
-def load_structure_model(path: Path) -> tuple[Network, argparse.Namespace]:
+def load_structure_model(path: Path) -> tuple[StructureNetwork, argparse.Namespace]:
     """The network of a structure-aware run, on the CPU and in evaluation mode, and the run's options.
 
     Raises:
@@ -57,7 +57,7 @@ def load_structure_model(path: Path) -> tuple[Network, argparse.Namespace]:
     return model, args
 
 
-def look_at(model: Network, args: argparse.Namespace, store_path: Path, count: int) -> Seen:
+def look_at(model: StructureNetwork, args: argparse.Namespace, store_path: Path, count: int) -> Seen:
     """The first molecules of a store as one batch, without dropout, augmentation or dropped views.
 
     Args:

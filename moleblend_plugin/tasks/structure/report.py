@@ -28,7 +28,7 @@ class CollapseWatch:
 
     def __init__(self, views: Sequence[str]) -> None:
         self.views = tuple(views)
-        self._told: set[str] = set()
+        self._raised: set[str] = set()
         self._last: dict[str, float] | None = None
 
     def names(self) -> list[str]:
@@ -55,9 +55,9 @@ class CollapseWatch:
         known = {name: value for name, value in found.items() if math.isfinite(value)}
         anchors, width = output.weights.shape[1], output.unified.shape[1]
         rows = int(output.present.any(1).sum())
-        told = alarms(known, rows, width, anchors) if rows > 2 else []
-        self._tell(told)
-        logged = {"watch_alarms": float(len(told)), "watch_looks": 1.0}
+        raised = alarms(known, rows, width, anchors) if rows > 2 else []
+        self._warn(raised)
+        logged = {"watch_alarms": float(len(raised)), "watch_looks": 1.0}
         for name in self.names():
             logged |= {f"watch_{name}_sum": known.get(name, 0.0), f"watch_{name}_times": float(name in known)}
         return logged
@@ -69,12 +69,12 @@ class CollapseWatch:
         found["anchor_perplexity"] = anchor_perplexity(output.weights)
         return found
 
-    def _tell(self, told: Sequence[str]) -> None:
-        now = {text.split()[0] for text in told}
-        for text in told:
-            if text.split()[0] not in self._told:
+    def _warn(self, raised: Sequence[str]) -> None:
+        now = {text.split()[0] for text in raised}
+        for text in raised:
+            if text.split()[0] not in self._raised:
                 logger.warning(f"collapse: {text}; see docs/structure_aware.md, 'Collapse'")
-        self._told = now
+        self._raised = now
 
 
 def log_watch(logging_outputs: Sequence[dict[str, Any]]) -> None:

@@ -13,7 +13,7 @@ from moleblend_plugin.data.batches.dataset import StoredMolecules
 from moleblend_plugin.data.batches.viewed import BlendedViews, ViewedMolecules
 from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.data.samples.views import ViewConfig, ViewMaker
-from moleblend_plugin.data.store.images import ImageFile, images_path
+from moleblend_plugin.data.store.image_file import ImageFile, images_path
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseModel, register_task
@@ -91,7 +91,7 @@ class _StructureSteps(StoreTask):
         self.slower: LayerDecay | None = None
 
     def get_batch_iterator(self, dataset: BaseDataset, *args: Any, **kwargs: Any) -> EpochBatches:
-        """Batches, epoch by epoch; those of training tell how long the run is."""
+        """Batches, epoch by epoch; those of training say how long the run is."""
         batches = super().get_batch_iterator(dataset, *args, **kwargs)
         if dataset is self.datasets.get(self.args.train_subset):
             per_epoch = max(len(batches) // self.args.update_freq[0], 1)

@@ -119,7 +119,7 @@ def read_checkpoint(path: Path, required: Sequence[str] = REQUIRED) -> State:
     missing = [key for key in required if not isinstance(state, dict) or key not in state]
     if missing:
         raise MoleblendError(
-            f"{str(path)!r} is no checkpoint of a training run: it lacks {', '.join(missing)}"
+            f"{str(path)!r} is not a checkpoint of a training run: it lacks {', '.join(missing)}"
         )
     return dict(state)
 

@@ -10,13 +10,8 @@ from typing import Any
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.flags import read_flags
-from moleblend_plugin.trainer.checkpoints.file import (
-    DamagedCheckpoint,
-    State,
-    newest_intact,
-    read_checkpoint,
-)
-from moleblend_plugin.trainer.command.config import LAST
+from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
+from moleblend_plugin.trainer.checkpoints.file import DamagedCheckpoint, State, newest_intact, read_checkpoint
 from moleblend_plugin.trainer.command.parse_values import parse_overrides
 from moleblend_plugin.trainer.contract.loss import BaseLoss
 from moleblend_plugin.trainer.contract.model import BaseModel
@@ -80,10 +75,7 @@ class Start:
         position: dict[str, Any] = self.state["extra_state"]["train_iterator"]
         if self.unfinished is None:
             return position
-        return position | {
-            "epoch": self.unfinished.epoch,
-            "iterations_in_epoch": self.unfinished.position,
-        }
+        return position | {"epoch": self.unfinished.epoch, "iterations_in_epoch": self.unfinished.position}
 
     def describe(self, num_updates: int) -> str:
         """One line on where the run starts."""
@@ -100,15 +92,15 @@ def find_start(args: Namespace) -> Start:
     Raises:
         MoleblendError: a file that was named is missing or unreadable.
     """
-    last = Path(args.save_dir) / LAST
+    last = Path(args.save_dir) / LAST_CHECKPOINT
     keep_data = not args.reset_dataloader
-    if args.restore_file != LAST:
+    if args.restore_file != LAST_CHECKPOINT:
         path = Path(args.restore_file)
         return Start(path, read_checkpoint(path), keep_data=keep_data)
     if last.is_file():
         if args.finetune_from_model:
             logger.info(
-                f"{last} exists: going on from it; --finetune-from-model was where this run began. "
+                f"{last} exists: resuming from it; --finetune-from-model was where this run began. "
                 "Choose an empty --save-dir to begin again"
             )
         return Start(last, _read_last(last), keep_data=keep_data)
@@ -124,7 +116,7 @@ def _read_last(path: Path) -> State:
     except DamagedCheckpoint as error:
         other = newest_intact(path.parent, besides=path)
         remedy = (
-            f"the newest intact one is {other}: go on with --restore-file {other}"
+            f"the newest intact one is {other}: resume with --restore-file {other}"
             if other
             else "there is no intact one beside it: begin again in an empty --save-dir"
         )
@@ -132,7 +124,7 @@ def _read_last(path: Path) -> State:
 
 
 def load_weights(start: Start, model: BaseModel, loss: BaseLoss, args: Namespace) -> None:
-    """Load a checkpoint's weights: all of them to go on, those that fit by name to fine-tune.
+    """Load a checkpoint's weights: all of them to resume, those that fit by name to fine-tune.
 
     Raises:
         MoleblendError: shapes differ, names differ (going on), or no name fits (fine-tuning).
@@ -243,8 +235,8 @@ def _restore_optimizer(start: Start, trainer: Trainer, args: Namespace) -> None:
         )
     if latest["optimizer_name"] != UNICORE_ADAM:
         raise MoleblendError(
-            f"{str(start.path)!r} holds the state of {latest['optimizer_name']}, which cannot go on here: "
-            "give --reset-optimizer"
+            f"{str(start.path)!r} holds the state of {latest['optimizer_name']}, which cannot be resumed "
+            "here: give --reset-optimizer"
         )
     adam = read_flags(args, AdamConfig)
     current = {"betas": adam.betas, "eps": adam.adam_eps}

@@ -8,9 +8,9 @@ from dataclasses import asdict
 
 import torch
 
+from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
 from moleblend_plugin.trainer.checkpoints.file import State, prune, write_checkpoint
 from moleblend_plugin.trainer.checkpoints.resume import UNICORE_ADAM, Unfinished
-from moleblend_plugin.trainer.command.config import LAST
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.loop.session import Session
 from moleblend_plugin.trainer.loop.sharding import full
@@ -76,11 +76,11 @@ def checkpoint_names(session: Session) -> list[str]:
     if not at_end and save.save_interval_updates > 0 and updates % save.save_interval_updates == 0:
         names.append(f"checkpoint_{epoch}_{updates}.pt")
     if metric is not None and metric == progress.best:
-        names.append("checkpoint_best.pt")
+        names.append(BEST_CHECKPOINT)
     if metric is not None and save.keep_best_checkpoints > 0:
         names.append(f"checkpoint.best_{session.valid.best_checkpoint_metric}_{metric:.5f}.pt")
     if not save.no_last_checkpoints:
-        names.append(LAST)
+        names.append(LAST_CHECKPOINT)
     return names
 
 
@@ -118,14 +118,14 @@ def save_interrupted(session: Session, updated: bool) -> str:
     after = f"stopped after update {session.trainer.num_updates}"
     if session.save.no_save:
         return f"{after}; --no-save: nothing is kept"
-    batches, path = session.batches, session.save.folder / LAST
+    batches, path = session.batches, session.save.folder / LAST_CHECKPOINT
     session.unfinished = Unfinished(batches.epoch, batches.position, updated)
     state = session_state(session) if session.engine.is_first or session.engine.sharded else {}
     if session.engine.is_first:
         if session.lock is not None:
             session.lock.check()
         with uninterrupted():
-            write_checkpoint(state, session.save.folder, [LAST])
+            write_checkpoint(state, session.save.folder, [LAST_CHECKPOINT])
     session.engine.barrier()
-    way = "the same command" if session.args.restore_file == LAST else "the command without --restore-file"
-    return f"{after}, saved {path}: {way} goes on from there"
+    without = "" if session.args.restore_file == LAST_CHECKPOINT else " without --restore-file"
+    return f"{after}, saved {path}: run the same command again{without} to resume"

@@ -18,9 +18,8 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.flags import Config, add_flags, flag_of, option
+from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
 from moleblend_plugin.trainer.command.parse_values import number_list, parse_overrides
-
-LAST: Final = "checkpoint_last.pt"
 
 _NO_EFFECT = "accepted for Uni-Core's sake, without effect here"
 
@@ -244,7 +243,7 @@ class SaveConfig:
 
 @dataclass(frozen=True, slots=True)
 class RestartConfig:
-    """Where a run goes on, or whose weights it starts from.
+    """Where a run resumes, or whose weights it starts from.
 
     Attributes:
         restore_file: checkpoint to go on from
@@ -260,7 +259,7 @@ class RestartConfig:
         MoleblendError: an impossible value or combination.
     """
 
-    restore_file: str = option(LAST, metavar="FILE")
+    restore_file: str = option(LAST_CHECKPOINT, metavar="FILE")
     finetune_from_model: str | None = option(None, metavar="FILE")
     load_from_ema: bool = False
     reset_optimizer: bool = False
@@ -272,10 +271,10 @@ class RestartConfig:
     def __post_init__(self) -> None:
         parse_overrides(self.optimizer_overrides)
         if self.finetune_from_model is None:
-            if self.load_from_ema and self.restore_file == LAST:
+            if self.load_from_ema and self.restore_file == LAST_CHECKPOINT:
                 raise MoleblendError("--load-from-ema needs a checkpoint: give --finetune-from-model FILE")
             return
-        if self.restore_file != LAST:
+        if self.restore_file != LAST_CHECKPOINT:
             raise MoleblendError(
                 "--finetune-from-model and --restore-file exclude each other: give one of them"
             )

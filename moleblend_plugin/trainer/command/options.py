@@ -33,7 +33,7 @@ class Parser(argparse.ArgumentParser):
     def __init__(self) -> None:
         super().__init__(
             prog="moleblend-train",
-            description="Train with the embedded host; flags and defaults are Uni-Core's.",
+            description="Train with the embedded trainer; flags and defaults are Uni-Core's.",
             usage="%(prog)s DATA --task NAME --arch NAME --loss NAME --batch-size N --max-update N [options]",
             allow_abbrev=False,
             add_help=False,

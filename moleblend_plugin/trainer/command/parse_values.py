@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from moleblend_plugin.errors import MoleblendError
 
-T = TypeVar("T", int, float)
+_Number = TypeVar("_Number", int, float)
 
 
 def _literal(text: str) -> object:
@@ -20,7 +20,7 @@ def _literal(text: str) -> object:
         raise ArgumentTypeError(f"{text!r} is not a number or a list of numbers") from error
 
 
-def number_list(kind: Callable[[Any], T], what: str) -> Callable[[str], list[T]]:
+def number_list(kind: Callable[[Any], _Number], what: str) -> Callable[[str], list[_Number]]:
     """Parser of ``1``, ``1,2`` or ``[1, 2]`` into a list of positive numbers.
 
     Args:
@@ -28,12 +28,12 @@ def number_list(kind: Callable[[Any], T], what: str) -> Callable[[str], list[T]]
         what: what the numbers are, for the message.
     """
 
-    def parse(text: str) -> list[T]:
+    def parse(text: str) -> list[_Number]:
         value = _literal(text)
         items = list(value) if isinstance(value, list | tuple) else [value]
         numbers = [item for item in items if isinstance(item, int | float) and not isinstance(item, bool)]
         if not items or len(numbers) != len(items) or any(kind(item) != item for item in numbers):
-            raise ArgumentTypeError(f"{text!r} is no list of {what}: give numbers such as 1 or 1,2")
+            raise ArgumentTypeError(f"{text!r} is not a list of {what}: give numbers such as 1 or 1,2")
         if any(not item >= 0 for item in numbers):
             raise ArgumentTypeError(f"{text!r} holds a value below 0: {what} are positive")
         return [kind(item) for item in numbers]

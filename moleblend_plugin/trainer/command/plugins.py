@@ -7,9 +7,7 @@ import sys
 from pathlib import Path
 
 from moleblend_plugin.errors import MoleblendError
-
-PACKAGE = "moleblend_plugin"
-OWN_FOLDER = Path(__file__).resolve().parents[2]
+from moleblend_plugin.runs.launch import OWN_FOLDER, PACKAGE
 
 
 def import_plugins(user_dir: str | None) -> None:
@@ -28,7 +26,7 @@ def import_plugins(user_dir: str | None) -> None:
     if folder == OWN_FOLDER or (user_dir.rstrip("/\\") == PACKAGE and not folder.exists()):
         return
     if not folder.is_dir():
-        raise MoleblendError(f"--user-dir {user_dir!r} is no folder: give the folder of a plugin package")
+        raise MoleblendError(f"--user-dir {user_dir!r} is not a folder: give the folder of a plugin package")
     if not (folder / "__init__.py").is_file():
         raise MoleblendError(
             f"--user-dir {user_dir!r} has no __init__.py: give the folder of a Python package"

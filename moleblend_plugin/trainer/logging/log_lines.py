@@ -6,7 +6,8 @@ import json
 import math
 from collections.abc import Mapping
 
-Number = int | float
+from moleblend_plugin.trainer.logging.meters import Number
+
 Stats = Mapping[str, Number | None]
 
 

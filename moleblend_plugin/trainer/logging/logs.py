@@ -12,13 +12,12 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.run_files import EVENT_LOG
 from moleblend_plugin.trainer.logging import log_lines, metrics
 from moleblend_plugin.trainer.logging.live_line import LiveLine
 from moleblend_plugin.trainer.logging.meters import Number
 
-LOG_NAME = "train.jsonl"
-
-FORMAT = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
+LOG_FORMAT = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
 
 
 class StandardOutput(logging.StreamHandler[TextIO]):
@@ -26,7 +25,7 @@ class StandardOutput(logging.StreamHandler[TextIO]):
 
     def __init__(self) -> None:
         logging.Handler.__init__(self)
-        self.setFormatter(logging.Formatter(FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
+        self.setFormatter(logging.Formatter(LOG_FORMAT, datefmt="%Y-%m-%d %H:%M:%S"))
 
     @property
     def stream(self) -> TextIO:  # type: ignore[override]
@@ -34,7 +33,7 @@ class StandardOutput(logging.StreamHandler[TextIO]):
         return sys.stdout
 
     def handleError(self, record: logging.LogRecord) -> None:
-        """Go on silently where the reader of the log has gone (``| head``); training outlives it."""
+        """Continue silently where the reader of the log has gone (``| head``); training outlives it."""
         if isinstance(sys.exc_info()[1], BrokenPipeError):
             sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  stays open to the end
         else:
@@ -83,7 +82,7 @@ class Reporter:
         live = wanted == "tqdm" and is_first and sys.stderr.isatty()
         self.format = "live" if live else ("simple" if wanted == "tqdm" else wanted)
         self.live = LiveLine(total) if live else None
-        self.path = None if args.no_save or not is_first else Path(args.save_dir) / LOG_NAME
+        self.path = None if args.no_save or not is_first else Path(args.save_dir) / EVENT_LOG
         self.board_folder = args.tensorboard_logdir if is_first else ""
         self._boards: dict[str, Any] = {}
         self._board_class = _summary_writer() if self.board_folder else None

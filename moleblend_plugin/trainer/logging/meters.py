@@ -99,7 +99,7 @@ class TimeMeter:
         return {"init": self.elapsed_time, "n": self.n, "round": self.round}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Take over what a checkpoint kept; the clock goes on from there."""
+        """Take over what a checkpoint kept; the clock continues from there."""
         self.reset()
         self.init = float(state["init"])
         self.n = as_number(state["n"]) or 0

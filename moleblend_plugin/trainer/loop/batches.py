@@ -17,12 +17,12 @@ from torch.utils.data import DataLoader
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.contract.dataset import BaseDataset
+from moleblend_plugin.trainer.loop.split_batch import NestedBatch
 from moleblend_plugin.trainer.nodes.lost import lost_worker
 from moleblend_plugin.trainer.trouble.signals import guard_worker, held_back
 
 logger = logging.getLogger(__name__)
 
-Batch = dict[str, Any]
 IndexBatch = Sequence[int]
 
 MAX_PREFETCH = 32
@@ -39,7 +39,7 @@ def numpy_seed(seed: int) -> Iterator[None]:
         np.random.set_state(state)  # noqa: NPY002
 
 
-def _started(loader: DataLoader[Any]) -> Iterator[Batch]:
+def _started(loader: DataLoader[Any]) -> Iterator[NestedBatch]:
     """Start the workers.
 
     Raises:
@@ -60,10 +60,10 @@ def _started(loader: DataLoader[Any]) -> Iterator[Batch]:
 class CollateOrEmpty:
     """Collate function for a loader whose batches may be empty (another process has one batch more)."""
 
-    def __init__(self, collater: Callable[[list[Any]], Batch]) -> None:
+    def __init__(self, collater: Callable[[list[Any]], NestedBatch]) -> None:
         self.collater = collater
 
-    def __call__(self, samples: list[Any]) -> Batch:
+    def __call__(self, samples: list[Any]) -> NestedBatch:
         """One batch of ``samples``, ``{}`` for none."""
         return self.collater(samples) if samples else {}
 
@@ -112,7 +112,7 @@ class EpochBatches:
         self.position = 0
         self.shuffle = not disable_shuffling
         self._resumed = False
-        self._stand_in: Batch | None = None
+        self._stand_in: NestedBatch | None = None
 
     def __len__(self) -> int:
         """Batches per epoch in this process."""
@@ -138,7 +138,7 @@ class EpochBatches:
         ]
         return mine + [[]] * (len(self) - len(mine))
 
-    def iterate(self, shuffle: bool = True, set_dataset_epoch: bool = True) -> Iterator[Batch]:
+    def iterate(self, shuffle: bool = True, set_dataset_epoch: bool = True) -> Iterator[NestedBatch]:
         """Batches of the next epoch, or the rest of the epoch that a checkpoint interrupted.
 
         Args:
@@ -156,7 +156,7 @@ class EpochBatches:
             self.dataset.prefetch([index for batch in order for index in batch])
         return self._count(self._loader(order))
 
-    def _count(self, loader: DataLoader[Any]) -> Iterator[Batch]:
+    def _count(self, loader: DataLoader[Any]) -> Iterator[NestedBatch]:
         others = set(multiprocessing.active_children())
         with held_back():
             loaded = _started(loader)  # a lost worker is noticed where its batch is awaited
@@ -201,7 +201,7 @@ class EpochBatches:
         )
         return True
 
-    def any_batch(self) -> Batch:
+    def any_batch(self) -> NestedBatch:
         """A batch to compute on where this process has none left but others have."""
         if self._stand_in is None:
             batches = (
@@ -228,7 +228,7 @@ class EpochBatches:
             rescaled = int(position * len(self) / state["len"])
             logger.info(
                 f"the number of batches per epoch changed from {state['len']} to {len(self)} "
-                f"(batch size, processes or data): going on at batch {rescaled} instead of {position}"
+                f"(batch size, processes or data): continuing at batch {rescaled} instead of {position}"
             )
             position = rescaled
         self.position = position

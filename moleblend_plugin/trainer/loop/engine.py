@@ -25,7 +25,7 @@ from moleblend_plugin.trainer.nodes.processes import Processes, find_processes
 # Its successor exists in the newest torch only, and Fabric's wrapper takes any of them.
 warnings.filterwarnings("ignore", message=".*broadcast_buffers. is deprecated")
 
-T = TypeVar("T")
+_Wrapped = TypeVar("_Wrapped")
 
 
 def _precision(args: Namespace) -> Precision:
@@ -146,9 +146,9 @@ class Engine:
         """Loss scaler of a float16 run."""
         return cast("torch.amp.GradScaler | None", getattr(self.precision, "scaler", None))
 
-    def to_device(self, sample: T) -> T:
+    def to_device(self, sample: _Wrapped) -> _Wrapped:
         """A batch on this process's device."""
-        moved: T = self.fabric.to_device(sample)
+        moved: _Wrapped = self.fabric.to_device(sample)
         return moved
 
     def accumulate(self, model: nn.Module, more_follow: bool) -> AbstractContextManager[Any]:
@@ -179,7 +179,7 @@ class Engine:
         )
         return cast("list[float]", total.tolist())
 
-    def gather(self, value: T) -> list[T]:
+    def gather(self, value: _Wrapped) -> list[_Wrapped]:
         """The value of every process, in order of rank."""
         if self.world_size == 1:
             return [value]

@@ -160,7 +160,7 @@ class PolynomialDecay(Schedule):
         self._now = 0.0
 
     def begin_epoch(self, epoch: int) -> None:
-        """Take the epoch's rate; from ``--force-anneal`` on, go on from the present one."""
+        """Take the epoch's rate; from ``--force-anneal`` on, continue from the present one."""
         if self.anneal_epoch is None or epoch < self.anneal_epoch:
             self.lr = self.rates[min(epoch, len(self.rates) - 1)]
         else:
@@ -178,7 +178,7 @@ class PolynomialDecay(Schedule):
         return self._now
 
     def state_dict(self) -> dict[str, float | None]:
-        """What a checkpoint keeps: annealing goes on from the epoch's rate."""
+        """What a checkpoint keeps: annealing continues from the epoch's rate."""
         return {"best": self.best, "lr": self.lr}
 
     def load_state_dict(self, state: dict[str, float | None]) -> None:

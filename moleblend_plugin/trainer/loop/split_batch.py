@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-Batch = dict[str, Any]
+NestedBatch = dict[str, Any]
 
 
-def rows_of(batch: Batch) -> int:
+def rows_of(batch: NestedBatch) -> int:
     """B: the length of ``index``, else the first dimension of the first tensor; 0 where there is neither."""
     index = batch.get("index")
     if isinstance(index, Tensor | list):
@@ -42,7 +42,7 @@ def map_tensors(value: Any, function: Callable[[Tensor], Tensor]) -> Any:  # noq
     return value
 
 
-def split_batch(batch: Batch, count: int) -> list[Batch]:
+def split_batch(batch: NestedBatch, count: int) -> list[NestedBatch]:
     """Cut a batch into pieces of (almost) equal size, in order.
 
     Tensors, arrays and lists of length B are cut; everything else belongs to every piece.

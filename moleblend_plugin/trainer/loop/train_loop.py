@@ -8,17 +8,17 @@ from collections.abc import Iterable, Iterator
 
 from moleblend_plugin.trainer.checkpoints.save import save_checkpoint, save_interrupted
 from moleblend_plugin.trainer.logging import metrics
-from moleblend_plugin.trainer.loop.batches import Batch
 from moleblend_plugin.trainer.loop.session import Session, train_batches
+from moleblend_plugin.trainer.loop.split_batch import NestedBatch
 from moleblend_plugin.trainer.loop.validation import validate
 from moleblend_plugin.trainer.trouble.signals import STOP, Interrupted
 
 logger = logging.getLogger("moleblend-train")
 
 
-def grouped(batches: Iterable[Batch], size: int) -> Iterator[list[Batch]]:
+def grouped(batches: Iterable[NestedBatch], size: int) -> Iterator[list[NestedBatch]]:
     """Batches in groups of ``size``, one group per update; the last group may be smaller."""
-    group: list[Batch] = []
+    group: list[NestedBatch] = []
     for batch in batches:
         group.append(batch)
         if len(group) == size:
@@ -67,7 +67,7 @@ def _nothing_left(session: Session) -> bool:
         logger.info(f"nothing left to train: {done} updates are done, --max-update is {args.max_update}")
         return True
     if session.early_stopping.out_of_patience(session.valid):
-        logger.info("nothing left to train: patience was at its end; give a larger --patience to go on")
+        logger.info("nothing left to train: patience was at its end; give a larger --patience to continue")
         return True
     return False
 

@@ -22,13 +22,13 @@ from moleblend_plugin.trainer.contract.loss import BaseLoss, LoggingOutput
 from moleblend_plugin.trainer.contract.model import BaseModel
 from moleblend_plugin.trainer.contract.task import BaseTask
 from moleblend_plugin.trainer.logging import metrics
-from moleblend_plugin.trainer.loop.batches import Batch, EpochBatches
+from moleblend_plugin.trainer.loop.batches import EpochBatches
 from moleblend_plugin.trainer.loop.ema import MovingAverage
 from moleblend_plugin.trainer.loop.engine import Engine
 from moleblend_plugin.trainer.loop.optim import Optimizer, build_adamw
 from moleblend_plugin.trainer.loop.schedules import SCHEDULES, Schedule
 from moleblend_plugin.trainer.loop.seeding import torch_seed
-from moleblend_plugin.trainer.loop.split_batch import rows_of, split_batch
+from moleblend_plugin.trainer.loop.split_batch import NestedBatch, rows_of, split_batch
 from moleblend_plugin.trainer.trouble.bad_updates import BadUpdates, merge_findings, row_ids_of
 from moleblend_plugin.trainer.trouble.nonfinite import Growth, diagnose
 from moleblend_plugin.trainer.trouble.out_of_memory import (
@@ -102,14 +102,14 @@ class Trainer:
         metrics.log_scalar("lr", lr, weight=0, priority=300)
 
     def begin_epoch(self, epoch: int) -> None:
-        """Tell schedule and task that an epoch begins."""
+        """Notify schedule and task that an epoch begins."""
         self.schedule.begin_epoch(epoch)
         self.set_num_updates(self.num_updates)
         self.task.begin_epoch(epoch, self.inner_model)
 
     # --- one update -------------------------------------------------------------------------------------
 
-    def train_step(self, samples: list[Batch], batches: EpochBatches) -> bool:
+    def train_step(self, samples: list[NestedBatch], batches: EpochBatches) -> bool:
         """Make one update from the batches of a group.
 
         An update whose loss or gradients are not finite is skipped: weights, optimiser, average and
@@ -157,7 +157,7 @@ class Trainer:
         metrics.log_stop_time("train_wall")
         return updated
 
-    def _gradients(self, samples: list[Batch], batches: EpochBatches) -> UpdateOutputs:
+    def _gradients(self, samples: list[NestedBatch], batches: EpochBatches) -> UpdateOutputs:
         """Gradients of all batches, one after the other; of a batch that is too large, piece after piece."""
         whole = [sample or batches.any_batch() for sample in samples]
         pieces, retries = [1] * len(samples), 0
@@ -201,7 +201,7 @@ class Trainer:
                 if self.engine.sharded or (self._exchanging and not more):
                     raise MoleblendError(
                         "out of memory while processes exchanged gradients, where a batch cannot be tried "
-                        "again: give a more_parts --batch-size and a larger --update-freq"
+                        "again: give a smaller --batch-size and a larger --update-freq"
                     ) from error
                 return part
             if part.stand_in:
@@ -264,7 +264,7 @@ class Trainer:
                 "lower --lr, set --clip-norm, or use --bf16"
             )
 
-    def _skip(self, samples: list[Batch], batches: EpochBatches) -> None:
+    def _skip(self, samples: list[NestedBatch], batches: EpochBatches) -> None:
         """Say what was not finite in this update, in all processes together, and count it."""
 
         @contextmanager

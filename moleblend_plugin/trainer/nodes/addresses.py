@@ -152,7 +152,7 @@ def given_address(names: str, interfaces: Interfaces) -> Address:
     for name in names.split(","):
         own = interfaces.get(name, [])
         if not own:
-            fault = "has no address" if name in interfaces else "is no network interface"
+            fault = "has no address" if name in interfaces else "is not a network interface"
             raise MoleblendError(
                 f"{VARIABLE}={names}: {name!r} {fault} of {socket.gethostname()}: "
                 f"set one of {_usable(interfaces)}"
@@ -195,7 +195,7 @@ def own_name_address() -> str | None:
 
 
 def no_address(towards: str, interfaces: Interfaces) -> MoleblendError:
-    """What to tell where only the loopback is known."""
+    """The advice where only the loopback is known."""
     return MoleblendError(
         f"{socket.gethostname()} would announce a loopback address, which other nodes cannot reach "
         f"(MASTER_ADDR={towards}; its own name resolves to {own_name_address() or 'nothing'}): set "

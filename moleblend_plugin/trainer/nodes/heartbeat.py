@@ -1,4 +1,4 @@
-"""Signs of life between the processes of several nodes, so that a lost node is told within a minute.
+"""Signs of life between the processes of several nodes, so that a lost node is reported within a minute.
 
 A node that loses its power or its link closes no connection: whoever waits for its gradients would wait for
 the whole of ``--distributed-timeout-minutes``, and that has to be long, since all wait while the first
@@ -24,7 +24,9 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-TOLD_SECONDS = 5.0
+from moleblend_plugin.entry import FAILED
+
+REPORT_SECONDS = 5.0
 """How much longer other processes of a node wait: its first process tells for all."""
 
 Write = Callable[[str], None]
@@ -37,13 +39,13 @@ class Peer:
     Attributes:
         link: the socket, non-blocking.
         rank: of the process at the other end; -1 before it has said so.
-        heard: when it was last heard (monotonic seconds).
+        last_seen: when it was last heard (monotonic seconds).
         pending: bytes of a line that is not complete yet.
     """
 
     link: socket.socket
     rank: int
-    heard: float = field(default_factory=time.monotonic)
+    last_seen: float = field(default_factory=time.monotonic)
     pending: bytes = b""
 
     def lines(self) -> list[str] | None:
@@ -119,20 +121,20 @@ class Heartbeat(threading.Thread):
         now, beaten = time.monotonic(), 0.0
         while not self._stopped.is_set():
             for key, _ in self._selector.select(min(0.5, self.period / 2)):
-                self._hear(key.data)
+                self._receive(key.data)
             before, now = now, time.monotonic()
             if (standstill := now - before - self.period) > 0:  # of this process: not the others' silence
                 for peer in self.peers:
-                    peer.heard += standstill
+                    peer.last_seen += standstill
             if now - beaten >= self.period:
                 beaten = now
-                self._tell("beat")
+                self._send("beat")
             self._look_for_lost(now)
-        self._tell("bye")
+        self._send("bye")
 
     def _look_for_lost(self, now: float) -> None:
         for peer in list(self.peers):
-            if now - peer.heard <= self.limit:
+            if now - peer.last_seen <= self.limit:
                 continue
             self._drop(peer)
             if peer.rank >= 0:
@@ -142,7 +144,7 @@ class Heartbeat(threading.Thread):
                 )
 
     def _lose(self, words: str) -> None:
-        self._tell(f"lost {words}")
+        self._send(f"lost {words}")
         self._note(words)
         with self.busy:
             self.end(words)
@@ -152,12 +154,12 @@ class Heartbeat(threading.Thread):
             self.culprit = words
         self.known.set()
 
-    def _tell(self, words: str) -> None:
+    def _send(self, words: str) -> None:
         for peer in self.peers:
             if peer.rank >= 0:
                 peer.say(words)
 
-    def _hear(self, peer: Peer | None) -> None:
+    def _receive(self, peer: Peer | None) -> None:
         if peer is None:
             assert self._listener is not None
             with contextlib.suppress(OSError):
@@ -169,7 +171,7 @@ class Heartbeat(threading.Thread):
             if peer.rank >= 0 and not self._stopped.is_set():
                 words = f"{self.names[peer.rank]} has ended"
                 self._note(words)
-                self._tell(f"ended {words}")
+                self._send(f"ended {words}")
             return
         for line in lines:
             if not self._obey(peer, line):
@@ -184,7 +186,7 @@ class Heartbeat(threading.Thread):
             if (word, token) != ("hello", self.token):
                 return False  # a stranger
             peer.rank = int(rank)
-        peer.heard = time.monotonic()
+        peer.last_seen = time.monotonic()
         if word == "ended":
             self._note(rest)
         elif word == "lost":
@@ -221,16 +223,15 @@ def uninterrupted() -> contextlib.AbstractContextManager[object]:
     return contextlib.nullcontext() if _running is None else _running.busy
 
 
-def leave(words: str, tells: bool, code: int) -> None:
-    """End this process at once, from any thread; the first process of a node tells why.
+def leave(words: str, reports: bool) -> None:
+    """End this process at once, from any thread; the first process of a node says why.
 
     Args:
         words: why.
-        tells: whether to write them.
-        code: exit code.
+        reports: whether to write them.
     """
-    if tells:
+    if reports:
         os.write(2, f"error: {words}\n".encode())
     else:
-        time.sleep(TOLD_SECONDS)
-    os._exit(code)
+        time.sleep(REPORT_SECONDS)
+    os._exit(FAILED)

@@ -24,7 +24,7 @@ from torch.distributed.rendezvous import rendezvous
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.nodes import addresses, heartbeat
-from moleblend_plugin.trainer.nodes.lost import GO_ON, torch_reason
+from moleblend_plugin.trainer.nodes.lost import RESUME_HINT, torch_reason
 from moleblend_plugin.trainer.nodes.meeting import (
     CHECK,
     REACH_SECONDS,
@@ -39,8 +39,6 @@ from moleblend_plugin.trainer.nodes.processes import Processes
 START_SECONDS = 300.0
 """Longest wait for the other processes; ``--distributed-timeout-minutes`` shortens it."""
 
-FAILED = 2
-
 
 def start_heartbeat(meeting: Meeting, own: addresses.Address, limit: float) -> heartbeat.Heartbeat:
     """Connect with rank 0 and begin to beat."""
@@ -48,7 +46,7 @@ def start_heartbeat(meeting: Meeting, own: addresses.Address, limit: float) -> h
     listener = server = None
     if place.rank == 0:
         listener = socket.create_server((own.host, 0), family=family_of(own.host), backlog=place.world)
-        meeting.tell("heart", [own.host, listener.getsockname()[1], secrets.token_hex(16)])
+        meeting.publish("heart", [own.host, listener.getsockname()[1], secrets.token_hex(16)])
     store.set(f"name/{place.rank}", str(place))
     store.wait(
         ["heart", *(f"name/{rank}" for rank in range(place.world))],
@@ -61,7 +59,7 @@ def start_heartbeat(meeting: Meeting, own: addresses.Address, limit: float) -> h
     names = {rank: store.get(f"name/{rank}").decode() for rank in range(place.world)}
 
     def end(words: str) -> None:
-        heartbeat.leave(f"{words}; {GO_ON}", place.tells, FAILED)
+        heartbeat.leave(f"{words}; {RESUME_HINT}", place.reports)
 
     heart = heartbeat.Heartbeat(limit, names, token, end, listener, server)
     heart.start()
@@ -82,7 +80,7 @@ def _join(processes: Processes, place: Place, args: Namespace, backend: str) -> 
     os.environ |= {"MASTER_ADDR": given.main_address, "MASTER_PORT": str(given.main_port)}
     if place.nodes > 1:
         addresses.route_source(given.main_address, given.main_port)  # at once, where torch would try for long
-    with Watchdog(limit, place, lambda words: heartbeat.leave(words, place.tells, FAILED)) as dog:
+    with Watchdog(limit, place, lambda words: heartbeat.leave(words, place.reports)) as dog:
         try:
             url = f"env://?rank={place.rank}&world_size={place.world}"
             store = next(iter(rendezvous(url, timeout=timedelta(seconds=limit))))[0]
@@ -130,8 +128,8 @@ def joined(processes: Processes, args: Namespace, backend: str) -> Iterator[None
     try:
         heart = _join(processes, place, args, backend)
     except MoleblendError:
-        if not place.tells:
-            time.sleep(heartbeat.TOLD_SECONDS)
+        if not place.reports:
+            time.sleep(heartbeat.REPORT_SECONDS)
         raise
     heartbeat.set_running(heart)
     try:

@@ -10,22 +10,22 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.stopping import Child, how_ended
 from moleblend_plugin.trainer.nodes import heartbeat
 
-GO_ON = "go on with the same command from the last checkpoint"
+RESUME_HINT = "run the same command again to resume from the last checkpoint"
 
 
 def lost_worker(workers: Iterable[Child]) -> MoleblendError:
-    """What to tell where a process that reads data has ended.
+    """The error where a process that reads data has ended.
 
     Args:
         workers: the processes, those that go on among them.
     """
     ending = how_ended(workers)
     remedy = "give fewer --num-workers" if ending.memory else "--num-workers 0 reads without such processes"
-    return MoleblendError(f"a data worker ended {ending.told}; {remedy}, and {GO_ON}")
+    return MoleblendError(f"a data worker ended {ending.how}; {remedy}, and {RESUME_HINT}")
 
 
 class LostProcess(MoleblendError):
-    """Another process of the run has ended or is silent: every node tells at once."""
+    """Another process of the run has ended or is silent: every node reports it at once."""
 
 
 def torch_reason(text: str) -> str:
@@ -34,7 +34,7 @@ def torch_reason(text: str) -> str:
 
 
 def explain_loss(error: RuntimeError) -> MoleblendError | None:
-    """What to tell where a process of the run was lost; ``None`` for any other error.
+    """The error where a process of the run was lost; ``None`` for any other error.
 
     Processes notice a lost one by its closed connection, in whatever they exchange next.
     """
@@ -43,4 +43,6 @@ def explain_loss(error: RuntimeError) -> MoleblendError | None:
     if not distributed:
         return None
     who = heartbeat.culprit() or "another process of this run ended or went silent"
-    return LostProcess(f"{who} ({torch_reason(text)}): its own message or the system's log says why; {GO_ON}")
+    return LostProcess(
+        f"{who} ({torch_reason(text)}): its own message or the system's log says why; {RESUME_HINT}"
+    )

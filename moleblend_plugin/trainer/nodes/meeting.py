@@ -51,7 +51,7 @@ class Place:
         return f"rank {self.rank} (node {self.node}, {socket.gethostname()})"
 
     @property
-    def tells(self) -> bool:
+    def reports(self) -> bool:
         """Whether this process speaks for its node."""
         return self.local_rank == 0
 
@@ -86,7 +86,7 @@ class Watchdog:
         return max(0.0, self.until - time.monotonic())
 
     def words(self) -> str:
-        """What is told at the end."""
+        """What is reported at the end."""
         return f"{self.place} could not start within {self.seconds:g} s, while {self.doing}: {CHECK}"
 
     def _watch(self) -> None:
@@ -103,11 +103,11 @@ class Watchdog:
 
 
 class Refused(MoleblendError):
-    """A node does not start, and all of them have been told."""
+    """A node does not start, and all of them have been notified."""
 
 
 class Meeting:
-    """What the processes tell each other through the launcher's store before they connect.
+    """What the processes exchange through the launcher's store before they connect.
 
     Args:
         store: the store, same for all.
@@ -118,7 +118,7 @@ class Meeting:
     def __init__(self, store: Store, place: Place, dog: Watchdog) -> None:
         self.store, self.place, self.dog = store, place, dog
 
-    def tell(self, key: str, value: object) -> None:
+    def publish(self, key: str, value: object) -> None:
         """Leave a value for the others."""
         self.store.set(key, json.dumps(value))
 
@@ -152,14 +152,14 @@ class Meeting:
             raise Refused(f"the run was not started: {self.ask('refused')}")
 
     @contextmanager
-    def telling(self) -> Iterator[None]:
-        """Block whose error the other processes are told, with time to read it."""
+    def reporting(self) -> Iterator[None]:
+        """Block whose error the other processes receive, with time to read it."""
         try:
             yield
         except Refused:
             raise
         except MoleblendError as error:
-            self.tell("refused", f"{self.place}: {error}")
+            self.publish("refused", f"{self.place}: {error}")
             time.sleep(1)
             raise Refused(str(error)) from error
 
@@ -182,7 +182,7 @@ def choose_address(meeting: Meeting, port: int, backend: str) -> addresses.Addre
         if given
         else addresses.routed_address(master, port, interfaces)
     )
-    meeting.tell(f"routed/{place.node}", own.host if own else "")
+    meeting.publish(f"routed/{place.node}", own.host if own else "")
     keys = meeting.wait_for("routed", "waiting for the other nodes")
     others = [str(host) for host in map(meeting.ask, keys) if host]
     if own is None and others:
@@ -203,10 +203,12 @@ def check_reach(meeting: Meeting, own: addresses.Address) -> None:
     place = meeting.place
     with (
         socket.create_server((own.host, 0), family=family_of(own.host), backlog=place.nodes) as listener,
-        meeting.telling(),  # before the others find the listener closed
+        meeting.reporting(),  # before the others find the listener closed
     ):
         port = listener.getsockname()[1]
-        meeting.tell(f"entry/{place.node}", [own.host, port, own.interface, place.rank, socket.gethostname()])
+        meeting.publish(
+            f"entry/{place.node}", [own.host, port, own.interface, place.rank, socket.gethostname()]
+        )
         for node, key in enumerate(meeting.wait_for("entry", "waiting for the other nodes' addresses")):
             host, port, _, rank, name = meeting.ask(key)
             if node == place.node:
@@ -220,7 +222,7 @@ def check_reach(meeting: Meeting, own: addresses.Address) -> None:
                     f"({own}): {error.strerror or error}; set {addresses.VARIABLE} on every node to the "
                     "interface that the nodes share, and let a firewall pass all ports between them"
                 ) from error
-        meeting.tell(f"reached/{place.node}", True)
+        meeting.publish(f"reached/{place.node}", True)
         meeting.wait_for("reached", "waiting until every node has reached the others")
 
 
@@ -236,11 +238,11 @@ def meet(meeting: Meeting, port: int, backend: str) -> addresses.Address:
         MoleblendError: a node cannot start, told by all of them.
     """
     place = meeting.place
-    if not place.tells:
+    if not place.reports:
         keys = meeting.wait_for("reached", "waiting for the first process of the node")
         host, _, interface, _, _ = meeting.ask(f"entry/{place.node}")
         return addresses.Address(host, interface, f"as rank {keys and place.rank - place.local_rank} chose")
-    with meeting.telling():
+    with meeting.reporting():
         own = choose_address(meeting, port, backend)
     _say(f"node {place.node} of {place.nodes}: announcing {own}")
     check_reach(meeting, own)

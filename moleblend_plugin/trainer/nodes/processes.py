@@ -86,7 +86,9 @@ def _count(name: str, default: int = 1) -> int:
     """
     value = os.environ.get(name, str(default))
     if not value.isdecimal() or int(value) < 1:
-        raise MoleblendError(f"{name}={value!r} is no number of processes: unset it, or start with torchrun")
+        raise MoleblendError(
+            f"{name}={value!r} is not a number of processes: unset it or start with torchrun"
+        )
     return int(value)
 
 

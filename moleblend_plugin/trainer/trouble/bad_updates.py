@@ -11,15 +11,14 @@ from pathlib import Path
 from typing import Any, Final
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.run_files import BAD_UPDATE_LOG
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.meters import AverageMeter
 from moleblend_plugin.trainer.trouble.nonfinite import Cause, Diagnosis
 
 logger = logging.getLogger("moleblend-train")
 
-FILE_NAME = "bad_updates.jsonl"
-
-TOTAL = "bad_updates"
+BAD_UPDATES = "bad_updates"
 IN_A_ROW = "_bad_updates_in_a_row"
 """Counts live in the averages that checkpoints keep, so that they go on after a restart; ``_`` hides one."""
 
@@ -34,7 +33,7 @@ class Diverged(MoleblendError):
 
 @dataclass(frozen=True, slots=True)
 class BadUpdate:
-    """One line of :data:`FILE_NAME`.
+    """One line of :data:`BAD_UPDATE_LOG`.
 
     Attributes:
         update: number that the update would have had, from 1.
@@ -66,7 +65,7 @@ def row_ids_of(dataset: object, indices: list[int]) -> list[str]:
 
 
 def merge_findings(parts: list[tuple[Diagnosis, list[str]]], update: int, epoch: int) -> BadUpdate:
-    """The findings of all processes as one; a module tells more than a parameter."""
+    """The findings of all processes as one; a module says more than a parameter."""
     found = [part for part, _ in parts]
     where = next((part.where for part in found if part.in_forward), found[0].where)
     return BadUpdate(
@@ -90,7 +89,7 @@ class BadUpdates:
 
     def __init__(self, args: Namespace, is_first: bool) -> None:
         self.limit = max(args.max_bad_updates, 1)
-        self.path = Path(args.save_dir) / FILE_NAME if is_first and not args.no_save else None
+        self.path = Path(args.save_dir) / BAD_UPDATE_LOG if is_first and not args.no_save else None
 
     def note(self, bad: BadUpdate) -> None:
         """Count a skipped update.
@@ -100,25 +99,25 @@ class BadUpdates:
             Diverged: likewise, and the model is to blame.
             MoleblendError: the file cannot be written.
         """
-        total, in_a_row = _count(TOTAL) + 1, _count(IN_A_ROW) + 1
+        total, in_a_row = _count(BAD_UPDATES) + 1, _count(IN_A_ROW) + 1
         _log(total, in_a_row)
         if self.path is not None:
             _append(self.path, {name: value for name, value in asdict(bad).items() if name != "cause"})
-        told = f"loss or gradients are not finite at update {bad.update}, first in {bad.where}"
+        what = f"loss or gradients are not finite at update {bad.update}, first in {bad.where}"
         rows = f"; rows: {self.path}" if self.path and bad.cause != "model" else ""
         if in_a_row >= self.limit:
             times = f" ({in_a_row} times in a row)" if in_a_row > 1 else ""
             end = Diverged if bad.cause == "model" else TooManyBadUpdates
             raise end(
-                f"{told}{times}: {_remedy(bad)}{rows}; "
+                f"{what}{times}: {_remedy(bad)}{rows}; "
                 "--max-bad-updates says how many updates in a row may be skipped"
             )
         blame = f"; {_remedy(bad)}" if bad.cause in ("model", "labels") else ""
-        logger.warning(f"{told}: this update is skipped ({total} so far, {in_a_row} in a row){blame}{rows}")
+        logger.warning(f"{what}: this update is skipped ({total} so far, {in_a_row} in a row){blame}{rows}")
 
     def good(self) -> None:
         """Begin to count again: an update went well."""
-        if total := _count(TOTAL):
+        if total := _count(BAD_UPDATES):
             _log(total, 0)
 
 
@@ -130,7 +129,7 @@ def _remedy(bad: BadUpdate) -> str:
             "begin from a checkpoint before"
         )
     if bad.cause == "labels":
-        return "labels of the batch are infinite: mend them in the table, and build the store again"
+        return "labels of the batch are infinite: correct them in the table, and build the store again"
     if bad.cause == "molecules":
         return (
             f"{len(bad.suspects)} of the {len(bad.indices)} molecules alone, lower --lr, set --clip-norm, or "
@@ -145,7 +144,7 @@ def _count(key: str) -> int:
 
 
 def _log(total: int, in_a_row: int) -> None:
-    metrics.log_scalar(TOTAL, total, weight=0, priority=600)
+    metrics.log_scalar(BAD_UPDATES, total, weight=0, priority=600)
     metrics.log_scalar(IN_A_ROW, in_a_row, weight=0, priority=601)
 
 

@@ -1,4 +1,4 @@
-"""Where numbers stopped being finite, told by name."""
+"""Where numbers stopped being finite, by name."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.contract.loss import LoggingOutput
 from moleblend_plugin.trainer.logging import metrics
 from moleblend_plugin.trainer.logging.meters import AverageMeter
-from moleblend_plugin.trainer.loop.split_batch import Batch, rows_of
+from moleblend_plugin.trainer.loop.split_batch import NestedBatch, rows_of
 
 logger = logging.getLogger("moleblend-train")
 
@@ -35,7 +35,7 @@ class BatchPart:
 
     number: int
     piece: int
-    batch: Batch
+    batch: NestedBatch
     stand_in: bool = False
 
 
@@ -72,13 +72,13 @@ def more_parts(failed: BatchPart, rows: int, pieces: int) -> int:
         index = failed.batch.get("index")
         which = "" if index is None else f" (item {int(index[0])} of the training data)"
         raise MoleblendError(
-            f"out of memory on one sample alone{which}: remove it from the data, use a more_parts model, "
+            f"out of memory on one sample alone{which}: remove it from the data, use a smaller model, "
             "--bf16, or a device with more memory"
         )
     pieces = min(2 * pieces, rows)
     logger.warning(
         f"out of memory on {alone} samples: trying the batch of {rows} again in {pieces} pieces, which gives "
-        "the same update; a more_parts --batch-size with a larger --update-freq saves the time this costs"
+        "the same update; a smaller --batch-size with a larger --update-freq saves the time this costs"
     )
     return pieces
 
@@ -97,7 +97,7 @@ def explain_memory(error: RuntimeError) -> MoleblendError | None:
         return None
     return MoleblendError(
         "out of memory outside of training batches (validation, or the optimiser's state): give a "
-        "more_parts --batch-size-valid or --batch-size, or a more_parts model; go on from the last checkpoint"
+        "smaller --batch-size-valid or --batch-size, or a smaller model; resume from the last checkpoint"
     )
 
 

@@ -70,7 +70,7 @@ class StopRequest:
             yield  # only a main thread may; whoever runs us elsewhere handles signals itself
             return
         self.number, self._pid, self._deferred, self._forwards = 0, os.getpid(), False, forward
-        before = {number: signal.signal(number, self._hear) for number in HANDLED}
+        before = {number: signal.signal(number, self._receive) for number in HANDLED}
         try:
             yield
         finally:
@@ -96,12 +96,12 @@ class StopRequest:
         Raises:
             Interrupted: one shall.
         """
-        heard = engine.sum([float(self.number == number) for number in HANDLED])
-        for number, count in zip(HANDLED, heard, strict=True):
+        received = engine.sum([float(self.number == number) for number in HANDLED])
+        for number, count in zip(HANDLED, received, strict=True):
             if count > 0:
                 raise Interrupted(number)
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _receive(self, number: int, frame: FrameType | None) -> None:
         if os.getpid() != self._pid:
             return  # a fork of this process, which others look after
         if self._forwards:

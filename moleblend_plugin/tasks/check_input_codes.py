@@ -10,8 +10,8 @@ from moleblend_plugin.data.samples.input_codes import has_labels, input_codes_of
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
 from moleblend_plugin.schema import InputCodes
-from moleblend_plugin.tasks.guards import LAST
 
 logger = logging.getLogger("moleblend_plugin")
 
@@ -32,13 +32,13 @@ def choose_input_codes(args: Namespace, store: MoleculeStore) -> None:
     learned = None if source is None else _learned(source)
     if own is not None and asked not in (None, learned):
         raise MoleblendError(
-            f"--input-codes {asked}: {str(own)!r}, from which the run goes on, was trained on {learned}; "
+            f"--input-codes {asked}: {str(own)!r}, which the run resumes, was trained on {learned}; "
             "leave the flag out, or choose an empty --save-dir"
         )
     if learned is not None and asked not in (None, learned):
         logger.warning(
             f"--input-codes {asked}: the weights of {str(source)!r} learned {learned}; what they know of "
-            "stereocentres and paths is learned anew"
+            "stereocentres and paths is learned again"
         )
     chosen = asked or learned or ("invariant" if has_labels(store) else "published")
     if asked is None and learned is None and chosen == "published":
@@ -59,19 +59,19 @@ def check_store(store: MoleculeStore, codes: InputCodes) -> None:
     if codes == "invariant" and not has_labels(store):
         raise MoleblendError(
             f"{store.path} is of format 2 and holds no CIP labels, which the model sees; build it again with "
-            "'moleblend build', or give --input-codes published to a run that begins anew"
+            "'moleblend build', or give --input-codes published to a run that begins again"
         )
 
 
 def _own_checkpoint(args: Namespace) -> Path | None:
-    """The checkpoint from which the run goes on, where there is one."""
-    name = getattr(args, "restore_file", None) or LAST
-    path = Path(args.save_dir) / LAST if name == LAST else Path(name)
+    """The checkpoint that the run resumes from, where there is one."""
+    name = getattr(args, "restore_file", None) or LAST_CHECKPOINT
+    path = Path(args.save_dir) / LAST_CHECKPOINT if name == LAST_CHECKPOINT else Path(name)
     return path if path.is_file() else None
 
 
 def _learned(path: Path) -> InputCodes | None:
-    """Codes that a checkpoint was trained on; ``None`` where it is no file, as the trainer tells."""
+    """Codes that a checkpoint was trained on; ``None`` where it is not a file, which the trainer reports."""
     if not path.is_file():
         return None
     args = read_checkpoint(path, ("model",)).get("args")

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.inputs import Input, InputRow
-from moleblend_plugin.inference.labelled import LabelsOf, check_labels
-from moleblend_plugin.inference.outputs import LARGEST, Progress, input_columns, predicted
+from moleblend_plugin.inference.input_labels import LabelsOf, check_labels
+from moleblend_plugin.inference.input_rows import Input, InputRow
+from moleblend_plugin.inference.outputs import LARGEST, OnRows, input_columns, predicted
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.table_writer import TableWriter, free_name, open_table
 from moleblend_plugin.metrics.bootstrap import Intervals, intervals
@@ -72,7 +72,7 @@ def predict_labelled(
     rows: Input,
     labels_of: LabelsOf,
     batch_size: int,
-    progress: Progress,
+    progress: OnRows,
     table: Path | None = None,
     window: int = LARGEST,
 ) -> Scored:

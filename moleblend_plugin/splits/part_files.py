@@ -14,7 +14,7 @@ from moleblend_plugin.splits.methods import PART_WORDS
 
 
 def part_named_by(path: Path) -> str:
-    """Part that a file's name tells ("bbbp_train.csv", "val.smi.gz"), else its folder's; "" for none.
+    """Part that a file's name gives ("bbbp_train.csv", "val.smi.gz"), else its folder's; "" for none.
 
     A name that tells two ("train_test.csv") tells none.
     """
@@ -26,7 +26,7 @@ def part_named_by(path: Path) -> str:
     return ""
 
 
-def parts_of(paths: Sequence[Path]) -> tuple[str, ...]:
+def parts_of_files(paths: Sequence[Path]) -> tuple[str, ...]:
     """Part of every file, for ``--split files``.
 
     Raises:
@@ -36,7 +36,7 @@ def parts_of(paths: Sequence[Path]) -> tuple[str, ...]:
     for path, part in zip(paths, parts, strict=True):
         if not part:
             raise MoleblendError(
-                f"--split files: {path} does not tell its part; name it train, valid (val, dev) or test, or "
+                f"--split files: {path} does not name its part; name it train, valid (val, dev) or test, or "
                 "give files by --valid and --test"
             )
     return parts
@@ -53,7 +53,7 @@ def in_part(source: Source, part: str) -> Source:
 
 
 def with_own_names(sources: Sequence[Source]) -> tuple[Source, ...]:
-    """``sources`` with as much of their folders in the name as tells files of one name apart."""
+    """``sources`` with as much of their folders in the name as distinguishes files of one name."""
     names = [source.name for source in sources]
     paths = [source.path.absolute().parts for source in sources]
     depth = 1

@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from moleblend_plugin.bench.report.summary import CellGroup
-from moleblend_plugin.bench.run.split_arrays import FloatArray
 from moleblend_plugin.metrics.scores import METRICS, SCORERS
+from moleblend_plugin.schema import Float64Array
 
 BINS: Final = ((1, 1), (2, 5), (6, 20), (21, None))
 """Sizes of scaffolds, both ends counted."""
@@ -56,7 +56,7 @@ def by_scaffold_size(group: CellGroup, metric: str, sizes: Mapping[str, int]) ->
     return found
 
 
-def mean_roc(group: CellGroup) -> tuple[FloatArray, FloatArray]:
+def mean_roc(group: CellGroup) -> tuple[Float64Array, Float64Array]:
     """False and true positive rates [101], the latter a mean over tasks with both classes and seeds."""
     from sklearn.metrics import roc_curve
 
@@ -71,11 +71,11 @@ def mean_roc(group: CellGroup) -> tuple[FloatArray, FloatArray]:
                 curves.append(np.interp(grid, false, true))
     if not curves:
         return grid, np.full(len(grid), np.nan)
-    rates: FloatArray = np.mean(curves, axis=0)
+    rates: Float64Array = np.mean(curves, axis=0)
     return grid, np.where(grid == 0, 0.0, rates)
 
 
-def mean_predictions(group: CellGroup) -> tuple[FloatArray, FloatArray]:
+def mean_predictions(group: CellGroup) -> tuple[Float64Array, Float64Array]:
     """Labels and predictions [L] of all labelled test molecules, predictions averaged over seeds."""
     arrays = [group.arrays(seed) for seed in group.results]
     labels = arrays[0]["test_targets"]

@@ -18,7 +18,7 @@ import numpy.typing as npt
 from moleblend_plugin.chem.identity.likeness import Likeness
 from moleblend_plugin.schema import Float64Array
 
-KINDS: Final = {
+LIKENESS_KINDS: Final = {
     "molecule": "same molecule",
     "isotopes": "isotopes",
     "stereoisomers": "stereoisomers",
@@ -31,7 +31,7 @@ EXAMPLES: Final = 1000
 """Groups that a report lists by row id, for each kind of each part and pair; counts are of all."""
 
 
-class Molecules(NamedTuple):
+class Compared(NamedTuple):
     """The molecules of a part: what is compared of each, row ids, labels [M, T]."""
 
     likeness: Sequence[Likeness]
@@ -51,7 +51,7 @@ class _Level(NamedTuple):
     shown: dict[str, str]
 
 
-def likeness_report(parts: Mapping[str, Molecules], tasks: tuple[str, ...]) -> dict[str, dict[str, Any]]:
+def likeness_report(parts: Mapping[str, Compared], tasks: tuple[str, ...]) -> dict[str, dict[str, Any]]:
     """Facts of every part (by name) and of every two (``train-test``) by kind, plain values.
 
     Returns:
@@ -68,7 +68,7 @@ def likeness_report(parts: Mapping[str, Molecules], tasks: tuple[str, ...]) -> d
     return report
 
 
-def _levels(parts: Mapping[str, Molecules]) -> dict[str, _Level]:
+def _levels(parts: Mapping[str, Compared]) -> dict[str, _Level]:
     def texts(name: str) -> dict[str, list[str]]:
         return {part: [getattr(one, name) for one in held.likeness] for part, held in parts.items()}
 
@@ -81,11 +81,11 @@ def _levels(parts: Mapping[str, Molecules]) -> dict[str, _Level]:
     chain = [rows, *found, tautomers]
     return {
         kind: _Level(chain[number + 1], chain[number], shown if kind == "tautomers" else {})
-        for number, kind in enumerate(KINDS)
+        for number, kind in enumerate(LIKENESS_KINDS)
     }
 
 
-def _families(parts: Mapping[str, Molecules]) -> dict[str, str]:
+def _families(parts: Mapping[str, Compared]) -> dict[str, str]:
     """Parent -> name of its family of tautomers: parents that share a hash, directly or through others."""
     leader: dict[str, str] = {}
 
@@ -118,7 +118,7 @@ def _facts(
     scope: tuple[str, ...],
     level: _Level,
     groups: Mapping[str, Mapping[str, Fines]],
-    parts: Mapping[str, Molecules],
+    parts: Mapping[str, Compared],
     tasks: tuple[str, ...],
 ) -> dict[str, Any]:
     found, gaps = [], []
@@ -170,11 +170,11 @@ def _count(fines: Fines) -> int:
     return sum(map(len, fines.values()))
 
 
-def _row_ids(part: Molecules, fines: Fines) -> list[str]:
+def _row_ids(part: Compared, fines: Fines) -> list[str]:
     return [part.row_ids[place] for place in sorted(place for places in fines.values() for place in places)]
 
 
-def _gap(scope: tuple[str, ...], held: Mapping[str, Fines], parts: Mapping[str, Molecules]) -> Float64Array:
+def _gap(scope: tuple[str, ...], held: Mapping[str, Fines], parts: Mapping[str, Compared]) -> Float64Array:
     """Largest difference [T] of labels of two molecules, one of each part, of other finer texts; or NaN."""
     names = list(dict.fromkeys(fine for fines in held.values() for fine in fines))
     one, other = (_range(names, held[name], parts[name].labels) for name in (scope[0], scope[-1]))

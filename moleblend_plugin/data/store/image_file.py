@@ -64,7 +64,7 @@ class ImageFile:
         if head["store"] != store:
             raise MoleblendError(f"{path} belongs to another store; {remedy} --overwrite")
         if held != count:
-            raise MoleblendError(f"{path} holds {held} of {count} molecules; {remedy} to go on")
+            raise MoleblendError(f"{path} holds {held} of {count} molecules; {remedy} to continue")
         self.size: int = head["size"]
 
     def __getitem__(self, index: int) -> UInt8Array | None:

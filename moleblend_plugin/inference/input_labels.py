@@ -15,7 +15,7 @@ import numpy as np
 from moleblend_plugin.chem.readers.label_text import LabelReader
 from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.inputs import Input, InputRow
+from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inputs import open_molecules
 from moleblend_plugin.schema import Float64Array
 
@@ -38,14 +38,14 @@ def open_labelled(path: Path, columns: Columns) -> Source:
     return source.asking(columns) if source.format.has_columns else source
 
 
-def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], told: str) -> LabelsOf:
+def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], file: str) -> LabelsOf:
     """Where the labels of a model's targets stand in an input.
 
     Args:
         rows: the input.
         targets: names of the model's targets.
         columns: columns that hold their labels, in that order; none: those of the targets' names.
-        told: the input's name, for messages.
+        file: the input's name, for messages.
 
     Raises:
         MoleblendError: it has no such columns, or not as many as the model has targets.
@@ -59,8 +59,8 @@ def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], told:
     held = list(rows.source.columns.targets)
     if rows.source.format.held_labels is not None:
         what = "the store" if rows.source.format.holds_records else "the file"
-        return _of_records(_places(names, held, told, what))
-    places = _places(names, list(rows.header), told, "the file")
+        return _of_records(_places(names, held, file, what))
+    places = _places(names, list(rows.header), file, "the file")
     if held:
         return _of_records(list(range(len(names))))
     labels = LabelReader(names)
@@ -81,8 +81,8 @@ def check_labels(labels: Float64Array, row_id: str, names: Sequence[str]) -> Non
     if odd.any():
         place = int(np.flatnonzero(odd)[0])
         raise MoleblendError(
-            f"{row_id}: the label of {names[place]!r} is {labels[place]:g}, but the model tells class 1 from "
-            "class 0: give labels 0 and 1, or a model of regression"
+            f"{row_id}: the label of {names[place]!r} is {labels[place]:g}, but the model distinguishes "
+            "class 1 from class 0: give labels 0 and 1, or a model of regression"
         )
 
 
@@ -95,9 +95,9 @@ def _of_records(places: list[int]) -> LabelsOf:
     return read
 
 
-def _places(names: list[str], there: list[str], told: str, what: str) -> list[int]:
+def _places(names: list[str], there: list[str], file: str, what: str) -> list[int]:
     if not there:
-        raise MoleblendError(f"{told} holds no labels: build it with --target-columns, or name a table")
+        raise MoleblendError(f"{file} holds no labels: build it with --target-columns, or name a table")
     for name in names:
         if name in there:
             continue
@@ -106,6 +106,6 @@ def _places(names: list[str], there: list[str], told: str, what: str) -> list[in
         hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
         shown = ", ".join(there[:30]) + (f" and {len(there) - 30} more" if len(there) > 30 else "")
         raise MoleblendError(
-            f"{told} has no labels {name!r}{hint}; {what} has {shown}: name the columns with --target-columns"
+            f"{file} has no labels {name!r}{hint}; {what} has {shown}: name the columns with --target-columns"
         )
     return [there.index(name) for name in names]

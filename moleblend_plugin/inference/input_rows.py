@@ -1,0 +1,118 @@
+"""Files of molecules as inference reads them: every row keeps its id and cells, molecule or not."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+
+from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.chem.readers.beside import Beside
+from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.readers.source import Source
+from moleblend_plugin.chem.workers import convert_in_order
+from moleblend_plugin.schema import MoleculeRecord, Rejection
+
+MAX_ATOMS: Final = 512
+"""Heavy atoms of the largest molecule that is given to a network unless asked otherwise: at 512 the pairs of
+one molecule take about a gigabyte in the largest preset, and memory grows with their square."""
+
+
+@dataclass(frozen=True, slots=True)
+class InputRow:
+    """One row of an input.
+
+    Attributes:
+        row_id: ``file:row``, rows counted from 0.
+        cells: what the row says in the columns of :attr:`Input.header`.
+        record: the molecule, or ``None``.
+        reason: why there is no molecule, else "".
+    """
+
+    row_id: str
+    cells: tuple[str, ...]
+    record: MoleculeRecord | None
+    reason: str = ""
+
+
+class Input:
+    """Rows of a file of molecules, converted on the way by ``workers`` processes; iterate it once.
+
+    A table keeps all its columns; of other files see :mod:`moleblend_plugin.chem.readers.beside`. Molecules
+    of a store are taken as they are, and keep the ids that they have there.
+
+    Args:
+        source: the file (``inputs.open_molecules``).
+        conversion: how its rows become molecules.
+        workers: processes that convert.
+        max_atoms: molecules with more heavy atoms are rows with a reason.
+
+    Attributes:
+        source: as given.
+        header: names of the columns that rows bring.
+
+    Raises:
+        MoleblendError: the file cannot be read.
+    """
+
+    def __init__(
+        self, source: Source, conversion: ConversionConfig, workers: int = 1, max_atoms: int = MAX_ATOMS
+    ) -> None:
+        self.source = source
+        self._conversion = conversion
+        self._workers = workers
+        self._max_atoms = max_atoms
+        self._passed = 0
+        self._beside = Beside(source)
+        self.header = self._beside.names
+
+    @property
+    def notes(self) -> list[str]:
+        """What a user should know about how the file was read, once it is."""
+        return self.source.notes
+
+    @cached_property
+    def total(self) -> int | None:
+        """Rows in all, where they are known or quickly counted."""
+        return self.source.quick_count()
+
+    def fraction_done(self, rows: int) -> float:
+        """``rows`` that are done over all rows; where those are not known, as a share of what was read."""
+        if self.total is not None:
+            return rows / max(1, self.total)
+        return self.source.fraction_read * rows / max(1, self._passed)
+
+    def __iter__(self) -> Iterator[InputRow]:
+        given: deque[tuple[str, ...]] = deque()
+        held = self.source.format.holds_records
+        rows = self._noting(given)
+        results = map(_held, rows) if held else convert_in_order(rows, self._conversion, self._workers)
+        for result in results:
+            cells = given.popleft()
+            if isinstance(result, Rejection):
+                number = f"[{result.row}]" if held else f":{result.row}"
+                yield InputRow(result.source + number, cells, None, result.reason)
+            elif result.n_atoms > self._max_atoms:
+                reason = f"more than {self._max_atoms} heavy atoms: {result.n_atoms}"
+                yield InputRow(result.row_id, cells, None, reason)
+            else:
+                yield InputRow(result.row_id, cells, result)
+
+    def _noting(self, given: deque[tuple[str, ...]]) -> Iterator[RawRow | Rejection]:
+        """The rows, whose cells go to ``given`` as they pass."""
+        for row in self.source:
+            self._passed += 1
+            given.append(self._beside.cells(row))
+            yield row.bare() if isinstance(row, RawRow) else row
+
+
+def _held(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
+    """The molecule of a store's row, with the labels asked for."""
+    if isinstance(row, Rejection):
+        return row
+    assert row.record is not None
+    return replace(row.record, targets=np.array(row.targets, np.float64))
