@@ -53,5 +53,7 @@ def listed(package: str, file: Path) -> dict[str, str]:
 def moved(old: str, new: str) -> None:
     """Let the module path ``old`` stand for ``new`` until the next release, with a ``DeprecationWarning``."""
     message = f"{old} is now {new}; the old path will be removed in version {REMOVED_IN}"
-    warnings.warn(message, DeprecationWarning, stacklevel=3)
+    # Run with -m, its module is __main__ itself, whose warnings Python shows.
+    run_itself = sys._getframe(1).f_globals["__name__"] == "__main__"
+    warnings.warn(message, DeprecationWarning, stacklevel=2 if run_itself else 3)
     sys.modules[old] = importlib.import_module(new)

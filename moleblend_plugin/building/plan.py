@@ -63,6 +63,13 @@ class BuildPlan:
     parts: tuple[str, ...]
 
     def __post_init__(self) -> None:
+        for name, number, least in (
+            ("seed", self.seed, 0),
+            ("workers", self.workers, 1),
+            ("limit", self.limit, 1),
+        ):
+            if number is not None and (not isinstance(number, int) or number < least):
+                raise MoleblendError(f"--{name} {number}: give a whole number from {least}")
         if self.method.kind == "rows" and len(self.sources) != 1:
             raise MoleblendError(
                 f"--split {self.split} numbers the rows of one table; got {len(self.sources)} inputs"

@@ -134,7 +134,7 @@ def build(
         method=method,
         sizes=parse_sizes(split_sizes),
         seed=seed,
-        workers=workers or usable_cores(),
+        workers=usable_cores() if workers is None else workers,
         strict=strict,
         limit=limit,
         overwrite=overwrite,

@@ -58,7 +58,10 @@ def splits(
     from moleblend_plugin.splits.report import split_report
 
     if not folder.is_dir():
-        raise MoleblendError(f"{folder} holds no train.lmdb, valid.lmdb or test.lmdb; name a built folder")
+        raise MoleblendError(
+            f"{folder} holds no train.lmdb, valid.lmdb or test.lmdb; "
+            "name a built folder, or one with train.csv, valid.csv ..."
+        )
     opened = open_inputs(expand_folders([folder]), Columns(smiles_column), target_columns or [])
     held = {labels(source.path) for source in opened.sources if (labels := source.format.held_labels)}
     if len(held) > 1 and not target_columns:

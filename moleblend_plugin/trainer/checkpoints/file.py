@@ -108,9 +108,14 @@ def read_checkpoint(path: Path, required: Sequence[str] = REQUIRED) -> State:
             f"checkpoint {str(path)!r} cannot be read ({error.strerror}): check it"
         ) from error
     except pickle.UnpicklingError as error:
-        reason = str(error).splitlines()[0]
+        # Torch's own text advises to load without the safeguard; only what it met is of use.
+        met = re.search(
+            r"Unsupported (?:global|class|operand)[^.\n]*?(?:GLOBAL )?([\w.]+) was not", str(error)
+        )
+        reason = f" ({met[1]})" if met else ""
         raise DamagedCheckpoint(
-            f"checkpoint {str(path)!r} is damaged or holds more than plain values ({reason}): use another one"
+            f"{str(path)!r} is no checkpoint, is damaged, or holds more than plain values{reason}: "
+            "use another file"
         ) from error
     except MoleblendError:
         raise
