@@ -63,13 +63,8 @@ class BuildPlan:
     parts: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        for name, number, least in (
-            ("seed", self.seed, 0),
-            ("workers", self.workers, 1),
-            ("limit", self.limit, 1),
-        ):
-            if number is not None and (not isinstance(number, int) or number < least):
-                raise MoleblendError(f"--{name} {number}: give a whole number from {least}")
+        if not self.sources:
+            raise MoleblendError("no input files; name one at least")
         if self.method.kind == "rows" and len(self.sources) != 1:
             raise MoleblendError(
                 f"--split {self.split} numbers the rows of one table; got {len(self.sources)} inputs"
@@ -87,6 +82,8 @@ class BuildPlan:
             )
         names = [source.name for source in self.sources] + ([self.geometry.name] if self.geometry else [])
         twice = next((name for name in names if names.count(name) > 1), None)
+        if twice is not None and len({source.path.resolve() for source in self.sources}) < len(self.sources):
+            raise MoleblendError(f"{twice} is given twice; name every input once")
         if twice is not None:
             raise MoleblendError(f"two inputs are named {twice}; row ids need different names: rename one")
         if self.method.kind == "files" and len(self.parts) != len(self.sources):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Sequence
 from itertools import chain, islice
+from operator import index
 from pathlib import Path
-from typing import Any
+from typing import Any, SupportsIndex
 
 from moleblend_plugin.building.divide import SPLIT_LIST, assign_parts, without_excluded, write_split_list
 from moleblend_plugin.building.duplicates import duplicates
@@ -107,6 +108,9 @@ def build(
     def choose(line: str) -> None:
         report(BuildProgress("choice", line))
 
+    seed = _whole("seed", seed, 0)
+    workers = None if workers is None else _whole("workers", workers, 1)
+    limit = None if limit is None else _whole("limit", limit, 1)
     count = None if conformers is None else parse_conformers(conformers)
     files, split, parts = given_parts(_paths(inputs), _paths(valid), _paths(test), split)
     method = parse_split(split)
@@ -252,6 +256,13 @@ def _divide(
     )
 
 
+def _whole(name: str, number: SupportsIndex, least: int) -> int:
+    """The number as an ``int``, NumPy's too."""
+    if not isinstance(number, SupportsIndex) or index(number) < least:
+        raise MoleblendError(f"--{name} {number}: give a whole number from {least}")
+    return index(number)
+
+
 def _refuse_nothing(plan: BuildPlan, tally: Tally) -> None:
     """Refuse a build without molecules, or with target columns but without any label."""
     names = ", ".join(source.name for source in plan.sources)
@@ -262,10 +273,10 @@ def _refuse_nothing(plan: BuildPlan, tally: Tally) -> None:
         _, colon, detail = tally.first_reason.partition(": ")
         first = f"; the first one: {detail}" if colon else ""
         first += f"; {plan.method.name} holds {tally.unknown_words}" if len(tally.unknown_parts) > 1 else ""
-        raise NothingToBuild(
-            f"no row of {names} is a molecule ({'; '.join(reasons) or 'no rows'}{first}); check the column "
-            "and file"
-        )
+        nothing = f"({'; '.join(reasons) or 'no rows'}{first})"
+        if tally.excluded["list"] and not tally.rejected:
+            raise NothingToBuild(f"no molecule of {names} is left {nothing}; give another --exclude")
+        raise NothingToBuild(f"no row of {names} is a molecule {nothing}; check the column and file")
     if plan.columns.targets and not any(any(counts.values()) for counts in tally.labels.values()):
         columns = ", ".join(map(repr, plan.columns.targets[:5])) + (
             ", ..." if plan.columns.targets[5:] else ""

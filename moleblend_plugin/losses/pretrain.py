@@ -201,7 +201,7 @@ def pretrain_terms(
     pairs: Pairs,
     distance_max: float,
 ) -> dict[str, Term]:
-    """The four unweighted terms of a batch.
+    """The unweighted terms of a batch.
 
     Args:
         predictions: outputs of the network.

@@ -6,7 +6,9 @@ import inspect
 import json
 import re
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from moleblend_plugin import build
@@ -67,6 +69,36 @@ def test_a_mistake_is_an_error_of_one_line_and_changes_nothing(table: Path, tmp_
     with pytest.raises(MoleblendError, match="--conformers 0: give a number from 1"):
         build(table, tmp_path / "out", conformers=0)
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"limit": -5}, "--limit -5: give a whole number from 1"),
+        ({"limit": "5"}, "--limit 5: give a whole number from 1"),
+        ({"seed": "x", "split": "random"}, "--seed x: give a whole number from 0"),
+        ({"seed": -4, "split": "random"}, "--seed -4: give a whole number from 0"),
+        ({"workers": 0}, "--workers 0: give a whole number from 1"),
+        ({"inputs": []}, "no input files; name one at least"),
+        ({"inputs": ["mols.csv", "mols.csv"]}, "given twice; name every input once"),
+        ({"exclude": ["mols.csv"]}, "is left .excluded by --exclude: 600.; give another --exclude"),
+    ],
+)
+def test_a_value_that_cannot_be_is_named_before_any_work(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if "exclude" in given:
+        table.write_text(TABLE.removesuffix("bad(,1,1\n"))
+    options = {"inputs": [table], "conformers": None, "workers": 1} | given
+    with pytest.raises(MoleblendError, match=message):
+        build(out=tmp_path / "out", **options)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mols.csv"]
+
+
+def test_numpy_s_numbers_are_numbers(table: Path, tmp_path: Path) -> None:
+    result = build(table, tmp_path / "out", conformers=None, limit=np.int64(5), seed=np.int64(3), workers=1)
+    assert result.molecules == 5
 
 
 def test_the_command_has_every_option_of_the_call_with_its_default() -> None:

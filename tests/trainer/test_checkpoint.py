@@ -102,7 +102,7 @@ def test_missing_and_foreign_files_are_named(tmp_path):
     with pytest.raises(MoleblendError, match="lacks model, optimizer_history, extra_state"):
         read_checkpoint(tmp_path / "other.pt")
     torch.save([1, 2], tmp_path / "list.pt")
-    with pytest.raises(MoleblendError, match="no checkpoint"):
+    with pytest.raises(MoleblendError, match="not a checkpoint"):
         read_checkpoint(tmp_path / "list.pt")
     with pytest.raises(MoleblendError, match="cannot be read"):
         read_checkpoint(tmp_path)

@@ -114,7 +114,7 @@ def read_checkpoint(path: Path, required: Sequence[str] = REQUIRED) -> State:
         )
         reason = f" ({met[1]})" if met else ""
         raise DamagedCheckpoint(
-            f"{str(path)!r} is no checkpoint, is damaged, or holds more than plain values{reason}: "
+            f"{str(path)!r} is not a checkpoint, is damaged, or holds more than plain values{reason}: "
             "use another file"
         ) from error
     except MoleblendError:
