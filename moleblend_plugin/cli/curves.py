@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from moleblend_plugin.cli._console import print_tables
-from moleblend_plugin.report.run_log import Points, RunLog, best_point, logged_curves, read_run_log
-from moleblend_plugin.schema import Curve
+
+if TYPE_CHECKING:
+    from moleblend_plugin.report.run_log import Points, RunLog
+    from moleblend_plugin.schema import Curve
 
 
 def curves(
@@ -22,6 +24,7 @@ def curves(
 ) -> None:
     """Draw a run's losses and accuracies: curves.png, curves.html and a table here."""
     from moleblend_plugin.report.curves_page import write_curves
+    from moleblend_plugin.report.run_log import logged_curves, read_run_log
 
     log = read_run_log(run)
     logged = logged_curves(log)
@@ -34,6 +37,8 @@ def print_table(log: RunLog, curves: tuple[Curve, ...]) -> None:
     """Prints first -> last and the change of every curve, for training and validation."""
     from rich import box
     from rich.table import Table
+
+    from moleblend_plugin.report.run_log import best_point
 
     title = f"first → last over {log.updates} updates of {log.path}"
     table = Table(box=box.SIMPLE_HEAD, padding=(0, 1, 0, 0))

@@ -296,7 +296,7 @@ def test_inputs_of_one_name_are_told_apart_by_their_folders(tmp_path, capsys):
     assert {name: facts["rows"] for name, facts in report["sources"].items()} == {"x/a.smi": 1, "y/a.smi": 1}
     capsys.readouterr()
     assert build([paths[0], paths[0]], tmp_path / "twice") == 2
-    assert "two inputs are named" in one_error(capsys)
+    assert "is given twice; name every input once" in one_error(capsys)
 
 
 def test_an_output_that_cannot_be_written_is_one_line(table, tmp_path, capsys):
