@@ -1,5 +1,7 @@
 """The rooms of the package import only what the design lets them (CONTRIBUTING.md, "Rooms")."""
 
+from __future__ import annotations
+
 import ast
 import subprocess
 import sys
@@ -144,7 +146,7 @@ def package_of(path: Path) -> str:
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_a_file_keeps_to_its_room(path):
+def test_a_file_keeps_to_its_room(path: Path) -> None:
     source = path.read_text(encoding="utf-8")
     assert room_of(path) in MAY_IMPORT, "a new room: say in this test what it may import"
     assert forbidden_imports(source, room_of(path), package_of(path)) == []
@@ -175,11 +177,11 @@ def test_a_file_keeps_to_its_room(path):
         ("data", "import numpy as np", True),
     ],
 )
-def test_the_rules_tell_good_imports_from_bad(room, line, allowed):
+def test_the_rules_tell_good_imports_from_bad(room: str, line: str, allowed: bool) -> None:
     assert (forbidden_imports(line, room, f"{PACKAGE}.{room}") == []) is allowed
 
 
-def test_the_check_of_types_tells_typed_from_untyped():
+def test_the_check_of_types_tells_typed_from_untyped() -> None:
     typed = "class A:\n    def f(self, a: int, *b: int, c: int = 1, **d: int) -> None: ..."
     assert untyped_functions(typed) == []
     for change in (
@@ -203,7 +205,7 @@ def test_the_check_of_types_tells_typed_from_untyped():
         ("moleblend_plugin.report.run_log", {"torch", "rdkit", "numba", "matplotlib", "sklearn"}),
     ],
 )
-def test_importing_stays_light(module, absent):
+def test_importing_stays_light(module: str, absent: set[str]) -> None:
     """A fact about what is loaded, in a fresh process, because every command line pays for it."""
     code = f"import sys, {module}; print(*sorted({absent!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
@@ -211,7 +213,7 @@ def test_importing_stays_light(module, absent):
     assert done.stdout.split() == []
 
 
-def test_every_room_is_a_package_that_an_installation_carries():
+def test_every_room_is_a_package_that_an_installation_carries() -> None:
     folders = {path.parent for path in FILES}
     assert [str(folder) for folder in sorted(folders) if not (folder / "__init__.py").exists()] == []
 
@@ -243,13 +245,13 @@ def circle_in(graph: dict[str, set[str]]) -> list[str]:
     return next((found for module in sorted(graph) if (found := walk(module, []))), [])
 
 
-def test_no_module_imports_itself_by_a_detour():
+def test_no_module_imports_itself_by_a_detour() -> None:
     graph = import_graph()
     assert len(graph) > 200
     assert circle_in(graph) == []
 
 
-def test_the_walk_finds_a_circle():
+def test_the_walk_finds_a_circle() -> None:
     assert circle_in({"a": {"b"}, "b": {"c"}, "c": {"b"}}) == ["b", "c", "b"]
     assert circle_in({"a": {"b", "c"}, "b": {"c"}, "c": set()}) == []
 
@@ -270,11 +272,11 @@ def late_imports(source: str, room: str, package: str) -> list[str]:
     [p for p in FILES if room_of(p) not in DOORS and p.relative_to(ROOT).as_posix() not in DOORS],
     ids=lambda path: str(path.relative_to(ROOT)),
 )
-def test_a_room_imports_itself_at_the_top(path):
+def test_a_room_imports_itself_at_the_top(path: Path) -> None:
     assert late_imports(path.read_text(encoding="utf-8"), room_of(path), package_of(path)) == []
 
 
-def test_a_late_import_is_found():
+def test_a_late_import_is_found() -> None:
     late = "def f():\n    from moleblend_plugin.chem.codes import encode"
     assert len(late_imports(late, "chem", f"{PACKAGE}.chem")) == 1
     assert late_imports(late, "splits", f"{PACKAGE}.splits") == []

@@ -1,5 +1,7 @@
 """What every command does first: threads, streams, and one line for what a name may hold."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -35,20 +37,22 @@ DOORS = {
 
 
 @pytest.mark.parametrize("door", DOORS)
-def test_idle_threads_sleep_before_torch_is_loaded(door):
+def test_idle_threads_sleep_before_torch_is_loaded(door: str) -> None:
     code = DOORS[door]
     assert in_fresh_process(f"{code}\n{SEEN}") == ["PASSIVE", "False"]
     assert in_fresh_process(f"{code}\n{SEEN}", OMP_WAIT_POLICY="ACTIVE") == ["ACTIVE", "False"]
 
 
-def test_a_plain_import_changes_nothing():
+def test_a_plain_import_changes_nothing() -> None:
     assert in_fresh_process(f"import moleblend_plugin\n{SEEN}") == ["None", "False"]
 
 
 @pytest.mark.parametrize(
     ("weights", "processes", "threads"), [(1_000, 1, 1), (10**8, 1, 8), (10**8, 3, 2), (10**8, 99, 1)]
 )
-def test_threads_follow_from_network_and_machine(weights, processes, threads, monkeypatch):
+def test_threads_follow_from_network_and_machine(
+    weights: int, processes: int, threads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ENVIRONMENT:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setattr(entry, "usable_cores", lambda: 8)
@@ -68,7 +72,9 @@ def test_threads_follow_from_network_and_machine(weights, processes, threads, mo
         ({"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, 99),
     ],
 )
-def test_a_containers_quota_counts(files, most, tmp_path, monkeypatch):
+def test_a_containers_quota_counts(
+    files: dict[str, str], most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(os, "sched_getaffinity", lambda _: range(99), raising=False)
     for name, text in files.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
@@ -76,7 +82,9 @@ def test_a_containers_quota_counts(files, most, tmp_path, monkeypatch):
     assert entry.usable_cores(tmp_path) == most
 
 
-def test_a_fit_takes_one_thread_for_a_small_network_and_gives_the_others_back(tmp_path, monkeypatch):
+def test_a_fit_takes_one_thread_for_a_small_network_and_gives_the_others_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from moleblend_plugin.tasks.property.loss import PropertyLoss
 
     plain, seen = PropertyLoss.forward, []
@@ -95,5 +103,5 @@ def test_a_fit_takes_one_thread_for_a_small_network_and_gives_the_others_back(tm
         torch.set_num_threads(before)
 
 
-def test_one_line():
+def test_one_line() -> None:
     assert entry.one_line("µ [a]\n\x1b[31m") == r"µ [a]\n\x1b[31m"

@@ -8,8 +8,12 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from rdkit import Chem
@@ -32,16 +36,16 @@ QUICK = {"input_mode": "2d", "epochs": 1, "batch_size": 10, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
-def regressor():
+def regressor() -> MoleblendRegressor:
     return MoleblendRegressor(**QUICK).fit(SMILES, HEAVY)
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> str:
     return str(property_checkpoint(tmp_path_factory.mktemp("model") / "y.pt"))
 
 
-def test_it_learns_what_can_be_learnt():
+def test_it_learns_what_can_be_learnt() -> None:
     """Size and element from the graph alone, on the molecules it saw."""
     settings = QUICK | {"epochs": 20, "learning_rate": 3e-3, "validation_fraction": 0, "dropout": 0.0}
     model = MoleblendRegressor(**settings).fit(SMILES, np.stack([HEAVY, HAS_N], 1))
@@ -51,7 +55,7 @@ def test_it_learns_what_can_be_learnt():
     assert abs(predicted[:, 0].mean() - HEAVY.mean()) < 1.5
 
 
-def test_equal_seeds_give_equal_fits(regressor):
+def test_equal_seeds_give_equal_fits(regressor: MoleblendRegressor) -> None:
     again = clone(regressor).fit(SMILES, HEAVY)
     np.testing.assert_array_equal(again.predict(SMILES), regressor.predict(SMILES))
     other = clone(regressor).set_params(random_state=1).fit(SMILES, HEAVY)
@@ -59,17 +63,19 @@ def test_equal_seeds_give_equal_fits(regressor):
 
 
 @pytest.mark.parametrize("hold", [list, np.array, lambda x: np.array(x, object)[:, None]])
-def test_molecules_come_in_any_box(regressor, hold):
+def test_molecules_come_in_any_box(regressor: MoleblendRegressor, hold: Callable[..., Any] | type) -> None:
     expected = regressor.predict(SMILES)
     np.testing.assert_array_equal(regressor.predict(hold(SMILES)), expected)
 
 
-def test_molecules_may_be_rdkit_s(regressor):
+def test_molecules_may_be_rdkit_s(regressor: MoleblendRegressor) -> None:
     mols = [Chem.MolFromSmiles(smiles) for smiles in SMILES]
     np.testing.assert_allclose(regressor.predict(mols), regressor.predict(SMILES), rtol=1e-5)
 
 
-def test_a_fitted_estimator_survives_pickling_and_saving(regressor, tmp_path):
+def test_a_fitted_estimator_survives_pickling_and_saving(
+    regressor: MoleblendRegressor, tmp_path: Path
+) -> None:
     expected = regressor.predict(SMILES)
     np.testing.assert_array_equal(pickle.loads(pickle.dumps(regressor)).predict(SMILES), expected)
     regressor.save(tmp_path / "model.pt")
@@ -79,7 +85,9 @@ def test_a_fitted_estimator_survives_pickling_and_saving(regressor, tmp_path):
     assert np.abs(continued.predict(SMILES) - expected).max() > 0
 
 
-def draw_after_seeding(between=lambda: None, expected=None):
+def draw_after_seeding(
+    between: Callable[..., Any] = lambda: None, expected: tuple[float, float, float] | None = None
+) -> tuple[float, float, float]:
     """One number of each global generator, drawn after ``between``."""
     random.seed(1)
     np.random.seed(1)  # noqa: NPY002  the global generator is what the test is about
@@ -90,7 +98,9 @@ def draw_after_seeding(between=lambda: None, expected=None):
     return drawn
 
 
-def test_fitting_leaves_the_process_as_it_was(capfd, monkeypatch):
+def test_fitting_leaves_the_process_as_it_was(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Generators, loggers and standard output belong to the caller, also where a run has left a handler."""
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [*root.handlers, logging.StreamHandler(sys.stdout)])
@@ -102,7 +112,7 @@ def test_fitting_leaves_the_process_as_it_was(capfd, monkeypatch):
     assert capfd.readouterr().out == ""
 
 
-def test_a_thread_may_fit(regressor):
+def test_a_thread_may_fit(regressor: MoleblendRegressor) -> None:
     made = []
     thread = threading.Thread(target=lambda: made.append(clone(regressor).fit(SMILES, HEAVY)))
     thread.start()
@@ -110,7 +120,7 @@ def test_a_thread_may_fit(regressor):
     np.testing.assert_array_equal(made[0].predict(SMILES), regressor.predict(SMILES))
 
 
-def test_two_classes_of_strings():
+def test_two_classes_of_strings() -> None:
     y = np.where(HAS_N, "amine", "alcohol")
     model = MoleblendClassifier(**QUICK).fit(SMILES, y)
     assert model.classes_.tolist() == ["alcohol", "amine"]
@@ -121,7 +131,7 @@ def test_two_classes_of_strings():
     np.testing.assert_allclose(model.decision_function(SMILES), np.log(proba[:, 1] / proba[:, 0]), rtol=1e-6)
 
 
-def test_several_targets_with_missing_labels():
+def test_several_targets_with_missing_labels() -> None:
     y = np.stack([HAS_N, HEAVY > 6], 1).astype(float)
     y[::3, 0] = np.nan
     model = MoleblendClassifier(**QUICK).fit(SMILES, y)
@@ -132,14 +142,14 @@ def test_several_targets_with_missing_labels():
     assert model.score(SMILES, y) == pytest.approx(np.mean([part.mean() for part in right]))
 
 
-def test_missing_numbers_are_left_out_of_fit_and_score():
+def test_missing_numbers_are_left_out_of_fit_and_score() -> None:
     y = HEAVY.copy()
     y[:5] = np.nan
     model = MoleblendRegressor(**QUICK).fit(SMILES, y)
     assert model.score(SMILES, y) == pytest.approx(model.score(SMILES[5:], y[5:]))
 
 
-def test_molecules_that_are_none(regressor):
+def test_molecules_that_are_none(regressor: MoleblendRegressor) -> None:
     bad = ["CCO", "bad(", "", "CC"]
     words = r"2 of 4 molecules cannot be used \(X\[1\] 'bad\(': SMILES syntax; X\[2\] '': empty SMILES\)"
     with pytest.raises(ValueError, match=words):
@@ -167,7 +177,9 @@ def test_molecules_that_are_none(regressor):
         (MoleblendClassifier, SMILES, np.stack([HEAVY, HEAVY], 1), "Unknown label type"),
     ],
 )
-def test_what_cannot_be_fitted_is_a_value_error(kind, X, y, words):
+def test_what_cannot_be_fitted_is_a_value_error(
+    kind: type, X: list[int | str] | str, y: list[float] | npt.NDArray[np.float64] | None, words: str
+) -> None:
     with pytest.raises(ValueError, match=words):
         kind(**QUICK).fit(X, y)
 
@@ -182,12 +194,12 @@ def test_what_cannot_be_fitted_is_a_value_error(kind, X, y, words):
         ({"checkpoint": "gone.pt"}, "'gone.pt' does not exist"),
     ],
 )
-def test_an_impossible_setting_is_one_line(options, words):
+def test_an_impossible_setting_is_one_line(options: dict[str, int | str], words: str) -> None:
     with pytest.raises(MoleblendError, match=words):
         MoleblendRegressor(**QUICK | options).fit(SMILES, HEAVY)
 
 
-def test_it_goes_through_cross_validation_and_grids():
+def test_it_goes_through_cross_validation_and_grids() -> None:
     model = MoleblendRegressor(**QUICK, validation_fraction=0)
     assert np.isfinite(cross_val_score(model, SMILES, HEAVY, cv=2)).all()
     grid = GridSearchCV(model, {"learning_rate": [1e-3, 1e-4]}, cv=2).fit(SMILES, HEAVY)
@@ -195,7 +207,7 @@ def test_it_goes_through_cross_validation_and_grids():
     assert grid.predict(SMILES[:3]).shape == (3,)
 
 
-def test_embeddings_are_features_of_a_pipeline(checkpoint):
+def test_embeddings_are_features_of_a_pipeline(checkpoint: str) -> None:
     embedder = MoleblendEmbedder(checkpoint, device="cpu")
     names = embedder.get_feature_names_out()
     vectors = embedder.transform(SMILES)
@@ -210,7 +222,9 @@ def test_embeddings_are_features_of_a_pipeline(checkpoint):
         MoleblendEmbedder().transform(SMILES)
 
 
-def as_smiles(estimator, X, reset):
+def as_smiles(
+    estimator: ClassifierOnNumbers | RegressorOnNumbers, X: np.memmap | npt.NDArray[np.float64], reset: bool
+) -> list[str]:
     """Rows of numbers as chains: what scikit-learn's checks make becomes what these estimators take."""
     rows = validate_data(estimator, X, reset=reset)
     return ["C" * (1 + int(abs(row.sum()) * 10) % 12) for row in rows]
@@ -219,16 +233,16 @@ def as_smiles(estimator, X, reset):
 class OnNumbers:
     """The estimators behind a translation from numbers, so that scikit-learn's checks can call them."""
 
-    def __sklearn_tags__(self):
+    def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.two_d_array, tags.input_tags.one_d_array, tags.input_tags.string = True, False, False
         return tags
 
-    def fit(self, X, y):
+    def fit(self, X: Any, y: Any) -> Any:
         smiles = as_smiles(self, X, reset=True)
         return super().fit(smiles, y)
 
-    def _raw(self, X):
+    def _raw(self, X: Any) -> Any:
         check_is_fitted(self)
         return super()._raw(as_smiles(self, X, reset=False))
 
@@ -242,7 +256,7 @@ class ClassifierOnNumbers(OnNumbers, MoleblendClassifier):
 
 
 @pytest.mark.parametrize("kind", [RegressorOnNumbers, ClassifierOnNumbers])
-def test_scikit_learn_s_checks_of_its_interface(kind):
+def test_scikit_learn_s_checks_of_its_interface(kind: type) -> None:
     """All API checks. Not its legacy ones: they ask about matrices (sparse, dtypes, column order, scores on
     numbers), none of which a list of molecules has."""
     results = check_estimator(kind(**QUICK, validation_fraction=0), legacy=False, on_skip=None, on_fail=None)
@@ -251,14 +265,14 @@ def test_scikit_learn_s_checks_of_its_interface(kind):
     assert len(results) > 10
 
 
-def test_text_estimators_are_told_as_such():
+def test_text_estimators_are_told_as_such() -> None:
     """scikit-learn's own tool sees that they want text, and checks that they can be cloned."""
     with pytest.warns(Warning, match="Can't test estimator MoleblendRegressor which requires input"):
         results = check_estimator(MoleblendRegressor(), on_skip=None)
     assert {result["status"] for result in results} == {"passed"}
 
 
-def test_the_package_stays_light_until_an_estimator_is_named():
+def test_the_package_stays_light_until_an_estimator_is_named() -> None:
     code = (
         "import sys, moleblend_plugin as m; assert 'torch' not in sys.modules; "
         "m.MoleblendRegressor; assert 'sklearn' in sys.modules; "

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 import logging
 import pickle
+from pathlib import Path
+from typing import Any
 
 import joblib
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 from rdkit import Chem
@@ -36,16 +39,16 @@ QUICK = {"input_mode": "2d", "epochs": 2, "batch_size": 8, "device": "cpu", "val
 
 
 @pytest.fixture(scope="module")
-def regressor():
+def regressor() -> MoleblendRegressor:
     return MoleblendRegressor(**QUICK, dropout=0.0).fit(SMILES, HEAVY)
 
 
 @pytest.fixture(scope="module")
-def classifier():
+def classifier() -> MoleblendClassifier:
     return MoleblendClassifier(**QUICK).fit(SMILES, KINDS)
 
 
-def test_a_regressor_comes_back_from_its_file(regressor, tmp_path):
+def test_a_regressor_comes_back_from_its_file(regressor: MoleblendRegressor, tmp_path: Path) -> None:
     regressor.save(tmp_path / "model.pt")
     loaded = MoleblendRegressor.load(tmp_path / "model.pt")
     np.testing.assert_array_equal(loaded.predict(SMILES), regressor.predict(SMILES))
@@ -58,7 +61,7 @@ def test_a_regressor_comes_back_from_its_file(regressor, tmp_path):
     np.testing.assert_array_equal(again.predict(SMILES), regressor.predict(SMILES))
 
 
-def test_a_classifier_comes_back_with_its_classes(classifier, tmp_path):
+def test_a_classifier_comes_back_with_its_classes(classifier: MoleblendClassifier, tmp_path: Path) -> None:
     classifier.save(tmp_path / "model.pt")
     loaded = MoleblendClassifier.load(tmp_path / "model.pt")
     assert loaded.classes_.tolist() == ["alcohol", "amine"]
@@ -70,7 +73,7 @@ def test_a_classifier_comes_back_with_its_classes(classifier, tmp_path):
         MoleblendRegressor.load(tmp_path / "model.pt")
 
 
-def test_the_file_is_a_checkpoint_for_the_commands(regressor, tmp_path):
+def test_the_file_is_a_checkpoint_for_the_commands(regressor: MoleblendRegressor, tmp_path: Path) -> None:
     regressor.save(tmp_path / "model.pt")
     (tmp_path / "in.smi").write_text("CCO\n")
     words = ["predict", tmp_path / "model.pt", tmp_path / "in.smi", "--out", tmp_path / "out.csv"]
@@ -81,7 +84,7 @@ def test_the_file_is_a_checkpoint_for_the_commands(regressor, tmp_path):
     assert value == pytest.approx(regressor.predict(["CCO"])[0], rel=1e-6)
 
 
-def test_a_trainer_s_checkpoint_is_loaded_too(tmp_path):
+def test_a_trainer_s_checkpoint_is_loaded_too(tmp_path: Path) -> None:
     path = property_checkpoint(tmp_path / "yz.pt", ("y", "z"))
     model = MoleblendRegressor.load(path, device="cpu")
     assert (model.predict(["CCO"]).shape, model.target_names_, model.input_mode) == ((1, 2), ("y", "z"), "2d")
@@ -92,18 +95,20 @@ def test_a_trainer_s_checkpoint_is_loaded_too(tmp_path):
 
 
 class Evil:
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return (print, ("this ran",))
 
 
-def tampered(path, into, **changes):
+def tampered(path: Path, into: Path, **changes: Any) -> Path:
     state = torch.load(path, weights_only=False)
     state["estimator"] |= changes
     torch.save(state, into)
     return into
 
 
-def test_a_stranger_s_file_runs_nothing_and_is_one_line(regressor, tmp_path, capsys):
+def test_a_stranger_s_file_runs_nothing_and_is_one_line(
+    regressor: MoleblendRegressor, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "evil.pkl").write_bytes(pickle.dumps(Evil()))
     torch.save(Evil(), tmp_path / "evil.pt")
     (tmp_path / "text.pt").write_text("hello")
@@ -124,7 +129,7 @@ def test_a_stranger_s_file_runs_nothing_and_is_one_line(regressor, tmp_path, cap
             MoleblendRegressor.load(tampered(tmp_path / "good.pt", tmp_path / "bad.pt", **changes))
 
 
-def test_joblib_keeps_a_fitted_estimator(classifier):
+def test_joblib_keeps_a_fitted_estimator(classifier: MoleblendClassifier) -> None:
     packed = io.BytesIO()
     joblib.dump(classifier, packed)
     packed.seek(0)
@@ -134,7 +139,7 @@ def test_joblib_keeps_a_fitted_estimator(classifier):
 # ----------------------------------------------------------------------------------------------- weights
 
 
-def test_weight_0_is_leaving_the_molecule_out(regressor):
+def test_weight_0_is_leaving_the_molecule_out(regressor: MoleblendRegressor) -> None:
     """To the last bit: its label, which is far out, is not in the units, nor its class among the classes."""
     y, weight = HEAVY.copy(), np.full(len(SMILES), 1.0)
     y[:4], weight[:4] = 1e6, 0
@@ -146,7 +151,7 @@ def test_weight_0_is_leaving_the_molecule_out(regressor):
     assert model.classes_.tolist() == ["alcohol", "amine"]
 
 
-def test_weights_of_one_size_are_none(regressor):
+def test_weights_of_one_size_are_none(regressor: MoleblendRegressor) -> None:
     same = clone(regressor).fit(SMILES, HEAVY, sample_weight=np.full(len(SMILES), 7.5))
     np.testing.assert_array_equal(same.predict(SMILES), regressor.predict(SMILES))
     np.testing.assert_array_equal(
@@ -156,7 +161,7 @@ def test_weights_of_one_size_are_none(regressor):
 
 @pytest.mark.parametrize("scale", [1.0, 1e-6])
 @pytest.mark.parametrize("loss", [MoleblendRegressionLoss, MoleblendClassificationLoss])
-def test_the_loss_of_weights_is_that_of_repeated_molecules(loss, scale):
+def test_the_loss_of_weights_is_that_of_repeated_molecules(loss: type, scale: float) -> None:
     """Mean loss and its gradient; a weight of 0 is a molecule that is not there, and scale means nothing."""
     rng = torch.Generator().manual_seed(0)
     inputs, labels = torch.rand((5, 3), generator=rng), torch.randint(2, (5, 2), generator=rng).float()
@@ -164,7 +169,7 @@ def test_the_loss_of_weights_is_that_of_repeated_molecules(loss, scale):
     counts = torch.tensor([1, 0, 3, 2, 1])
     made = loss(None, RegressionConfig()) if loss is MoleblendRegressionLoss else loss(None)
 
-    def mean_and_gradient(rows, weights):
+    def mean_and_gradient(rows: Any, weights: Any) -> Any:
         model = Line()
         target = {"targets": labels[rows]} | ({} if weights is None else {"weights": weights})
         total, size, _ = made(model, {"net_input": {"inputs": inputs[rows]}, "target": target})
@@ -181,17 +186,17 @@ def test_the_loss_of_weights_is_that_of_repeated_molecules(loss, scale):
 class Line(torch.nn.Module):
     """A network of one layer whose labels have the mean 1 and the deviation 2."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.line = torch.nn.Linear(3, 2, bias=False)
         torch.nn.init.constant_(self.line.weight, 0.3)
         self.target_mean, self.target_std = torch.ones(2), 2 * torch.ones(2)
 
-    def forward(self, inputs):
+    def forward(self, inputs: Any) -> Any:
         return self.line(inputs)
 
 
-def test_weights_go_through_scikit_learn(regressor):
+def test_weights_go_through_scikit_learn(regressor: MoleblendRegressor) -> None:
     import sklearn
 
     weight = np.linspace(0.1, 2, len(SMILES))
@@ -212,12 +217,12 @@ def test_weights_go_through_scikit_learn(regressor):
         (["a"] * 16, "sample_weight holds something that is not a number"),
     ],
 )
-def test_weights_that_are_none(weight, words):
+def test_weights_that_are_none(weight: list[float | str] | npt.NDArray[np.float64], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         MoleblendRegressor(**QUICK).fit(SMILES, HEAVY, sample_weight=weight)
 
 
-def test_the_task_weighs_its_labels_and_their_units(tmp_path):
+def test_the_task_weighs_its_labels_and_their_units(tmp_path: Path) -> None:
     """By hand: labels 1, 5 and 9 with weights 1, 0 and 3 have the mean 7 and the deviation sqrt(12)."""
     write_labelled(tmp_path, {"train": [[1, 1], [5, 0], [9, 3]]}, names=("y", "w"))
     store = MoleculeStore(tmp_path / "train.lmdb")
@@ -242,25 +247,25 @@ def test_the_task_weighs_its_labels_and_their_units(tmp_path):
 class Frame:
     """What polars' frames offer, without polars."""
 
-    def __init__(self, **columns):
+    def __init__(self, **columns: Any) -> None:
         self._columns = columns
         self.columns = list(columns)
         self.shape = (len(next(iter(columns.values()))), len(columns))
 
-    def __len__(self):
+    def __len__(self) -> Any:
         return self.shape[0]
 
-    def __iter__(self):  # polars gives columns here
+    def __iter__(self) -> Any:  # polars gives columns here
         return iter(self._columns.values())
 
-    def to_numpy(self):
+    def to_numpy(self) -> Any:
         return np.array(list(self._columns.values()), object).T
 
-    def __array__(self, dtype=None, copy=None):
+    def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         return self.to_numpy().astype(dtype or object)
 
 
-def test_molecules_come_in_frames_and_columns_of_any_library():
+def test_molecules_come_in_frames_and_columns_of_any_library() -> None:
     import pandas
     import pyarrow
 
@@ -287,12 +292,12 @@ def test_molecules_come_in_frames_and_columns_of_any_library():
         (np.zeros((2, 2, 2)), r"got an array of shape \(2, 2, 2\)"),
     ],
 )
-def test_other_boxes_are_a_value_error(box, words):
+def test_other_boxes_are_a_value_error(box: Any, words: str) -> None:
     with pytest.raises(ValueError, match=words):
         as_list(box)
 
 
-def test_labels_come_in_frames_with_holes():
+def test_labels_come_in_frames_with_holes() -> None:
     import pandas
     import pyarrow
 
@@ -314,12 +319,12 @@ def test_labels_come_in_frames_with_holes():
         (Frame(a=[1, 2], b=[1, "x"]), r"y\[1\] \(b\) is 'x'"),
     ],
 )
-def test_labels_that_are_none_are_named(y, words):
+def test_labels_that_are_none_are_named(y: Frame | list[float | list[int] | str], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         label_numbers(y, 2)
 
 
-def test_classes_with_holes_and_in_a_column():
+def test_classes_with_holes_and_in_a_column() -> None:
     kinds = [None if n % 5 == 0 else kind for n, kind in enumerate(KINDS.tolist())]
     model = MoleblendClassifier(**QUICK).fit(SMILES, kinds)
     assert model.classes_.tolist() == ["alcohol", "amine"]
@@ -332,12 +337,12 @@ def test_classes_with_holes_and_in_a_column():
         clone(model).fit(SMILES, np.array([1, "a"] * 8, object))
 
 
-def test_weights_as_scikit_learn_takes_them():
+def test_weights_as_scikit_learn_takes_them() -> None:
     assert check_sample_weight(None, 3) is None
     assert check_sample_weight(2, 3).tolist() == [2, 2, 2]
 
 
-def test_no_handler_stays_on_the_root_logger(tmp_path, capsys):
+def test_no_handler_stays_on_the_root_logger(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """After a training command in this process, and after estimators that show the trainer's log."""
     root, mine = logging.getLogger(), logging.NullHandler()
     root.addHandler(mine)
@@ -365,7 +370,7 @@ def test_no_handler_stays_on_the_root_logger(tmp_path, capsys):
         root.removeHandler(mine)
 
 
-def test_an_estimator_refuses_a_device_that_is_not_here():
+def test_an_estimator_refuses_a_device_that_is_not_here() -> None:
     if torch.cuda.is_available():
         pytest.skip("for machines without a GPU")
     with pytest.raises(ValueError, match="device 'cuda:1' cannot be used here"):

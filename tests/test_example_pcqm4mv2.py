@@ -1,11 +1,14 @@
 """examples/30_pcqm4mv2/split_rows.py: the rows that a split file lists, read without running it."""
 
+from __future__ import annotations
+
 import importlib.util
 import json
 import os
 import sys
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,7 +20,7 @@ SCRIPT = Path(__file__).resolve().parents[1] / "examples" / "30_pcqm4mv2" / "spl
 PARTS = {"train": [0, 1, 3], "valid": [2], "test-dev": [6, 4], "test-challenge": [5]}
 
 
-def run(path, monkeypatch):
+def run(path: Path, monkeypatch: pytest.MonkeyPatch) -> int:
     spec = importlib.util.spec_from_file_location("split_rows", SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -29,12 +32,14 @@ def run(path, monkeypatch):
     return 0
 
 
-def save(path, content):
+def save(path: Path, content: dict[str, list[int]]) -> Path:
     torch.save({part: np.array(rows, np.int64) for part, rows in content.items()}, path)
     return path
 
 
-def test_the_rows_become_a_split(tmp_path, monkeypatch, capsys):
+def test_the_rows_become_a_split(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run(save(tmp_path / "split_dict.pt", PARTS), monkeypatch) == 0
     assert capsys.readouterr().out == "train 3, valid 1, test 3\n"
     split = read_rows_file(tmp_path / "split.json")
@@ -46,7 +51,7 @@ def test_the_rows_become_a_split(tmp_path, monkeypatch, capsys):
     }  # fmt: skip
 
 
-def test_a_file_of_numpy_1_is_read_too(tmp_path, monkeypatch):
+def test_a_file_of_numpy_1_is_read_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     new, old = save(tmp_path / "new.pt", PARTS), tmp_path / "split_dict.pt"
     with zipfile.ZipFile(new) as source, zipfile.ZipFile(old, "w") as target:
         for name in source.namelist():
@@ -62,17 +67,25 @@ def test_a_file_of_numpy_1_is_read_too(tmp_path, monkeypatch):
         ({"more": [7]}, "holds more, test-challenge"),
     ],
 )
-def test_another_split_is_refused(tmp_path, monkeypatch, capsys, change, words):
+def test_another_split_is_refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    change: dict[str, list[int]],
+    words: str,
+) -> None:
     assert run(save(tmp_path / "split_dict.pt", PARTS | change), monkeypatch) == 2
     assert words in capsys.readouterr().err
 
 
 class Harmful:
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return os.mkdir, ("harm",)
 
 
-def test_a_file_that_would_run_code_does_not(tmp_path, monkeypatch, capsys):
+def test_a_file_that_would_run_code_does_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     torch.save({"train": Harmful()}, tmp_path / "split_dict.pt")
     monkeypatch.chdir(tmp_path)
     assert run(tmp_path / "split_dict.pt", monkeypatch) == 2

@@ -1,5 +1,7 @@
 """What the examples bring along: the script that takes molecules, and a pretrained network."""
 
+from __future__ import annotations
+
 import hashlib
 import subprocess
 import sys
@@ -45,7 +47,7 @@ def take(npz: Path, count: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True)
 
 
-def test_the_molecules_are_spread_and_whole(npz):
+def test_the_molecules_are_spread_and_whole(npz: Path) -> None:
     assert take(npz, "2").stdout.startswith("2 of 4 molecules")
     with np.load(npz.with_name("out.npz"), allow_pickle=False) as out:
         assert out["gdb_index"].tolist() == [11, 13]
@@ -55,27 +57,27 @@ def test_the_molecules_are_spread_and_whole(npz):
         assert out["pos_angstrom"][:, 0].tolist() == [0, 1, 2, 5, 6, 7, 8]
 
 
-def test_all_of_them_may_be_taken(npz):
+def test_all_of_them_may_be_taken(npz: Path) -> None:
     assert take(npz, "4").returncode == 0
     with np.load(npz) as before, np.load(npz.with_name("out.npz")) as after:
         assert all(np.array_equal(before[name], after[name]) for name in before.files)
 
 
 @pytest.mark.parametrize("count", ["0", "5"])
-def test_an_impossible_count_is_refused(npz, count):
+def test_an_impossible_count_is_refused(npz: Path, count: str) -> None:
     done = take(npz, count)
     assert done.returncode == 2
     assert f"holds 4 molecules, not {count}; give 1 to 4" in done.stderr
     assert not npz.with_name("out.npz").exists()
 
 
-def test_a_missing_file_is_named(tmp_path):
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
     done = take(tmp_path / "no.npz", "1")
     assert done.returncode == 2
     assert "no.npz does not exist" in done.stderr
 
 
-def test_the_pretrained_network_is_whole_and_the_one_described():
+def test_the_pretrained_network_is_whole_and_the_one_described() -> None:
     folder = ROOT / "examples" / "20_moleculenet"
     weights = folder / "pretrained_tiny.pt"
     assert hashlib.sha256(weights.read_bytes()).hexdigest() in (folder / "README.md").read_text(

@@ -1,5 +1,7 @@
 """What people read first is true: README, examples, docs, versions and the make targets."""
 
+from __future__ import annotations
+
 import importlib.metadata
 import os
 import re
@@ -55,13 +57,13 @@ def moleblend(*arguments: str) -> subprocess.CompletedProcess[str]:
     return run(sys.executable, "-c", code, *arguments, COLUMNS="100")
 
 
-def test_training_commands_are_found():
+def test_training_commands_are_found() -> None:
     assert [name for name, _ in TRAINING].count("README.md") == 2
     assert len({name for name, _ in TRAINING}) == 1 + len(EXAMPLES)
 
 
 @pytest.mark.parametrize(("name", "arguments"), TRAINING)
-def test_documented_training_commands_parse(name, arguments):
+def test_documented_training_commands_parse(name: str, arguments: list[str]) -> None:
     assert arguments[1:3] == ["--user-dir", "moleblend_plugin"]
     code = (
         "import sys; from moleblend_plugin.runs import detect; detect.take_charge('embedded'); "
@@ -73,7 +75,7 @@ def test_documented_training_commands_parse(name, arguments):
     assert done.stdout.split()[-1] == arguments[arguments.index("--arch") + 1]
 
 
-def test_paths_that_the_documents_name_exist():
+def test_paths_that_the_documents_name_exist() -> None:
     for name in (
         "README.md",
         "CONTRIBUTING.md",
@@ -88,11 +90,11 @@ def test_paths_that_the_documents_name_exist():
         assert missing == [], name
 
 
-def test_the_readme_is_two_screens():
+def test_the_readme_is_two_screens() -> None:
     assert README.count("\n") < 100
 
 
-def test_help_lists_the_documented_commands():
+def test_help_lists_the_documented_commands() -> None:
     done = moleblend("--help")
     assert done.returncode == 0, done.stderr
     for command in COMMANDS:
@@ -101,13 +103,13 @@ def test_help_lists_the_documented_commands():
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_explains_itself(command):
+def test_every_command_explains_itself(command: str) -> None:
     done = moleblend(command, "--help")
     assert done.returncode == 0, done.stderr
     assert len(done.stdout.splitlines()) > 5
 
 
-def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path):
+def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
     done = moleblend("curves", str(tmp_path / "nowhere"))
     assert done.returncode == 2
     assert done.stderr.startswith("error: ")
@@ -115,7 +117,7 @@ def test_a_users_mistake_is_one_line_and_exit_code_2(tmp_path):
     assert "Traceback" not in done.stderr + done.stdout
 
 
-def test_versions_agree():
+def test_versions_agree() -> None:
     newest = re.search(r"^## \[(.+?)\]", (ROOT / "CHANGELOG.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert newest is not None
     assert newest[1] == moleblend_plugin.__version__
@@ -126,7 +128,7 @@ def test_versions_agree():
     assert installed == moleblend_plugin.__version__
 
 
-def test_requirements_pin_everything_and_name_no_index():
+def test_requirements_pin_everything_and_name_no_index() -> None:
     lines = (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines()
     packages = [line for line in lines if line and not line.startswith("#")]
     assert [line for line in packages if not re.fullmatch(r"[\w.-]+==[\w.]+", line)] == []
@@ -139,7 +141,7 @@ def test_requirements_pin_everything_and_name_no_index():
     assert set(needed) <= pinned
 
 
-def test_the_lowest_versions_are_those_of_the_metadata():
+def test_the_lowest_versions_are_those_of_the_metadata() -> None:
     from tools import lowest
 
     text = '[project]\ndependencies = ["a>=1.0", "b-c>=2"]\n[project.optional-dependencies]\n'
@@ -152,7 +154,7 @@ def test_the_lowest_versions_are_those_of_the_metadata():
     assert {"torch==2.5", "numpy==1.24", "pyarrow==14"} <= set(ours)
 
 
-def test_make_alone_says_what_each_target_does():
+def test_make_alone_says_what_each_target_does() -> None:
     done = run("make")
     assert done.returncode == 0, done.stderr
     documented = set(re.findall(r"^  make ([\w-]+) +\S", done.stdout, re.MULTILINE))
@@ -162,7 +164,7 @@ def test_make_alone_says_what_each_target_does():
     assert documented == set(phony[1].split())
 
 
-def test_the_options_page_is_up_to_date():
+def test_the_options_page_is_up_to_date() -> None:
     code = (
         "import sys; sys.path.insert(0, 'tools'); import write_options; print(write_options.page(), end='')"
     )
@@ -174,7 +176,7 @@ def test_the_options_page_is_up_to_date():
 
 
 @pytest.mark.parametrize("name", ["flow", "rooms"])
-def test_a_picture_is_what_its_script_draws(name):
+def test_a_picture_is_what_its_script_draws(name: str) -> None:
     code = (
         f"import sys; sys.path.insert(0, 'tools'); import draw_{name} as tool; print(tool.{name}(), end='')"
     )
@@ -185,7 +187,7 @@ def test_a_picture_is_what_its_script_draws(name):
     )
 
 
-def test_the_qm9_example_refuses_a_missing_file():
+def test_the_qm9_example_refuses_a_missing_file() -> None:
     done = run("bash", "examples/10_pretrain_qm9/run.sh", "no/such.npz")
     assert done.returncode == 2
     assert done.stderr.startswith("error: 'no/such.npz' is not a file")

@@ -1,5 +1,7 @@
 """Windows has no fcntl, no SIGALRM, no fork: seen from this package's modules, neither has this Python."""
 
+from __future__ import annotations
+
 import ast
 import os
 import subprocess
@@ -92,7 +94,7 @@ if __name__ == "__main__":
 """
 
 
-def test_everything_works_without_what_only_posix_has(tmp_path):
+def test_everything_works_without_what_only_posix_has(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(WINDOWS)
     (tmp_path / "work.py").write_text(WORK)
     environment = os.environ | {
@@ -108,7 +110,7 @@ def test_everything_works_without_what_only_posix_has(tmp_path):
 POSIX_MODULES = {"fcntl", "resource", "pwd", "grp", "termios", "tty", "pty", "posix"}
 
 
-def test_no_module_is_imported_that_only_posix_has():
+def test_no_module_is_imported_that_only_posix_has() -> None:
     found = []
     for path in PACKAGE.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -138,7 +140,7 @@ def opens_text_without_encoding(node: ast.AST) -> bool:
 
 
 @pytest.mark.parametrize("folder", ["moleblend_plugin", "tools", "examples", "setup.py"])
-def test_files_of_text_say_their_encoding(folder):
+def test_files_of_text_say_their_encoding(folder: str) -> None:
     """Without, a file means something else on a machine with another language."""
     place = ROOT / folder
     found = []
@@ -148,7 +150,7 @@ def test_files_of_text_say_their_encoding(folder):
     assert found == []
 
 
-def test_a_screen_that_lacks_a_character_ends_no_command(tmp_path):
+def test_a_screen_that_lacks_a_character_ends_no_command(tmp_path: Path) -> None:
     table = tmp_path / "a.csv"
     table.write_text("smiles,µ [°C]\nCCO,1\nCCN,2\n", encoding="utf-8")
     words = ["build", table, "--out", tmp_path / "s µ", "--conformers", "none", "--workers", "1"]

@@ -15,11 +15,12 @@ from moleblend_plugin.vocab import (
     SPD,
     SPD_CLASSES,
     CappedCount,
+    Feature,
 )
 
 
 @pytest.mark.parametrize("feature", [*ATOM_FEATURES, *BOND_FEATURES], ids=lambda f: f.name)
-def test_features_round_trip(feature) -> None:
+def test_features_round_trip(feature: Feature) -> None:
     for code in range(feature.size):
         value = feature.decode(code)
         if value == "misc":

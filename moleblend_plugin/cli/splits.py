@@ -16,7 +16,6 @@ from moleblend_plugin.cli._console import print_notes, print_tables
 from moleblend_plugin.cli._options import SmilesColumn, Workers, usable_cores
 from moleblend_plugin.cli._progress import RowProgress
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import PARTS
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -115,6 +114,8 @@ def split_facts(folder: Path, row_ids: dict[str, Iterable[str]]) -> dict[str, An
     Raises:
         MoleblendError: the file is damaged.
     """
+    from moleblend_plugin.schema import PARTS
+
     lines = ""
     for part in PARTS:
         digest = hashlib.sha256()

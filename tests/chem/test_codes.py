@@ -1,5 +1,7 @@
 """Codes: OGB's own numbers for many molecules, back to the same words, heavy atoms only."""
 
+from __future__ import annotations
+
 from pathlib import Path
 
 import numpy as np
@@ -40,18 +42,18 @@ ODD = [
 ]
 
 
-def nci_smiles(every):
+def nci_smiles(every: int) -> list[str]:
     lines = NCI.read_text().splitlines()[::every]
     return [line.split()[0] for line in lines]
 
 
-def parsed(smiles):
+def parsed(smiles: list[str]) -> list[Chem.Mol]:
     found = [Chem.MolFromSmiles(text) for text in smiles]
     return [mol for mol in found if mol is not None]
 
 
 @pytest.mark.parametrize("smiles", [ODD, nci_smiles(every=10)], ids=["odd", "NCI"])
-def test_codes_are_those_of_ogb(smiles):
+def test_codes_are_those_of_ogb(smiles: list[str]) -> None:
     ogb = pytest.importorskip("ogb.utils.mol", reason="the ogb package is not installed")
     for text in smiles:
         mol = Chem.MolFromSmiles(text)
@@ -67,7 +69,7 @@ def test_codes_are_those_of_ogb(smiles):
         assert (codes.atom_codes.dtype, codes.bonds.dtype) == (np.uint8, np.uint16)
 
 
-def test_every_atom_code_decodes_to_what_rdkit_says():
+def test_every_atom_code_decodes_to_what_rdkit_says() -> None:
     for mol in parsed(ODD + nci_smiles(every=50)):
         for atom in mol.GetAtoms():
             values = (
@@ -85,7 +87,7 @@ def test_every_atom_code_decodes_to_what_rdkit_says():
                 assert feature.decode(code) == (value if value in feature.values else "misc")
 
 
-def test_every_bond_code_decodes_to_what_rdkit_says():
+def test_every_bond_code_decodes_to_what_rdkit_says() -> None:
     for mol in parsed(ODD + nci_smiles(every=50)):
         for bond in mol.GetBonds():
             values = (str(bond.GetBondType()), str(bond.GetStereo()), bond.GetIsConjugated())
@@ -93,7 +95,7 @@ def test_every_bond_code_decodes_to_what_rdkit_says():
                 assert feature.decode(code) == (value if value in feature.values else "misc")
 
 
-def test_every_stereo_of_rdkit_has_a_code_and_axial_ones_count_as_none():
+def test_every_stereo_of_rdkit_has_a_code_and_axial_ones_count_as_none() -> None:
     mol = Chem.MolFromSmiles("CC=CC")
     bond = mol.GetBondWithIdx(1)
     bond.SetStereoAtoms(0, 3)
@@ -107,7 +109,7 @@ def test_every_stereo_of_rdkit_has_a_code_and_axial_ones_count_as_none():
     assert encode_bond(single)[1] == BOND_FEATURES[1].encode("STEREONONE")
 
 
-def test_one_atom_and_no_bonds_keep_their_shapes():
+def test_one_atom_and_no_bonds_keep_their_shapes() -> None:
     codes = encode_molecule(Chem.MolFromSmiles("C"))
     assert codes.atom_codes.shape == (1, 9)
     assert (codes.bonds.shape, codes.bond_codes.shape) == ((0, 2), (0, 3))
@@ -115,7 +117,7 @@ def test_one_atom_and_no_bonds_keep_their_shapes():
     assert (nothing.atom_codes.shape, nothing.bonds.shape) == ((0, 9), (0, 2))
 
 
-def test_methane_by_hand():
+def test_methane_by_hand() -> None:
     # carbon is code 5; degree 4 with implicit hydrogens; charge 0 is code 5; 4 hydrogens; SP3 is code 2
     assert encode_atom(Chem.MolFromSmiles("C").GetAtomWithIdx(0)) == (5, 0, 4, 5, 4, 0, 2, 0, 0)
 
@@ -132,13 +134,15 @@ def test_methane_by_hand():
         ("CC", [6, 6], [3, 3]),
     ],
 )
-def test_only_heavy_atoms_stay_and_count_their_hydrogens(smiles, elements, hydrogens):
+def test_only_heavy_atoms_stay_and_count_their_hydrogens(
+    smiles: str, elements: list[int], hydrogens: list[int]
+) -> None:
     codes = encode_molecule(heavy_atoms(Chem.MolFromSmiles(smiles))).atom_codes
     assert codes[:, 0].tolist() == [number - 1 for number in elements]
     assert codes[:, 4].tolist() == hydrogens
 
 
-def test_explicit_hydrogens_leave_with_their_coordinates_and_change_no_code():
+def test_explicit_hydrogens_leave_with_their_coordinates_and_change_no_code() -> None:
     for smiles in ("N[C@@H](C)C(=O)O", "F/C=C/Cl", "c1cc[nH]c1", "C[NH3+]"):
         mol = Chem.MolFromSmiles(smiles)
         full = Chem.AddHs(mol)
@@ -153,6 +157,6 @@ def test_explicit_hydrogens_leave_with_their_coordinates_and_change_no_code():
         np.testing.assert_array_equal(places[:, 0], np.arange(mol.GetNumAtoms()))
 
 
-def test_symbols_are_those_of_the_periodic_table():
+def test_symbols_are_those_of_the_periodic_table() -> None:
     table = Chem.GetPeriodicTable()
     assert list(SYMBOLS[1:]) == [table.GetElementSymbol(number) for number in range(1, 119)]

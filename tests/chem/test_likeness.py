@@ -1,5 +1,7 @@
 """Identities of molecules: equal for every writing of one molecule, at every level where two are alike."""
 
+from __future__ import annotations
+
 import csv
 from itertools import islice
 from pathlib import Path
@@ -7,7 +9,7 @@ from pathlib import Path
 import pytest
 from rdkit import Chem, rdBase
 
-from moleblend_plugin.chem.identity.likeness import LEVELS, identity, likeness, written_identity
+from moleblend_plugin.chem.identity.likeness import LEVELS, Likeness, identity, likeness, written_identity
 from moleblend_plugin.chem.identity.parents import COMPANIONS, flat_text
 from moleblend_plugin.chem.identity.scaffold import scaffold_of
 
@@ -29,12 +31,12 @@ HARD = [
 ]
 
 
-def of(smiles):
+def of(smiles: str) -> Likeness:
     with rdBase.BlockLogs():
         return likeness(Chem.MolFromSmiles(smiles))
 
 
-def same_from(one, other):
+def same_from(one: str, other: str) -> str:
     """The finest level at which two molecules agree; "" where they never do."""
     first, second = of(one), of(other)
     agree = [
@@ -70,7 +72,7 @@ def same_from(one, other):
         ("N[C+](N)N", "NC(=[NH2+])N"),  # mesomers
     ],
 )
-def test_writings_of_one_molecule(one, other):
+def test_writings_of_one_molecule(one: str, other: str) -> None:
     assert same_from(one, other) == "exact"
 
 
@@ -102,7 +104,7 @@ def test_writings_of_one_molecule(one, other):
         ("C[N+](C)(C)C.[OH-]", "CN(C)C", ""),  # quaternary nitrogen keeps its carbon and charge
     ],
 )
-def test_the_closest_level(one, other, level):
+def test_the_closest_level(one: str, other: str, level: str) -> None:
     assert same_from(one, other) == level
 
 
@@ -127,12 +129,12 @@ def test_the_closest_level(one, other, level):
         ("O", "O"),
     ],
 )
-def test_parents_by_hand(smiles, parent):
+def test_parents_by_hand(smiles: str, parent: str) -> None:
     assert of(smiles).parent == parent
     assert of(of(smiles).parent).parent == parent  # a parent is its own parent
 
 
-def written(mol, kind):
+def written(mol: Chem.Mol, kind: str) -> str:
     copy = Chem.Mol(mol)
     if kind == "maps":
         for atom in copy.GetAtoms():
@@ -147,7 +149,7 @@ def written(mol, kind):
 
 
 @pytest.mark.parametrize("kind", ["maps", "hydrogens", "kekule", "order"])
-def test_every_level_is_free_of_the_writing(kind):
+def test_every_level_is_free_of_the_writing(kind: str) -> None:
     with REAL.open() as file:
         real = [row["smiles"] for row in islice(csv.DictReader(file), 0, None, 8)]
     assert len(real) > 70
@@ -157,7 +159,7 @@ def test_every_level_is_free_of_the_writing(kind):
         assert likeness(other) == likeness(mol), smiles
 
 
-def test_one_level_at_a_time_gives_the_same_texts():
+def test_one_level_at_a_time_gives_the_same_texts() -> None:
     for smiles in HARD:
         whole = of(smiles)
         assert {level: identity(smiles, level) for level in LEVELS} == {
@@ -176,16 +178,16 @@ def test_one_level_at_a_time_gives_the_same_texts():
         "[Cl-].C[S+](C)[O-]",
     ],
 )
-def test_the_quick_way_gives_the_same_text(smiles):
+def test_the_quick_way_gives_the_same_text(smiles: str) -> None:
     canonical = Chem.MolToSmiles(Chem.MolFromSmiles(smiles))
     assert written_identity(canonical) == of(smiles).exact
 
 
-def test_text_that_rdkit_does_not_read_is_its_own():
+def test_text_that_rdkit_does_not_read_is_its_own() -> None:
     assert identity("not a molecule") == "not a molecule"
 
 
-def test_companions_are_molecules_and_none_is_there_twice():
+def test_companions_are_molecules_and_none_is_there_twice() -> None:
     texts = [flat_text(Chem.MolFromSmiles(smiles)) for smiles in COMPANIONS.split()]
     assert len(set(texts)) == len(texts)
 
@@ -200,5 +202,5 @@ def test_companions_are_molecules_and_none_is_there_twice():
         ("[2H]C1([2H])CC1C", "CC1CC1"),
     ],
 )
-def test_maps_and_isotopes_are_no_part_of_a_scaffold(one, other, chiral):
+def test_maps_and_isotopes_are_no_part_of_a_scaffold(one: str, other: str, chiral: bool) -> None:
     assert scaffold_of(one, chiral) == scaffold_of(other, chiral) != ""

@@ -1,5 +1,7 @@
 """Multiple bonds keep their length where RDKit's MMFF94 has none for them; no others are touched."""
 
+from __future__ import annotations
+
 import numpy as np
 import pytest
 from rdkit import Chem
@@ -9,7 +11,7 @@ from moleblend_plugin.chem.geometry.conformers import ConformerConfig, make_conf
 UNRELAXED = "ETKDGv3, no MMFF94 length of a multiple bond"
 
 
-def length(smiles, i, j):
+def length(smiles: str, i: int, j: int) -> tuple[float, str]:
     made = make_conformers(Chem.MolFromSmiles(smiles), ConformerConfig())
     return float(np.linalg.norm(made.coords[0, i] - made.coords[0, j])), made.made_by
 
@@ -30,7 +32,9 @@ def length(smiles, i, j):
         ("C1=CC2=CC3=CC=C(N3)C=C4C=CC(=N4)C=C5C=CC(=N5)C=C1N2", 2, 3, 1.33, 1.45),
     ],
 )
-def test_bonds_that_mmff94_has_no_length_for_stay_as_embedded(smiles, i, j, least, most):
+def test_bonds_that_mmff94_has_no_length_for_stay_as_embedded(
+    smiles: str, i: int, j: int, least: float, most: float
+) -> None:
     found, made_by = length(smiles, i, j)
     assert least < found < most
     assert made_by == UNRELAXED
@@ -51,7 +55,7 @@ def test_bonds_that_mmff94_has_no_length_for_stay_as_embedded(smiles, i, j, leas
         ("O=c1cccccc1", 1, 2, 1.45),
     ],
 )
-def test_bonds_that_mmff94_knows_are_relaxed(smiles, i, j, measured):
+def test_bonds_that_mmff94_knows_are_relaxed(smiles: str, i: int, j: int, measured: float) -> None:
     found, made_by = length(smiles, i, j)
     assert found == pytest.approx(measured, abs=0.08)
     assert made_by == "ETKDGv3+MMFF94"

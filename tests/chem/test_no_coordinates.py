@@ -81,28 +81,28 @@ def record_of(block: str) -> MoleculeRecord:
 @pytest.mark.parametrize("flag", ["2D", "3D", ""])
 @pytest.mark.parametrize("version", ["V2000", "V3000"])
 @pytest.mark.parametrize("smiles", CENTRES)
-def test_centres_come_from_parities(smiles, version, flag):
+def test_centres_come_from_parities(smiles: str, version: str, flag: str) -> None:
     for seed, hydrogens in ((0, False), (1, True)):
         record = record_of(without_places(geometry(smiles, seed, hydrogens), version, flag))
         assert record.smiles == Chem.CanonSmiles(smiles)
         assert (record.coords, record.coords_from) == (None, "no coordinates in the source, none wanted")
 
 
-def test_what_is_left_open_is_said():
+def test_what_is_left_open_is_said() -> None:
     for smiles, unknown in (("C/C=C/C", True), ("CC(O)F", True), ("N[C@@H](C)C(=O)O", False), ("CCO", False)):
         block = without_places(geometry(smiles, 0, hydrogens=False), "V2000", "2D")
         assert record_of(block).stereo_unknown == unknown
         assert "/" not in record_of(block).smiles
 
 
-def test_blocks_with_coordinates_and_smiles_leave_nothing_unknown():
+def test_blocks_with_coordinates_and_smiles_leave_nothing_unknown() -> None:
     assert not record_of(Chem.MolToMolBlock(geometry("C/C=C/C", 0, hydrogens=True))).stereo_unknown
     record = convert(RawRow("a.smi", 0, "CC(O)F", "smiles"), ConversionConfig())
     assert isinstance(record, MoleculeRecord)
     assert not record.stereo_unknown
 
 
-def test_a_geometry_file_without_coordinates_loses_no_stereochemistry():
+def test_a_geometry_file_without_coordinates_loses_no_stereochemistry() -> None:
     block = without_places(geometry("N[C@@H](C)C(=O)O", 0, hydrogens=True), "V2000", "3D").replace(
         "  1  0  0", ""
     )
@@ -111,7 +111,7 @@ def test_a_geometry_file_without_coordinates_loses_no_stereochemistry():
     assert (record.smiles, record.coords) == ("C[C@H](N)C(=O)O", None)
 
 
-def test_the_build_names_the_molecules(tmp_path: Path, capsys):
+def test_the_build_names_the_molecules(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     blocks = [
         without_places(geometry(smiles, 0, hydrogens=False), "V2000", "2D")
         for smiles in ("C/C=C/C", "CCO", "N[C@@H](C)C(=O)O", "CC(O)F")

@@ -1,8 +1,12 @@
 """Distances that no molecule has are no 3D, from RDKit or from the source; those of real molecules are."""
 
+from __future__ import annotations
+
 import re
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from rdkit import Chem
 
@@ -10,17 +14,18 @@ from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_mol
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.chem.geometry.plausible import Plausibility
 from moleblend_plugin.chem.readers.raw_row import ListedAtoms, RawRow
+from moleblend_plugin.schema import MoleculeRecord
 
 FLAT = ConversionConfig()
 WITH_3D = ConversionConfig(ConformerConfig())
 BOHR = 1.8897
 
 
-def why_not(smiles, places):
+def why_not(smiles: str, places: list[list[float]] | npt.NDArray[np.float64]) -> str:
     return Plausibility(Chem.MolFromSmiles(smiles)).why_not(np.array(places, np.float32))
 
 
-def placed(smiles, places):
+def placed(smiles: str, places: list[list[float]] | npt.NDArray[np.float64]) -> Chem.Mol:
     """An RDKit molecule with these coordinates, flagged 3D."""
     mol = Chem.MolFromSmiles(smiles)
     conformer = Chem.Conformer(mol.GetNumAtoms())
@@ -31,15 +36,17 @@ def placed(smiles, places):
     return mol
 
 
-def given(smiles, places, config=FLAT):
+def given(
+    smiles: str, places: list[list[float]] | npt.NDArray[np.float64], config: ConversionConfig = FLAT
+) -> MoleculeRecord:
     return convert_molecule(placed(smiles, places), 0, config)
 
 
-def made(smiles, config=WITH_3D):
+def made(smiles: str, config: ConversionConfig = WITH_3D) -> MoleculeRecord:
     return convert(RawRow("a.smi", 0, smiles, "smiles"), config)
 
 
-def shortest(record):
+def shortest(record: MoleculeRecord) -> np.float32:
     places = record.coords[0]
     return min(np.linalg.norm(places[i] - places[j]) for i, j in record.bonds)
 
@@ -47,11 +54,11 @@ def shortest(record):
 ETHANOL = [[0, 0, 0], [1.512, 0.1, 0.2], [2.1, 1.35, -0.1]]
 
 
-def octahedron(length):
+def octahedron(length: Any) -> Any:
     return [[0, 0, 0], *(sign * length * np.eye(3)[axis] for axis in range(3) for sign in (1, -1))]
 
 
-def ferrocene(height=1.66, radius=1.21):
+def ferrocene(height: float = 1.66, radius: float = 1.21) -> Any:
     """Iron, then two rings of five above and below: Fe-C is 2.05 Angstrom."""
     angle = np.arange(5) * 2 * np.pi / 5
     ring = np.stack([radius * np.cos(angle), radius * np.sin(angle)], 1)
@@ -81,7 +88,7 @@ FERROCENE = "[Fe+2].[cH-]1cccc1.[cH-]1cccc1"
         ("O.O.O", [[0, 0, 0], [15, 0, 0], [30, 0, 0]]),  # each near the next
     ],
 )
-def test_real_geometries_pass(smiles, places):
+def test_real_geometries_pass(smiles: str, places: list[list[float]] | npt.NDArray[np.float64]) -> None:
     assert why_not(smiles, places) == ""
 
 
@@ -117,12 +124,14 @@ def test_real_geometries_pass(smiles, places):
         (FERROCENE, ferrocene(height=0.3), "atoms too close"),
     ],
 )
-def test_distances_that_no_molecule_has_do_not(smiles, places, reason):
+def test_distances_that_no_molecule_has_do_not(
+    smiles: str, places: list[list[float]] | npt.NDArray[np.float64], reason: str
+) -> None:
     places = np.asarray(places, float)[: Chem.MolFromSmiles(smiles).GetNumAtoms()]
     assert why_not(smiles, places).startswith(reason)
 
 
-def test_large_molecules_are_looked_at_in_parts():
+def test_large_molecules_are_looked_at_in_parts() -> None:
     """300 atoms of an extended chain; then bent back on itself."""
     chain = np.stack([1.27 * np.arange(300), 0.42 * (-1.0) ** np.arange(300), np.zeros(300)], 1)
     assert why_not("C" * 300, chain) == ""
@@ -134,7 +143,7 @@ def test_large_molecules_are_looked_at_in_parts():
 
 
 @pytest.mark.parametrize("smiles", ["FS(F)(F)(F)(F)F", "F[P-](F)(F)(F)(F)F", "ClP(Cl)(Cl)(Cl)Cl"])
-def test_hypervalent_centres_whose_ligands_coincide_are_2d_with_the_reason(smiles):
+def test_hypervalent_centres_whose_ligands_coincide_are_2d_with_the_reason(smiles: str) -> None:
     record = made(smiles)
     assert record.coords is None
     reason = r"implausible conformer, (atoms too close|bonds too short): "  # by the version of RDKit
@@ -146,7 +155,7 @@ def test_hypervalent_centres_whose_ligands_coincide_are_2d_with_the_reason(smile
     ["*CC*", "*CC(*)c1ccccc1", "[*]OC(=O)c1ccc(cc1)C([*])=O", "[1*]CC([2*])O", "c1cc*cc1", "*1cccc1",
      "C*(C)C", "*C(=O)N*", "*#C", "[*-]C", "*[Si](C)(C)O*", "[*]", "**", "C1C*1", "[*:1]c1ccc([*:2])cc1"],
 )  # fmt: skip
-def test_dummy_atoms_stand_a_bonds_length_from_their_neighbours(smiles):
+def test_dummy_atoms_stand_a_bonds_length_from_their_neighbours(smiles: str) -> None:
     record = made(smiles)
     assert record.coords is not None, record.coords_from
     if len(record.bonds):
@@ -158,7 +167,7 @@ def test_dummy_atoms_stand_a_bonds_length_from_their_neighbours(smiles):
 
 
 @pytest.mark.parametrize("smiles", ["C[C@H](*)O", "C[C@@H](*)O", r"*/C=C\C", "*/C=C/C", "O[C@H]([1*])[2*]"])
-def test_dummy_atoms_keep_the_stereo_around_them(smiles):
+def test_dummy_atoms_keep_the_stereo_around_them(smiles: str) -> None:
     record = made(smiles)
     mol = Chem.MolFromSmiles(smiles)
     flat = Chem.MolFromSmiles(smiles.replace("@", "").replace("/", "").replace("\\", ""))
@@ -184,7 +193,9 @@ def test_dummy_atoms_keep_the_stereo_around_them(smiles):
         ("[Na+].[Cl-]", [[0, 0, 0], [0.5, 0, 0.1]], "source atoms too close"),
     ],
 )
-def test_a_source_without_geometry_is_2d_or_made_anew_and_told_either_way(smiles, places, reason):
+def test_a_source_without_geometry_is_2d_or_made_anew_and_told_either_way(
+    smiles: str, places: list[list[float]] | npt.NDArray[np.float64], reason: str
+) -> None:
     record = given(smiles, places)
     assert record.coords is None
     assert record.coords_from.partition(":")[0] == f"{reason}, none wanted"
@@ -193,19 +204,19 @@ def test_a_source_without_geometry_is_2d_or_made_anew_and_told_either_way(smiles
     assert record.coords_from.partition(":")[0] == f"ETKDGv3+MMFF94, {reason}"
 
 
-def test_a_source_with_geometry_is_kept():
+def test_a_source_with_geometry_is_kept() -> None:
     record = given("CCO", ETHANOL, WITH_3D)
     assert record.coords_from == "source"
     np.testing.assert_allclose(record.coords[0], ETHANOL, atol=1e-6)
 
 
 @pytest.mark.parametrize("turn", [np.eye(3), np.eye(3)[[2, 0, 1]], np.eye(3)[[0, 2, 1]]])
-def test_a_drawing_in_any_plane_is_2d_where_four_neighbours_are_flat(turn):
+def test_a_drawing_in_any_plane_is_2d_where_four_neighbours_are_flat(turn: npt.NDArray[np.float64]) -> None:
     cross = np.array([[-1.5, 0, 0], [0, 0, 0], [1.5, 0, 0], [0, 1.5, 0], [0, -1.5, 0]])
     assert given("CC(C)(C)C", cross @ turn).coords_from == "source is 2D, none wanted"
 
 
-def test_good_conformers_of_a_list_are_kept():
+def test_good_conformers_of_a_list_are_kept() -> None:
     good = np.array(ETHANOL, np.float32)
     listed = ListedAtoms(("C", "C", "O"), np.stack([good, good * BOHR, good + 1]))
     record = convert(RawRow("a.lmdb", 0, "CCO", "smiles", listed=listed), WITH_3D)
@@ -213,13 +224,13 @@ def test_good_conformers_of_a_list_are_kept():
     np.testing.assert_array_equal(record.coords, np.stack([good, good + 1]))
 
 
-def test_good_conformers_of_several_are_kept_and_counted(monkeypatch):
+def test_good_conformers_of_several_are_kept_and_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """The second of three conformers is spoilt before it is checked."""
     from moleblend_plugin.chem.geometry import conformers
 
     whole = conformers._coords
 
-    def spoilt(*arguments):
+    def spoilt(*arguments: object) -> Any:
         coords = whole(*arguments)
         coords[1, 0] = coords[1, 2]
         return coords

@@ -1,6 +1,9 @@
 """What RDKit is told elsewhere, and atom maps, change nothing of what is read."""
 
+from __future__ import annotations
+
 import random
+from collections.abc import Iterator
 
 import numpy as np
 import pytest
@@ -46,7 +49,7 @@ def with_maps(smiles: str, start: int) -> str:
 
 
 @pytest.fixture(params=[(name, value) for name in SWITCHES for value in (True, False)], ids=str)
-def switched(request: pytest.FixtureRequest):
+def switched(request: pytest.FixtureRequest) -> Iterator[None]:
     """RDKit with one of its switches set by the user; it must still stand so afterwards."""
     name, value = request.param
     if not hasattr(Chem, f"Set{name}"):
@@ -60,7 +63,7 @@ def switched(request: pytest.FixtureRequest):
 
 
 @pytest.mark.parametrize("smiles", STEREO)
-def test_atom_maps_change_nothing(smiles):
+def test_atom_maps_change_nothing(smiles: str) -> None:
     plain = from_smiles(smiles)
     for start in range(3):
         mapped = with_maps(smiles, start)
@@ -72,13 +75,13 @@ def test_atom_maps_change_nothing(smiles):
         assert to_smiles(from_block(Chem.MolToMolBlock(user))) == to_smiles(plain)
 
 
-def test_maps_make_no_stereocentre():
+def test_maps_make_no_stereocentre() -> None:
     for text in ("[CH3:1][C@H:9]([CH3:2])O", "CC(C)O |atomProp:0.molAtomMapNumber.5|"):
         assert to_smiles(from_smiles(text)) == "CC(C)O"
         assert to_smiles(from_mol(Chem.MolFromSmiles(text))) == "CC(C)O"
 
 
-def test_rest_points_and_names_survive():
+def test_rest_points_and_names_survive() -> None:
     assert to_smiles(from_smiles("[*:1]CC[*:2] a name:3]")) == "*CC*"
     assert to_smiles(from_smiles("  [13CH3:7][OH:1]\tx")) == "[13CH3]O"
     assert from_smiles("C(") is None
@@ -86,7 +89,7 @@ def test_rest_points_and_names_survive():
 
 
 @pytest.mark.parametrize("smiles", STEREO)
-def test_switches_change_nothing(switched, smiles):
+def test_switches_change_nothing(switched: None, smiles: str) -> None:
     with pinned():
         wanted = seen(Chem.MolFromSmiles(smiles))
         block = Chem.MolToMolBlock(Chem.MolFromSmiles(smiles))
@@ -102,7 +105,7 @@ def fails_inside() -> None:
         raise RuntimeError("anything")
 
 
-def test_the_switches_come_back_after_an_error():
+def test_the_switches_come_back_after_an_error() -> None:
     before = Chem.GetUseLegacyStereoPerception()
     Chem.SetUseLegacyStereoPerception(False)
     try:
@@ -113,13 +116,13 @@ def test_the_switches_come_back_after_an_error():
         Chem.SetUseLegacyStereoPerception(before)
 
 
-def test_aromaticity_of_a_users_molecule_is_perceived_anew():
+def test_aromaticity_of_a_users_molecule_is_perceived_anew() -> None:
     mol = Chem.MolFromSmiles("c1ccccc1C(=O)O")
     Chem.Kekulize(mol, clearAromaticFlags=True)
     assert seen(from_mol(mol)) == seen(from_smiles("c1ccccc1C(=O)O"))
 
 
-def test_clear_maps_is_in_place():
+def test_clear_maps_is_in_place() -> None:
     mol = Chem.MolFromSmiles("[CH3:1][OH:2]", sanitize=False)
     clear_maps(mol)
     assert [atom.GetAtomMapNum() for atom in mol.GetAtoms()] == [0, 0]
@@ -139,7 +142,7 @@ def same(left: MoleculeRecord, right: MoleculeRecord) -> bool:
 
 
 @pytest.mark.parametrize("smiles", STEREO)
-def test_records_of_mapped_molecules_are_those_of_the_plain_ones(smiles):
+def test_records_of_mapped_molecules_are_those_of_the_plain_ones(smiles: str) -> None:
     plain = record_of(smiles)
     numbered = Chem.MolFromSmiles(smiles)
     for atom in numbered.GetAtoms():
@@ -154,7 +157,7 @@ def test_records_of_mapped_molecules_are_those_of_the_plain_ones(smiles):
 
 
 @pytest.mark.parametrize("smiles", STEREO)
-def test_records_do_not_hang_on_the_switches(switched, smiles):
+def test_records_do_not_hang_on_the_switches(switched: None, smiles: str) -> None:
     users = Chem.MolFromSmiles(smiles)  # as the user's switches perceive it
     with pinned():
         wanted = record_of(smiles)

@@ -1,5 +1,9 @@
 """Data items of an SDF: given twice, cut off, oddly named, and records without their separator."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import pytest
 
 from moleblend_plugin.chem.readers.raw_row import RawRow
@@ -15,7 +19,7 @@ V3000 = (
 )
 
 
-def read(folder, content, *targets):
+def read(folder: Path, content: str, *targets: str) -> tuple[list[str | tuple[float, ...]], list[str]]:
     path = folder / "a.sdf"
     path.write_bytes(content.encode())
     source = open_molecules(path, Columns(targets=targets))
@@ -23,11 +27,11 @@ def read(folder, content, *targets):
     return [row.targets if isinstance(row, RawRow) else row.reason for row in rows], source.notes
 
 
-def record(title, *items, block=BLOCK):
+def record(title: str, *items: tuple[str, int | str], block: str = BLOCK) -> str:
     return block.format(title) + "".join(f"> <{name}>\n{value}\n\n" for name, value in items)
 
 
-def test_an_item_with_two_values_is_no_label(tmp_path):
+def test_an_item_with_two_values_is_no_label(tmp_path: Path) -> None:
     content = (
         record("a", ("y", 1), ("y", 2)) + "$$$$\n"
         + record("b", ("y", 3), ("y", 3)) + "$$$$\n"
@@ -37,7 +41,7 @@ def test_an_item_with_two_values_is_no_label(tmp_path):
     assert found == ["data item twice: 'y' holds '1' and '2'", (3,), (4,)]
 
 
-def test_decimal_commas_are_read_as_in_tables(tmp_path):
+def test_decimal_commas_are_read_as_in_tables(tmp_path: Path) -> None:
     values = {"y": ("1,5", "2,25", "1,000"), "z": ("1,000", "2,000", "3,000")}
     rows = (record("a", *zip(values, row, strict=True)) for row in zip(*values.values(), strict=True))
     content = "$$$$\n".join(rows)
@@ -51,7 +55,9 @@ def test_decimal_commas_are_read_as_in_tables(tmp_path):
 
 @pytest.mark.parametrize("block", [BLOCK, V3000])
 @pytest.mark.parametrize("items", [[], [("y", 1)]])
-def test_records_without_a_separator_are_two(tmp_path, block, items):
+def test_records_without_a_separator_are_two(
+    tmp_path: Path, block: str, items: list[tuple[str, int]]
+) -> None:
     content = record("a", *items, block=block) + record("b", ("y", 2), block=block) + "$$$$\n"
     found, notes = read(tmp_path, content, "y")
     assert len(found) == 2
@@ -60,14 +66,14 @@ def test_records_without_a_separator_are_two(tmp_path, block, items):
     assert "lacks $$$$ between records" in notes[0]
 
 
-def test_a_mol_block_as_a_value_is_no_record(tmp_path):
+def test_a_mol_block_as_a_value_is_no_record(tmp_path: Path) -> None:
     content = (
         record("a", ("y", 1), ("drawing", BLOCK.format("")), ("z", 2)) + "$$$$\n" + record("b", ("y", 3))
     )
     assert read(tmp_path, content, "y", "z")[0][0] == (1, 2)
 
 
-def test_a_file_that_ends_in_a_label_is_cut_off(tmp_path):
+def test_a_file_that_ends_in_a_label_is_cut_off(tmp_path: Path) -> None:
     content = record("a", ("y", 1)) + "$$$$\n" + record("b", ("y", "12")).rstrip("\n")
     assert read(tmp_path, content, "y")[0] == [
         (1,), "record cut off: the file ends in data item 'y', without $$$$"
@@ -76,7 +82,7 @@ def test_a_file_that_ends_in_a_label_is_cut_off(tmp_path):
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
-def test_names_of_items_and_line_ends(tmp_path, end):
+def test_names_of_items_and_line_ends(tmp_path: Path, end: str) -> None:
     heads = ["> <IC50 [nM]>  (3)", "> 25 <a, b> (MD->1)", ">  <p>q>", "> < s <t >"]
     items = "".join(f"{head}\n{number}\n\n" for number, head in enumerate(heads))
     content = (BLOCK.format("a") + items + "$$$$\n").replace("\n", end)

@@ -1,8 +1,13 @@
 """Uni-Mol's rows: whose coordinates they are, what is no geometry, and labels in every form."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem
@@ -11,23 +16,25 @@ from moleblend_plugin.chem.atom_order import in_smiles_order
 from moleblend_plugin.chem.convert import ConversionConfig, convert
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.chem.readers.unimol import row_of
-from moleblend_plugin.schema import Rejection
+from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 PLAIN = ConversionConfig()
 
 
-def places(mol, count=2):
+def places(mol: Chem.Mol, count: int = 2) -> list[npt.NDArray[np.float32]]:
     AllChem.EmbedMultipleConfs(mol, count, randomSeed=7)
     return [conformer.GetPositions().astype(np.float32) for conformer in mol.GetConformers()]
 
 
-def drawing(mol):
+def drawing(mol: Chem.Mol) -> npt.NDArray[np.float32]:
     copy = Chem.Mol(mol)
     AllChem.Compute2DCoords(copy)
     return copy.GetConformer().GetPositions().astype(np.float32)
 
 
-def entry(smiles, count=2, hydrogens=True):
+def entry(
+    smiles: str, count: int = 2, hydrogens: bool = True
+) -> dict[str, list[npt.NDArray[np.float32] | str] | str]:
     """A value as Uni-Mol's notebook makes it."""
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     coords, symbols = places(mol, count), [atom.GetSymbol() for atom in mol.GetAtoms()]
@@ -39,7 +46,7 @@ def entry(smiles, count=2, hydrogens=True):
     }
 
 
-def record_of(value, config=PLAIN):
+def record_of(value: dict[str, Any], config: ConversionConfig = PLAIN) -> MoleculeRecord:
     row = row_of("train.lmdb", 3, value, 0)
     result = convert(row, config)
     assert not isinstance(result, Rejection), result
@@ -48,7 +55,7 @@ def record_of(value, config=PLAIN):
 
 @pytest.mark.parametrize("hydrogens", [True, False])
 @pytest.mark.parametrize("smiles", ["OC(=O)[C@H](N)CS", "c1ccccc1", "CC#N", "NCC(O)C(C)=O", "N1CC1F"])
-def test_heavy_atoms_keep_their_places_and_drawings_go(smiles, hydrogens):
+def test_heavy_atoms_keep_their_places_and_drawings_go(smiles: str, hydrogens: bool) -> None:
     value = entry(smiles, hydrogens=hydrogens)
     record = record_of(value)
     heavy = [i for i, symbol in enumerate(value["atoms"]) if symbol != "H"]
@@ -58,7 +65,7 @@ def test_heavy_atoms_keep_their_places_and_drawings_go(smiles, hydrogens):
     assert (record.source, record.row) == ("train.lmdb", 3)
 
 
-def test_ions_that_rdkit_embedded_on_top_of_each_other_are_no_geometry():
+def test_ions_that_rdkit_embedded_on_top_of_each_other_are_no_geometry() -> None:
     """As Uni-Mol's notebook embeds a salt: the nitrogen lies in the acetate."""
     value = entry("[NH4+].[O-]C(C)=O")
     assert record_of(value).coords_from.startswith("source atoms too close, none wanted: N0-")
@@ -78,13 +85,13 @@ def test_ions_that_rdkit_embedded_on_top_of_each_other_are_no_geometry():
         lambda v: v | {"mol": object(), "scaffold": "C", "ori_index": 4},
     ],
 )
-def test_every_form_gives_the_same_record(change):
+def test_every_form_gives_the_same_record(change: Callable[..., Any]) -> None:
     value = entry("CC(=O)N")
     plain = record_of(value)
     np.testing.assert_array_equal(record_of(change(value)).coords, plain.coords)
 
 
-def test_one_conformer_may_stand_alone():
+def test_one_conformer_may_stand_alone() -> None:
     value = entry("CC(=O)N")
     block = value["coordinates"][0]
     for one in (block, block.tolist(), [block]):
@@ -93,7 +100,7 @@ def test_one_conformer_may_stand_alone():
         assert record.coords_from == "source"
 
 
-def swapped(value):
+def swapped(value: Any) -> Any:
     """Two unlike carbons of pentanol in each other's place: the elements still fit."""
     blocks = [block.copy() for block in value["coordinates"]]
     for block in blocks:
@@ -119,20 +126,22 @@ def swapped(value):
         (lambda v: {"smi": v["smi"]}, "no coordinates in the source"),
     ],
 )
-def test_unfit_coordinates_leave_the_molecule_2d_with_the_reason(change, reason):
+def test_unfit_coordinates_leave_the_molecule_2d_with_the_reason(
+    change: Callable[..., Any], reason: str
+) -> None:
     record = record_of(change(entry("CCCCCO")))
     assert record.coords is None
     assert reason in record.coords_from
     assert record.smiles == "CCCCCO"
 
 
-def test_unfit_coordinates_are_made_anew_where_wanted():
+def test_unfit_coordinates_are_made_anew_where_wanted() -> None:
     value = entry("CCCCCO")
     made = record_of(value | {"atoms": value["atoms"][::-1]}, ConversionConfig(ConformerConfig()))
     assert made.coords_from.startswith("ETKDGv3")
 
 
-def test_a_planar_molecule_without_depth_is_no_drawing():
+def test_a_planar_molecule_without_depth_is_no_drawing() -> None:
     flat = np.zeros((1, 6, 3), np.float32)
     angle = np.arange(6) * math.pi / 3
     flat[0, :, 0], flat[0, :, 1] = 1.39 * np.cos(angle), 1.39 * np.sin(angle)
@@ -146,7 +155,7 @@ def test_a_planar_molecule_without_depth_is_no_drawing():
     [[1, 0.5, None], (1, 0.5, float("nan")), np.array([1, 0.5, np.nan]), [np.float32(1), 0.5, None],
      np.array([[1, 0.5, np.nan]]), np.array([1, 0.5, None], object), [[True], [0.5], [None]]],
 )  # fmt: skip
-def test_labels_come_in_many_forms(target):
+def test_labels_come_in_many_forms(target: Any) -> None:
     row = row_of("a.lmdb", 0, {"smi": "C", "target": target}, 3)
     np.testing.assert_array_equal(row.targets, [1, 0.5, np.nan])
 
@@ -162,7 +171,9 @@ def test_labels_come_in_many_forms(target):
         ({"smi": "C", "target": [float("inf")]}, "target is no number: inf"),
     ],
 )
-def test_unfit_rows_are_rejected_with_the_reason(value, reason):
+def test_unfit_rows_are_rejected_with_the_reason(
+    value: dict[str, bytes | list[float] | str], reason: str
+) -> None:
     rejection = row_of("a.lmdb", 7, value, 1)
     assert isinstance(rejection, Rejection)
     assert (rejection.source, rejection.row) == ("a.lmdb", 7)
@@ -181,7 +192,7 @@ CHIRAL = [
 
 @pytest.mark.parametrize("hydrogens", [False, True])
 @pytest.mark.parametrize("smiles", CHIRAL)
-def test_atoms_in_the_order_of_the_smiles_are_the_same_molecule(smiles, hydrogens):
+def test_atoms_in_the_order_of_the_smiles_are_the_same_molecule(smiles: str, hydrogens: bool) -> None:
     """From an order that no SMILES has; the geometry keeps the sense of its centres and double bonds."""
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     AllChem.EmbedMolecule(mol, randomSeed=3)

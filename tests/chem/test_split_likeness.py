@@ -1,16 +1,20 @@
 """How molecules of parts are alike, on few enough to count by hand."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import numpy as np
 import pytest
 
 from moleblend_plugin.splits import likeness_report as module
 from moleblend_plugin.splits.likeness_report import LIKENESS_KINDS
-from moleblend_plugin.splits.report import PartIdentities, identify, split_report
+from moleblend_plugin.splits.report import Part, PartIdentities, identify, split_report
 
 NAN = float("nan")
 
 
-def part(name, *rows):
+def part(name: str, *rows: tuple[str, float]) -> Part:
     """A part of (SMILES, label)."""
     return PartIdentities(
         [identify(smiles) for smiles, _ in rows],
@@ -20,7 +24,9 @@ def part(name, *rows):
 
 
 @pytest.fixture
-def report():
+def report() -> dict[
+    str, dict[str, dict[str, dict[str, int | object] | int | list[object]] | list[Any] | str]
+]:
     parts = {
         "train": part(
             "a",
@@ -44,11 +50,15 @@ def report():
     return split_report(parts, ("y",))
 
 
-def counts(found):
+def counts(
+    found: dict[str, dict[str, dict[str, dict[str, object] | int] | int | list[dict[str, object | str]]]],
+) -> dict[str, tuple[int, ...]]:
     return {kind: (facts["groups"], *facts["molecules"].values()) for kind, facts in found.items()}
 
 
-def test_every_pair_is_alike_in_one_way(report):
+def test_every_pair_is_alike_in_one_way(
+    report: dict[str, dict[str, dict[str, dict[str, int | object] | int | list[object]] | list[Any] | str]],
+) -> None:
     assert counts(report["pairs"]["train-test"]["likeness"]) == {
         "molecule": (1, 2, 1),
         "isotopes": (1, 1, 1),
@@ -62,7 +72,9 @@ def test_every_pair_is_alike_in_one_way(report):
     assert counts(report["parts"]["test"]["likeness"])["salts"] == (1, 2)  # sodium and potassium
 
 
-def test_labels_that_contradict_are_told_by_kind(report):
+def test_labels_that_contradict_are_told_by_kind(
+    report: dict[str, dict[str, dict[str, dict[str, int | object] | int | list[object]] | list[Any] | str]],
+) -> None:
     alike = report["pairs"]["train-test"]["likeness"]
     gaps = {
         kind: facts["conflicts"]["tasks"].get("y", {}).get("largest_gap") for kind, facts in alike.items()
@@ -83,7 +95,7 @@ def test_labels_that_contradict_are_told_by_kind(report):
     assert alike["tautomers"]["examples"][0]["row_ids"] == {"train": ["a:3"], "test": ["b:3"]}
 
 
-def test_the_same_molecule_does_not_make_a_gap_between_its_kinds():
+def test_the_same_molecule_does_not_make_a_gap_between_its_kinds() -> None:
     # The labels of the acid differ within the acid only; against its salt both are 1 away.
     parts = {
         "train": part("a", ("CCC(C)C(=O)O", 0), ("OC(=O)C(C)CC", 2)),
@@ -96,14 +108,14 @@ def test_the_same_molecule_does_not_make_a_gap_between_its_kinds():
     assert report["parts"]["train"]["likeness"]["salts"]["groups"] == 0
 
 
-def test_a_salt_in_both_parts_is_the_same_molecule_only():
+def test_a_salt_in_both_parts_is_the_same_molecule_only() -> None:
     parts = {name: part(name, ("CCCCCC(=O)[O-].[Na+]", 1)) for name in ("train", "test")}
     alike = split_report(parts, ("y",))["pairs"]["train-test"]["likeness"]
     assert counts(alike)["molecule"] == (1, 1, 1)
     assert counts(alike)["salts"] == (0, 0, 0)
 
 
-def test_texts_of_another_version_of_rdkit_are_written_anew():
+def test_texts_of_another_version_of_rdkit_are_written_anew() -> None:
     # Not as this version writes them: no two texts are equal.
     parts = {
         "train": part("a", ("C(O)C", 1), ("C(=C\\c1ccccc1)/c1ccccc1", 1)),
@@ -115,14 +127,14 @@ def test_texts_of_another_version_of_rdkit_are_written_anew():
     assert report["scaffolds"]["chiral"]["shared"] == 1
 
 
-def test_a_molecule_that_this_version_does_not_read_is_like_its_text_only():
+def test_a_molecule_that_this_version_does_not_read_is_like_its_text_only() -> None:
     parts = {"train": part("a", ("no molecule", 1), ("CC", 1)), "test": part("b", ("no molecule", 2))}
     report = split_report(parts, ("y",))
     assert report["pairs"]["train-test"]["likeness"]["molecule"]["groups"] == 1
     assert report["parts"]["train"]["without_rings"] == 2
 
 
-def test_examples_are_capped_and_counts_are_not(monkeypatch):
+def test_examples_are_capped_and_counts_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EXAMPLES", 2)
     rows = [("C" * n, 0) for n in range(1, 6)]
     alike = split_report({"train": part("a", *rows), "test": part("b", *rows)}, ("y",))["pairs"]["train-test"]

@@ -1,17 +1,19 @@
 """What two parts share, on molecules small enough to count by hand."""
 
+from __future__ import annotations
+
 import math
 
 import numpy as np
 import pytest
 
 from moleblend_plugin.splits import report as module
-from moleblend_plugin.splits.report import PartIdentities, identify, split_report
+from moleblend_plugin.splits.report import Part, PartIdentities, identify, split_report
 
 NAN = float("nan")
 
 
-def part(name, *rows):
+def part(name: str, *rows: tuple[float | str, ...]) -> Part:
     """A part of (SMILES, labels)."""
     return PartIdentities(
         [identify(smiles) for smiles, *_ in rows],
@@ -21,7 +23,9 @@ def part(name, *rows):
 
 
 @pytest.fixture
-def report():
+def report() -> dict[
+    str, dict[str, dict[str, dict[str, int | object] | int | list[object]] | list[str] | str]
+]:
     parts = {
         "train": part(
             "train",
@@ -37,7 +41,9 @@ def report():
     return split_report(parts, ("active", "y"))
 
 
-def test_counts_of_a_part(report):
+def test_counts_of_a_part(
+    report: dict[str, dict[str, dict[str, dict[str, int | object] | int | list[object]] | list[str] | str]],
+) -> None:
     train = report["parts"]["train"]
     assert (train["molecules"], train["without_rings"]) == (5, 3)
     assert train["scaffolds"] == {"chiral": 2, "achiral": 2}
@@ -49,7 +55,9 @@ def test_counts_of_a_part(report):
     assert report["parts"]["valid"]["duplicates"]["groups"] == 0
 
 
-def test_labels_of_a_part(report):
+def test_labels_of_a_part(
+    report: dict[str, dict[str, dict[str, dict[str, int | object] | int | list[object]] | list[str] | str]],
+) -> None:
     assert report["kinds"] == {"active": "classes", "y": "values"}
     assert report["parts"]["train"]["tasks"] == {
         "active": {"labels": 4, "missing": 1, "positives": 2, "negatives": 2, "one_class": False},
@@ -59,7 +67,9 @@ def test_labels_of_a_part(report):
     assert report["one_class"] == {"train": [], "valid": ["active"], "test": ["active"]}
 
 
-def test_scaffolds_in_two_parts(report):
+def test_scaffolds_in_two_parts(
+    report: dict[str, dict[str, dict[str, dict[str, int | object] | int | list[object]] | list[str] | str]],
+) -> None:
     pairs = {pair: facts["scaffolds"] for pair, facts in report["pairs"].items()}
     assert list(pairs) == ["train-valid", "train-test", "valid-test"]
     benzene = {"shared": 1, "molecules": {"train": 1, "valid": 1}}
@@ -69,7 +79,9 @@ def test_scaffolds_in_two_parts(report):
     assert pairs["valid-test"]["achiral"]["shared"] == 0  # ethanol has no scaffold to share
 
 
-def test_molecules_in_two_parts(report):
+def test_molecules_in_two_parts(
+    report: dict[str, dict[str, dict[str, dict[str, int | object] | int | list[object]] | list[str] | str]],
+) -> None:
     facts = report["pairs"]["train-valid"]
     assert facts["duplicates"] == {"groups": 1, "molecules": {"train": 1, "valid": 1}}
     # y of ethanol is unknown in train, so only the class contradicts
@@ -85,7 +97,7 @@ def test_molecules_in_two_parts(report):
     }
 
 
-def test_examples_are_capped_and_counts_are_not(monkeypatch):
+def test_examples_are_capped_and_counts_are_not(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "EXAMPLES", 2)
     rows = [("C" * n, 0) for n in range(1, 6)]
     facts = split_report({"train": part("a", *rows), "test": part("b", *rows)}, ("t",))["pairs"]["train-test"]
@@ -93,7 +105,7 @@ def test_examples_are_capped_and_counts_are_not(monkeypatch):
     assert len(facts["examples"]) == 2
 
 
-def test_without_labels_and_without_molecules():
+def test_without_labels_and_without_molecules() -> None:
     report = split_report({"train": part("a", ("C",)), "test": PartIdentities()}, ())
     assert report["parts"]["train"]["tasks"] == {}
     assert report["parts"]["test"]["molecules"] == 0

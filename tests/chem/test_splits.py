@@ -1,7 +1,11 @@
 """Methods of `--split`: parsing, the arithmetic of parts, and files of given rows."""
 
+from __future__ import annotations
+
 import gzip
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -28,27 +32,29 @@ TRAIN, VALID, TEST = range(3)
         ("kfold:5:4", SplitMethod("kfold", folds=5, fold=4)),
     ],
 )
-def test_forms_of_split(text, method):
+def test_forms_of_split(text: str, method: SplitMethod) -> None:
     assert parse_split(text) == method
 
 
 @pytest.mark.parametrize(
     "text", ["", "stratified", "random:3", "rows", "rows:", "column:", "scaffold:achiral"]
 )
-def test_unknown_forms_are_told_with_those_there_are(text):
+def test_unknown_forms_are_told_with_those_there_are(text: str) -> None:
     with pytest.raises(MoleblendError) as error:
         parse_split(text)
     assert f"--split {text!r} is unknown; use none, random, scaffold, " in str(error.value)
 
 
 @pytest.mark.parametrize("text", ["kfold", "kfold:5", "kfold:5:5", "kfold:5:-1", "kfold:2:0", "kfold:a:b"])
-def test_folds_that_do_not_exist(text):
+def test_folds_that_do_not_exist(text: str) -> None:
     with pytest.raises(MoleblendError, match="needs K folds, at least 3"):
         parse_split(text)
 
 
 @given(st.integers(0, 60), st.integers(3, 7), st.integers(0, 3))
-def test_over_all_folds_every_molecule_is_tested_once_and_validates_once(count, folds, seed):
+def test_over_all_folds_every_molecule_is_tested_once_and_validates_once(
+    count: Any, folds: Any, seed: Any
+) -> None:
     splits = [kfold_split(count, folds, fold, seed) for fold in range(folds)]
     for molecule in range(count):
         parts = [split[molecule] for split in splits]
@@ -59,19 +65,19 @@ def test_over_all_folds_every_molecule_is_tested_once_and_validates_once(count, 
     assert max(sizes) - min(sizes) <= 1
 
 
-def test_seeds_decide_the_folds():
+def test_seeds_decide_the_folds() -> None:
     assert kfold_split(50, 5, 1, 3) == kfold_split(50, 5, 1, 3) != kfold_split(50, 5, 1, 4)
 
 
 @given(st.integers(0, 200), st.integers(0, 5))
-def test_a_random_split_has_its_sizes(count, seed):
+def test_a_random_split_has_its_sizes(count: Any, seed: Any) -> None:
     parts = random_split(count, (0.5, 0.25, 0.25), seed)
     assert len(parts) == count
     assert abs(parts.count(TRAIN) - count / 2) <= 0.5
     assert abs(parts.count(VALID) - count / 4) <= 1
 
 
-def test_settings_tell_what_decides():
+def test_settings_tell_what_decides() -> None:
     sizes = (0.8, 0.1, 0.1)
     assert parse_split("random").settings(sizes, 3) == {"sizes": [0.8, 0.1, 0.1], "seed": 3}
     assert parse_split("scaffold").settings(sizes, 3) == {"sizes": [0.8, 0.1, 0.1], "chirality": True}
@@ -80,7 +86,7 @@ def test_settings_tell_what_decides():
     assert parse_split("none").settings(sizes, 3) == {}
 
 
-def test_scaffolds_with_and_without_chirality():
+def test_scaffolds_with_and_without_chirality() -> None:
     left, right = "C1C[C@@H](C2CC2)CO1", "C1C[C@H](C2CC2)CO1"
     assert scaffold_of(left) != scaffold_of(right)
     assert scaffold_of(left, chiral=False) == scaffold_of(right, chiral=False) == "C1CC(C2CC2)CO1"
@@ -97,17 +103,17 @@ def test_scaffolds_with_and_without_chirality():
         ("CCO", "COC", False),
     ],
 )
-def test_molecules_that_are_the_same_without_stereo(one, other, same):
+def test_molecules_that_are_the_same_without_stereo(one: str, other: str, same: bool) -> None:
     assert (stereo_free(Chem.MolFromSmiles(one)) == stereo_free(Chem.MolFromSmiles(other))) is same
 
 
-def rows_file(tmp_path, **content):
+def rows_file(tmp_path: Path, **content: Any) -> Path:
     path = tmp_path / "split.json"
     path.write_text(json.dumps(content))
     return path
 
 
-def test_a_given_split(tmp_path):
+def test_a_given_split(tmp_path: Path) -> None:
     content = {"train": [4, 0], "valid": [2], "test": [1], "excluded_rows": [3], "n_rows": 6, "dataset": "x"}
     given_split = read_rows_file(rows_file(tmp_path, **content))
     assert [given_split.part_of(row) for row in range(6)] == ["train", "test", "valid", "", "train", ""]
@@ -118,7 +124,7 @@ def test_a_given_split(tmp_path):
     assert read_rows_file(packed).sha256 != given_split.sha256
 
 
-def test_train_may_be_what_is_left(tmp_path):
+def test_train_may_be_what_is_left(tmp_path: Path) -> None:
     content = {"valid": [2], "test": [0], "excluded_rows": [3], "train_is_complement": True}
     given_split = read_rows_file(rows_file(tmp_path, **content))
     assert [given_split.part_of(row) for row in range(5)] == ["test", "train", "valid", "", "train"]
@@ -126,12 +132,12 @@ def test_train_may_be_what_is_left(tmp_path):
     assert [listed.part_of(row) for row in range(5)] == ["test", "train", "valid", "", ""]
 
 
-def test_rows_may_begin_at_one(tmp_path):
+def test_rows_may_begin_at_one(tmp_path: Path) -> None:
     given_split = read_rows_file(rows_file(tmp_path, train=[1], valid=[], test=[2], row_base=1))
     assert [given_split.part_of(row) for row in range(3)] == ["train", "test", ""]
 
 
-def test_a_key_is_taken_as_it_is(tmp_path):
+def test_a_key_is_taken_as_it_is(tmp_path: Path) -> None:
     given_split = read_rows_file(rows_file(tmp_path, train=[7], valid=[], test=[900], row_base=1, key="id"))
     assert (given_split.key, given_split.part_of(7), given_split.part_of(900)) == ("id", "train", "test")
     given_split.check_count(3, "a.csv")  # keys are no places: 900 is fine
@@ -154,7 +160,7 @@ def test_a_key_is_taken_as_it_is(tmp_path):
         ({"train": [0], "valid": [], "test": [], "row_base": 2}, "row_base is 0 or 1"),
     ],
 )
-def test_a_given_split_that_is_wrong(tmp_path, content, words):
+def test_a_given_split_that_is_wrong(tmp_path: Path, content: dict[str, Any], words: str) -> None:
     with pytest.raises(MoleblendError) as error:
         read_rows_file(rows_file(tmp_path, **content))
     assert words in str(error.value)
@@ -172,7 +178,7 @@ def test_a_given_split_that_is_wrong(tmp_path, content, words):
         ("a.json.gz", gzip.compress(b"{}" * 100, mtime=0)[:-9], "is not JSON"),
     ],
 )
-def test_a_file_that_is_no_split(tmp_path, name, raw, words):
+def test_a_file_that_is_no_split(tmp_path: Path, name: str, raw: bytes | None, words: str) -> None:
     if raw is not None:
         (tmp_path / name).write_bytes(raw)
     with pytest.raises(MoleblendError) as error:
@@ -187,7 +193,9 @@ def test_a_file_that_is_no_split(tmp_path, name, raw, words):
         ({"test": [5]}, "lists row 5, a.csv has 5 rows (0 to 4)"),
     ],
 )
-def test_a_given_split_of_another_table(tmp_path, content, words):
+def test_a_given_split_of_another_table(
+    tmp_path: Path, content: dict[str, int | list[int]], words: str
+) -> None:
     given_split = read_rows_file(rows_file(tmp_path, **{"train": [0], "valid": [], "test": []} | content))
     with pytest.raises(MoleblendError) as error:
         given_split.check_count(5, "a.csv")

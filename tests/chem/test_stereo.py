@@ -61,24 +61,24 @@ def without_order(record: MoleculeRecord) -> tuple[object, ...]:
         ("C[C@H](C)O", ""),  # no centre
     ],
 )
-def test_labels_by_hand(smiles, expected):
+def test_labels_by_hand(smiles: str, expected: str) -> None:
     assert labels(smiles).replace("s or other", "s") == expected
 
 
-def test_pseudo_asymmetric_centres_have_their_own_labels():
+def test_pseudo_asymmetric_centres_have_their_own_labels() -> None:
     """Ribitol and xylitol: mirror images of themselves, that differ in the middle only."""
     first, second = labels("OC[C@@H](O)[C@@H](O)[C@@H](O)CO"), labels("OC[C@@H](O)[C@H](O)[C@@H](O)CO")
     assert (first, second) == ("R s or other S", "R r S")
 
 
-def test_a_centre_without_a_label_is_still_a_centre():
+def test_a_centre_without_a_label_is_still_a_centre() -> None:
     assert labels("N[Pt@SP1](N)(Cl)Cl") == "s or other"
     triol = cip_codes(from_smiles("O[C@H]1C[C@H](O)C[C@@H](O)C1"))
     assert sorted(triol[triol > 0].tolist()) == [3, 4, 4]
 
 
 @pytest.mark.parametrize("smiles", ["[1*][C@H](C)[2*]", "[1*]C[C@H](O)C[2*]", "[3*][C@]1([1*])CCCCO1"])
-def test_numbered_places_of_a_fragment_tell_hands(smiles):
+def test_numbered_places_of_a_fragment_tell_hands(smiles: str) -> None:
     """The rules of Cahn, Ingold and Prelog know no dummy atoms."""
     codes = record_of(smiles).atom_codes[:, CHIRALITY]
     assert set(codes.tolist()) in ({0, 1}, {0, 2})
@@ -88,7 +88,7 @@ def test_numbered_places_of_a_fragment_tell_hands(smiles):
     np.testing.assert_array_equal(image.atom_codes[:, CHIRALITY], np.array([0, 2, 1, 3, 4])[codes])
 
 
-def test_the_labels_stand_in_the_record_and_rdkits_tags_beside_them():
+def test_the_labels_stand_in_the_record_and_rdkits_tags_beside_them() -> None:
     first, second = record_of("N[C@@H](C)C(=O)O"), record_of("C[C@H](N)C(=O)O")
     s_code = CIP_LABELS.encode("S")
     assert first.atom_codes[1, CHIRALITY] == second.atom_codes[1, CHIRALITY] == s_code
@@ -96,7 +96,7 @@ def test_the_labels_stand_in_the_record_and_rdkits_tags_beside_them():
 
 
 @pytest.mark.parametrize("smiles", MOLECULES)
-def test_every_writing_gives_the_same_codes(smiles):
+def test_every_writing_gives_the_same_codes(smiles: str) -> None:
     record = record_of(smiles)
     seen = featurize(record, 0, "invariant")
     for written, order in writings(smiles, 4, seed=len(smiles)):
@@ -113,20 +113,20 @@ def test_every_writing_gives_the_same_codes(smiles):
 
 
 @pytest.mark.parametrize("smiles", MOLECULES)
-def test_mirror_images_differ_where_rdkit_says_so(smiles):
+def test_mirror_images_differ_where_rdkit_says_so(smiles: str) -> None:
     mol = from_smiles(smiles)
     image = mirrored(mol)
     differ = to_smiles(image) != to_smiles(mol)
     assert (without_order(record_of(mol)) != without_order(record_of(image))) == differ
 
 
-def test_stereoisomers_differ():
+def test_stereoisomers_differ() -> None:
     texts = stereoisomers()
     assert len({without_order(record_of(text)) for text in texts}) == len(texts)
 
 
 @pytest.mark.parametrize("smiles", ["N[C@@H](C)C(=O)O", "C[C@@H]1CC(=O)[C@H](F)C1", "C[S@](=O)c1ccccc1"])
-def test_a_reflected_geometry_is_the_mirror_image(smiles):
+def test_a_reflected_geometry_is_the_mirror_image(smiles: str) -> None:
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     rdDistGeom.EmbedMolecule(mol, randomSeed=7)
     right = from_block(Chem.MolToMolBlock(mol))
@@ -143,7 +143,9 @@ def test_a_reflected_geometry_is_the_mirror_image(smiles):
 @pytest.mark.parametrize(
     "smiles", ["N[C@@H](C)C(=O)O", "C[C@]12CC[C@H]3[C@@H](CCC4=CC(=O)CC[C@@]34C)[C@@H]1CC[C@@H]2O"]
 )
-def test_where_the_labeller_gives_up_the_codes_are_invariant_too(smiles, monkeypatch):
+def test_where_the_labeller_gives_up_the_codes_are_invariant_too(
+    smiles: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def gives_up(*_: object, **__: object) -> None:
         raise RuntimeError("Max Iterations Exceeded in CIP label calculation")
 
@@ -156,6 +158,6 @@ def test_where_the_labeller_gives_up_the_codes_are_invariant_too(smiles, monkeyp
     np.testing.assert_array_equal(image.atom_codes[:, CHIRALITY], np.array([0, 2, 1, 3, 4])[codes])
 
 
-def test_neighbours_that_tie_give_no_sense_where_the_labeller_gives_up():
+def test_neighbours_that_tie_give_no_sense_where_the_labeller_gives_up() -> None:
     ring = from_smiles("C[C@H]1CC[C@@H](C)CC1")
     assert set(stereo._parities(ring, [1, 4]).values()) == {CIP_LABELS.encode("s or other")}

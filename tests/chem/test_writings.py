@@ -1,9 +1,13 @@
 """Equal molecules get equal 3D, however they are written and wherever they come from."""
 
+from __future__ import annotations
+
 import csv
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from rdkit import Chem
 from rdkit.Chem import AllChem, rdDistGeom, rdForceFieldHelpers
@@ -16,6 +20,7 @@ from moleblend_plugin.chem.geometry.conformers import ConformerConfig, make_conf
 from moleblend_plugin.chem.geometry.relax import Relaxed, relax
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import MoleculeRecord
 
 FREESOLV = Path(__file__).parents[2] / "examples" / "00_demo" / "freesolv.csv"
 WITH_3D = ConversionConfig(ConformerConfig(timeout_s=60))
@@ -39,21 +44,23 @@ ODD = [
 ]
 
 
-def rows():
+def rows() -> Any:
     with FREESOLV.open(newline="") as file:
         smiles = [row["smiles"] for row in csv.DictReader(file)]
     return smiles[::40]
 
 
-def record_of(smiles, config=WITH_3D):
+def record_of(smiles: str, config: ConversionConfig = WITH_3D) -> MoleculeRecord:
     return convert(RawRow("a.smi", 0, smiles, "smiles"), config)
 
 
-def distances(places):
+def distances(places: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.linalg.norm(places[:, None] - places[None], axis=-1)
 
 
-def difference(smiles, one, other_smiles, other):
+def difference(
+    smiles: str, one: npt.NDArray[np.float32], other_smiles: str, other: npt.NDArray[np.float32]
+) -> np.float32:
     """Largest difference of a distance in Angstrom, atoms laid on each other as symmetry allows."""
     mol, again = (heavy_atoms(Chem.MolFromSmiles(each)) for each in (smiles, other_smiles))
     for each in (mol, again):
@@ -66,7 +73,7 @@ def difference(smiles, one, other_smiles, other):
 
 
 @pytest.mark.parametrize("smiles", [*rows(), *ODD, DRUG])
-def test_another_writing_gives_the_same_conformer(smiles):
+def test_another_writing_gives_the_same_conformer(smiles: str) -> None:
     record = record_of(smiles)
     assert record.coords is not None
     for seed in (1, 2):
@@ -76,14 +83,14 @@ def test_another_writing_gives_the_same_conformer(smiles):
         assert difference(smiles, record.coords[0], other, again.coords[0]) < 0.01
 
 
-def test_atom_maps_and_isotopes_are_no_geometry():
+def test_atom_maps_and_isotopes_are_no_geometry() -> None:
     plain = record_of("C[C@H](N)C(=O)OCC").coords
     for same in ("[CH3:3][C@H:1]([NH2:9])[C:2](=[O:4])[O:5][CH2:6][CH3:7]", "[13CH3][C@H]([15NH2])C(=O)OCC"):
         np.testing.assert_allclose(record_of(same).coords, plain, atol=1e-6)
     np.testing.assert_allclose(record_of("[2H]C([2H])O").coords, record_of("CO").coords, atol=1e-6)
 
 
-def test_an_isotope_that_makes_a_centre_keeps_its_sense():
+def test_an_isotope_that_makes_a_centre_keeps_its_sense() -> None:
     """(R) and (S) of 2-propanol with one labelled methyl group are mirror images: so is their geometry."""
     volumes = []
     for smiles in ("[13CH3][C@H](C)O", "[13CH3][C@@H](C)O"):
@@ -94,13 +101,13 @@ def test_an_isotope_that_makes_a_centre_keeps_its_sense():
     assert volumes[0] * volumes[1] < -0.1
 
 
-def test_mirror_images_stay_mirror_images():
+def test_mirror_images_stay_mirror_images() -> None:
     left, right = (record_of(smiles).coords[0] for smiles in ("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"))
     volume = [np.linalg.det((each - each[1])[[0, 2, 3]]) for each in (left, right)]
     assert volume[0] * volume[1] < 0
 
 
-def test_a_mol_block_in_any_order_gives_the_conformer_of_its_smiles():
+def test_a_mol_block_in_any_order_gives_the_conformer_of_its_smiles() -> None:
     smiles = "C[C@H](N)C(=O)Oc1ccccc1"
     mol = Chem.MolFromSmiles(smiles)
     AllChem.Compute2DCoords(mol)
@@ -116,7 +123,7 @@ def test_a_mol_block_in_any_order_gives_the_conformer_of_its_smiles():
         np.testing.assert_allclose(found, np.sort(distances(plain.coords[0]), axis=None), atol=0.01)
 
 
-def test_several_conformers_are_the_same_and_differ_from_each_other():
+def test_several_conformers_are_the_same_and_differ_from_each_other() -> None:
     smiles, other = "CCOC(=O)CCN", "NCCC(=O)OCC"
     config = ConversionConfig(ConformerConfig(count=4, timeout_s=60))
     one, two = record_of(smiles, config).coords, record_of(other, config).coords
@@ -128,7 +135,7 @@ def test_several_conformers_are_the_same_and_differ_from_each_other():
 
 
 @pytest.mark.parametrize("smiles", [*rows()[:5], *ODD])
-def test_atoms_are_found_again(smiles):
+def test_atoms_are_found_again(smiles: str) -> None:
     mol = heavy_atoms(Chem.MolFromSmiles(smiles))
     one = canonical(mol)
     assert sorted(one.rows) == list(range(mol.GetNumAtoms()))
@@ -142,7 +149,7 @@ def test_atoms_are_found_again(smiles):
     assert one.smiles == Chem.MolToSmiles(one.mol)
 
 
-def test_bonds_that_smiles_lacks_are_put_in_canonical_ranks():
+def test_bonds_that_smiles_lacks_are_put_in_canonical_ranks() -> None:
     editable = Chem.RWMol(Chem.MolFromSmiles("OCC.N"))
     editable.AddBond(0, 3, Chem.BondType.HYDROGEN)
     mol = editable.GetMol()
@@ -155,7 +162,7 @@ def test_bonds_that_smiles_lacks_are_put_in_canonical_ranks():
     assert 1.3 < np.linalg.norm(coords[0, 0] - coords[0, 1]) < 1.5
 
 
-def embedded(smiles):
+def embedded(smiles: str) -> Chem.Mol:
     """The molecule as a build embeds it, before relaxation."""
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     parameters = rdDistGeom.ETKDGv3()
@@ -164,14 +171,14 @@ def embedded(smiles):
     return mol
 
 
-def minimised(smiles, steps):
+def minimised(smiles: str, steps: int) -> tuple[npt.NDArray[np.float64], bool]:
     """Heavy atoms [N, 3] after RDKit's own minimiser, and whether it is done."""
     mol = embedded(smiles)
     more = rdForceFieldHelpers.MMFFOptimizeMolecule(mol, maxIters=steps)
     return mol.GetConformer().GetPositions()[: mol.GetNumHeavyAtoms()], more == 0
 
 
-def test_relaxing_ends_at_the_minimum_beyond_rdkits_200_steps():
+def test_relaxing_ends_at_the_minimum_beyond_rdkits_200_steps() -> None:
     smiles = Chem.CanonSmiles(DRUG)
     short, done = minimised(smiles, 200)
     assert not done
@@ -187,14 +194,14 @@ def test_relaxing_ends_at_the_minimum_beyond_rdkits_200_steps():
     ("count", "told"),
     [(1, "ETKDGv3+MMFF94, not converged"), (3, "ETKDGv3+MMFF94, not converged: 3 of 3 not converged")],
 )
-def test_a_conformer_that_is_not_at_its_minimum_is_told(count, told):
+def test_a_conformer_that_is_not_at_its_minimum_is_told(count: int, told: str) -> None:
     config = ConversionConfig(ConformerConfig(count=count, relax_steps=3))
     record = record_of("CCOC(=O)CCN", config)
     assert len(record.coords) == count
     assert record.coords_from == told
 
 
-def test_steps_of_large_molecules_follow_from_their_size_not_from_the_clock():
+def test_steps_of_large_molecules_follow_from_their_size_not_from_the_clock() -> None:
     """140 atoms, 0.5 s: 200 steps, in one stretch; the same whatever the clock says as long as it says go."""
     mol = Chem.AddHs(Chem.MolFromSmiles("C" * 46))
     assert rdDistGeom.EmbedMolecule(mol, randomSeed=1) == 0
@@ -207,8 +214,8 @@ def test_steps_of_large_molecules_follow_from_their_size_not_from_the_clock():
     np.testing.assert_array_equal(*ends)
 
 
-def test_relaxing_that_breaks_the_molecule_is_undone(monkeypatch):
-    def explode(full, ids, *rest):
+def test_relaxing_that_breaks_the_molecule_is_undone(monkeypatch: pytest.MonkeyPatch) -> None:
+    def explode(full: Any, ids: Any, *rest: object) -> Any:
         for number in ids:
             conformer = full.GetConformer(number)
             conformer.SetPositions(conformer.GetPositions() * 3)
@@ -220,7 +227,7 @@ def test_relaxing_that_breaks_the_molecule_is_undone(monkeypatch):
     assert 1.3 < np.linalg.norm(record.coords[0, 0] - record.coords[0, 1]) < 1.6
 
 
-def test_no_steps_are_refused_unless_relaxing_is_off():
+def test_no_steps_are_refused_unless_relaxing_is_off() -> None:
     with pytest.raises(MoleblendError, match="relax_steps must be 1 or more to relax, got 0"):
         ConformerConfig(relax_steps=0)
     assert ConformerConfig(relax=False, relax_steps=0).relax_steps == 0

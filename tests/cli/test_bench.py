@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -52,7 +53,7 @@ flags = ["--no-such-flag"]
 """
 
 
-def bench(folder: Path, *words: str):
+def bench(folder: Path, *words: str) -> Any:
     return CliRunner().invoke(app, ["bench", str(folder / "b.toml"), "--out", str(folder / "out"), *words])
 
 

@@ -1,5 +1,7 @@
 """`moleblend build`: what a user gets, and what a user is told when it cannot be had."""
 
+from __future__ import annotations
+
 import csv
 import json
 import math
@@ -8,7 +10,8 @@ import re
 import subprocess
 import sys
 from dataclasses import fields
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -34,13 +37,13 @@ O,8,elsewhere
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path: Path) -> Path:
     path = tmp_path / "mols.csv"
     path.write_text(TABLE)
     return path
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     """Exit code of the command line in this process."""
     try:
         main([str(argument) for argument in arguments])
@@ -49,22 +52,22 @@ def run(*arguments):
     return 0
 
 
-def build(path, out, *options):
+def build(path: Path | list[Path], out: Path, *options: int | str) -> int:
     paths = path if isinstance(path, list) else [path]
     return run("build", *paths, "--out", out, "--workers", 1, "--conformers", "none", *options)
 
 
-def rejected(out):
+def rejected(out: Path) -> list[list[str]]:
     """The list of rejected rows without the columns of the input (``test_names_kept``)."""
     with (out / "rejected.csv").open(newline="") as file:
         return [line[:3] for line in csv.reader(file)]
 
 
-def report(out):
+def report(out: Path) -> dict[str, Any]:
     return json.loads((out / "build_report.json").read_text())
 
 
-def one_error(capsys):
+def one_error(capsys: pytest.CaptureFixture[str]) -> str:
     """The one line of the error; anything else on stderr fails the test."""
     lines = capsys.readouterr().err.strip().splitlines()
     assert len(lines) == 1, lines
@@ -72,14 +75,16 @@ def one_error(capsys):
     return lines[0]
 
 
-def assert_same(left, right):
+def assert_same(left: MoleculeStore, right: MoleculeStore) -> None:
     assert len(left) == len(right)
     for a, b in zip(left, right, strict=True):
         for item in fields(MoleculeRecord):
             np.testing.assert_array_equal(getattr(a, item.name), getattr(b, item.name))
 
 
-def test_a_table_becomes_a_store_with_reports(table, tmp_path, capsys):
+def test_a_table_becomes_a_store_with_reports(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     assert build(table, out, "--target-columns", "y") == 0
     store = MoleculeStore(out / "train.lmdb")
@@ -120,13 +125,13 @@ def test_a_table_becomes_a_store_with_reports(table, tmp_path, capsys):
     ]  # fmt: skip
 
 
-def test_rejected_csv_is_written_when_nothing_is(tmp_path):
+def test_rejected_csv_is_written_when_nothing_is(tmp_path: Path) -> None:
     (tmp_path / "a.smi").write_text("C\n")
     assert build(tmp_path / "a.smi", tmp_path / "out") == 0
     assert rejected(tmp_path / "out") == [["row_id", "input", "reason"]]
 
 
-def test_conformers_and_workers_give_the_same_molecules_in_input_order(tmp_path):
+def test_conformers_and_workers_give_the_same_molecules_in_input_order(tmp_path: Path) -> None:
     (tmp_path / "a.smi").write_text("\n".join("C" * (1 + n % 9) + "O" for n in range(70)) + "\nbad(\nCC\n")
     stores = []
     for workers in (1, 2):
@@ -142,7 +147,7 @@ def test_conformers_and_workers_give_the_same_molecules_in_input_order(tmp_path)
     assert stores[0].meta.fingerprint == stores[1].meta.fingerprint
 
 
-def test_several_inputs_keep_their_row_ids(table, tmp_path):
+def test_several_inputs_keep_their_row_ids(table: Path, tmp_path: Path) -> None:
     (tmp_path / "more.csv").write_text("smiles,y\nBr,1\n")
     out = tmp_path / "out"
     assert build([table, tmp_path / "more.csv"], out, "--target-columns", "y") == 0
@@ -150,12 +155,12 @@ def test_several_inputs_keep_their_row_ids(table, tmp_path):
     assert (last.row_id, last.smiles) == ("more.csv:0", "Br")
 
 
-def test_limit_counts_rows(table, tmp_path):
+def test_limit_counts_rows(table: Path, tmp_path: Path) -> None:
     assert build(table, tmp_path / "out", "--limit", 3) == 0
     assert (report(tmp_path / "out")["rows"], report(tmp_path / "out")["molecules"]) == (3, 2)
 
 
-def test_split_by_column(table, tmp_path):
+def test_split_by_column(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     assert build(table, out, "--split", "column:part") == 0
     rows = {
@@ -169,12 +174,12 @@ def test_split_by_column(table, tmp_path):
     assert MoleculeStore(out / "valid.lmdb").meta.rejected == 3
 
 
-def chains(path, count):
+def chains(path: Path, count: int) -> Path:
     path.write_text("".join("C" * (1 + n % 30) + "N" * (1 + n // 30) + "\n" for n in range(count)))
     return path
 
 
-def test_random_split_is_exact_seeded_and_in_input_order(tmp_path):
+def test_random_split_is_exact_seeded_and_in_input_order(tmp_path: Path) -> None:
     source = chains(tmp_path / "a.smi", 50)
     rows = {}
     for name, seed in (("one", 1), ("again", 1), ("other", 2)):
@@ -190,7 +195,7 @@ def test_random_split_is_exact_seeded_and_in_input_order(tmp_path):
     assert not (tmp_path / "one" / "waiting.lmdb").exists()
 
 
-def test_scaffold_split_keeps_scaffolds_together(tmp_path):
+def test_scaffold_split_keeps_scaffolds_together(tmp_path: Path) -> None:
     rings = ["c1ccccc1", "C1CCCCC1", "c1ccncc1", "C1CC1"]
     lines = [f"{'C' * (1 + n // 4)}{rings[n % 4]}" for n in range(40)]
     (tmp_path / "a.smi").write_text("\n".join(lines))
@@ -205,14 +210,18 @@ def test_scaffold_split_keeps_scaffolds_together(tmp_path):
 
 
 @pytest.mark.parametrize(("sizes", "told"), [("0.9,0.09,0.01", True), ("0.7,0.3,0", False)])
-def test_an_empty_part_has_no_file_and_is_told_unless_it_was_asked_for(tmp_path, capsys, sizes, told):
+def test_an_empty_part_has_no_file_and_is_told_unless_it_was_asked_for(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], sizes: str, told: bool
+) -> None:
     source = chains(tmp_path / "a.smi", 3)
     assert build(source, tmp_path / "out", "--split", "random", "--split-sizes", sizes) == 0
     assert ("no molecule fell into test" in capsys.readouterr().err) == told
     assert not (tmp_path / "out" / "test.lmdb").exists()
 
 
-def test_an_existing_store_is_replaced_only_when_asked(table, tmp_path, capsys):
+def test_an_existing_store_is_replaced_only_when_asked(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     assert build(table, out, "--split", "column:part") == 0
     (out / "notes.txt").write_text("mine")
@@ -230,7 +239,9 @@ def test_an_existing_store_is_replaced_only_when_asked(table, tmp_path, capsys):
     assert len(MoleculeStore(out / "train.lmdb")) == 6
 
 
-def test_strict_stops_at_the_first_bad_row(table, tmp_path, capsys):
+def test_strict_stops_at_the_first_bad_row(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert build(table, tmp_path / "out", "--strict") == 2
     line = one_error(capsys)
     assert "mols.csv:2 is rejected (SMILES syntax): 'not a molecule'" in line
@@ -258,7 +269,9 @@ def test_strict_stops_at_the_first_bad_row(table, tmp_path, capsys):
         (("--conformers", "1", "--timeout", "0"), "the time limit must be a positive number"),
     ],
 )
-def test_a_wrong_option_is_one_line_and_changes_nothing(table, tmp_path, capsys, options, words):
+def test_a_wrong_option_is_one_line_and_changes_nothing(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], options: tuple[str, ...], words: str
+) -> None:
     assert run("build", table, "--out", tmp_path / "out", "--workers", 1, *options) == 2
     assert words in one_error(capsys)
     assert os.listdir(tmp_path) == ["mols.csv"]
@@ -275,7 +288,9 @@ def test_a_wrong_option_is_one_line_and_changes_nothing(table, tmp_path, capsys,
         ("a.xyz", "neither", "no ending that names its format"),
     ],
 )
-def test_an_input_without_molecules_is_one_line(tmp_path, capsys, name, content, words):
+def test_an_input_without_molecules_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, content: str | None, words: str
+) -> None:
     if content is not None:
         (tmp_path / name).write_text(content)
     before = os.listdir(tmp_path)
@@ -284,7 +299,9 @@ def test_an_input_without_molecules_is_one_line(tmp_path, capsys, name, content,
     assert os.listdir(tmp_path) == before
 
 
-def test_inputs_of_one_name_are_told_apart_by_their_folders(tmp_path, capsys):
+def test_inputs_of_one_name_are_told_apart_by_their_folders(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     paths = [tmp_path / folder / "a.smi" for folder in "xy"]
     for path in paths:
         path.parent.mkdir()
@@ -299,7 +316,9 @@ def test_inputs_of_one_name_are_told_apart_by_their_folders(tmp_path, capsys):
     assert "is given twice; name every input once" in one_error(capsys)
 
 
-def test_an_output_that_cannot_be_written_is_one_line(table, tmp_path, capsys):
+def test_an_output_that_cannot_be_written_is_one_line(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "file").write_text("mine")
     assert build(table, tmp_path / "file") == 2
     assert "is a file; name a folder" in one_error(capsys)
@@ -308,8 +327,12 @@ def test_an_output_that_cannot_be_written_is_one_line(table, tmp_path, capsys):
     assert (tmp_path / "file").read_text() == "mine"
 
 
-def test_a_folder_without_permission_is_one_line(table, tmp_path, capsys, monkeypatch):
-    def refuse(*arguments, **options):  # tests may run as root, whom permission bits do not bind
+def test_a_folder_without_permission_is_one_line(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(
+        *arguments: object, **options: Any
+    ) -> None:  # tests may run as root, whom permission bits do not bind
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.mkdir", refuse)
@@ -319,7 +342,9 @@ def test_a_folder_without_permission_is_one_line(table, tmp_path, capsys, monkey
     assert "name a folder that can be written to" in line
 
 
-def test_a_worker_that_dies_is_one_line(tmp_path, capsys, monkeypatch):
+def test_a_worker_that_dies_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from moleblend_plugin.building import run as _build_run
 
     monkeypatch.setattr(_build_run, "work_of", lambda plan: Dies(work_of(plan)))
@@ -334,10 +359,10 @@ class Dies(NamedTuple):
     work: BuildWork
 
     @property
-    def chunk(self):
+    def chunk(self) -> Any:
         return self.work.chunk
 
-    def __call__(self, rows):
+    def __call__(self, rows: Any) -> None:
         os._exit(9)
 
 
@@ -350,7 +375,7 @@ main(sys.argv[1:])
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
-def test_a_full_disk_is_one_line_and_the_old_store_stays(tmp_path, overwrite):
+def test_a_full_disk_is_one_line_and_the_old_store_stays(tmp_path: Path, overwrite: bool) -> None:
     out = tmp_path / "out"
     source = chains(tmp_path / "a.smi", 300)
     if overwrite:
@@ -369,7 +394,7 @@ def test_a_full_disk_is_one_line_and_the_old_store_stays(tmp_path, overwrite):
         assert len(MoleculeStore(out / "train.lmdb")) == 7
 
 
-def test_the_command_line_runs_as_a_module(tmp_path):
+def test_the_command_line_runs_as_a_module(tmp_path: Path) -> None:
     source = chains(tmp_path / "a.smi", 4)
     command = [sys.executable, "-m", "moleblend_plugin.cli.main", "build", str(source), "--out"]
     done = subprocess.run(
@@ -384,7 +409,9 @@ def test_the_command_line_runs_as_a_module(tmp_path):
     assert again.stderr.count("\n") == 1
 
 
-def test_molecules_without_3d_and_minima_not_reached_are_counted_by_reason(tmp_path, capsys):
+def test_molecules_without_3d_and_minima_not_reached_are_counted_by_reason(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """SF6 is not embedded well; iron has no parameters, and two steps are too few for chains."""
     rows = "FS(F)(F)(F)(F)F\n*CC*\nCCCCCCO\nCCCCCCN\n[Fe]\n"
     (tmp_path / "a.smi").write_text(rows)
@@ -404,14 +431,14 @@ def test_molecules_without_3d_and_minima_not_reached_are_counted_by_reason(tmp_p
         assert f"{count}  {reason}\n" in "\n".join(line.rstrip() for line in shown.splitlines()) + "\n"
 
 
-def test_no_steps_leave_conformers_as_they_are_embedded(tmp_path):
+def test_no_steps_leave_conformers_as_they_are_embedded(tmp_path: Path) -> None:
     (tmp_path / "a.smi").write_text("CCCCCCO\n")
     options = ("--conformers", 1, "--relax-steps", 0, "--workers", 1)
     assert run("build", tmp_path / "a.smi", "--out", tmp_path / "out", *options) == 0
     assert MoleculeStore(tmp_path / "out" / "train.lmdb")[0].coords_from == "ETKDGv3"
 
 
-def test_a_file_in_another_unit_is_told(tmp_path, capsys):
+def test_a_file_in_another_unit_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two records of 2-butanol, the second in Bohr: it stays 2D, and the summary says why."""
     mol = Chem.AddHs(Chem.MolFromSmiles("CCC(C)O"))
     AllChem.EmbedMolecule(mol, randomSeed=1)

@@ -1,6 +1,9 @@
 """`moleblend build --target-columns`: all columns of numbers, and labels that are none."""
 
+from __future__ import annotations
+
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,7 +12,7 @@ from moleblend_plugin.cli.main import main
 from moleblend_plugin.data.store.reader import MoleculeStore
 
 
-def build(path, out, *options):
+def build(path: Path, out: Path, *options: str) -> int:
     arguments = ["build", path, "--out", out, "--workers", 1, "--conformers", "none", *options]
     try:
         main([str(argument) for argument in arguments])
@@ -18,12 +21,14 @@ def build(path, out, *options):
     return 0
 
 
-def write(path, text):
+def write(path: Path, text: str) -> Path:
     path.write_text(text)
     return path
 
 
-def test_all_takes_the_columns_of_numbers_and_says_so(tmp_path, capsys):
+def test_all_takes_the_columns_of_numbers_and_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = write(
         tmp_path / "a.csv",
         "mol,name,y,part,class,empty,grade\nCCO,ethanol,1.5,train,0,,CI\nCCN,,,valid,NA,,CM\nC,,-2e3,test,1,nan,\n",
@@ -43,7 +48,7 @@ def test_all_takes_the_columns_of_numbers_and_says_so(tmp_path, capsys):
     assert report["labels"]["valid"] == {"y": 0, "class": 0}
 
 
-def test_all_of_an_sdf(tmp_path, capsys):
+def test_all_of_an_sdf(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     block = (
         "x\n\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.0000 {}   0  0\nM  END\n"
     )
@@ -56,7 +61,7 @@ def test_all_of_an_sdf(tmp_path, capsys):
     np.testing.assert_array_equal([r.targets for r in store], [[1.5, np.nan], [np.nan, 7]])
 
 
-def test_all_of_an_npz(tmp_path):
+def test_all_of_an_npz(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "a.npz", n_atoms=[1, 1], n_bonds=[0, 0], atomic_number=[6, 7], formal_charge=[0, 0],
         pos_angstrom=np.zeros((2, 3)), bonds_i_j_order=np.zeros((0, 3), int), gap=[1.5, 2.5],
@@ -65,7 +70,7 @@ def test_all_of_an_npz(tmp_path):
     assert MoleculeStore(tmp_path / "out" / "train.lmdb").meta.target_names == ("gap",)
 
 
-def test_a_word_far_down_costs_its_row_only(tmp_path):
+def test_a_word_far_down_costs_its_row_only(tmp_path: Path) -> None:
     rows = "".join(f"C,{n}\n" for n in range(1000))
     table = write(tmp_path / "a.csv", "smiles,y\n" + rows + "N,oops\nO,5\n")
     assert build(table, tmp_path / "out", "--target-columns", "all") == 0
@@ -92,7 +97,9 @@ def test_a_word_far_down_costs_its_row_only(tmp_path):
         ("a.csv", "smiles,y,y\nC,1,2\n", "all", "a.csv has 2 columns named 'y'; rename all but one"),
     ],
 )  # fmt: skip
-def test_columns_without_labels_are_one_line_and_leave_nothing(tmp_path, capsys, name, text, targets, words):
+def test_columns_without_labels_are_one_line_and_leave_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, text: str, targets: str, words: str
+) -> None:
     path = write(tmp_path / name, text)
     assert build(path, tmp_path / "out", "--target-columns", targets) == 2
     shown = capsys.readouterr().err
@@ -101,13 +108,13 @@ def test_columns_without_labels_are_one_line_and_leave_nothing(tmp_path, capsys,
     assert not (tmp_path / "out").exists()
 
 
-def test_one_empty_column_of_several_is_a_warning(tmp_path, capsys):
+def test_one_empty_column_of_several_is_a_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write(tmp_path / "a.csv", "smiles,y,z\nC,1,\nN,2,\n")
     assert build(table, tmp_path / "out", "--target-columns", "y,z") == 0
     assert "warning: train holds no label of 1 of 2 targets: z" in capsys.readouterr().err
 
 
-def test_the_largest_molecules_and_mixtures_are_accounted_for(tmp_path):
+def test_the_largest_molecules_and_mixtures_are_accounted_for(tmp_path: Path) -> None:
     """300 atoms and several fragments are molecules like others."""
     table = write(tmp_path / "a.csv", f"smiles,y\n{'C' * 300},1\nCCO.[Na+].[Cl-],2\n[H],3\n,4\n")
     assert build(table, tmp_path / "out", "--target-columns", "y") == 0

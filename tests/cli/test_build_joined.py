@@ -1,7 +1,12 @@
 """`moleblend build --geometry` (an SDF beside a table) and `--exclude` (molecules that are left out)."""
 
+from __future__ import annotations
+
 import csv
 import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +17,7 @@ from moleblend_plugin.cli.main import main
 from moleblend_plugin.data.store.reader import MoleculeStore
 
 
-def build(path, out, *options):
+def build(path: Path, out: Path, *options: Path | int | str) -> int:
     words = ["build", path, "--out", out, "--workers", 1, "--conformers", "none", *options]
     try:
         main([str(word) for word in words])
@@ -21,16 +26,16 @@ def build(path, out, *options):
     return 0
 
 
-def rejected(out):
+def rejected(out: Path) -> dict[str, str]:
     with (out / "rejected.csv").open(newline="") as file:
         return {row["row_id"]: row["reason"] for row in csv.DictReader(file)}
 
 
-def report(out):
+def report(out: Path) -> dict[str, Any]:
     return json.loads((out / "build_report.json").read_text())
 
 
-def block(smiles, without=()):
+def block(smiles: str, without: list[int] = ()) -> str:
     """A 3D mol block with all hydrogens but those of the atoms ``without``, one of each."""
     mol = Chem.AddHs(Chem.MolFromSmiles(smiles))
     assert AllChem.EmbedMolecule(mol, randomSeed=1) == 0
@@ -47,7 +52,7 @@ def block(smiles, without=()):
 
 
 @pytest.fixture
-def pair(tmp_path):
+def pair(tmp_path: Path) -> tuple[Path, Path]:
     """A table of six rows and geometries of the first five."""
     table, sdf = tmp_path / "data.csv", tmp_path / "train.sdf"
     table.write_text("idx,smiles,gap\n0,CCO,1\n1,C[CH2],2\n2,CC,3\n3,CCN,4\n4,N[C@@H](C)C=O,5\n5,CCCl,\n")
@@ -56,7 +61,9 @@ def pair(tmp_path):
     return table, sdf
 
 
-def test_records_join_rows_in_order_when_they_are_the_same_molecule(pair, tmp_path):
+def test_records_join_rows_in_order_when_they_are_the_same_molecule(
+    pair: tuple[Path, Path], tmp_path: Path
+) -> None:
     table, sdf = pair
     out = tmp_path / "out"
     assert build(table, out, "--geometry", sdf, "--target-columns", "gap") == 0
@@ -89,7 +96,13 @@ def test_records_join_rows_in_order_when_they_are_the_same_molecule(pair, tmp_pa
         (lambda sdf: sdf.unlink(), "train.sdf does not exist"),
     ],
 )
-def test_geometries_that_cannot_belong_are_one_line(pair, tmp_path, capsys, change, words):
+def test_geometries_that_cannot_belong_are_one_line(
+    pair: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    change: Callable[..., Any],
+    words: str,
+) -> None:
     table, sdf = pair
     change(sdf)
     assert build(table, tmp_path / "out", "--geometry", sdf) == 2
@@ -97,27 +110,31 @@ def test_geometries_that_cannot_belong_are_one_line(pair, tmp_path, capsys, chan
     assert not (tmp_path / "out").exists()
 
 
-def test_a_geometry_file_is_an_sdf_beside_one_table(pair, tmp_path, capsys):
+def test_a_geometry_file_is_an_sdf_beside_one_table(
+    pair: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table, sdf = pair
     assert build(table, tmp_path / "out", "--geometry", table) == 2
     assert "must be an SDF" in capsys.readouterr().err
     assert build(table, tmp_path / "out", tmp_path / "more.csv", "--geometry", sdf) == 2
 
 
-def test_a_limit_ends_before_the_geometries_do(pair, tmp_path):
+def test_a_limit_ends_before_the_geometries_do(pair: tuple[Path, Path], tmp_path: Path) -> None:
     table, sdf = pair
     assert build(table, tmp_path / "out", "--geometry", sdf, "--limit", 2) == 0
     assert report(tmp_path / "out")["molecules"] == 2
 
 
 @pytest.fixture
-def amino(tmp_path):
+def amino(tmp_path: Path) -> Path:
     path = tmp_path / "a.csv"
     path.write_text("smiles\nC[C@H](N)C(=O)O\nCCO\nbad(\nc1ccccc1\n")
     return path
 
 
-def test_listed_molecules_are_left_out_whatever_their_stereochemistry(amino, tmp_path, capsys):
+def test_listed_molecules_are_left_out_whatever_their_stereochemistry(
+    amino: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "held.smi").write_text("OC(=O)[C@H](C)N other isomer, written otherwise\nbad(\n")
     out = tmp_path / "out"
     assert build(amino, out, "--exclude", tmp_path / "held.smi", "--strict") == 2  # row 2 is bad as ever
@@ -135,7 +152,7 @@ def test_listed_molecules_are_left_out_whatever_their_stereochemistry(amino, tmp
     assert report(tmp_path / "all")["fingerprint"] != facts["fingerprint"]
 
 
-def test_stores_list_molecules_too(amino, tmp_path, capsys):
+def test_stores_list_molecules_too(amino: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build(amino, tmp_path / "one", "--limit", 1) == 0
     assert build(amino, tmp_path / "two", "--exclude", tmp_path / "one" / "train.lmdb") == 0
     assert [r.row for r in MoleculeStore(tmp_path / "two" / "train.lmdb")] == [1, 3]

@@ -1,7 +1,11 @@
 """`moleblend build`: separate files as parts, words of a split column, chemprop's splits, duplicates told."""
 
+from __future__ import annotations
+
 import gzip
 import json
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +15,7 @@ from moleblend_plugin.data.store.reader import MoleculeStore
 PARTS = ("train", "valid", "test")
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     try:
         main([str(argument) for argument in arguments])
     except SystemExit as done:
@@ -19,20 +23,20 @@ def run(*arguments):
     return 0
 
 
-def build(inputs, out, *options):
+def build(inputs: list[Path], out: Path, *options: Path | str) -> int:
     return run("build", *inputs, "--out", out, "--workers", 1, "--conformers", "none", *options)
 
 
-def row_ids(out):
+def row_ids(out: Path) -> dict[str, list[str]]:
     stores = {part: out / f"{part}.lmdb" for part in PARTS}
     return {part: [r.row_id for r in MoleculeStore(path)] for part, path in stores.items() if path.exists()}
 
 
-def read(path):
+def read(path: Path) -> dict[str, Any]:
     return json.loads(path.read_text())
 
 
-def one_error(capsys):
+def one_error(capsys: pytest.CaptureFixture[str]) -> str:
     text = capsys.readouterr().err
     assert text.count("error: ") == 1
     assert "Traceback" not in text
@@ -40,7 +44,7 @@ def one_error(capsys):
 
 
 @pytest.fixture
-def files(tmp_path):
+def files(tmp_path: Path) -> Path:
     folder = tmp_path / "set"
     folder.mkdir()
     (folder / "train.csv").write_text("smiles,y,z\nC,1,5\nCC,2,5\nbad(,3,5\n")
@@ -57,7 +61,7 @@ EXPECTED = {
 
 
 @pytest.mark.parametrize("way", ["folder", "options", "files", "any order"])
-def test_three_files_are_three_parts(files, tmp_path, way):
+def test_three_files_are_three_parts(files: Path, tmp_path: Path, way: str) -> None:
     train, valid, test = (files / f"{part}.csv" for part in PARTS)
     inputs, options = {
         "folder": ([files], ()),
@@ -79,7 +83,7 @@ def test_three_files_are_three_parts(files, tmp_path, way):
     }  # fmt: skip
 
 
-def test_files_of_one_name_in_folders_of_their_part(tmp_path):
+def test_files_of_one_name_in_folders_of_their_part(tmp_path: Path) -> None:
     for part, smiles in (("train", "C"), ("val", "CC"), ("Test", "CCC")):
         (tmp_path / part).mkdir()
         with gzip.open(tmp_path / part / "mols.smi.gz", "wt") as file:
@@ -91,7 +95,7 @@ def test_files_of_one_name_in_folders_of_their_part(tmp_path):
     }  # fmt: skip
 
 
-def test_an_exchange_of_parts_is_another_build(files, tmp_path):
+def test_an_exchange_of_parts_is_another_build(files: Path, tmp_path: Path) -> None:
     train, valid, test = (files / f"{part}.csv" for part in PARTS)
     options = ("--target-columns", "y", "--valid")
     assert build([train], tmp_path / "one", *options, valid, "--test", test) == 0
@@ -101,7 +105,9 @@ def test_an_exchange_of_parts_is_another_build(files, tmp_path):
     assert two["splits"] == {"train": 2, "valid": 2, "test": 1}
 
 
-def test_a_missing_label_column_is_told_before_the_work(files, tmp_path, capsys):
+def test_a_missing_label_column_is_told_before_the_work(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert build([files], tmp_path / "out", "--target-columns", "y,z") == 2
     assert "test.csv has no column 'z'" in one_error(capsys)
     assert not (tmp_path / "out").exists()
@@ -116,7 +122,9 @@ def test_a_missing_label_column_is_told_before_the_work(files, tmp_path, capsys)
         ("2", "-3", ""),
     ],
 )
-def test_labels_of_several_kinds_in_files_are_told(tmp_path, capsys, valid, test, told):
+def test_labels_of_several_kinds_in_files_are_told(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], valid: str, test: str, told: str
+) -> None:
     labels = {"train": "1.5", "valid": valid, "test": test}
     for number, (part, label) in enumerate(labels.items(), 1):
         (tmp_path / f"{part}.csv").write_text(f"smiles,y\n{'C' * number}O,{label}\n")
@@ -126,7 +134,9 @@ def test_labels_of_several_kinds_in_files_are_told(tmp_path, capsys, valid, test
     assert told in errors
 
 
-def test_what_names_no_part_is_one_line(files, tmp_path, capsys):
+def test_what_names_no_part_is_one_line(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (files / "more.csv").write_text("smiles,y\nC,1\n")
     assert build([files / "train.csv", files / "more.csv"], tmp_path / "out", "--split", "files") == 2
     assert "more.csv does not name its part; name it train, valid (val, dev) or test" in one_error(capsys)
@@ -137,7 +147,9 @@ def test_what_names_no_part_is_one_line(files, tmp_path, capsys):
 
 
 @pytest.mark.parametrize("split", ["random", "column:part"])
-def test_parts_are_given_in_one_way(files, tmp_path, capsys, split):
+def test_parts_are_given_in_one_way(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], split: str
+) -> None:
     valid = ("--valid", files / "valid.csv")
     assert build([files / "train.csv"], tmp_path / "out", *valid, "--split", split) == 2
     assert f"got --split {split} too" in one_error(capsys)
@@ -145,7 +157,9 @@ def test_parts_are_given_in_one_way(files, tmp_path, capsys, split):
     assert "is a folder" in one_error(capsys)
 
 
-def test_words_that_name_no_part_are_told_in_one_line(tmp_path, capsys):
+def test_words_that_name_no_part_are_told_in_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     rows = [
         "C,Train",
         "CC,VAL",
@@ -181,7 +195,9 @@ def test_words_that_name_no_part_are_told_in_one_line(tmp_path, capsys):
         {"train": [0, 2], "dev": [1], "test": "3-3"},
     ],
 )
-def test_splits_of_chemprop_are_read(tmp_path, content):
+def test_splits_of_chemprop_are_read(
+    tmp_path: Path, content: dict[str, list[int] | str] | list[dict[str, list[int] | str]]
+) -> None:
     (tmp_path / "a.smi").write_text("C\nCC\nCCC\nCCCC\nCCCCC\n")
     (tmp_path / "splits.json").write_text(json.dumps(content))
     assert build([tmp_path / "a.smi"], tmp_path / "out", "--split", f"rows:{tmp_path / 'splits.json'}") == 0
@@ -192,7 +208,9 @@ def test_splits_of_chemprop_are_read(tmp_path, content):
     }
 
 
-def test_of_several_replicates_one_is_taken_by_number(tmp_path, capsys):
+def test_of_several_replicates_one_is_taken_by_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.smi").write_text("C\nCC\nCCC\n")
     file = tmp_path / "splits.json"
     file.write_text(json.dumps([{"train": [0], "val": [1], "test": [2]}, {"train": [2, 1], "val": []}]))
@@ -217,7 +235,7 @@ OCC,1,
 """
 
 
-def test_duplicates_with_other_labels_are_told(tmp_path, capsys):
+def test_duplicates_with_other_labels_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text(TABLE)
     assert build([tmp_path / "a.csv"], tmp_path / "out", "--target-columns", "y,t") == 0
     facts = read(tmp_path / "out" / "build_report.json")["duplicates"]
@@ -234,7 +252,7 @@ def test_duplicates_with_other_labels_are_told(tmp_path, capsys):
     ]
 
 
-def test_duplicates_in_two_parts_are_told(tmp_path, capsys):
+def test_duplicates_in_two_parts_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.csv").write_text("smiles,part\nCCO,train\nOCC,test\nCC,train\nCC,train\n")
     assert build([tmp_path / "a.csv"], tmp_path / "out", "--split", "column:part") == 0
     assert (
@@ -245,7 +263,7 @@ def test_duplicates_in_two_parts_are_told(tmp_path, capsys):
     assert examples[0]["row_ids"] == {"train": ["a.csv:0"], "test": ["a.csv:1"]}
 
 
-def test_molecules_of_their_own_are_no_warning(tmp_path, capsys):
+def test_molecules_of_their_own_are_no_warning(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "a.smi").write_text("C\nCC\n")
     assert build([tmp_path / "a.smi"], tmp_path / "out") == 0
     assert "more than one" not in capsys.readouterr().err

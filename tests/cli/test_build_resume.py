@@ -1,12 +1,17 @@
 """`moleblend build` ends in the middle, by any cause: the same command goes on to the same result."""
 
+from __future__ import annotations
+
 import json
 import os
 import resource
 import signal
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import lmdb
 import msgpack
@@ -22,7 +27,7 @@ STOP = 20  # in the third chunk of eight: sixteen rows are finished
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path: Path) -> Path:
     path = tmp_path / "a.csv"
     lines = [f"{'C' * (1 + n % 5)}O{'C' * (n // 5)},{n}" for n in range(ROWS)]
     lines[3], lines[30] = "bad(,3", "CN(C)(C)C,30"
@@ -30,12 +35,12 @@ def table(tmp_path):
     return path
 
 
-def arguments(table, out, *options):
+def arguments(table: Path, out: Path, *options: int | str) -> list[str]:
     words = ["build", table, "--out", out, "--workers", 1, "--conformers", 1, "--target-columns", "y"]
     return [str(word) for word in (*words, "--split", "random", *options)]
 
 
-def run(words):
+def run(words: list[str]) -> int:
     try:
         main(words)
     except SystemExit as done:
@@ -52,10 +57,10 @@ class Stops:
     action: object
 
     @property
-    def chunk(self):
+    def chunk(self) -> Any:
         return self.work.chunk
 
-    def __call__(self, rows):
+    def __call__(self, rows: Any) -> Any:
         if any(row.row == self.row for row in rows):
             self.action()
         return self.work(rows)
@@ -68,12 +73,12 @@ class Strikes:
     pid: int
     number: int
 
-    def __call__(self):
+    def __call__(self) -> None:
         os.kill(self.pid, self.number)
         time.sleep(0 if self.pid == os.getpid() else 30)  # a worker must not finish the row
 
 
-def in_fork(words, patch, errors):
+def in_fork(words: list[str], patch: Callable[..., Any], errors: Path) -> int:
     """Process number of a fork that builds after ``patch()``; its stderr goes to the file ``errors``."""
     pid = os.fork()
     if pid:
@@ -92,14 +97,14 @@ def in_fork(words, patch, errors):
         os._exit(code if isinstance(code, int) else 1)
 
 
-def exit_code(pid):
+def exit_code(pid: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
-def interrupt(words, tmp_path, number=signal.SIGKILL, row=STOP):
+def interrupt(words: list[str], tmp_path: Path, number: Any = signal.SIGKILL, row: Any = STOP) -> str:
     """A build of ``words`` that a signal strikes at row ``row``; its stderr."""
 
-    def patch():
+    def patch() -> None:
         action = Strikes(os.getpid(), number)
         _build_run.work_of = lambda plan: Stops(work_of(plan), row, action)
 
@@ -112,7 +117,7 @@ def interrupt(words, tmp_path, number=signal.SIGKILL, row=STOP):
     return text
 
 
-def content(out):
+def content(out: Path) -> dict[str, bytes | dict[str, Any] | tuple[dict[str, Any], dict[bytes, bytes]]]:
     """All that a build wrote, without the time and the number of workers."""
     found = {path.name: path.read_bytes() for path in out.iterdir() if path.suffix != ".lmdb"}
     report = json.loads(found.pop("build_report.json"))
@@ -127,18 +132,20 @@ def content(out):
 
 
 @pytest.fixture
-def straight(table, tmp_path):
+def straight(
+    table: Path, tmp_path: Path
+) -> dict[str, bytes | dict[str, Any] | tuple[dict[str, Any], dict[bytes, bytes]]]:
     """What an uninterrupted build writes."""
     assert run(arguments(table, tmp_path / "straight")) == 0
     return content(tmp_path / "straight")
 
 
-def watch_rows(monkeypatch):
+def watch_rows(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The rows that are converted in this process from now on."""
     seen = []
 
     class Watched(Stops):
-        def __call__(self, rows):
+        def __call__(self, rows: Any) -> Any:
             seen.extend(row.row for row in rows)
             return self.work(rows)
 
@@ -147,7 +154,14 @@ def watch_rows(monkeypatch):
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGTERM, signal.SIGINT])
-def test_a_build_goes_on_where_it_was_struck(table, tmp_path, capsys, monkeypatch, straight, number):
+def test_a_build_goes_on_where_it_was_struck(
+    table: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    straight: dict[str, bytes | dict[str, Any] | tuple[dict[str, Any], dict[bytes, bytes]]],
+    number: Any,
+) -> None:
     words = arguments(table, tmp_path / "out")
     text = interrupt(words, tmp_path, number)
     if number != signal.SIGKILL:
@@ -163,10 +177,15 @@ def test_a_build_goes_on_where_it_was_struck(table, tmp_path, capsys, monkeypatc
     assert sorted(os.listdir(tmp_path)) == ["a.csv", "out", "straight"]
 
 
-def test_a_build_struck_while_it_divides_converts_nothing_again(table, tmp_path, monkeypatch, straight):
+def test_a_build_struck_while_it_divides_converts_nothing_again(
+    table: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    straight: dict[str, bytes | dict[str, Any] | tuple[dict[str, Any], dict[bytes, bytes]]],
+) -> None:
     words = arguments(table, tmp_path / "out")
 
-    def patch():
+    def patch() -> None:
         _build_run.duplicates = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 
     assert exit_code(in_fork(words, patch, tmp_path / "errors.txt")) == -signal.SIGKILL
@@ -177,7 +196,11 @@ def test_a_build_struck_while_it_divides_converts_nothing_again(table, tmp_path,
     assert content(tmp_path / "out") == straight
 
 
-def test_workers_of_a_killed_build_end_and_others_go_on(table, tmp_path, straight):
+def test_workers_of_a_killed_build_end_and_others_go_on(
+    table: Path,
+    tmp_path: Path,
+    straight: dict[str, bytes | dict[str, Any] | tuple[dict[str, Any], dict[bytes, bytes]]],
+) -> None:
     words = arguments(table, tmp_path / "out", "--workers", 2)
     interrupt(words, tmp_path)
     until = time.monotonic() + 60
@@ -188,7 +211,7 @@ def test_workers_of_a_killed_build_end_and_others_go_on(table, tmp_path, straigh
     assert content(tmp_path / "out") == straight
 
 
-def _children_of_nobody(word):
+def _children_of_nobody(word: str) -> list[Any]:
     """Processes that were spawned by this test's forks and outlived them (their group is ours)."""
     found = []
     for name in filter(str.isdigit, os.listdir("/proc")):
@@ -202,7 +225,9 @@ def _children_of_nobody(word):
     return found
 
 
-def test_other_settings_or_inputs_start_anew_and_say_so(table, tmp_path, capsys, monkeypatch):
+def test_other_settings_or_inputs_start_anew_and_say_so(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     words = arguments(table, tmp_path / "out")
     seen = watch_rows(monkeypatch)
     for change, name in ((("--seed", "7"), "conversion"), (("--limit", "30"), "limit")):
@@ -222,7 +247,9 @@ def test_other_settings_or_inputs_start_anew_and_say_so(table, tmp_path, capsys,
     assert seen == list(range(ROWS + 1))
 
 
-def test_another_division_takes_finished_rows_over(table, tmp_path, monkeypatch):
+def test_another_division_takes_finished_rows_over(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     interrupt(arguments(table, tmp_path / "out"), tmp_path)
     seen = watch_rows(monkeypatch)
     sizes = ("--split-sizes", "0.5,0.25,0.25")
@@ -232,7 +259,11 @@ def test_another_division_takes_finished_rows_over(table, tmp_path, monkeypatch)
     assert content(tmp_path / "out") == content(tmp_path / "straight")
 
 
-def test_an_old_store_stays_until_the_new_one_is_whole(table, tmp_path, straight):
+def test_an_old_store_stays_until_the_new_one_is_whole(
+    table: Path,
+    tmp_path: Path,
+    straight: dict[str, bytes | dict[str, Any] | tuple[dict[str, Any], dict[bytes, bytes]]],
+) -> None:
     words = arguments(table, tmp_path / "out", "--overwrite")
     assert run([*words, "--limit", "10"]) == 0
     before = content(tmp_path / "out")
@@ -247,15 +278,20 @@ def test_an_old_store_stays_until_the_new_one_is_whole(table, tmp_path, straight
     assert content(tmp_path / "out") == straight
 
 
-def test_two_builds_into_one_folder(table, tmp_path, capsys, straight):
+def test_two_builds_into_one_folder(
+    table: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    straight: dict[str, bytes | dict[str, Any] | tuple[dict[str, Any], dict[bytes, bytes]]],
+) -> None:
     words = arguments(table, tmp_path / "out")
     begun, go = os.pipe(), os.pipe()
 
-    def hold():
+    def hold() -> None:
         os.write(begun[1], b"x")
         os.read(go[0], 1)
 
-    def patch():
+    def patch() -> None:
         _build_run.work_of = lambda plan: Stops(work_of(plan), STOP, hold)
 
     pid = in_fork(words, patch, tmp_path / "errors.txt")
@@ -273,10 +309,16 @@ def test_two_builds_into_one_folder(table, tmp_path, capsys, straight):
         os.close(end)
 
 
-def test_a_disk_that_fills_up_keeps_what_is_finished(table, tmp_path, capsys, monkeypatch, straight):
+def test_a_disk_that_fills_up_keeps_what_is_finished(
+    table: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    straight: dict[str, bytes | dict[str, Any] | tuple[dict[str, Any], dict[bytes, bytes]]],
+) -> None:
     words = arguments(table, tmp_path / "out")
 
-    def patch():
+    def patch() -> None:
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 
@@ -293,7 +335,9 @@ def test_a_disk_that_fills_up_keeps_what_is_finished(table, tmp_path, capsys, mo
     assert content(tmp_path / "out") == straight
 
 
-def test_strict_stops_at_a_bad_row_that_is_already_finished(table, tmp_path, capsys):
+def test_strict_stops_at_a_bad_row_that_is_already_finished(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     words = arguments(table, tmp_path / "out")
     interrupt(words, tmp_path)
     capsys.readouterr()
@@ -302,7 +346,9 @@ def test_strict_stops_at_a_bad_row_that_is_already_finished(table, tmp_path, cap
     assert run(words) == 0
 
 
-def test_inputs_without_molecules_leave_nothing_behind(tmp_path, capsys):
+def test_inputs_without_molecules_leave_nothing_behind(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.csv").write_text("smiles,y\n" + "bad(,1\n" * 30)
     words = arguments(tmp_path / "a.csv", tmp_path / "out")
     interrupt(words, tmp_path)

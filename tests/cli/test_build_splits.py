@@ -1,7 +1,11 @@
 """`moleblend build --split`: given rows, folds, scaffolds without chirality, and split.json."""
 
+from __future__ import annotations
+
 import hashlib
 import json
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,13 +29,13 @@ CCF,1,106
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path: Path) -> Path:
     path = tmp_path / "mols.csv"
     path.write_text(TABLE)
     return path
 
 
-def build(path, out, *options):
+def build(path: Path, out: Path, *options: Path | int | str) -> int:
     arguments = ["build", path, "--out", out, "--workers", 1, "--conformers", "none", *options]
     try:
         main([str(argument) for argument in arguments])
@@ -40,27 +44,29 @@ def build(path, out, *options):
     return 0
 
 
-def rows(out):
+def rows(out: Path) -> dict[str, list[int]]:
     """{part: rows in store order}."""
     stores = {part: out / f"{part}.lmdb" for part in PARTS}
     return {part: [r.row for r in MoleculeStore(p)] for part, p in stores.items() if p.exists()}
 
 
-def given_rows(tmp_path, **content):
+def given_rows(tmp_path: Path, **content: int | list[int] | str) -> str:
     path = tmp_path / "given.json"
     path.write_text(json.dumps(content))
     return f"rows:{path}"
 
 
-def read(out, name):
+def read(out: Path, name: str) -> dict[str, Any]:
     return json.loads((out / name).read_text())
 
 
-def digest(text):
+def digest(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-def test_given_rows_count_bad_rows_and_leave_out_the_others(table, tmp_path, capsys):
+def test_given_rows_count_bad_rows_and_leave_out_the_others(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out"
     split = given_rows(tmp_path, train=[6, 0, 2], valid=[3], test=[1], excluded_rows=[4], n_rows=7)
     assert build(table, out, "--split", split, "--target-columns", "y") == 0
@@ -73,7 +79,7 @@ def test_given_rows_count_bad_rows_and_leave_out_the_others(table, tmp_path, cap
     assert "in no part of the given split" in capsys.readouterr().out
 
 
-def test_split_json_names_and_hashes_every_row(table, tmp_path):
+def test_split_json_names_and_hashes_every_row(table: Path, tmp_path: Path) -> None:
     out = tmp_path / "out"
     split = given_rows(tmp_path, train=[6, 0], valid=[3], test=[1], row_base=0)
     assert build(table, out, "--split", split) == 0
@@ -99,13 +105,13 @@ def test_split_json_names_and_hashes_every_row(table, tmp_path):
     )
 
 
-def test_train_is_what_no_list_names(table, tmp_path):
+def test_train_is_what_no_list_names(table: Path, tmp_path: Path) -> None:
     split = given_rows(tmp_path, valid=[3], test=[1], excluded_rows=[0], train_is_complement=True)
     assert build(table, tmp_path / "out", "--split", split) == 0
     assert rows(tmp_path / "out") == {"train": [4, 5, 6], "valid": [3], "test": [1]}
 
 
-def test_rows_by_the_values_of_a_column(table, tmp_path):
+def test_rows_by_the_values_of_a_column(table: Path, tmp_path: Path) -> None:
     table.write_text(TABLE + "CCI,1,x\n")
     split = given_rows(tmp_path, train=[100, 7], valid=[103], test=[101, 106], key="id")
     assert build(table, tmp_path / "out", "--split", split) == 0
@@ -117,7 +123,9 @@ def test_rows_by_the_values_of_a_column(table, tmp_path):
     assert read(tmp_path / "out", "split.json")["settings"]["key"] == "id"
 
 
-def test_a_split_for_another_table_stops_before_the_work(table, tmp_path, capsys):
+def test_a_split_for_another_table_stops_before_the_work(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     split = given_rows(tmp_path, train=[0], valid=[1], test=[2], n_rows=8)
     assert build(table, tmp_path / "out", "--split", split) == 2
     assert "splits a table of 8 rows, mols.csv has 7" in capsys.readouterr().err
@@ -125,26 +133,28 @@ def test_a_split_for_another_table_stops_before_the_work(table, tmp_path, capsys
     assert build(table, tmp_path / "out", "--split", split, "--limit", 2) == 0  # a part of it is wanted
 
 
-def test_given_rows_need_one_table(table, tmp_path, capsys):
+def test_given_rows_need_one_table(table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "more.csv").write_text("smiles\nC\n")
     split = given_rows(tmp_path, train=[0], valid=[1], test=[2])
     assert build(table, tmp_path / "out", tmp_path / "more.csv", "--split", split) == 2
     assert "numbers the rows of one table; got 2 inputs" in capsys.readouterr().err
 
 
-def test_a_split_that_leaves_nothing_says_so(table, tmp_path, capsys):
+def test_a_split_that_leaves_nothing_says_so(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     split = given_rows(tmp_path, train=[], valid=[], test=[2])
     assert build(table, tmp_path / "out", "--split", split) == 2
     line = capsys.readouterr().err
     assert "no row of mols.csv is a molecule (SMILES syntax: 1; excluded by the split: 6)" in line
 
 
-def test_strict_does_not_mind_bad_rows_that_are_left_out(table, tmp_path):
+def test_strict_does_not_mind_bad_rows_that_are_left_out(table: Path, tmp_path: Path) -> None:
     split = given_rows(tmp_path, train=[0], valid=[1], test=[3], excluded_rows=[2])
     assert build(table, tmp_path / "out", "--split", split, "--strict") == 0
 
 
-def test_folds_test_every_molecule_once(tmp_path):
+def test_folds_test_every_molecule_once(tmp_path: Path) -> None:
     source = tmp_path / "a.smi"
     source.write_text("".join("C" * (1 + n) + "\n" for n in range(11)))
     tested, validated = [], []
@@ -160,7 +170,7 @@ def test_folds_test_every_molecule_once(tmp_path):
     assert validated == [tested[1], tested[2], tested[0]]
 
 
-def test_scaffolds_with_chirality_are_parted_and_without_it_are_one(tmp_path):
+def test_scaffolds_with_chirality_are_parted_and_without_it_are_one(tmp_path: Path) -> None:
     left, right = "C1C[C@@H](C2CC2)CO1", "C1C[C@H](C2CC2)CO1"
     lines = [f"{'C' * (n + 1)}{scaffold}" for n in range(4) for scaffold in (left, right)]
     (tmp_path / "a.smi").write_text("\n".join(lines))
@@ -172,7 +182,7 @@ def test_scaffolds_with_chirality_are_parted_and_without_it_are_one(tmp_path):
     assert read(tmp_path / "flat", "split.json")["settings"]["chirality"] is False
 
 
-def test_a_hash_tells_splits_apart(tmp_path):
+def test_a_hash_tells_splits_apart(tmp_path: Path) -> None:
     source = tmp_path / "a.smi"
     source.write_text("".join("C" * (1 + n) + "\n" for n in range(30)))
     hashes = []
@@ -186,7 +196,7 @@ def test_a_hash_tells_splits_apart(tmp_path):
     assert hashes[0] == hashes[1] != hashes[2]  # the split does not depend on conformers
 
 
-def test_store_order_is_the_order_of_the_list(tmp_path):
+def test_store_order_is_the_order_of_the_list(tmp_path: Path) -> None:
     source = tmp_path / "a.smi"
     source.write_text("".join("C" * (1 + n) + "\n" for n in range(30)))
     assert build(source, tmp_path / "out", "--split", "random", "--split-sizes", "0.5,0.2,0.3") == 0

@@ -1,8 +1,11 @@
 """Irregular tables through the commands: build, training, predict, bench and recipe."""
 
+from __future__ import annotations
+
 import csv
 import gzip
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -18,7 +21,7 @@ from tests.checkpoints import property_checkpoint
 NAME = "IC50, nM"
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     """Exit code of the command line in this process."""
     try:
         main([str(argument) for argument in arguments])
@@ -27,21 +30,21 @@ def run(*arguments):
     return 0
 
 
-def build(path, out, *options):
+def build(path: Path, out: Path, *options: int | str) -> int:
     return run("build", path, "--out", out, "--workers", 1, "--conformers", "none", *options)
 
 
-def write(path, content):
+def write(path: Path, content: bytes | str) -> Path:
     path.write_bytes(content if isinstance(content, bytes) else content.encode())
     return path
 
 
-def named(folder):
+def named(folder: Path) -> Path:
     rows = "".join(f"{'C' * n}O,{n},{-n},{n % 3}\n" for n in range(1, 9))
     return write(folder / "a.csv", f'smiles,"{NAME}"," [b] ","x""=:"\n{rows}')
 
 
-def labels(folder, part="train"):
+def labels(folder: Path, part: str = "train") -> tuple[tuple[str, ...], list[tuple[np.float64, ...]]]:
     store = MoleculeStore(folder / f"{part}.lmdb")
     return store.meta.target_names, [tuple(record.targets) for record in store]
 
@@ -55,7 +58,7 @@ def labels(folder, part="train"):
         ["--target-columns", NAME, "--target-columns", "[b]"],  # nothing else of the table has that name
     ],
 )
-def test_columns_of_any_name_in_build_and_training(tmp_path, options):
+def test_columns_of_any_name_in_build_and_training(tmp_path: Path, options: list[str]) -> None:
     assert build(named(tmp_path), tmp_path / "out", *options) == 0
     names, rows = labels(tmp_path / "out")
     assert set(names) == {NAME, "[b]"}
@@ -69,20 +72,20 @@ def test_columns_of_any_name_in_build_and_training(tmp_path, options):
         choose_columns(store, "IC50")
 
 
-def test_all_columns_whatever_their_names(tmp_path, capsys):
+def test_all_columns_whatever_their_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build(named(tmp_path), tmp_path / "out", "--target-columns", "all") == 0
     assert labels(tmp_path / "out")[0] == (NAME, "[b]", 'x"=:')
     assert 'targets: 3 columns of numbers: "IC50, nM", [b], x"=:' in capsys.readouterr().out
 
 
-def test_an_index_of_pandas_is_no_label(tmp_path, capsys):
+def test_an_index_of_pandas_is_no_label(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write(tmp_path / "a.csv", ",smiles,y,Unnamed: 0\n0,C,1,5\n1,CC,2,6\n")
     assert build(table, tmp_path / "out", "--target-columns", "all") == 0
     assert labels(tmp_path / "out")[0] == ("y",)
     assert "Unnamed: 0 (a column without a name, such as an index)" in capsys.readouterr().out
 
 
-def test_a_split_column_of_any_name(tmp_path):
+def test_a_split_column_of_any_name(tmp_path: Path) -> None:
     table = write(tmp_path / "a.csv", 'smiles,"part: 1, [x]"\nC,train\nCC,test\nCCC,valid\n')
     for number, form in enumerate(("column:part: 1, [x]", 'column:"part: 1, [x]"')):
         assert build(table, tmp_path / str(number), "--split", form) == 0
@@ -91,12 +94,12 @@ def test_a_split_column_of_any_name(tmp_path):
         ] == [1, 1]
 
 
-def test_a_name_given_twice_is_refused(tmp_path, capsys):
+def test_a_name_given_twice_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert build(named(tmp_path), tmp_path / "out", "--target-columns", "[b],[b]") != 0
     assert "--target-columns names '[b]' twice" in capsys.readouterr().err
 
 
-def test_a_bench_file_names_columns_as_they_are(tmp_path):
+def test_a_bench_file_names_columns_as_they_are(tmp_path: Path) -> None:
     named(tmp_path)
     for number, (targets, wanted) in enumerate(
         (
@@ -116,7 +119,9 @@ def test_a_bench_file_names_columns_as_they_are(tmp_path):
         assert spec.words == {"missing_label": ("ND", "-1"), "positive": ("CA",)}
 
 
-def test_words_for_classes_are_told_and_kept_in_the_report(tmp_path, capsys):
+def test_words_for_classes_are_told_and_kept_in_the_report(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table = write(tmp_path / "a.csv", "smiles,c\nC,Active\nCC,inactive\nCCC,#N/A\nCCCC,maybe\n")
     assert build(table, tmp_path / "out", "--target-columns", "c") == 0
     np.testing.assert_array_equal([row[0] for row in labels(tmp_path / "out")[1]], [1, 0, np.nan])
@@ -125,7 +130,7 @@ def test_words_for_classes_are_told_and_kept_in_the_report(tmp_path, capsys):
     assert report["classes"] == {"c": {"active": 1, "inactive": 0}}
 
 
-def test_words_for_classes_and_missing_that_the_user_names(tmp_path):
+def test_words_for_classes_and_missing_that_the_user_names(tmp_path: Path) -> None:
     table = write(tmp_path / "a.csv", "smiles,c\nC,CA\nCC,CI\nCCC,CM\nCCCC,ND\nN,-1\n")
     options = ["--positive", "CA", "--positive", "cm", "--negative", "CI", "--missing-label", "ND"]
     assert build(table, tmp_path / "out", "--target-columns", "c", *options, "--missing-label", -1) == 0
@@ -134,13 +139,13 @@ def test_words_for_classes_and_missing_that_the_user_names(tmp_path):
     assert build(table, tmp_path / "out", "--target-columns", "c", *options, "--overwrite") == 0
 
 
-def test_a_word_of_two_meanings_is_refused(tmp_path, capsys):
+def test_a_word_of_two_meanings_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write(tmp_path / "a.csv", "smiles,c\nC,x\n")
     assert build(table, tmp_path / "o", "--target-columns", "c", "--positive", "x", "--negative", "X") != 0
     assert "--positive and --negative are both 'X'" in capsys.readouterr().err
 
 
-def test_odd_labels_are_warned_about_with_the_row(tmp_path, capsys):
+def test_odd_labels_are_warned_about_with_the_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = "".join(f"{'C' * n},{n / 10},7\n" for n in range(1, 12))
     table = write(tmp_path / "a.csv", f"smiles,y,z\n{rows}N,1e9,7\nO,1e40,7\n")
     assert build(table, tmp_path / "out", "--target-columns", "y,z") == 0
@@ -152,7 +157,7 @@ def test_odd_labels_are_warned_about_with_the_row(tmp_path, capsys):
     assert report["rejected_by_reason"] == {"target too large": 1}
 
 
-def test_how_a_file_was_read_is_told_and_kept(tmp_path, capsys):
+def test_how_a_file_was_read_is_told_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     table = write(tmp_path / "a.csv", gzip.compress("smiles;y\nC;1,5\nCC;2\n".encode("utf-16")))
     assert build(table, tmp_path / "out", "--target-columns", "y") == 0
     told = capsys.readouterr().err.splitlines()
@@ -167,11 +172,11 @@ def test_how_a_file_was_read_is_told_and_kept(tmp_path, capsys):
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return property_checkpoint(tmp_path_factory.mktemp("model") / "y.pt", (NAME,))
 
 
-def predict(checkpoint, table, out):
+def predict(checkpoint: Path, table: Path, out: Path) -> list[dict[str, str]]:
     code = run("predict", checkpoint, table, "--out", out, "--workers", 1, "--device", "cpu")
     assert code == 0
     with out.open(newline="") as file:
@@ -179,7 +184,9 @@ def predict(checkpoint, table, out):
 
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-16", "latin-1"])
-def test_predict_has_every_row_of_an_irregular_table(checkpoint, tmp_path, capsys, encoding):
+def test_predict_has_every_row_of_an_irregular_table(
+    checkpoint: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], encoding: str
+) -> None:
     rows_given = (
         "1;CCO;x", '2;"CCN;y', '3;CCC;z"', "4;CC\0C;", "5;CCC;a;b", '6;"CC\nO";c',
         '7;CCO CCN;"d\ne"', "8;CCCl", "9",
@@ -197,6 +204,6 @@ def test_predict_has_every_row_of_an_irregular_table(checkpoint, tmp_path, capsy
     assert "note: a.csv has its columns separated by semicolons" in capsys.readouterr().err
 
 
-def test_the_command_of_a_recipe_names_its_columns(capsys):
+def test_the_command_of_a_recipe_names_its_columns(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("recipe", "esol") == 0
     assert "'measured log solubility in mols per litre'" in capsys.readouterr().out

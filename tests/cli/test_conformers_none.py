@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,12 +17,12 @@ from tests.checkpoints import property_checkpoint
 
 
 @pytest.fixture(scope="module")
-def both(tmp_path_factory):
+def both(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A network that sees 2D and 3D."""
     return property_checkpoint(tmp_path_factory.mktemp("model") / "y.pt", mode="both")
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     """Exit code of the command line in this process."""
     try:
         main([str(argument) for argument in arguments])
@@ -31,18 +32,20 @@ def run(*arguments):
 
 
 @pytest.mark.parametrize(("given", "count"), [("none", None), (" None ", None), ("3", 3), (2, 2)])
-def test_words(given, count):
+def test_words(given: int | str, count: int | None) -> None:
     assert parse_conformers(given) == count
 
 
 @pytest.mark.parametrize("given", ["0", 0, -1, "many", "", "1.5", True, None])
-def test_other_words(given):
+def test_other_words(given: int | str | None) -> None:
     with pytest.raises(MoleblendError, match="give a number from 1, or none"):
         parse_conformers(given)
 
 
 @pytest.mark.parametrize(("command", "ending"), [("predict", "csv"), ("embed", "npz"), ("score", "csv")])
-def test_commands_take_it(both, tmp_path, capsys, command, ending):
+def test_commands_take_it(
+    both: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], command: str, ending: str
+) -> None:
     (tmp_path / "in.csv").write_text("smiles,y\nCCO,1\nCCN,2\n")
     given = ("--out", tmp_path / f"out.{ending}", "--workers", 1, "--device", "cpu", "--conformers", "none")
     assert run(command, both, tmp_path / "in.csv", *given) == 0
@@ -52,7 +55,7 @@ def test_commands_take_it(both, tmp_path, capsys, command, ending):
         assert "2  of them without 3D: the network saw their 2D" in shown.out
 
 
-def test_estimators_take_it(both, tmp_path):
+def test_estimators_take_it(both: Path, tmp_path: Path) -> None:
     smiles = ["CCO", "CCN"]
     (tmp_path / "in.smi").write_text("\n".join(smiles))
     given = ("--out", tmp_path / "out.csv", "--workers", 1, "--device", "cpu", "--conformers", "none")
@@ -90,7 +93,7 @@ kind = "ecfp4-rf"
 """
 
 
-def test_a_comparison_takes_it_and_the_build_s_spelling(tmp_path):
+def test_a_comparison_takes_it_and_the_build_s_spelling(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("s,y\nC,1\n")
     (tmp_path / "b.toml").write_text(BENCH.format(conformers='"none"'))
     (spec,) = load_config(tmp_path / "b.toml").sets

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from moleblend_plugin.cli.main import main
@@ -13,18 +17,18 @@ ATOMS = [3, 5, 1]
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return property_checkpoint(tmp_path_factory.mktemp("model") / "y.pt")
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path: Path) -> Path:
     path = tmp_path / "mols.csv"
     path.write_text(ROWS)
     return path
 
 
-def embed(*arguments):
+def embed(*arguments: Path | str) -> int:
     """Exit code of the command."""
     try:
         main(["embed", *(str(argument) for argument in arguments), "--workers", "1", "--device", "cpu"])
@@ -33,12 +37,14 @@ def embed(*arguments):
     return 0
 
 
-def arrays(path):
+def arrays(path: Path) -> dict[str, npt.NDArray[Any] | npt.NDArray[np.float32] | npt.NDArray[np.int64]]:
     with np.load(path, allow_pickle=False) as file:
         return {name: file[name] for name in file.files}
 
 
-def test_arrays_hold_vectors_and_what_failed(checkpoint, table, tmp_path, capsys):
+def test_arrays_hold_vectors_and_what_failed(
+    checkpoint: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = {}
     for what in ("graph", "mean", "atoms"):
         assert embed(checkpoint, table, "--out", tmp_path / f"{what}.npz", "--what", what) == 0
@@ -58,7 +64,7 @@ def test_arrays_hold_vectors_and_what_failed(checkpoint, table, tmp_path, capsys
     assert "embedded   3" in capsys.readouterr().out
 
 
-def test_parquet_has_a_row_for_every_row(checkpoint, table, tmp_path):
+def test_parquet_has_a_row_for_every_row(checkpoint: Path, table: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     assert embed(checkpoint, table, "--out", tmp_path / "a.parquet", "--what", "atoms") == 0
     rows = parquet.read_table(tmp_path / "a.parquet").to_pylist()
@@ -68,7 +74,7 @@ def test_parquet_has_a_row_for_every_row(checkpoint, table, tmp_path):
     assert {len(vector) for row in rows if row["vectors"] for vector in row["vectors"]} == {128}
 
 
-def test_a_pretraining_checkpoint_embeds_2d_and_3d(tmp_path, table):
+def test_a_pretraining_checkpoint_embeds_2d_and_3d(tmp_path: Path, table: Path) -> None:
     checkpoint = pretraining_checkpoint(tmp_path)
     vectors = []
     for mode in ("2d", "both"):
@@ -86,7 +92,15 @@ def test_a_pretraining_checkpoint_embeds_2d_and_3d(tmp_path, table):
         (("--smiles-column", "SMILE"), "has no column 'SMILE'; did you mean 'smiles'?"),
     ],
 )
-def test_what_cannot_be_done_is_one_line(checkpoint, table, capsys, monkeypatch, tmp_path, options, words):
+def test_what_cannot_be_done_is_one_line(
+    checkpoint: Path,
+    table: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    options: tuple[str, str],
+    words: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert embed(checkpoint, "mols.csv", "--out", "a.npz", *options) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]

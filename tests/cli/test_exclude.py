@@ -1,9 +1,14 @@
 """`moleblend build --exclude`: levels, and lists of every format."""
 
+from __future__ import annotations
+
 import gzip
 import json
 import pickle
+from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import lmdb
 import pytest
@@ -24,7 +29,7 @@ HELD = ["OCC", "N[C@H](C)C(O)=O", "CCCCCC(=O)O", "CO"]
 LEFT = {"exact": [1, 2, 3, 4], "connectivity": [2, 4], "parent": [4]}
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     try:
         main([str(argument) for argument in arguments])
     except SystemExit as done:
@@ -32,33 +37,33 @@ def run(*arguments):
     return 0
 
 
-def build(source, out, *options):
+def build(source: Path, out: Path, *options: Path | str) -> int:
     return run("build", source, "--out", out, "--workers", 1, "--conformers", "none", *options)
 
 
-def rows(out):
+def rows(out: Path) -> list[int]:
     return [record.row for record in MoleculeStore(out / "train.lmdb")]
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path: Path) -> Path:
     path = tmp_path / "a.csv"
     path.write_text("\n".join(["text,y", *(f"{smiles},1" for smiles in ROWS)]))
     return path
 
 
-def as_smi(folder):
+def as_smi(folder: Path) -> Path:
     (folder / "held.smi").write_text("\n".join(HELD))
     return folder / "held.smi"
 
 
-def as_packed_table(folder):
+def as_packed_table(folder: Any) -> Any:
     with gzip.open(folder / "held.csv.gz", "wt") as file:
         file.write("\n".join(["name,text", *(f"x,{smiles}" for smiles in HELD)]))
     return folder / "held.csv.gz"
 
 
-def as_sdf(folder):
+def as_sdf(folder: Any) -> Any:
     writer = Chem.SDWriter(str(folder / "held.sdf"))
     for smiles in HELD:
         writer.write(Chem.MolFromSmiles(smiles))
@@ -66,7 +71,7 @@ def as_sdf(folder):
     return folder / "held.sdf"
 
 
-def as_unimol(folder):
+def as_unimol(folder: Any) -> Any:
     path = folder / "held.lmdb"
     with (
         lmdb.open(str(path), subdir=False, lock=False, map_size=1 << 24) as env,
@@ -77,20 +82,20 @@ def as_unimol(folder):
     return path
 
 
-def as_folder(folder):
+def as_folder(folder: Path) -> Path:
     for part, held in (("train", HELD[:2]), ("valid", HELD[2:3]), ("test", HELD[3:])):
         (folder / f"{part}.smi").write_text("\n".join(held))
     assert build(folder, folder / "built") == 0
     return folder / "built"
 
 
-def as_folder_of_tables(folder):
+def as_folder_of_tables(folder: Any) -> Any:
     as_folder(folder)
     return folder
 
 
 @pytest.mark.parametrize("make", [as_smi, as_packed_table, as_sdf, as_unimol, as_folder, as_folder_of_tables])
-def test_a_list_of_any_format(table, tmp_path, make):
+def test_a_list_of_any_format(table: Path, tmp_path: Path, make: Callable[..., Any]) -> None:
     folder = tmp_path / "lists"
     folder.mkdir()
     out = tmp_path / "out"
@@ -99,7 +104,9 @@ def test_a_list_of_any_format(table, tmp_path, make):
 
 
 @pytest.mark.parametrize("level", list(LEFT))
-def test_levels_and_what_is_written_down(table, tmp_path, capsys, level):
+def test_levels_and_what_is_written_down(
+    table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], level: str
+) -> None:
     held = as_smi(tmp_path)
     options = ("--smiles-column", "text", "--exclude", held, "--exclude-level", level)
     assert build(table, tmp_path / "out", *options) == 0
@@ -117,7 +124,7 @@ def test_levels_and_what_is_written_down(table, tmp_path, capsys, level):
     assert left_out == [f"a.csv:{row}" for row in range(5) if row not in LEFT[level]]
 
 
-def test_levels_are_other_builds(table, tmp_path):
+def test_levels_are_other_builds(table: Path, tmp_path: Path) -> None:
     """Alike even where the lists' texts are: an interrupted build of another level is not gone on with."""
     prints = set()
     held = tmp_path / "held.smi"
@@ -130,7 +137,7 @@ def test_levels_are_other_builds(table, tmp_path):
 
 
 @pytest.mark.parametrize("mapped", [False, True])
-def test_stores_of_other_versions_and_with_maps(table, tmp_path, mapped):
+def test_stores_of_other_versions_and_with_maps(table: Path, tmp_path: Path, mapped: bool) -> None:
     """A store's text is as another RDKit wrote it: molecules are compared, not texts."""
     assert build(as_smi(tmp_path), tmp_path / "now") == 0
     old = tmp_path / "old.lmdb"
@@ -155,7 +162,14 @@ def test_stores_of_other_versions_and_with_maps(table, tmp_path, mapped):
         ("bad(\nworse(\n", (), "holds no molecule (2 rows that are none); check the file"),
     ],
 )
-def test_what_cannot_be_left_out_is_one_line(table, tmp_path, capsys, text, options, words):
+def test_what_cannot_be_left_out_is_one_line(
+    table: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    text: str,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
     (tmp_path / "held.smi").write_text(text)
     options = ("--smiles-column", "text", "--exclude", tmp_path / "held.smi", *options)
     assert build(table, tmp_path / "out", *options) == 2

@@ -1,7 +1,10 @@
 """`moleblend export --format chemprop`: what chemprop reads, in its words."""
 
+from __future__ import annotations
+
 import csv
 import json
+from pathlib import Path
 
 import pytest
 
@@ -11,7 +14,7 @@ from moleblend_plugin.data.store.reader import MoleculeStore
 TABLE = "smiles,y,split,part\nC,1.5,0,train\nbad(,2,0,train\nCC,,1,valid\nCCC,0.1,1,test\nCCCC,3,,train\n"
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     try:
         main([str(argument) for argument in arguments])
     except SystemExit as done:
@@ -20,7 +23,7 @@ def run(*arguments):
 
 
 @pytest.fixture
-def built(tmp_path):
+def built(tmp_path: Path) -> Path:
     (tmp_path / "a.csv").write_text(TABLE)
     options = (
         "--target-columns",
@@ -36,7 +39,9 @@ def built(tmp_path):
     return tmp_path / "set"
 
 
-def test_a_table_with_the_words_of_chemprop(built, tmp_path, capsys):
+def test_a_table_with_the_words_of_chemprop(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "chemprop.csv"
     assert run("export", built, "--format", "chemprop", "--out", out) == 0
     assert "4 molecules written" in (shown := capsys.readouterr().out)
@@ -56,7 +61,7 @@ def test_a_table_with_the_words_of_chemprop(built, tmp_path, capsys):
     ]
 
 
-def test_what_is_exported_builds_the_same_parts(built, tmp_path):
+def test_what_is_exported_builds_the_same_parts(built: Path, tmp_path: Path) -> None:
     out = tmp_path / "chemprop.csv"
     assert run("export", built, "--format", "chemprop", "--out", out) == 0
     options = (
@@ -75,7 +80,7 @@ def test_what_is_exported_builds_the_same_parts(built, tmp_path):
         assert [record.smiles for record in one] == [record.smiles for record in two]
 
 
-def test_row_numbers_of_the_table_that_it_was_built_from(built, tmp_path):
+def test_row_numbers_of_the_table_that_it_was_built_from(built: Path, tmp_path: Path) -> None:
     out = tmp_path / "splits.json"
     assert run("export", built, "--format", "chemprop-splits", "--out", out) == 0
     assert json.loads(out.read_text()) == [{"train": [0, 4], "val": [2], "test": [3]}]
@@ -85,7 +90,9 @@ def test_row_numbers_of_the_table_that_it_was_built_from(built, tmp_path):
     assert one["sha256"] == two["sha256"]
 
 
-def test_what_cannot_be_written_is_one_line(built, tmp_path, capsys):
+def test_what_cannot_be_written_is_one_line(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "a.csv"
     for words, arguments in (
         ("already exists", (built, "--out", out)),

@@ -1,6 +1,10 @@
 """`moleblend inspect`: metadata and one molecule at every stage, in words that can be checked by hand."""
 
+from __future__ import annotations
+
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -10,7 +14,7 @@ from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.data.store.reader import MoleculeStore
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     try:
         main([str(argument) for argument in arguments])
     except SystemExit as done:
@@ -19,7 +23,7 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Two molecules with 3D (a chain with a ring and a double bond; a salt), one bad row."""
     folder = tmp_path_factory.mktemp("inspect")
     source = folder / "mols.csv"
@@ -30,18 +34,18 @@ def built(tmp_path_factory):
     return folder
 
 
-def lines(capsys, *arguments):
+def lines(capsys: pytest.CaptureFixture[str], *arguments: Path | int | str) -> list[str]:
     capsys.readouterr()
     assert run("inspect", *arguments) == 0
     return [line.strip() for line in capsys.readouterr().out.splitlines()]
 
 
-def field(shown, name):
+def field(shown: list[str], name: str) -> str:
     """Text behind ``name`` in the first line that begins with it."""
     return next(line for line in shown if line.startswith(name)).removeprefix(name).strip()
 
 
-def test_metadata(built, capsys):
+def test_metadata(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = lines(capsys, built / "out" / "train.lmdb")
     meta = MoleculeStore(built / "out" / "train.lmdb").meta
     assert field(shown, "molecules") == "3"
@@ -53,14 +57,14 @@ def test_metadata(built, capsys):
     assert meta.sources["mols.csv"][:12] in field(shown, "sources")
 
 
-def test_a_folder_shows_every_split(built, tmp_path, capsys):
+def test_a_folder_shows_every_split(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("build", built / "mols.csv", "--out", tmp_path / "s", "--workers", 1, "--conformers", "none",
                "--split", "random", "--split-sizes", "0.34,0.33,0.33") == 0  # fmt: skip
     shown = lines(capsys, tmp_path / "s")
     assert [line.split()[-1] for line in shown if line.startswith("split ")] == ["train", "valid", "test"]
 
 
-def test_one_molecule_in_words(built, capsys):
+def test_one_molecule_in_words(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = lines(capsys, built / "out", "--index", 0)
     assert "molecule 0: CC/C=C/CC#N" in shown
     assert field(shown, "from") == "mols.csv:0"
@@ -74,7 +78,7 @@ def test_one_molecule_in_words(built, capsys):
     assert "C5-N6: triple" in shown
 
 
-def test_the_farthest_pair_and_its_path(built, capsys):
+def test_the_farthest_pair_and_its_path(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = lines(capsys, built / "out", "--index", 0)
     assert "relations of C0 -> N6" in shown
     assert field(shown, "spd") == "6 bonds"
@@ -82,7 +86,7 @@ def test_the_farthest_pair_and_its_path(built, capsys):
     assert hops == ["1  single", "2  single", "3  double, E", "4  single", "5  single"]  # the first five
 
 
-def test_a_chosen_pair_is_walked_from_its_first_atom(built, capsys):
+def test_a_chosen_pair_is_walked_from_its_first_atom(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = lines(capsys, built / "out", "--index", 0, "--pair", 6, 4)
     assert "relations of N6 -> C4" in shown
     assert field(shown, "spd") == "2 bonds"
@@ -95,15 +99,17 @@ def test_a_chosen_pair_is_walked_from_its_first_atom(built, capsys):
     assert float(shown[at + 1].split()[1]) == pytest.approx(distance, abs=1e-3)
 
 
-def test_fragments_have_no_path(built, capsys):
+def test_fragments_have_no_path(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = lines(capsys, built / "out", "--index", 1, "--pair", 0, 1)
     assert field(shown, "spd") == "no path (another fragment)"
     assert "targets      missing" in shown
     assert next(line for line in shown if line.startswith("N0")).split()[2] == "+1"
 
 
-def test_the_blend_counts_every_pair_and_follows_seed_and_epoch(built, capsys):
-    def blend(*options):
+def test_the_blend_counts_every_pair_and_follows_seed_and_epoch(
+    built: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def blend(*options: object) -> Any:
         shown = lines(capsys, built / "out", "--index", 0, *options)
         start = next(n for n, line in enumerate(shown) if line.startswith("blend of seed"))
         return shown[start:]
@@ -120,7 +126,7 @@ def test_the_blend_counts_every_pair_and_follows_seed_and_epoch(built, capsys):
     assert sum("moved by" in line for line in first) == 7
 
 
-def test_without_3d_no_pair_shows_it(built, capsys):
+def test_without_3d_no_pair_shows_it(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shown = lines(capsys, built / "flat", "--index", 0)
     assert field(shown, "3D") == "no 3D (no coordinates in the source, none wanted)"
     assert "no 3D: pairs show spd or edge, in their proportions" in shown
@@ -139,7 +145,9 @@ def test_without_3d_no_pair_shows_it(built, capsys):
         ((".",), "holds no train.lmdb, valid.lmdb or test.lmdb"),
     ],
 )
-def test_a_wrong_request_is_one_line(built, capsys, arguments, words):
+def test_a_wrong_request_is_one_line(
+    built: Path, capsys: pytest.CaptureFixture[str], arguments: tuple[int | str, ...], words: str
+) -> None:
     capsys.readouterr()
     assert run("inspect", built / arguments[0], *arguments[1:]) == 2
     shown = capsys.readouterr().err.strip()
@@ -148,14 +156,16 @@ def test_a_wrong_request_is_one_line(built, capsys, arguments, words):
     assert "\n" not in shown
 
 
-def test_a_truncated_store_is_one_line(built, tmp_path, capsys):
+def test_a_truncated_store_is_one_line(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     data = (built / "out" / "train.lmdb").read_bytes()
     (tmp_path / "train.lmdb").write_bytes(data[: len(data) - 4096])
     assert run("inspect", tmp_path) == 2
     assert "is truncated" in capsys.readouterr().err
 
 
-def test_words():
+def test_words() -> None:
     assert bond_words((0, 0, 0)) == "single"
     assert bond_words((1, 1, 1)) == "double, Z, conjugated"
     assert bond_words((3, 0, 1)) == "aromatic, conjugated"
@@ -163,7 +173,7 @@ def test_words():
     assert [shown_word(bits) for bits in (1, 2, 4, 0, 7)] == ["spd", "edge", "3D", "-", "-"]
 
 
-def test_the_farthest_pair_ignores_other_fragments(built):
+def test_the_farthest_pair_ignores_other_fragments(built: Path) -> None:
     store = MoleculeStore(built / "out" / "train.lmdb")
     assert farthest_pair(featurize(store[0])) == (0, 6)
     assert farthest_pair(featurize(store[1])) == (0, 0)

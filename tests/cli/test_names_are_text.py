@@ -1,5 +1,7 @@
 """What users named is text everywhere: in tables, errors, pages, pictures and Markdown, never markup."""
 
+from __future__ import annotations
+
 import ast
 import json
 from pathlib import Path
@@ -19,7 +21,7 @@ NAMES = ["logS [mol/L]", "b [/m]", ":+1: [bold]x", r"c \[i] $a_{$", "_<i>&amp;*z
 PLACE = "run [/m] [bold] $x$ :+1:"  # two folders, one in the other
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     try:
         command.main([str(argument) for argument in arguments])
     except SystemExit as done:
@@ -28,7 +30,7 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     folder = tmp_path_factory.mktemp("names") / PLACE
     folder.mkdir(parents=True)
     smiles = ("CCO", "CCN", "CCC", "CCCC", "CCCO", "CCCN", "c1ccccc1", "CCCl")
@@ -53,7 +55,9 @@ def built(tmp_path_factory):
     return table, folder / "out [b]"
 
 
-def test_tables_of_a_build_and_its_parts_show_names_whole(built, capsys):
+def test_tables_of_a_build_and_its_parts_show_names_whole(
+    built: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
     table, out = built
     words = ("--target-columns", ",".join(NAMES), "--conformers", "none", "--workers", 1, "--overwrite")
     assert run("build", table, "--out", out.with_name("again [c]"), *words) == 0
@@ -66,7 +70,9 @@ def test_tables_of_a_build_and_its_parts_show_names_whole(built, capsys):
     assert str(out / "train.lmdb") in capsys.readouterr().out
 
 
-def test_predictions_embeddings_drawings_and_exports(built, tmp_path, capsys):
+def test_predictions_embeddings_drawings_and_exports(
+    built: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     table, out = built
     model = property_checkpoint(tmp_path / "m [b].pt", tuple(NAMES), "regression", "2d")
     predicted = tmp_path / "p [b].csv"
@@ -85,7 +91,7 @@ def test_predictions_embeddings_drawings_and_exports(built, tmp_path, capsys):
         assert str(path) in told
 
 
-def test_curves_of_a_run_with_such_a_name(tmp_path, capsys):
+def test_curves_of_a_run_with_such_a_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / PLACE
     folder.mkdir(parents=True)
     event = {"event": "train_inner", "epoch": 1, "num_updates": 5, "loss": 1.0, "a [/m]_loss": 2.0}
@@ -117,29 +123,31 @@ COMMANDS = {
 }
 
 
-def test_every_command_is_tried():
+def test_every_command_is_tried() -> None:
     assert set(COMMANDS) == set(typer.main.get_command(command.app).commands)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 @pytest.mark.parametrize("bad", ["no [/m] such $x$ :+1:", "--no-[/m]-option"])
-def test_an_error_names_the_thing_as_it_was_typed(name, bad, tmp_path, capsys, monkeypatch):
+def test_an_error_names_the_thing_as_it_was_typed(
+    name: str, bad: str, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert run(name, *(bad if word == "{}" else word for word in COMMANDS[name])) == 2
     assert bad in capsys.readouterr().err
 
 
-def test_an_error_is_one_line_whatever_a_name_holds(capsys):
+def test_an_error_is_one_line_whatever_a_name_holds(capsys: pytest.CaptureFixture[str]) -> None:
     assert run("splits", "a\nb\x1b[31m") == 2
     assert capsys.readouterr().err.startswith("error: a\\nb\\x1b[31m holds no train.lmdb")
 
 
-def test_a_console_shows_text_as_it_is(capsys):
+def test_a_console_shows_text_as_it_is(capsys: pytest.CaptureFixture[str]) -> None:
     plain_console().print(*NAMES, sep="\n")
     assert capsys.readouterr().out.splitlines() == NAMES
 
 
-def test_consoles_are_made_in_one_place():
+def test_consoles_are_made_in_one_place() -> None:
     """rich's own default reads markup: a new table or bar takes ``plain_console``."""
     made = []
     for path in PACKAGE.rglob("*.py"):
@@ -159,7 +167,7 @@ def test_consoles_are_made_in_one_place():
     assert made == ["_console.py"]
 
 
-def comparison():
+def comparison() -> tuple[Plan, dict[tuple[str, str], CellGroup]]:
     sets, models = (
         {"s [/m] $a_{$": "rmse"},
         {"better": "ours", "**x** <b>|[a](b)": "ecfp4-rf", "_y $z_{$": "ours"},
@@ -174,7 +182,7 @@ def comparison():
     return plan, groups
 
 
-def test_a_comparisons_page_and_table_show_names_as_they_are():
+def test_a_comparisons_page_and_table_show_names_as_they_are() -> None:
     plan, groups = comparison()
     found = tables(plan, groups, [], {})
     html = "".join(html_report._table(table) for table in found)
@@ -187,7 +195,7 @@ def test_a_comparisons_page_and_table_show_names_as_they_are():
     assert r"s [/m] \$a\_{\$" in text
 
 
-def test_names_in_pictures_are_no_formulas():
+def test_names_in_pictures_are_no_formulas() -> None:
     plan, groups = comparison()
     assert figures.overview(plan, groups).light.startswith(b"\x89PNG")
 
@@ -204,9 +212,9 @@ def test_names_in_pictures_are_no_formulas():
         ("[a](b)", r"[a]\(b)"),
     ],
 )
-def test_markdown(text, shown):
+def test_markdown(text: str, shown: str) -> None:
     assert escaped(text) == shown
 
 
-def test_the_best_score_knows_what_is_bold():
+def test_the_best_score_knows_what_is_bold() -> None:
     assert (Best("1.0", " [1]"), Best("1.0", " [1]").score) == ("1.0 [1]", "1.0")

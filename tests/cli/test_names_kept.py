@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,11 +21,11 @@ CSV = 'name,smiles,predicted_y,row_id,note\nmine,CCO,7,r1,"two\nlines"\nbad,bad(
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return property_checkpoint(tmp_path_factory.mktemp("model") / "y.pt")
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     """Exit code of the command line in this process."""
     try:
         main([str(argument) for argument in arguments])
@@ -33,12 +34,12 @@ def run(*arguments):
     return 0
 
 
-def read(path):
+def read(path: Path) -> list[list[str]]:
     with path.open(newline="") as file:
         return list(csv.reader(file))
 
 
-def write_sdf(path):
+def write_sdf(path: Path) -> None:
     """Two records; the second has another item, one of two lines, and items called as columns of ours."""
     items = [{"compound_id": "id-1", "smiles": "theirs"}, {"note": "a\nb", "title": "their title"}]
     with Chem.SDWriter(str(path)) as out:
@@ -50,14 +51,14 @@ def write_sdf(path):
             out.write(mol)
 
 
-def predicted(checkpoint, path, *options):
+def predicted(checkpoint: Path, path: Path, *options: object) -> list[list[str]]:
     out = path.with_suffix(".out.csv")
     given = ("--out", out, "--workers", 1, "--device", "cpu", *options)
     assert run("predict", checkpoint, path, *given) == 0
     return [row[:-2] for row in read(out)]
 
 
-def test_names_of_a_list_are_in_predictions(checkpoint, tmp_path):
+def test_names_of_a_list_are_in_predictions(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "q.smi").write_text(SMI)
     assert predicted(checkpoint, tmp_path / "q.smi") == [
         ["row_id", "smiles", "name"],
@@ -67,12 +68,12 @@ def test_names_of_a_list_are_in_predictions(checkpoint, tmp_path):
     ]
 
 
-def test_a_list_without_names_has_no_column_of_them(checkpoint, tmp_path):
+def test_a_list_without_names_has_no_column_of_them(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "q.smi").write_text("CCO\nC\n")
     assert predicted(checkpoint, tmp_path / "q.smi")[0] == ["row_id", "smiles"]
 
 
-def test_titles_and_data_items_of_an_sdf_are_in_predictions(checkpoint, tmp_path):
+def test_titles_and_data_items_of_an_sdf_are_in_predictions(checkpoint: Path, tmp_path: Path) -> None:
     """The input's own names stay; ours, and the later of two, get an underscore."""
     write_sdf(tmp_path / "q.sdf")
     assert predicted(checkpoint, tmp_path / "q.sdf") == [
@@ -82,7 +83,7 @@ def test_titles_and_data_items_of_an_sdf_are_in_predictions(checkpoint, tmp_path
     ]
 
 
-def test_columns_of_a_table_are_not_overwritten_by_ours(checkpoint, tmp_path):
+def test_columns_of_a_table_are_not_overwritten_by_ours(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text(CSV)
     out = tmp_path / "out.csv"
     assert (
@@ -96,7 +97,7 @@ def test_columns_of_a_table_are_not_overwritten_by_ours(checkpoint, tmp_path):
     assert bad[1:6] == ["bad", "bad(", "8", "r2", "a, b"]
 
 
-def test_vectors_keep_them_too(checkpoint, tmp_path):
+def test_vectors_keep_them_too(checkpoint: Path, tmp_path: Path) -> None:
     write_sdf(tmp_path / "q.sdf")
     with (tmp_path / "q.sdf").open("a") as file:
         file.write("broken\n\n\nnothing\nM  END\n> <compound_id>\nid-9\n\n$$$$\n")
@@ -110,7 +111,7 @@ def test_vectors_keep_them_too(checkpoint, tmp_path):
         assert len(file["vectors"]) == 2
 
 
-def test_a_table_of_many_columns_needs_few_open_files(tmp_path):
+def test_a_table_of_many_columns_needs_few_open_files(tmp_path: Path) -> None:
     """617 columns of ToxCast, twice, are more than a process may have open."""
     with open_arrays(tmp_path / "a.npz") as arrays:
         columns = [arrays.text(f"../{number}") for number in range(1300)]
@@ -121,7 +122,7 @@ def test_a_table_of_many_columns_needs_few_open_files(tmp_path):
         assert file["../7"].tolist() == ["x"]
 
 
-def test_rejected_rows_keep_names_items_and_columns(tmp_path):
+def test_rejected_rows_keep_names_items_and_columns(tmp_path: Path) -> None:
     (tmp_path / "a.smi").write_text(SMI)
     (tmp_path / "b.csv").write_text('smiles,reason,y\nCCO,x,1\nbad(,why,2\nCCN,text,"a, b"\n')
     out = tmp_path / "out"
@@ -137,7 +138,7 @@ def test_rejected_rows_keep_names_items_and_columns(tmp_path):
     assert [row[3:] for row in rows] == [["bad(", "why", "2"], ["CCN", "text", "a, b"]]
 
 
-def test_values_of_an_npz_are_items(tmp_path):
+def test_values_of_an_npz_are_items(tmp_path: Path) -> None:
     np.savez(
         tmp_path / "m.npz",
         n_atoms=[1, 1], n_bonds=[0, 0], atomic_number=[6, 7], formal_charge=[0, 0],
@@ -149,7 +150,7 @@ def test_values_of_an_npz_are_items(tmp_path):
     assert [columns.cells(row) for row in source] == [("m.npz:0", "11"), ("m.npz:1", "12")]
 
 
-def test_scores_keep_them(checkpoint, tmp_path):
+def test_scores_keep_them(checkpoint: Path, tmp_path: Path) -> None:
     (tmp_path / "q.csv").write_text("id,smiles,y,label_y\na,CCO,1,mine\nb,CCN,2,theirs\n")
     outs = ("--out", tmp_path / "s.csv", "-o", tmp_path / "s.json", "--resamples", 20)
     assert run("score", checkpoint, tmp_path / "q.csv", *outs, "--workers", 1, "--device", "cpu") == 0

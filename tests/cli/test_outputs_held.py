@@ -1,5 +1,9 @@
 """Two commands that make one file: the second is refused in one line, and the first loses nothing."""
 
+from __future__ import annotations
+
+from pathlib import Path
+
 import pytest
 
 from moleblend_plugin.cli.main import main
@@ -8,7 +12,7 @@ from tests.checkpoints import property_checkpoint
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory):
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("held")
     (folder / "a.smi").write_text("CCO\nCCN\nCCC\n")
     words = ["build", folder / "a.smi", "--out", folder / "s", "--conformers", "none", "--workers", 1]
@@ -17,7 +21,7 @@ def folder(tmp_path_factory):
     return folder
 
 
-def main_code(*words):
+def main_code(*words: Path | int | str) -> int:
     try:
         main([str(word) for word in words])
     except SystemExit as done:
@@ -34,7 +38,9 @@ COMMANDS = {
 
 
 @pytest.mark.parametrize("name", COMMANDS)
-def test_a_file_is_made_by_one_command_at_a_time(name, folder, capsys, monkeypatch):
+def test_a_file_is_made_by_one_command_at_a_time(
+    name: str, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(folder)
     words = COMMANDS[name]
     target = folder / (words[-1] if "--out" in words else "s/train.images")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,18 +26,18 @@ late,CCO,
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return property_checkpoint(tmp_path_factory.mktemp("model") / "y.pt", ("y", "z"))
 
 
 @pytest.fixture
-def table(tmp_path):
+def table(tmp_path: Path) -> Path:
     path = tmp_path / "mols.csv"
     path.write_text(TABLE.format(chain="C" * 300, longer="C" * 600))
     return path
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     """Exit code of the command line in this process."""
     try:
         main([str(argument) for argument in arguments])
@@ -45,12 +46,14 @@ def run(*arguments):
     return 0
 
 
-def read(path):
+def read(path: Path) -> list[dict[str, str]]:
     with path.open(newline="") as file:
         return list(csv.DictReader(file))
 
 
-def test_every_row_is_there_with_a_number_or_a_reason(checkpoint, table, tmp_path, capsys):
+def test_every_row_is_there_with_a_number_or_a_reason(
+    checkpoint: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "out.csv"
     assert run("predict", checkpoint, table, "--out", out, "--workers", 1, "--device", "cpu") == 0
     rows = read(out)
@@ -71,7 +74,7 @@ def test_every_row_is_there_with_a_number_or_a_reason(checkpoint, table, tmp_pat
     assert "2D only, as the network sees it" in shown.err
 
 
-def test_batches_and_workers_change_nothing(checkpoint, tmp_path):
+def test_batches_and_workers_change_nothing(checkpoint: Path, tmp_path: Path) -> None:
     path = tmp_path / "a.smi"
     path.write_text("".join("C" * (1 + n % 30) + "O\n" for n in range(280)))
     tables = []
@@ -84,7 +87,7 @@ def test_batches_and_workers_change_nothing(checkpoint, tmp_path):
         assert float(left["predicted_y"]) == pytest.approx(float(right["predicted_y"]), rel=1e-5)
 
 
-def test_a_store_is_an_input(checkpoint, tmp_path):
+def test_a_store_is_an_input(checkpoint: Path, tmp_path: Path) -> None:
     with StoreWriter(tmp_path / "test.lmdb", settings={}, sources={}) as writer:
         for record in make_records([3, 5]):
             writer.add(record)
@@ -94,7 +97,7 @@ def test_a_store_is_an_input(checkpoint, tmp_path):
     assert [line.split("\t")[:2] for line in lines[1:]] == [["made:0", "made-0"], ["made:1", "made-1"]]
 
 
-def test_parquet_holds_the_same(checkpoint, table, tmp_path):
+def test_parquet_holds_the_same(checkpoint: Path, table: Path, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     for name in ("out.csv", "out.parquet"):
         assert run("predict", checkpoint, table, "--out", tmp_path / name, "--workers", 1) == 0
@@ -121,8 +124,14 @@ def test_parquet_holds_the_same(checkpoint, table, tmp_path):
     ],
 )
 def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
-    checkpoint, tmp_path, capsys, monkeypatch, content, options, words
-):
+    checkpoint: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    content: str | None,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / "in.csv").write_text(content)
@@ -134,7 +143,9 @@ def test_what_cannot_be_done_is_one_line_and_leaves_nothing(
     assert os.listdir() == before
 
 
-def test_an_output_is_replaced_only_when_asked(checkpoint, table, tmp_path, capsys):
+def test_an_output_is_replaced_only_when_asked(
+    checkpoint: Path, table: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "out.csv").write_text("mine")
     assert run("predict", checkpoint, table, "--out", tmp_path / "out.csv", "--workers", 1) == 2
     assert "already exists; name another file or add --overwrite" in capsys.readouterr().err

@@ -5,6 +5,8 @@ from __future__ import annotations
 import csv
 import json
 from argparse import Namespace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,7 +23,7 @@ from tests.labelled import NAN, RUN, write_labelled
 CPU = ("--device", "cpu", "--workers", "1", "--resamples", "50")
 
 
-def run(*arguments):
+def run(*arguments: Path | str) -> int:
     """Exit code of the command line in this process."""
     try:
         main([str(argument) for argument in arguments])
@@ -31,28 +33,30 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def regression(tmp_path_factory):
+def regression(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return property_checkpoint(tmp_path_factory.mktemp("model") / "ab.pt", ("a", "b"))
 
 
 @pytest.fixture(scope="module")
-def classifier(tmp_path_factory):
+def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return property_checkpoint(tmp_path_factory.mktemp("model") / "c.pt", ("c",), kind="classification")
 
 
 @pytest.fixture
-def stores(tmp_path):
+def stores(tmp_path: Path) -> Path:
     table = [[1.0, 2.0], [2.0, NAN], [4.0, 1.0], [NAN, NAN], [3.0, 5.0]]
     return write_labelled(tmp_path, {"train": table, "test": table})
 
 
-def report_of(tmp_path, *arguments):
+def report_of(tmp_path: Path, *arguments: Path | str) -> dict[str, Any]:
     out = tmp_path / "scores.json"
     assert run("score", *arguments, "--out", out, "--overwrite", *CPU) == 0
     return json.loads(out.read_text())
 
 
-def test_scores_of_a_store_are_scikit_learn_s(regression, stores, tmp_path, capsys):
+def test_scores_of_a_store_are_scikit_learn_s(
+    regression: Path, stores: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     found = report_of(tmp_path, regression, stores)
     predicted = Predictor.from_checkpoint(regression, "cpu").predict_store(
         MoleculeStore(stores / "test.lmdb")
@@ -80,7 +84,9 @@ def test_scores_of_a_store_are_scikit_learn_s(regression, stores, tmp_path, caps
     assert ["mean", "7"] in [line.split()[:2] for line in shown.splitlines()]
 
 
-def test_scores_of_a_table_with_rows_that_are_none(classifier, tmp_path, capsys):
+def test_scores_of_a_table_with_rows_that_are_none(
+    classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     path = tmp_path / "in.csv"
     path.write_text("SMILES,c\nCCO,1\nbad(,0\nCCCCC,0\nCC,\nCCN,what\nC,1\nCCl,0\n")
     found = report_of(tmp_path, classifier, path)
@@ -95,7 +101,7 @@ def test_scores_of_a_table_with_rows_that_are_none(classifier, tmp_path, capsys)
     assert "1  SMILES syntax" in capsys.readouterr().out
 
 
-def test_predictions_are_those_of_predict(regression, tmp_path):
+def test_predictions_are_those_of_predict(regression: Path, tmp_path: Path) -> None:
     path = tmp_path / "in.csv"
     path.write_text("smiles,x,y\n" + "".join(f"{'C' * n}O,{n},\n" for n in range(1, 9)))
     columns = ("--target-columns", "x", "--target-columns", "y")
@@ -111,20 +117,20 @@ def test_predictions_are_those_of_predict(regression, tmp_path):
     assert [row["label_b"] for row in scored] == [""] * 8
 
 
-def scored_labels(tmp_path, *arguments):
+def scored_labels(tmp_path: Path, *arguments: Path | str) -> dict[str, float]:
     return {
         row["row_id"].rpartition(":")[2]: row["labels"][0]
         for row in report_of(tmp_path, *arguments)["predictions"]
     }
 
 
-def test_words_of_labels_are_those_of_a_build(classifier, tmp_path):
+def test_words_of_labels_are_those_of_a_build(classifier: Path, tmp_path: Path) -> None:
     (tmp_path / "w.csv").write_text("smiles,c\nCCO,hit\nCCN,dud\nCCC,n.d.\nCCF,true\n")
     words = ("--positive", "hit", "--negative", "dud", "--missing-label", "n.d.")
     assert scored_labels(tmp_path, classifier, tmp_path / "w.csv", *words) == {"0": 1, "1": 0, "3": 1}
 
 
-def test_a_run_knows_the_words_of_its_build(tmp_path):
+def test_a_run_knows_the_words_of_its_build(tmp_path: Path) -> None:
     (tmp_path / "w.csv").write_text("smiles,c\nCCO,hit\nCCN,dud\nCCC,n.d.\nCCF,-1\n")
     words = ("--positive", "hit", "--negative", "dud", "--missing-label", "-1", "--missing-label", "n.d.")
     options = ("--target-columns", "c", "--conformers", "none", "--workers", "1")
@@ -135,18 +141,20 @@ def test_a_run_knows_the_words_of_its_build(tmp_path):
     assert words_of_build(tmp_path / "checkpoint.pt", Namespace(data=str(tmp_path / "gone"))) == {}
 
 
-def test_numbers_with_decimal_commas_are_labels(regression, tmp_path):
+def test_numbers_with_decimal_commas_are_labels(regression: Path, tmp_path: Path) -> None:
     (tmp_path / "d.csv").write_text("smiles;a;b\nCCO;1,5;2\nCCN;2,25;3\n")
     assert scored_labels(tmp_path, regression, tmp_path / "d.csv") == {"0": 1.5, "1": 2.25}
 
 
-def test_columns_of_one_name_are_refused(classifier, tmp_path, capsys):
+def test_columns_of_one_name_are_refused(
+    classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "d.csv").write_text("smiles,c,c\nCCO,1,0\nCCN,0,1\n")
     assert run("score", classifier, tmp_path / "d.csv", *CPU) == 2
     assert "has 2 columns named 'c'; rename all but one" in capsys.readouterr().err
 
 
-def test_a_data_item_with_two_values_is_no_label(classifier, tmp_path):
+def test_a_data_item_with_two_values_is_no_label(classifier: Path, tmp_path: Path) -> None:
     atoms = (
         "m\n\n\n  1  0  0  0  0  0  0  0  0  0999 V2000\n    0.0000    0.0000    0.0000 C   0  0\nM  END\n"
     )
@@ -157,7 +165,7 @@ def test_a_data_item_with_two_values_is_no_label(classifier, tmp_path):
 
 
 @pytest.fixture
-def trained(tmp_path):
+def trained(tmp_path: Path) -> Path:
     from moleblend_plugin.trainer.main import main as train
 
     table = [[float(n), -float(n)] for n in range(8)]
@@ -178,11 +186,13 @@ def trained(tmp_path):
 
 
 @pytest.fixture(autouse=True)
-def _folder(tmp_path):
+def _folder(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
 
 
-def test_a_run_s_folder_finds_its_best_checkpoint_and_its_test_part(trained, tmp_path, capsys, monkeypatch):
+def test_a_run_s_folder_finds_its_best_checkpoint_and_its_test_part(
+    trained: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = report_of(tmp_path, trained)
     assert found["model"] == str(trained / "checkpoint_best.pt")
     assert found["data"] == str(tmp_path / "data" / "test.lmdb")
@@ -228,8 +238,14 @@ def test_a_run_s_folder_finds_its_best_checkpoint_and_its_test_part(trained, tmp
     ],
 )
 def test_what_does_not_fit_is_one_line_and_leaves_nothing(
-    classifier, tmp_path, capsys, monkeypatch, content, options, words
-):
+    classifier: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    content: str | None,
+    options: tuple[str, ...],
+    words: str,
+) -> None:
     monkeypatch.chdir(tmp_path)
     if content is not None:
         (tmp_path / "in.csv").write_text(content)
@@ -241,14 +257,16 @@ def test_what_does_not_fit_is_one_line_and_leaves_nothing(
     assert sorted(path.name for path in tmp_path.iterdir()) == before
 
 
-def test_a_model_without_data_and_a_folder_without_a_model(classifier, tmp_path, capsys):
+def test_a_model_without_data_and_a_folder_without_a_model(
+    classifier: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert run("score", classifier) == 2
     assert "does not say which data it was trained on: name the data as well" in capsys.readouterr().err
     assert run("score", tmp_path) == 2
     assert "holds neither checkpoint_best.pt nor checkpoint_last.pt" in capsys.readouterr().err
 
 
-def test_intervals_of_tasks_come_from_the_resamples_of_the_mean():
+def test_intervals_of_tasks_come_from_the_resamples_of_the_mean() -> None:
     rng = np.random.default_rng(1)
     labels, values = rng.normal(size=(40, 3)), rng.normal(size=(40, 3))
     labels[::3, 1] = NAN

@@ -1,7 +1,12 @@
 """`moleblend splits`: the report of a built folder, on the screen and as a file."""
 
+from __future__ import annotations
+
 import json
 import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,7 +23,7 @@ C[C@@H](N)C(=O)O,,1.0,test
 """
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     try:
         main([str(argument) for argument in arguments])
     except SystemExit as done:
@@ -27,7 +32,7 @@ def run(*arguments):
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory):
+def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("splits")
     (folder / "mols.csv").write_text(TABLE)
     options = (
@@ -44,11 +49,11 @@ def built(tmp_path_factory):
     return folder / "out"
 
 
-def lines(capsys):
+def lines(capsys: pytest.CaptureFixture[str]) -> list[str]:
     return [" ".join(line.split()) for line in capsys.readouterr().out.splitlines()]
 
 
-def test_the_report_on_the_screen(built, capsys):
+def test_the_report_on_the_screen(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run("splits", built) == 0
     shown = lines(capsys)
@@ -61,7 +66,7 @@ def test_the_report_on_the_screen(built, capsys):
     assert f"split: column, sha256 {digest[:16]}" in shown
 
 
-def test_the_report_as_a_file(built, tmp_path, capsys):
+def test_the_report_as_a_file(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run("splits", built, "--out", tmp_path / "report.json") == 0
     report = json.loads((tmp_path / "report.json").read_text())
     listed = json.loads((built / "split.json").read_text())
@@ -75,7 +80,9 @@ def test_the_report_as_a_file(built, tmp_path, capsys):
     assert "report.json" in capsys.readouterr().out
 
 
-def test_a_part_that_was_exchanged_is_noticed(built, tmp_path, capsys):
+def test_a_part_that_was_exchanged_is_noticed(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     copy = shutil.copytree(built, tmp_path / "copy")
     shutil.copy(copy / "valid.lmdb", copy / "test.lmdb")
     assert run("splits", copy) == 0
@@ -85,7 +92,7 @@ def test_a_part_that_was_exchanged_is_noticed(built, tmp_path, capsys):
     assert "split: no split.json" in capsys.readouterr().out
 
 
-def test_inspect_shows_the_hash(built, capsys):
+def test_inspect_shows_the_hash(built: Path, capsys: pytest.CaptureFixture[str]) -> None:
     capsys.readouterr()
     assert run("inspect", built) == 0
     digest = json.loads((built / "split.json").read_text())["sha256"]
@@ -101,7 +108,9 @@ def test_inspect_shows_the_hash(built, capsys):
         (lambda folder: (folder / "test.lmdb").write_text("x"), "test.lmdb cannot be read as an LMDB file"),
     ],
 )
-def test_a_folder_that_cannot_be_reported(built, tmp_path, capsys, prepare, words):
+def test_a_folder_that_cannot_be_reported(
+    built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], prepare: Callable[..., Any], words: str
+) -> None:
     copy = shutil.copytree(built, tmp_path / "copy")
     prepare(copy)
     assert run("splits", copy) == 2
@@ -110,7 +119,7 @@ def test_a_folder_that_cannot_be_reported(built, tmp_path, capsys, prepare, word
     assert error.count("\n") == 1
 
 
-def test_stores_of_different_targets(built, tmp_path, capsys):
+def test_stores_of_different_targets(built: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     copy = shutil.copytree(built, tmp_path / "copy")
     (tmp_path / "mols.csv").write_text(TABLE)
     options = ("--target-columns", "y", "--workers", 1, "--conformers", "none")
@@ -121,7 +130,9 @@ def test_stores_of_different_targets(built, tmp_path, capsys):
     assert "the stores have different targets; build them together" in capsys.readouterr().err
 
 
-def test_of_many_tasks_those_with_one_class_are_shown(tmp_path, capsys):
+def test_of_many_tasks_those_with_one_class_are_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     names = [f"t{n}" for n in range(30)]
     rows = [
         ",".join(["C" * (1 + n), *(str(n % 2 if task != "t7" else 0) for task in names)]) for n in range(4)

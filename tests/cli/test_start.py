@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -16,7 +17,7 @@ HEAVY = (
 LOADED = "import sys; print('loaded', *sorted(set({wanted!r}) & set(sys.modules)))"
 
 
-def loaded(code, wanted):
+def loaded(code: str, wanted: list[str] | tuple[str, ...]) -> list[str]:
     """Which of ``wanted`` a fresh process has loaded after ``code``."""
     told = f"{code}\n{LOADED.format(wanted=tuple(wanted))}"
     done = subprocess.run([sys.executable, "-c", told], capture_output=True, text=True)
@@ -25,7 +26,7 @@ def loaded(code, wanted):
     return line.split()[1:]
 
 
-def test_predicting_one_row_loads_what_it_needs(tmp_path):
+def test_predicting_one_row_loads_what_it_needs(tmp_path: Path) -> None:
     checkpoint = property_checkpoint(tmp_path / "y.pt")
     (tmp_path / "one.smi").write_text("CCO ethanol\n")
     words = ["predict", checkpoint, tmp_path / "one.smi", "--out", tmp_path / "out.csv"]
@@ -36,12 +37,12 @@ def test_predicting_one_row_loads_what_it_needs(tmp_path):
 
 
 @pytest.mark.parametrize("command", [[], ["predict"], ["embed"], ["score"], ["build"], ["bench"]])
-def test_help_loads_no_torch(command):
+def test_help_loads_no_torch(command: list[str]) -> None:
     words = [*command, "--help"]
     code = f"from moleblend_plugin.cli.main import main\ntry: main({words!r})\nexcept SystemExit: pass"
     assert loaded(code, ["torch", "rdkit", "numba", "numpy", "sklearn", "matplotlib"]) == []
 
 
-def test_naming_an_estimator_loads_no_torch():
+def test_naming_an_estimator_loads_no_torch() -> None:
     code = "from moleblend_plugin import MoleblendRegressor, MoleblendClassifier, MoleblendEmbedder"
     assert loaded(code + "\nMoleblendRegressor()", ["torch", "lightning_fabric", "matplotlib"]) == []

@@ -1,8 +1,12 @@
 """Uni-Mol's files through the commands: built, refused, exported and built again."""
 
+from __future__ import annotations
+
 import json
 import os
 import pickle
+from pathlib import Path
+from typing import Any
 
 import lmdb
 import numpy as np
@@ -12,6 +16,7 @@ from moleblend_plugin.cli.main import main
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.data.unimol.reader import UniMolFile
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import MoleculeRecord
 from tests.chem.test_source_unimol import entry
 
 SMILES = [
@@ -30,7 +35,7 @@ SMILES = [
 ]
 
 
-def run(*arguments):
+def run(*arguments: Path | int | str) -> int:
     """Exit code of the command line."""
     try:
         main([str(argument) for argument in arguments])
@@ -39,12 +44,14 @@ def run(*arguments):
     return 0
 
 
-def build(source, out, *options):
+def build(source: Path | list[Path], out: Path, *options: str) -> int:
     sources = source if isinstance(source, list) else [source]
     return run("build", *sources, "--out", out, "--workers", 1, "--conformers", "none", *options)
 
 
-def write(path, values, protocol=-1):
+def write(
+    path: Path, values: dict[bytes | int, bytes | dict[str, Any] | list[int]], protocol: Any = -1
+) -> Path:
     """An LMDB file as Uni-Mol's notebook writes it; bytes are put as they are."""
     path.parent.mkdir(exist_ok=True)
     with (
@@ -58,7 +65,7 @@ def write(path, values, protocol=-1):
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Path:
     values = [entry(smiles) | {"target": [index % 2, -1.0]} for index, smiles in enumerate(SMILES)]
     write(tmp_path / "bbbp" / "train.lmdb", dict(enumerate(values)))
     write(tmp_path / "bbbp" / "valid.lmdb", {0: values[0], 1: values[1]})
@@ -66,14 +73,14 @@ def folder(tmp_path):
     return tmp_path / "bbbp"
 
 
-def one_error(capsys):
+def one_error(capsys: pytest.CaptureFixture[str]) -> str:
     text = capsys.readouterr().err
     assert text.count("error: ") == 1
     assert "Traceback" not in text
     return text
 
 
-def test_a_folder_keeps_its_parts_and_the_numeric_order(folder, tmp_path):
+def test_a_folder_keeps_its_parts_and_the_numeric_order(folder: Path, tmp_path: Path) -> None:
     assert build(folder, tmp_path / "out") == 0
     stores = {part: MoleculeStore(tmp_path / "out" / f"{part}.lmdb") for part in ("train", "valid", "test")}
     assert [len(store) for store in stores.values()] == [12, 2, 1]
@@ -88,7 +95,7 @@ def test_a_folder_keeps_its_parts_and_the_numeric_order(folder, tmp_path):
     assert report["coords_from"] == {"source, drawings left out": 15}
 
 
-def test_a_number_that_means_missing_and_names_of_targets(folder, tmp_path):
+def test_a_number_that_means_missing_and_names_of_targets(folder: Path, tmp_path: Path) -> None:
     options = ("--target-columns", "p_np,other", "--missing-label", "-1")
     assert build(folder, tmp_path / "out", *options) == 0
     train = MoleculeStore(tmp_path / "out" / "train.lmdb")
@@ -96,7 +103,7 @@ def test_a_number_that_means_missing_and_names_of_targets(folder, tmp_path):
     np.testing.assert_array_equal(train[3].targets, [1, np.nan])
 
 
-def test_files_can_be_divided_anew(folder, tmp_path):
+def test_files_can_be_divided_anew(folder: Path, tmp_path: Path) -> None:
     files = [folder / "train.lmdb", folder / "valid.lmdb"]
     assert build(files, tmp_path / "out") == 0
     assert len(MoleculeStore(tmp_path / "out" / "train.lmdb")) == 14
@@ -105,14 +112,16 @@ def test_files_can_be_divided_anew(folder, tmp_path):
 
 
 class Evil:
-    def __init__(self, mark):
+    def __init__(self, mark: Any) -> None:
         self.mark = mark
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return os.system, (f"touch {self.mark}",)
 
 
-def test_a_malicious_value_is_refused_by_name_and_the_rest_is_built(tmp_path, capsys):
+def test_a_malicious_value_is_refused_by_name_and_the_rest_is_built(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     mark, good = tmp_path / "mark", entry("CCO")
     path = write(
         tmp_path / "in" / "train.lmdb", {0: good, 1: good | {"target": Evil(mark)}, 2: b"junk", 3: [1]}
@@ -142,14 +151,18 @@ def test_a_malicious_value_is_refused_by_name_and_the_rest_is_built(tmp_path, ca
         ({0: {"smi": "not a molecule"}}, "no row of train.lmdb is a molecule"),
     ],
 )
-def test_a_file_that_is_not_uni_mols_is_one_line(tmp_path, capsys, values, words):
+def test_a_file_that_is_not_uni_mols_is_one_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], values: dict[bytes | int, dict[str, str]], words: str
+) -> None:
     path = write(tmp_path / "in" / "train.lmdb", values)
     assert build(path, tmp_path / "out") == 2
     assert words in one_error(capsys)
     assert not (tmp_path / "out").exists()
 
 
-def test_what_is_no_lmdb_file_is_one_line(folder, tmp_path, capsys):
+def test_what_is_no_lmdb_file_is_one_line(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "a.lmdb").write_bytes(b"neither\n" * 3000)
     assert build(tmp_path / "a.lmdb", tmp_path / "out") == 2
     assert "cannot be read as an LMDB file" in one_error(capsys)
@@ -167,12 +180,12 @@ def test_what_is_no_lmdb_file_is_one_line(folder, tmp_path, capsys):
     assert len(MoleculeStore(tmp_path / "again" / "train.lmdb")) == 12
 
 
-def test_zero_padded_keys_are_read_in_order(tmp_path):
+def test_zero_padded_keys_are_read_in_order(tmp_path: Path) -> None:
     path = write(tmp_path / "in" / "a.lmdb", {b"%010d" % key: {"smi": "C" * (key + 1)} for key in range(11)})
     assert [entry.value["smi"] for entry in UniMolFile(path)] == ["C" * (key + 1) for key in range(11)]
 
 
-def same(left, right):
+def same(left: MoleculeRecord, right: MoleculeRecord) -> bool:
     return (
         (left.smiles, left.coords is None) == (right.smiles, right.coords is None)
         and all(
@@ -185,7 +198,9 @@ def same(left, right):
 
 
 @pytest.mark.parametrize("hydrogens", [(), ("--hydrogens",)])
-def test_export_and_build_give_the_records_back(folder, tmp_path, hydrogens):
+def test_export_and_build_give_the_records_back(
+    folder: Path, tmp_path: Path, hydrogens: tuple[str, ...]
+) -> None:
     assert build(folder, tmp_path / "a", "--missing-label", "-1") == 0
     assert run("export", tmp_path / "a", "--out", tmp_path / "x", *hydrogens) == 0
     assert build(tmp_path / "x", tmp_path / "b") == 0
@@ -202,7 +217,7 @@ def test_export_and_build_give_the_records_back(folder, tmp_path, hydrogens):
                 assert sorted(left.tolist()) == sorted(right.tolist())
 
 
-def test_exported_files_read_as_uni_mol_reads_them(folder, tmp_path):
+def test_exported_files_read_as_uni_mol_reads_them(folder: Path, tmp_path: Path) -> None:
     assert build(folder, tmp_path / "a", "--missing-label", "-1") == 0
     path = tmp_path / "x.lmdb"
     assert run("export", tmp_path / "a" / "train.lmdb", "--out", path, "--missing-label", "-1") == 0
@@ -220,7 +235,9 @@ def test_exported_files_read_as_uni_mol_reads_them(folder, tmp_path):
     assert len(os.listdir(tmp_path)) == 3
 
 
-def test_an_export_replaces_only_when_asked(folder, tmp_path, capsys):
+def test_an_export_replaces_only_when_asked(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert build(folder, tmp_path / "a") == 0
     store = tmp_path / "a" / "test.lmdb"
     (tmp_path / "x.lmdb").write_text("mine")

@@ -20,7 +20,7 @@ def write(path: Path, smiles: list[str] = SMILES, store: str = "a", size: int = 
         writer.add(draw_all(smiles, size))
 
 
-def test_drawings_come_back_as_they_were(tmp_path):
+def test_drawings_come_back_as_they_were(tmp_path: Path) -> None:
     path = images_path(tmp_path / "train.lmdb")
     assert path.name == "train.images"
     write(path)
@@ -35,12 +35,12 @@ def test_drawings_come_back_as_they_were(tmp_path):
         assert images[number].min() < 128 < np.median(images[number])  # dark lines on white
 
 
-def test_enantiomers_are_drawn_differently():
+def test_enantiomers_are_drawn_differently() -> None:
     left, right = (decode(draw_png(smiles, 96)) for smiles in ("C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"))
     assert not np.array_equal(left, right)
 
 
-def test_an_interrupted_file_goes_on(tmp_path):
+def test_an_interrupted_file_goes_on(tmp_path: Path) -> None:
     path = tmp_path / "train.images"
     write(path, SMILES[:2])
     with pytest.raises(MoleblendError, match=r"2 of 5 molecules; run 'moleblend images .*' to continue"):
@@ -56,13 +56,13 @@ def test_an_interrupted_file_goes_on(tmp_path):
 
 
 @pytest.mark.parametrize(("store", "size"), [("b", 48), ("a", 64)])
-def test_a_file_of_another_store_or_size_is_not_mixed(tmp_path, store, size):
+def test_a_file_of_another_store_or_size_is_not_mixed(tmp_path: Path, store: str, size: int) -> None:
     write(tmp_path / "train.images")
     with pytest.raises(MoleblendError, match="another store or of 48 pixels; add --overwrite"):
         ImageWriter(tmp_path / "train.images", store, size)
 
 
-def test_mistakes_are_told(tmp_path):
+def test_mistakes_are_told(tmp_path: Path) -> None:
     path = tmp_path / "train.images"
     with pytest.raises(MoleblendError, match="does not exist: run 'moleblend images"):
         ImageFile(path, "a", 5)
@@ -74,7 +74,7 @@ def test_mistakes_are_told(tmp_path):
         ImageFile(path, "a", 5)
 
 
-def test_a_damaged_drawing_is_named(tmp_path):
+def test_a_damaged_drawing_is_named(tmp_path: Path) -> None:
     path = tmp_path / "train.images"
     drawn = draw_png("CCO", 48)
     with ImageWriter(path, "a", 48) as writer:

@@ -1,25 +1,28 @@
 """Odd labels: one value in a whole column, and values far from all others; few false alarms."""
 
+from __future__ import annotations
+
 import numpy as np
+import numpy.typing as npt
 import pytest
 
 from moleblend_plugin.data.store.label_range import LabelRange
 
 
-def warnings(*columns):
+def warnings(*columns: list[float] | npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> list[str]:
     labels = LabelRange([f"y{place}" for place in range(len(columns))])
     for row, values in enumerate(np.array(columns, float).T):
         labels.add(f"a.csv:{row}", values)
     return labels.warnings()
 
 
-def spread(count, seed=0):
+def spread(count: int, seed: int = 0) -> npt.NDArray[np.float64]:
     return np.random.default_rng(seed).normal(5, 2, count)
 
 
 @pytest.mark.parametrize("count", [5, 100, 5000])
 @pytest.mark.parametrize("value", [1e9, -1e9, -99999.0])
-def test_one_value_far_from_all_others_is_told_with_its_row(count, value):
+def test_one_value_far_from_all_others_is_told_with_its_row(count: int, value: float) -> None:
     values = spread(count)
     values[count // 2] = value
     (line,) = warnings(values)
@@ -27,18 +30,18 @@ def test_one_value_far_from_all_others_is_told_with_its_row(count, value):
     assert "--missing-label" in line
 
 
-def test_a_word_for_missing_that_is_a_number_is_told():
+def test_a_word_for_missing_that_is_a_number_is_told() -> None:
     values = spread(1000)
     values[::40] = -999999
     assert len(warnings(values)) == 1
 
 
-def test_a_value_among_equal_ones_is_told():
+def test_a_value_among_equal_ones_is_told() -> None:
     assert "holds 1e+09 in a.csv:3" in warnings([5, 5, 5, 1e9, 5, 5, 5])[0]
     assert "holds 1e+09 in a.csv:8" in warnings([0, 0, 0, 1, 0, 0, 2, 0, 1e9])[0]
 
 
-def test_far_values_in_a_long_table_are_found_beyond_the_sample(monkeypatch):
+def test_far_values_in_a_long_table_are_found_beyond_the_sample(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("moleblend_plugin.data.store.label_range._SAMPLE", 2000)
     values = spread(10_001)
     values[7777] = 1e12
@@ -60,11 +63,11 @@ def test_far_values_in_a_long_table_are_found_beyond_the_sample(monkeypatch):
         [1, 1, 1, 1e9],  # too few to say
     ],
 )
-def test_no_false_alarms(values):
+def test_no_false_alarms(values: list[float] | npt.NDArray[np.float64] | npt.NDArray[np.int64]) -> None:
     assert warnings(values) == []
 
 
-def test_columns_of_one_value():
+def test_columns_of_one_value() -> None:
     assert warnings([3.5] * 6, spread(6)) == [
         "column 'y0' holds 3.5 in all of its 6 labels: nothing can be learned from it"
     ]

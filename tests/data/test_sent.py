@@ -1,11 +1,14 @@
 """Data sets in another process, as forkserver and spawn send them: the same items, batches and epoch."""
 
+from __future__ import annotations
+
 import pickle
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from moleblend_plugin.data.batches.dataset import BlendedMolecules, StoredMolecules
 from moleblend_plugin.data.batches.labelled import PropertyMolecules
@@ -15,7 +18,7 @@ from tests.molecules import make_record
 from tests.viewed import viewed
 
 
-def leaves(value):
+def leaves(value: Tensor | dict[str, Tensor | dict[str, Tensor]]) -> dict[str, Tensor]:
     """Arrays of a nested batch, by path."""
     if isinstance(value, dict):
         return {f"{key}.{path}": leaf for key, item in value.items() for path, leaf in leaves(item).items()}
@@ -33,7 +36,7 @@ def store(tmp_path: Path) -> MoleculeStore:
 
 
 @pytest.mark.parametrize("kind", ["blended", "property", "viewed"])
-def test_a_copy_gives_the_same_items(kind, store):
+def test_a_copy_gives_the_same_items(kind: str, store: MoleculeStore) -> None:
     made: dict[str, StoredMolecules] = {
         "blended": BlendedMolecules(store, BlendConfig(), 1, shuffle=True),
         "property": PropertyMolecules(store, [0], "both", 1, shuffle=True),
@@ -53,7 +56,7 @@ def test_a_copy_gives_the_same_items(kind, store):
             np.testing.assert_array_equal(theirs[name], value)
 
 
-def test_a_row_that_one_process_finds_damaged_is_known_to_all(store):
+def test_a_row_that_one_process_finds_damaged_is_known_to_all(store: MoleculeStore) -> None:
     """Left out once, counted once: the copy shares the list (torch's own pickling, as loaders use it)."""
     from multiprocessing.reduction import ForkingPickler
 

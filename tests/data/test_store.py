@@ -1,11 +1,16 @@
 """The store: what is written is read back, in any process; what is broken is refused with one line."""
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 import pickle
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from dataclasses import fields
+from pathlib import Path
+from typing import Any
 
 import lmdb
 import msgpack
@@ -19,7 +24,9 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord
 
 
-def chain(row, n_atoms=3, conformers=1, targets=(1.5, float("nan"))):
+def chain(
+    row: int, n_atoms: int = 3, conformers: int = 1, targets: tuple[float, ...] = (1.5, float("nan"))
+) -> MoleculeRecord:
     """A chain of carbons with recognisable numbers."""
     bonds = np.array([[i, i + 1] for i in range(n_atoms - 1)], np.uint16).reshape(-1, 2)
     coords = np.arange(conformers * n_atoms * 3, dtype=np.float32).reshape(conformers, n_atoms, 3) + row
@@ -36,7 +43,7 @@ def chain(row, n_atoms=3, conformers=1, targets=(1.5, float("nan"))):
     )
 
 
-def write(path, records, **kwargs):
+def write(path: Path, records: Iterator[Any] | list[MoleculeRecord], **kwargs: str) -> Path:
     settings = {"seed": 1, "conformers": 1}
     with StoreWriter(
         path, settings=settings, sources={"mols.smi": "ab" * 32}, target_names=("a", "b"), **kwargs
@@ -47,7 +54,7 @@ def write(path, records, **kwargs):
     return path
 
 
-def assert_same(left, right):
+def assert_same(left: MoleculeRecord, right: MoleculeRecord) -> None:
     for item in fields(MoleculeRecord):
         a, b = getattr(left, item.name), getattr(right, item.name)
         if isinstance(a, np.ndarray):
@@ -58,12 +65,12 @@ def assert_same(left, right):
 
 
 @pytest.fixture
-def store_path(tmp_path):
+def store_path(tmp_path: Path) -> Path:
     sizes = [3, 1, 250, 2]
     return write(tmp_path / "train.lmdb", [chain(row, size) for row, size in enumerate(sizes)])
 
 
-def damage(path, change):
+def damage(path: Path, change: Callable[..., Any]) -> None:
     """Apply ``change(txn)`` to a written store."""
     with (
         lmdb.open(str(path), subdir=False, lock=False, map_size=1 << 27) as env,
@@ -72,7 +79,7 @@ def damage(path, change):
         change(txn)
 
 
-def test_records_come_back_equal_in_index_order(tmp_path):
+def test_records_come_back_equal_in_index_order(tmp_path: Path) -> None:
     records = [
         chain(7, 250),
         chain(8, 1, conformers=0),
@@ -87,20 +94,20 @@ def test_records_come_back_equal_in_index_order(tmp_path):
     assert store.n_atoms.dtype == np.uint16
 
 
-def test_more_records_than_a_transaction_keep_their_order(tmp_path):
+def test_more_records_than_a_transaction_keep_their_order(tmp_path: Path) -> None:
     store = MoleculeStore(write(tmp_path / "train.lmdb", (chain(row, 1 + row % 5) for row in range(2345))))
     assert [store[i].row for i in (0, 999, 1000, 2344)] == [0, 999, 1000, 2344]
     np.testing.assert_array_equal(store.n_atoms, 1 + np.arange(2345) % 5)
 
 
-def test_map_grows_when_full(tmp_path, monkeypatch):
+def test_map_grows_when_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("moleblend_plugin.data.lmdb_writer.FIRST_MAP_BYTES", 1 << 15)
     path = write(tmp_path / "train.lmdb", (chain(row, 60) for row in range(3000)))
     assert path.stat().st_size > 1 << 20
     assert MoleculeStore(path)[2999].row == 2999
 
 
-def test_metadata_comes_back(store_path):
+def test_metadata_comes_back(store_path: Path) -> None:
     meta = MoleculeStore(store_path).meta
     assert (meta.count, meta.schema_version, meta.split) == (4, SCHEMA_VERSION, "train")
     assert meta.settings == {"seed": 1, "conformers": 1}
@@ -111,7 +118,7 @@ def test_metadata_comes_back(store_path):
     assert meta.target_names == ("a", "b")
 
 
-def test_fingerprint_is_the_sha256_of_canonical_json():
+def test_fingerprint_is_the_sha256_of_canonical_json() -> None:
     # printf '{"a":[1,2],"b":"x"}' | sha256sum
     assert fingerprint({"b": "x", "a": [1, 2]}) == (
         "d0f56dda38d34376527524ddd98f7ec117d5cbfb240f86e11bfb9d2d01a717d9"
@@ -119,20 +126,20 @@ def test_fingerprint_is_the_sha256_of_canonical_json():
     assert fingerprint({"a": 1}) != fingerprint({"a": 2})
 
 
-def test_empty_store_and_no_files_left_over(tmp_path):
+def test_empty_store_and_no_files_left_over(tmp_path: Path) -> None:
     store = MoleculeStore(write(tmp_path / "train.lmdb", []))
     assert len(store) == 0
     assert [item.name for item in tmp_path.iterdir()] == ["train.lmdb"]
 
 
-def test_index_beyond_the_store_is_an_index_error(store_path):
+def test_index_beyond_the_store_is_an_index_error(store_path: Path) -> None:
     store = MoleculeStore(store_path)
     for index in (4, -5):
         with pytest.raises(IndexError, match="holds 4 molecules"):
             store[index]
 
 
-def test_two_readers_of_one_file_live_together_and_either_may_close(store_path):
+def test_two_readers_of_one_file_live_together_and_either_may_close(store_path: Path) -> None:
     first, second = MoleculeStore(store_path), MoleculeStore(store_path)
     assert first[2].n_atoms == second[2].n_atoms == 250
     del first
@@ -140,14 +147,14 @@ def test_two_readers_of_one_file_live_together_and_either_may_close(store_path):
     assert MoleculeStore(str(store_path))[3].row == 3
 
 
-def test_replaced_store_is_read_anew(store_path):
+def test_replaced_store_is_read_anew(store_path: Path) -> None:
     old = MoleculeStore(store_path)
     write(store_path, [chain(100)])
     assert MoleculeStore(store_path)[0].row == 100
     assert old[0].row == 0  # still the file that it opened
 
 
-def test_reader_crosses_a_fork(store_path):
+def test_reader_crosses_a_fork(store_path: Path) -> None:
     first, second = MoleculeStore(store_path), MoleculeStore(store_path)
     read, write_end = os.pipe()
     child = os.fork()
@@ -164,11 +171,11 @@ def test_reader_crosses_a_fork(store_path):
     os.close(write_end)
 
 
-def rows_of(store):
+def rows_of(store: Any) -> Any:
     return [record.row for record in store]
 
 
-def test_reader_crosses_a_spawn(store_path):
+def test_reader_crosses_a_spawn(store_path: Path) -> None:
     store = MoleculeStore(store_path)
     assert store[0].row == 0  # open here
     with multiprocessing.get_context("spawn").Pool(1) as pool:
@@ -176,7 +183,7 @@ def test_reader_crosses_a_spawn(store_path):
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_data_loader_workers_read(store_path, start):
+def test_data_loader_workers_read(store_path: Path, start: str) -> None:
     data = pytest.importorskip("torch.utils.data")
     store = MoleculeStore(store_path)
     assert store[1].row == 1
@@ -186,31 +193,31 @@ def test_data_loader_workers_read(store_path, start):
     assert [record.row for record in loader] == [0, 1, 2, 3]
 
 
-def test_pickled_reader_is_small_and_equal(store_path):
+def test_pickled_reader_is_small_and_equal(store_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(MoleculeStore(store_path)))
     assert copy[2].n_atoms == 250
     assert copy.meta.count == 4
 
 
-def test_missing_file_names_the_path(tmp_path):
+def test_missing_file_names_the_path(tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match=r"nowhere\.lmdb does not exist; .*moleblend build"):
         MoleculeStore(tmp_path / "nowhere.lmdb")
 
 
-def test_a_folder_is_refused(tmp_path):
+def test_a_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match="is not a file"):
         MoleculeStore(tmp_path)
 
 
 @pytest.mark.parametrize("content", [b"", b"CCO ethanol\n", b"\0" * 8192])
-def test_other_files_are_refused(tmp_path, content):
+def test_other_files_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "train.lmdb"
     path.write_bytes(content)
     with pytest.raises(MoleblendError, match="cannot be read as a store"):
         MoleculeStore(path)
 
 
-def test_foreign_lmdb_is_refused(tmp_path):
+def test_foreign_lmdb_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "train.lmdb"
     damage(path, lambda txn: txn.put(b"0", b"a pickled molecule"))
     with pytest.raises(MoleblendError, match="without a __meta__ record"):
@@ -218,15 +225,15 @@ def test_foreign_lmdb_is_refused(tmp_path):
 
 
 @pytest.mark.parametrize("keep", [0.3, 0.6, 0.95])
-def test_truncated_store_is_refused(tmp_path, keep):
+def test_truncated_store_is_refused(tmp_path: Path, keep: float) -> None:
     path = write(tmp_path / "train.lmdb", (chain(row, 30) for row in range(500)))
     os.truncate(path, int(path.stat().st_size * keep))
     with pytest.raises(MoleblendError, match="is truncated"):
         MoleculeStore(path)
 
 
-def change_meta(**changes):
-    def change(txn):
+def change_meta(**changes: int) -> Callable[..., Any]:
+    def change(txn: Any) -> None:
         raw = msgpack.unpackb(unseal(META_KEY, txn.get(META_KEY)), raw=False) | changes
         txn.put(META_KEY, seal(META_KEY, msgpack.packb(raw)))
 
@@ -234,7 +241,7 @@ def change_meta(**changes):
 
 
 @pytest.mark.parametrize("version", [0, SCHEMA_VERSION + 1])
-def test_other_schema_is_refused(store_path, version):
+def test_other_schema_is_refused(store_path: Path, version: int) -> None:
     damage(store_path, change_meta(schema_version=version))
     with pytest.raises(
         MoleblendError, match=f"schema version {version}, this package reads 2 and {SCHEMA_VERSION}"
@@ -242,14 +249,14 @@ def test_other_schema_is_refused(store_path, version):
         MoleculeStore(store_path)
 
 
-def test_other_schema_is_named_even_when_its_fields_differ(store_path):
+def test_other_schema_is_named_even_when_its_fields_differ(store_path: Path) -> None:
     content = msgpack.packb({"schema_version": 99, "molecules": 3})
     damage(store_path, lambda txn: txn.put(META_KEY, seal(META_KEY, content)))
     with pytest.raises(MoleblendError, match="schema version 99"):
         MoleculeStore(store_path)
 
 
-def test_a_store_from_before_checksums_is_named(store_path):
+def test_a_store_from_before_checksums_is_named(store_path: Path) -> None:
     plain = msgpack.packb({"schema_version": 1, "count": 4})
     damage(store_path, lambda txn: txn.put(META_KEY, plain))
     with pytest.raises(MoleblendError, match=f"schema version 1, this package reads 2 and {SCHEMA_VERSION}"):
@@ -260,30 +267,30 @@ def test_a_store_from_before_checksums_is_named(store_path):
 @pytest.mark.parametrize(
     "value", [b"\xc1", b"garbage", msgpack.packb([1]), msgpack.packb({"schema_version": SCHEMA_VERSION})]
 )
-def test_damaged_metadata_is_refused(store_path, value, sealed):
+def test_damaged_metadata_is_refused(store_path: Path, value: bytes, sealed: bool) -> None:
     damage(store_path, lambda txn: txn.put(META_KEY, seal(META_KEY, value) if sealed else value))
     with pytest.raises(MoleblendError, match="damaged metadata"):
         MoleculeStore(store_path)
 
 
-def test_wrong_list_of_sizes_is_refused(store_path):
+def test_wrong_list_of_sizes_is_refused(store_path: Path) -> None:
     damage(store_path, lambda txn: txn.put(N_ATOMS_KEY, seal(N_ATOMS_KEY, b"\1\0")))
     with pytest.raises(MoleblendError, match="sizes of 1 molecules but counts 4"):
         MoleculeStore(store_path)
 
 
-def test_damaged_list_of_sizes_is_refused(store_path):
+def test_damaged_list_of_sizes_is_refused(store_path: Path) -> None:
     damage(store_path, lambda txn: txn.put(N_ATOMS_KEY, txn.get(N_ATOMS_KEY)[:-1] + b"\7"))
     with pytest.raises(MoleblendError, match="damaged list of sizes"):
         MoleculeStore(store_path)
 
 
-def put_record(content):
+def put_record(content: bytes) -> Callable[..., Any]:
     return lambda txn: txn.put(record_key(2), seal(record_key(2), content))
 
 
-def change_record(**changes):
-    def change(txn):
+def change_record(**changes: Any) -> Any:
+    def change(txn: Any) -> None:
         raw = msgpack.unpackb(unseal(record_key(2), txn.get(record_key(2))), raw=False) | changes
         put_record(msgpack.packb(raw))(txn)
 
@@ -307,7 +314,9 @@ def change_record(**changes):
         (lambda txn: txn.delete(record_key(2)), "no value for key 0000000002"),
     ],
 )
-def test_damaged_value_names_file_key_and_reason(store_path, change, words):
+def test_damaged_value_names_file_key_and_reason(
+    store_path: Path, change: Callable[..., Any], words: str
+) -> None:
     damage(store_path, change)
     store = MoleculeStore(store_path)
     with pytest.raises(DamagedValue, match=words) as caught:
@@ -317,25 +326,25 @@ def test_damaged_value_names_file_key_and_reason(store_path, change, words):
     assert store[3].row == 3
 
 
-def test_wrong_number_of_targets_is_refused(tmp_path):
+def test_wrong_number_of_targets_is_refused(tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match="mols.smi:4 has 1 targets, the store has 2"):
         write(tmp_path / "train.lmdb", [chain(4, targets=(1.0,))])
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_failed_write_leaves_the_old_store_and_nothing_else(store_path):
+def test_a_failed_write_leaves_the_old_store_and_nothing_else(store_path: Path) -> None:
     with pytest.raises(RuntimeError, match="power"):
         write(store_path, (chain(row) if row < 1500 else fail() for row in range(2000)))
     assert [item.name for item in store_path.parent.iterdir()] == ["train.lmdb"]
     assert len(MoleculeStore(store_path)) == 4
 
 
-def fail():
+def fail() -> None:
     raise RuntimeError("power")
 
 
 @pytest.mark.parametrize("folder", ["missing", "file"])
-def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path, folder):
+def test_a_folder_that_cannot_be_written_to_is_refused(tmp_path: Path, folder: str) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(MoleblendError, match=r"cannot write .*train\.lmdb .*; name a folder"):
         write(tmp_path / folder / "train.lmdb", [chain(0)])
@@ -356,7 +365,7 @@ except MoleblendError as error:
 
 
 @pytest.mark.parametrize("limit", [1000, 300_000])
-def test_a_full_disk_leaves_the_old_store_and_one_clear_line(store_path, limit):
+def test_a_full_disk_leaves_the_old_store_and_one_clear_line(store_path: Path, limit: int) -> None:
     code = FULL_DISK.format(here=os.path.dirname(__file__), limit=limit, path=str(store_path))
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert run.stderr == ""
@@ -367,7 +376,7 @@ def test_a_full_disk_leaves_the_old_store_and_one_clear_line(store_path, limit):
     assert len(MoleculeStore(store_path)) == 4
 
 
-def test_a_checksum_is_the_crc32_of_key_and_content():
+def test_a_checksum_is_the_crc32_of_key_and_content() -> None:
     # printf 'keycontent' | gzip -c | tail -c8 | head -c4 | od -tx1
     assert seal(b"key", b"content") == bytes.fromhex("7636cf0c") + b"content"
     assert unseal(b"key", seal(b"key", b"content")) == b"content"

@@ -1,5 +1,7 @@
 """Pickles read as data: plain values come back as pickle.loads gives them, nothing else is ever run."""
 
+from __future__ import annotations
+
 import builtins
 import collections
 import copyreg
@@ -9,6 +11,8 @@ import pickletools
 import struct
 import subprocess
 from contextlib import suppress
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -51,7 +55,7 @@ values = st.recursive(
 )
 
 
-def same(a, b):
+def same(a: Any, b: Any) -> bool:
     if isinstance(a, np.ndarray | np.generic):
         # NumPy's own unpickling turns some arrays of the other byte order into the machine's
         left, right = (value.astype(value.dtype.newbyteorder("=")) for value in (a, b))
@@ -71,13 +75,13 @@ def same(a, b):
 @given(value=values, protocol=st.sampled_from(PROTOCOLS))
 @example(value=np.zeros((), ">f4"), protocol=0)
 @example(value=np.asfortranarray(np.array([["C", "O"], [None, "N"]], dtype=object)), protocol=4)
-def test_plain_values_come_back_as_from_pickle(value, protocol):
+def test_plain_values_come_back_as_from_pickle(value: Any, protocol: Any) -> None:
     content = pickle.dumps(value, protocol=protocol)
     assert same(pickle.loads(content), loads(content))
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_numpy_1_and_2_write_other_names_of_the_same(protocol):
+def test_numpy_1_and_2_write_other_names_of_the_same(protocol: int) -> None:
     value = {"coordinates": [np.ones((2, 3), np.float32)], "target": np.float64(0.5)}
     content = pickle.dumps(value, protocol=protocol)
     new = b"numpy._core" in content
@@ -86,7 +90,7 @@ def test_numpy_1_and_2_write_other_names_of_the_same(protocol):
     assert same(loads(other), value)
 
 
-def _renamed(content, old, new):
+def _renamed(content: bytes, old: str, new: str) -> bytes:
     """The pickle with a module renamed: its text is preceded by its length, except in protocols 0 to 3."""
     for part in ("multiarray", "numeric"):
         a, b = f"{old}.{part}".encode(), f"{new}.{part}".encode()
@@ -97,14 +101,14 @@ def _renamed(content, old, new):
     )  # fmt: skip
 
 
-def _pieces(content):
+def _pieces(content: bytes) -> list[tuple[int, int, str]]:
     found = [(position, opcode.name) for opcode, _, position in pickletools.genops(content)]
     ends = [position for position, _ in found[1:]] + [len(content)]
     return [(start, end, name) for (start, name), end in zip(found, ends, strict=True)]
 
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
-def test_an_rdkit_molecule_is_left_out_unseen(protocol):
+def test_an_rdkit_molecule_is_left_out_unseen(protocol: int) -> None:
     from rdkit import Chem
 
     value = {"smi": "CO", "mol": Chem.AddHs(Chem.MolFromSmiles("CO"))}
@@ -116,14 +120,14 @@ def test_an_rdkit_molecule_is_left_out_unseen(protocol):
 class Calls:
     """Pickles as a call of ``function(*arguments)``."""
 
-    def __init__(self, function, *arguments, state=None):
+    def __init__(self, function: Any, *arguments: object, state: Any = None) -> None:
         self.reduced = (function, arguments) if state is None else (function, arguments, state)
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return self.reduced
 
 
-def attacks(mark):
+def attacks(mark: Path) -> dict[str, Any]:
     """Name asked for -> an object whose pickle would make the file ``mark`` by it."""
     touch, code = f"touch {mark}", f"open({str(mark)!r}, 'w')"
     system = f"{os.name}.system"
@@ -147,7 +151,7 @@ def attacks(mark):
 
 @pytest.mark.parametrize("protocol", PROTOCOLS)
 @pytest.mark.parametrize("name", sorted(attacks("mark")))
-def test_a_pickle_that_would_run_code_is_refused_by_name(tmp_path, name, protocol):
+def test_a_pickle_that_would_run_code_is_refused_by_name(tmp_path: Path, name: str, protocol: int) -> None:
     mark = tmp_path / "mark"
     attack = attacks(mark)[name]
     wanted = name.removeprefix("builtins.")
@@ -163,7 +167,7 @@ def test_a_pickle_that_would_run_code_is_refused_by_name(tmp_path, name, protoco
     assert not mark.exists()
 
 
-def test_the_same_pickles_do_harm_elsewhere(tmp_path):
+def test_the_same_pickles_do_harm_elsewhere(tmp_path: Path) -> None:
     """The attacks are real: pickle itself runs them."""
     for name in (f"{os.name}.system", "builtins.exec", "builtins.open"):
         mark = tmp_path / name
@@ -171,7 +175,7 @@ def test_the_same_pickles_do_harm_elsewhere(tmp_path):
         assert mark.exists()
 
 
-def written(mark, kind):
+def written(mark: Path, kind: str) -> bytes:
     """Pickles that no pickler writes."""
     path = str(mark).encode()
     text = b"X" + struct.pack("<I", len(b"touch " + path)) + b"touch " + path
@@ -216,7 +220,7 @@ KINDS = [
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_instructions_that_plain_values_never_use_are_refused(tmp_path, kind):
+def test_instructions_that_plain_values_never_use_are_refused(tmp_path: Path, kind: str) -> None:
     mark = tmp_path / "mark"
     with pytest.raises(BadPickle) as caught:
         loads(written(mark, kind))
@@ -224,8 +228,8 @@ def test_instructions_that_plain_values_never_use_are_refused(tmp_path, kind):
     assert not mark.exists()
 
 
-def test_names_are_never_imported(monkeypatch):
-    def fail(*_):
+def test_names_are_never_imported(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
         raise AssertionError("imported")
 
     content = pickle.dumps([np.ones(2), np.float32(1), {1}], protocol=2)
@@ -236,7 +240,7 @@ def test_names_are_never_imported(monkeypatch):
         loads(evil)
 
 
-def test_a_foreign_name_is_shown_in_one_short_printable_line():
+def test_a_foreign_name_is_shown_in_one_short_printable_line() -> None:
     with pytest.raises(RefusedName) as caught:
         loads(pickle.dumps(Calls(print), protocol=0).replace(b"print", b"\x1b[31m" + b"a" * 500))
     assert str(caught.value).isprintable()
@@ -254,7 +258,7 @@ def test_a_foreign_name_is_shown_in_one_short_printable_line():
         (b"NNNJ", b"N)}J"),  # fields of a record
     ],
 )
-def test_arrays_whose_parts_do_not_fit_are_refused(old, new):
+def test_arrays_whose_parts_do_not_fit_are_refused(old: bytes, new: bytes) -> None:
     content = pickletools.optimize(pickle.dumps(np.arange(6, dtype=np.float32).reshape(2, 3), protocol=2))
     assert loads(content).tolist() == [[0, 1, 2], [3, 4, 5]]
     assert content.count(old) == 1
@@ -264,7 +268,7 @@ def test_arrays_whose_parts_do_not_fit_are_refused(old, new):
 
 @settings(deadline=None, max_examples=300)
 @given(place=st.floats(0, 1, exclude_max=True), byte=st.integers(0, 255), cut=st.booleans())
-def test_damaged_pickles_are_read_or_refused(place, byte, cut):
+def test_damaged_pickles_are_read_or_refused(place: Any, byte: Any, cut: Any) -> None:
     places = [np.ones((2, 3), np.float32)]
     value = {"atoms": ["C", "O"], "coordinates": places, "target": [1.0, np.float32(2)]}
     content = pickle.dumps(value, protocol=4)
@@ -274,6 +278,6 @@ def test_damaged_pickles_are_read_or_refused(place, byte, cut):
         loads(damaged)
 
 
-def test_a_pickle_of_many_bytes_is_refused():
+def test_a_pickle_of_many_bytes_is_refused() -> None:
     with pytest.raises(BadPickle, match="more than"):
         loads(pickle.dumps(b"\0" * (1 << 26)))

@@ -15,7 +15,7 @@ from tests.viewed import batch_of, viewed
 ATOMS = (5, 9, 3, 7)
 
 
-def test_a_batch_holds_every_view_field():
+def test_a_batch_holds_every_view_field() -> None:
     views = batch_of(viewed(ATOMS, blank=[1], flat=[2]))["views"]
     assert set(views) == set(VIEW_FIELDS)
     assert views["image"].shape == (4, 3, 32, 32)
@@ -26,13 +26,13 @@ def test_a_batch_holds_every_view_field():
     assert views["fused"].tolist() == views["modalities"].tolist()  # nothing is dropped in validation
 
 
-def test_two_views_have_a_shorter_axis():
+def test_two_views_have_a_shorter_axis() -> None:
     batch = batch_of(viewed(ATOMS, config=ViewConfig("3d,2d")))
     assert batch["views"]["cross_from"].shape == (4, 2)
     assert batch["views"]["modalities"].tolist() == [5, 5, 5, 5]
 
 
-def test_an_item_depends_on_seed_epoch_and_index_alone():
+def test_an_item_depends_on_seed_epoch_and_index_alone() -> None:
     def item(seed: int, epoch: int) -> np.ndarray:
         molecules = viewed(ATOMS, training=True, seed=seed)
         molecules.set_epoch(epoch)
@@ -44,7 +44,7 @@ def test_an_item_depends_on_seed_epoch_and_index_alone():
 
 
 @pytest.mark.parametrize("present", [(1, 1, 1), (1, 0, 1), (1, 1, 0)])
-def test_a_derangement_takes_every_other_view_once(present):
+def test_a_derangement_takes_every_other_view_once(present: tuple[int, int, int]) -> None:
     there = np.array(present, bool)
     for uniform in np.linspace(0, 0.999, 7):
         source = derangement(there, uniform)
@@ -53,12 +53,12 @@ def test_a_derangement_takes_every_other_view_once(present):
         assert (source[~there] == np.flatnonzero(~there)).all()
 
 
-def test_both_derangements_of_three_are_drawn():
+def test_both_derangements_of_three_are_drawn() -> None:
     whole = np.ones(3, bool)
     assert [derangement(whole, uniform).tolist() for uniform in (0.2, 0.7)] == [[2, 0, 1], [1, 2, 0]]
 
 
-def test_dropping_views_leaves_the_hypergraph_something_to_see():
+def test_dropping_views_leaves_the_hypergraph_something_to_see() -> None:
     present = np.array([True, False, True])
     assert kept_views(present, np.array([True, False, False])).tolist() == [False, False, True]
     assert kept_views(present, np.array([True, True, True])).tolist() == [False, False, True]
@@ -69,14 +69,14 @@ def test_dropping_views_leaves_the_hypergraph_something_to_see():
     ]
 
 
-def test_views_are_dropped_at_the_rate_of_the_flag():
+def test_views_are_dropped_at_the_rate_of_the_flag() -> None:
     molecules = viewed([4] * 300, config=ViewConfig(modality_dropout=0.3, image_augment="off"), training=True)
     fused = np.array([int(molecules[index]["fused"]) for index in range(300)])
     assert (fused & int(Modality.GRAPH) == 0).mean() == pytest.approx(0.3, abs=0.08)
     assert (fused & int(Modality.IMAGE) == 0).mean() == pytest.approx(0.21, abs=0.08)  # not both others
 
 
-def test_drawings_are_changed_in_training_only_and_where_there_is_one():
+def test_drawings_are_changed_in_training_only_and_where_there_is_one() -> None:
     for training, augment, changes in [(True, "on", True), (False, "on", False), (True, "off", False)]:
         config = ViewConfig(image_augment=augment)
         molecules = viewed(ATOMS, blank=[1], config=config, training=training)
@@ -84,7 +84,7 @@ def test_drawings_are_changed_in_training_only_and_where_there_is_one():
         assert changed.tolist() == [changes, False, changes, changes]
 
 
-def test_changes_are_drawn_at_their_rates_and_within_their_limits():
+def test_changes_are_drawn_at_their_rates_and_within_their_limits() -> None:
     draws = np.stack([draw_changes(np.random.default_rng(seed), 0.5) for seed in range(2000)])
     brightness, contrast, saturation, hue, turn, blur = draws.T
     assert draws.shape[1] == len(IMAGE_CHANGES)
@@ -108,6 +108,6 @@ def test_changes_are_drawn_at_their_rates_and_within_their_limits():
         ({"modality_dropout": 1.0}, "--modality-dropout 1: give 0 <= p < 1"),
     ],
 )
-def test_impossible_settings_are_named(settings, told):
+def test_impossible_settings_are_named(settings: dict[str, float | str], told: str) -> None:
     with pytest.raises(MoleblendError, match=told):
         ViewConfig(**settings)

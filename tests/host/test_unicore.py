@@ -1,10 +1,13 @@
 """The same command under Uni-Core's own trainer, in subprocesses, where it is installed."""
 
+from __future__ import annotations
+
 import os
 import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +24,7 @@ pytestmark = [
 ]
 
 
-def run(command, folder, *arguments):
+def run(command: Any, folder: Any, *arguments: object) -> Any:
     environment = {key: value for key, value in os.environ.items() if key != "MOLEBLEND_HOST"}
     environment |= {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
     fixed = ("--batch-size", 4, "--num-workers", 0, "--lr", 1e-2, "--log-interval", 1, "--log-format", "json")
@@ -32,7 +35,7 @@ def run(command, folder, *arguments):
     return done.stdout
 
 
-def shown(log, tag, *keys):
+def shown(log: Any, tag: Any, *keys: object) -> Any:
     """Values of ``keys`` in the log lines of ``tag``."""
     lines = re.findall(rf"\| INFO \| {tag} \| (\{{.*\}})", log)
     return [[float(re.search(rf'"(?:{tag}_)?{key}": "([^"]+)"', line)[1]) for key in keys] for line in lines]
@@ -48,7 +51,7 @@ SETTINGS = {
 
 
 @pytest.mark.parametrize("settings", SETTINGS.values(), ids=SETTINGS)
-def test_both_hosts_make_the_same_100_updates(tmp_path, settings):
+def test_both_hosts_make_the_same_100_updates(tmp_path: Path, settings: Any) -> None:
     unicore = run(UNICORE, tmp_path / "u", "--max-update", 100, *settings)
     embedded = run(EMBEDDED, tmp_path / "e", "--max-update", 100, *settings)
     assert unicore.startswith("unicore-train: running Uni-Core's own trainer")
@@ -64,7 +67,7 @@ def test_both_hosts_make_the_same_100_updates(tmp_path, settings):
 @pytest.mark.parametrize(
     ("first", "second"), [(UNICORE, EMBEDDED), (EMBEDDED, UNICORE)], ids=["to ours", "to theirs"]
 )
-def test_a_checkpoint_of_one_host_goes_on_under_the_other(tmp_path, first, second):
+def test_a_checkpoint_of_one_host_goes_on_under_the_other(tmp_path: Path, first: Any, second: Any) -> None:
     settings = SETTINGS["polynomial"]
     straight = run(second, tmp_path / "straight", "--max-update", 40, *settings)
     run(first, tmp_path / "halves", "--max-update", 20, *settings)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -12,7 +14,7 @@ from moleblend_plugin.inference.predictor import Predictor
 from tests.checkpoints import property_checkpoint
 
 
-def test_a_weight_that_is_not_finite_is_named(tmp_path):
+def test_a_weight_that_is_not_finite_is_named(tmp_path: Path) -> None:
     path = property_checkpoint(tmp_path / "good.pt")
     Predictor.from_checkpoint(path, "cpu")
     state = read_checkpoint(path, required=("model",))

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
+
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "inference.md"
 
 
-def test_the_snippets_run(tmp_path, monkeypatch, capsys):
+def test_the_snippets_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.chdir(tmp_path)
     Path("molecules.csv").write_text("smiles\nCCO\nbad(\nCCC\n")
     names: dict[str, object] = {}

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import csv
 import os
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,11 +25,11 @@ from tests.molecules import make_records
 FLAT = ConversionConfig(None)
 
 
-def facts(rows):
+def facts(rows: Input) -> list[tuple[str, tuple[str, ...], str | None, str]]:
     return [(row.row_id, row.cells, row.record.smiles if row.record else None, row.reason) for row in rows]
 
 
-def test_a_table_keeps_all_cells_of_all_rows(tmp_path):
+def test_a_table_keeps_all_cells_of_all_rows(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text('name,SMILES,note\n\nx,OCC,"a, b"\n , ,\ny,bad(,\nz,C\nw,C,1,2\n')
     rows = Input(open_molecules(path), FLAT)
@@ -40,7 +42,7 @@ def test_a_table_keeps_all_cells_of_all_rows(tmp_path):
     ]
 
 
-def test_a_list_keeps_the_smiles_as_given(tmp_path):
+def test_a_list_keeps_the_smiles_as_given(tmp_path: Path) -> None:
     path = tmp_path / "a.smi"
     path.write_text("OCC first\n# remark\nbad(\nC(C)O\n")
     rows = Input(open_molecules(path), FLAT)
@@ -52,7 +54,7 @@ def test_a_list_keeps_the_smiles_as_given(tmp_path):
     ]
 
 
-def test_many_rows_go_through_workers_in_order(tmp_path):
+def test_many_rows_go_through_workers_in_order(tmp_path: Path) -> None:
     path = tmp_path / "a.smi"
     path.write_text("".join("C" * (1 + n % 20) + "\n" for n in range(300)))
     rows = Input(open_molecules(path), FLAT, workers=2)
@@ -65,11 +67,11 @@ class TwoTargets:
 
     target_names = ("a", "b [m]")
 
-    def predict_records(self, records, batch_size):
+    def predict_records(self, records: Any, batch_size: Any) -> Iterator[Any]:
         yield from (np.array([1.5, np.inf if record.smiles == "CCO" else 2.0]) for record in records)
 
 
-def test_a_number_that_is_not_finite_is_no_prediction(tmp_path):
+def test_a_number_that_is_not_finite_is_no_prediction(tmp_path: Path) -> None:
     path = tmp_path / "a.smi"
     path.write_text("OCC\nC\nbad(\n")
     rows = Input(open_molecules(path), FLAT)
@@ -85,7 +87,7 @@ def test_a_number_that_is_not_finite_is_no_prediction(tmp_path):
     assert counts.reasons == {"the prediction is not finite": 1, "SMILES syntax": 1}
 
 
-def test_a_store_is_read_as_it_is(tmp_path):
+def test_a_store_is_read_as_it_is(tmp_path: Path) -> None:
     records = make_records([3, 600, 4])
     with StoreWriter(tmp_path / "train.lmdb", settings={}, sources={}) as writer:
         for record in records:
@@ -96,11 +98,11 @@ def test_a_store_is_read_as_it_is(tmp_path):
     assert rows[2].record.coords.shape == (1, 4, 3)
 
 
-def test_names_are_never_used_twice():
+def test_names_are_never_used_twice() -> None:
     assert free_name("reason", ["y", "reason", "reason_"]) == "reason__"
 
 
-def test_a_csv_gives_float32_back_to_the_last_bit(tmp_path):
+def test_a_csv_gives_float32_back_to_the_last_bit(tmp_path: Path) -> None:
     values = np.random.default_rng(0).normal(size=50).astype(np.float32)
     with open_table(tmp_path / "a.csv", {"name": "text", "y": "number"}) as table:
         for value in values:
@@ -113,7 +115,7 @@ def test_a_csv_gives_float32_back_to_the_last_bit(tmp_path):
     np.testing.assert_array_equal(np.array([line[1] for line in lines[:-1]], np.float32), values)
 
 
-def test_a_table_that_fails_leaves_what_was_there(tmp_path):
+def test_a_table_that_fails_leaves_what_was_there(tmp_path: Path) -> None:
     (tmp_path / "a.csv").write_text("mine")
     with pytest.raises(TypeError), open_table(tmp_path / "a.csv", {"y": "number"}) as table:
         table.write(1.0)
@@ -121,7 +123,7 @@ def test_a_table_that_fails_leaves_what_was_there(tmp_path):
     assert os.listdir(tmp_path) == ["a.csv"]
 
 
-def test_parquet_has_types(tmp_path):
+def test_parquet_has_types(tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     columns = {"name": "text", "y": "number", "v": "vector", "w": "vectors"}
     with open_table(tmp_path / "a.parquet", columns) as table:
@@ -133,13 +135,13 @@ def test_parquet_has_types(tmp_path):
     ]
 
 
-def test_parquet_without_pyarrow_is_one_line(tmp_path, monkeypatch):
+def test_parquet_without_pyarrow_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(__import__("sys").modules, "pyarrow", None)
     with pytest.raises(MoleblendError, match=r"\.parquet needs the package pyarrow: pip install pyarrow"):
         check_table(tmp_path / "a.parquet")
 
 
-def test_arrays_are_what_numpy_reads(tmp_path):
+def test_arrays_are_what_numpy_reads(tmp_path: Path) -> None:
     with open_arrays(tmp_path / "a.npz") as arrays:
         numbers, names = arrays.numbers("v", "float32", (2,)), arrays.text("id")
         empty, none = arrays.numbers("empty", "int64"), arrays.text("none")

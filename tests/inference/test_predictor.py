@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 import torch
 
@@ -17,17 +19,18 @@ from moleblend_plugin.data.store.reader import MoleculeStore, StoreWriter
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.schema import MoleculeRecord
 from moleblend_plugin.tasks.load import load_property_model
 from tests.molecules import make_record, make_records
 
 
 @pytest.fixture(scope="module")
-def predictor(regression):
+def predictor(regression: Path) -> Predictor:
     return Predictor.from_checkpoint(regression, device="cpu")
 
 
 @pytest.fixture(scope="module")
-def records():
+def records() -> list[MoleculeRecord]:
     return [
         *make_records([9, 3, 30, 1, 12, 7]),
         make_record(8, 77, conformers=3),
@@ -36,12 +39,14 @@ def records():
 
 
 @pytest.fixture(scope="module")
-def alone(predictor, records):
+def alone(predictor: Predictor, records: list[MoleculeRecord]) -> npt.NDArray[np.float64]:
     """Each molecule by itself."""
     return np.array([next(predictor.predict_records([record])) for record in records])
 
 
-def test_a_prediction_is_the_network_s_in_units(predictor, records, regression):
+def test_a_prediction_is_the_network_s_in_units(
+    predictor: Predictor, records: list[MoleculeRecord], regression: Path
+) -> None:
     """From the weights by hand: standard deviation times output plus mean, of the labels 100, 110 ... 170."""
     model, _ = load_property_model(regression)
     batch = collate([unblended(featurize(records[0]), "both") | {"index": np.array(0)}])
@@ -57,18 +62,26 @@ def test_a_prediction_is_the_network_s_in_units(predictor, records, regression):
 
 
 @pytest.mark.parametrize(("batch_size", "window"), [(1, 100), (3, 100), (64, 2), (64, 100)])
-def test_predictions_do_not_depend_on_batches(predictor, records, alone, batch_size, window):
+def test_predictions_do_not_depend_on_batches(
+    predictor: Predictor,
+    records: list[MoleculeRecord],
+    alone: npt.NDArray[np.float64],
+    batch_size: int,
+    window: int,
+) -> None:
     got = np.array(list(predictor.predict_records(records, batch_size, window)))
     np.testing.assert_allclose(got, alone, rtol=1e-5)
 
 
-def test_predictions_do_not_depend_on_the_order(predictor, records, alone):
+def test_predictions_do_not_depend_on_the_order(
+    predictor: Predictor, records: list[MoleculeRecord], alone: npt.NDArray[np.float64]
+) -> None:
     order = np.random.default_rng(0).permutation(len(records))
     got = np.array(list(predictor.predict_records([records[i] for i in order])))
     np.testing.assert_allclose(got, alone[order], rtol=1e-5)
 
 
-def test_conformers_are_averaged(predictor):
+def test_conformers_are_averaged(predictor: Predictor) -> None:
     from dataclasses import replace
 
     record = make_record(8, 77, conformers=3)
@@ -78,7 +91,9 @@ def test_conformers_are_averaged(predictor):
     np.testing.assert_allclose(next(predictor.predict_records([record])), each.mean(0), rtol=1e-5)
 
 
-def test_a_store_is_predicted_in_its_order(predictor, records, alone, tmp_path):
+def test_a_store_is_predicted_in_its_order(
+    predictor: Predictor, records: list[MoleculeRecord], alone: npt.NDArray[np.float64], tmp_path: Path
+) -> None:
     with StoreWriter(tmp_path / "test.lmdb", settings={}, sources={}) as writer:
         for record in records:
             writer.add(record)
@@ -96,13 +111,15 @@ np.save(sys.argv[2], np.array(list(predictor.predict_records(make_records([9, 3,
 """
 
 
-def test_a_new_process_predicts_the_same_to_the_last_bit(predictor, regression, tmp_path):
+def test_a_new_process_predicts_the_same_to_the_last_bit(
+    predictor: Predictor, regression: Path, tmp_path: Path
+) -> None:
     subprocess.run([sys.executable, "-c", AGAIN, regression, tmp_path / "again.npy"], check=True)
     here = np.array(list(predictor.predict_records(make_records([9, 3, 30]))))
     np.testing.assert_array_equal(np.load(tmp_path / "again.npy"), here)
 
 
-def test_new_molecules_are_made_as_those_of_training(regression, pretrained):
+def test_new_molecules_are_made_as_those_of_training(regression: Path, pretrained: Path) -> None:
     """From the checkpoint, from the store that it was trained on, or as asked; 2D needs none."""
     _, args = load_property_model(regression)
     assert conversion_for(args, "both").config.conformers.count == 1
@@ -118,7 +135,7 @@ def test_new_molecules_are_made_as_those_of_training(regression, pretrained):
         conversion_for(args, "both", 0)
 
 
-def test_settings_that_name_no_steps_are_of_the_time_of_200(regression):
+def test_settings_that_name_no_steps_are_of_the_time_of_200(regression: Path) -> None:
     _, args = load_property_model(regression)
     now = args.conversion["conformers"]
     assert conversion_for(args, "both").config.conformers.relax_steps == now["relax_steps"] == DEFAULT_STEPS
@@ -126,6 +143,6 @@ def test_settings_that_name_no_steps_are_of_the_time_of_200(regression):
     assert conversion_for(args, "both").config.conformers.relax_steps == 200
 
 
-def test_a_pretraining_checkpoint_is_refused_in_one_line(pretrained):
+def test_a_pretraining_checkpoint_is_refused_in_one_line(pretrained: Path) -> None:
     with pytest.raises(MoleblendError, match="checkpoint_last.pt"):
         Predictor.from_checkpoint(pretrained)

@@ -7,6 +7,7 @@ import json
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from rdkit import Chem
 
@@ -30,7 +31,7 @@ def run(*arguments: object) -> int:
 
 
 @pytest.fixture(scope="module")
-def checkpoint(tmp_path_factory):
+def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return property_checkpoint(tmp_path_factory.mktemp("model") / "y.pt")
 
 
@@ -38,7 +39,9 @@ def checkpoint(tmp_path_factory):
     params=[*((format, False) for format in WRITERS), *((format, True) for format in PIPED)],
     ids=lambda param: param[0] + (", piped" if param[1] else ""),
 )
-def given(request, tmp_path, monkeypatch):
+def given(
+    request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[str, Path | str]:
     """(format, what names the file on the command line)."""
     format, piped = request.param
     path = write_file(tmp_path, format)
@@ -56,7 +59,7 @@ def read(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
-def test_build(given, tmp_path):
+def test_build(given: tuple[str, Path | str], tmp_path: Path) -> None:
     format, path = given
     labels = () if format in UNLABELLED else ("--target-columns", target(format))
     out = tmp_path / "out"
@@ -71,16 +74,22 @@ def test_build(given, tmp_path):
 
 
 @pytest.fixture(scope="module")
-def predictions(checkpoint):
+def predictions(checkpoint: Path) -> npt.NDArray[np.float64]:
     return MoleblendRegressor.load(checkpoint, device="cpu").predict(list(SMILES))
 
 
 @pytest.fixture(scope="module")
-def vectors(checkpoint):
+def vectors(checkpoint: Path) -> npt.NDArray[np.float32]:
     return MoleblendEmbedder(str(checkpoint), device="cpu").transform(list(SMILES))
 
 
-def test_predict(given, tmp_path, checkpoint, predictions, capsys):
+def test_predict(
+    given: tuple[str, Path | str],
+    tmp_path: Path,
+    checkpoint: Path,
+    predictions: npt.NDArray[np.float64],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     format, path = given
     out = tmp_path / "out.csv"
     assert run("predict", checkpoint, path, "--out", out, "--workers", 1, "--device", "cpu") == 0
@@ -91,7 +100,9 @@ def test_predict(given, tmp_path, checkpoint, predictions, capsys):
     assert ("2D only" in capsys.readouterr().err) is not format.startswith("store")
 
 
-def test_embed(given, tmp_path, checkpoint, vectors):
+def test_embed(
+    given: tuple[str, Path | str], tmp_path: Path, checkpoint: Path, vectors: npt.NDArray[np.float32]
+) -> None:
     _, path = given
     out = tmp_path / "out.npz"
     assert run("embed", checkpoint, path, "--out", out, "--workers", 1, "--device", "cpu") == 0
@@ -99,7 +110,13 @@ def test_embed(given, tmp_path, checkpoint, vectors):
         np.testing.assert_allclose(file["vectors"], vectors, rtol=1e-4, atol=1e-5)
 
 
-def test_score(given, tmp_path, checkpoint, predictions, capsys):
+def test_score(
+    given: tuple[str, Path | str],
+    tmp_path: Path,
+    checkpoint: Path,
+    predictions: npt.NDArray[np.float64],
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     format, path = given
     given_options = ("--resamples", 20, "--workers", 1, "--device", "cpu", "--target-columns", target(format))
     code = run("score", checkpoint, path, "--out", tmp_path / "s.json", *given_options)
@@ -113,7 +130,7 @@ def test_score(given, tmp_path, checkpoint, predictions, capsys):
     np.testing.assert_allclose([row["predicted"][0] for row in rows], predictions, rtol=1e-5)
 
 
-def test_exclude(given, tmp_path):
+def test_exclude(given: tuple[str, Path | str], tmp_path: Path) -> None:
     _, path = given
     (tmp_path / "all.smi").write_text("".join(f"{smiles}\n" for smiles in ("CCC", *SMILES[::-1], "CCCl")))
     options = ("--workers", 1, "--conformers", "none", "--exclude", path)
@@ -122,7 +139,7 @@ def test_exclude(given, tmp_path):
 
 
 @pytest.mark.parametrize("format", [format for format in WRITERS if WRITERS[format][0]])
-def test_splits(tmp_path, format):
+def test_splits(tmp_path: Path, format: str) -> None:
     for part in ("train", "valid"):
         write_file(tmp_path, format, part)
     named = () if format in UNLABELLED else ("--target-columns", target(format))
@@ -135,7 +152,9 @@ def test_splits(tmp_path, format):
 
 
 @pytest.mark.parametrize("format", WRITERS)
-def test_estimators(tmp_path, checkpoint, predictions, format):
+def test_estimators(
+    tmp_path: Path, checkpoint: Path, predictions: npt.NDArray[np.float64], format: str
+) -> None:
     path = write_file(tmp_path, format)
     model = MoleblendRegressor.load(checkpoint, device="cpu")
     np.testing.assert_allclose(model.predict(path), predictions, rtol=1e-5)
@@ -143,7 +162,7 @@ def test_estimators(tmp_path, checkpoint, predictions, format):
         assert model.score(path, target(format)) == model.score(list(SMILES), LABELS)
 
 
-def test_an_estimator_takes_labels_from_columns(tmp_path):
+def test_an_estimator_takes_labels_from_columns(tmp_path: Path) -> None:
     path = write_file(tmp_path, "csv")
     options = {"input_mode": "2d", "epochs": 1, "validation_fraction": 0, "device": "cpu"}
     named = MoleblendRegressor(**options).fit(path, "y")

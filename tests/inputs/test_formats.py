@@ -5,6 +5,9 @@ from __future__ import annotations
 import gzip
 import pickle
 import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -46,7 +49,7 @@ LIST, TABLE, SDF = "a list of SMILES", "a table", "an SDF"
         ("a.csv", "a,b\n1,2,3\n", TABLE),
     ],
 )
-def test_text(tmp_path, name, content, title):
+def test_text(tmp_path: Path, name: str, content: str, title: str) -> None:
     data = content.encode()
     (tmp_path / name).write_bytes(gzip.compress(data) if name.endswith(".gz") else data)
     source = open_molecules(tmp_path / name)
@@ -68,7 +71,9 @@ def test_text(tmp_path, name, content, title):
         ("a.sdf.gz", as_table(","), TABLE, SDF),
     ],
 )
-def test_content_wins_over_the_name_and_a_note_says_so(tmp_path, name, content, title, told):
+def test_content_wins_over_the_name_and_a_note_says_so(
+    tmp_path: Path, name: str, content: str, title: str, told: str
+) -> None:
     (tmp_path / name).write_bytes(content.encode())
     source = open_molecules(tmp_path / name)
     rows = list(source)
@@ -80,7 +85,7 @@ def test_content_wins_over_the_name_and_a_note_says_so(tmp_path, name, content, 
 
 
 @pytest.mark.parametrize(("write", "title"), [(write_npz, "an .npz"), (write_unimol, "a file of Uni-Mol")])
-def test_binary_files_need_no_ending(tmp_path, write, title):
+def test_binary_files_need_no_ending(tmp_path: Path, write: Callable[..., Any], title: str) -> None:
     write(tmp_path / "a.csv")
     source = open_molecules(tmp_path / "a.csv")
     assert source.format.title == title
@@ -107,7 +112,9 @@ def test_binary_files_need_no_ending(tmp_path, write, title):
     ],
 )
 @pytest.mark.parametrize("packed", [False, True])
-def test_what_is_not_read_is_named_with_the_remedy(tmp_path, data, words, packed):
+def test_what_is_not_read_is_named_with_the_remedy(
+    tmp_path: Path, data: bytes, words: str, packed: bool
+) -> None:
     path = tmp_path / "file"
     path.write_bytes(gzip.compress(data) if packed else data)
     with pytest.raises(MoleblendError) as caught:
@@ -117,7 +124,7 @@ def test_what_is_not_read_is_named_with_the_remedy(tmp_path, data, words, packed
     assert "\n" not in str(caught.value)
 
 
-def test_a_database_and_packed_binaries_are_named(tmp_path):
+def test_a_database_and_packed_binaries_are_named(tmp_path: Path) -> None:
     sqlite3.connect(tmp_path / "a.csv").execute("CREATE TABLE t (a)")
     write_unimol(tmp_path / "u.lmdb")
     (tmp_path / "u.lmdb.gz").write_bytes(gzip.compress((tmp_path / "u.lmdb").read_bytes()))
@@ -129,14 +136,14 @@ def test_a_database_and_packed_binaries_are_named(tmp_path):
             open_molecules(tmp_path / name)
 
 
-def test_every_ending_has_a_format_and_every_format_an_ending():
+def test_every_ending_has_a_format_and_every_format_an_ending() -> None:
     assert {ending for format in FORMATS for ending in format.endings} == {
         ".csv", ".tsv", ".smi", ".smiles", ".sdf", ".sd", ".mol", ".npz", ".lmdb",
     }  # fmt: skip
     assert all(format.endings for format in FORMATS)
 
 
-def test_standard_input_is_read_as_often_as_needed(monkeypatch):
+def test_standard_input_is_read_as_often_as_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe(monkeypatch, b"smiles,y\nCCO,1\nbad(,2\n")
     source = open_molecules("-", Columns(targets=("y",)))
     for reader in (source, source.again(), open_molecules("-")):
@@ -150,7 +157,7 @@ def test_standard_input_is_read_as_often_as_needed(monkeypatch):
         open_molecules("-", Columns(targets=("y",)))
 
 
-def test_nothing_is_said_of_a_name_that_is_not_there(monkeypatch):
+def test_nothing_is_said_of_a_name_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:
     pipe(monkeypatch, gzip.compress(b"CCO\n"))
     source = open_molecules("-")
     assert [row.text for row in source] == ["CCO"]
@@ -160,9 +167,9 @@ def test_nothing_is_said_of_a_name_that_is_not_there(monkeypatch):
         open_molecules("-")
 
 
-def test_a_terminal_is_no_input(monkeypatch):
+def test_a_terminal_is_no_input(monkeypatch: pytest.MonkeyPatch) -> None:
     class Terminal(Piped):
-        def isatty(self):
+        def isatty(self) -> Any:
             return True
 
     monkeypatch.setattr("sys.stdin", Terminal(b""))
@@ -170,7 +177,7 @@ def test_a_terminal_is_no_input(monkeypatch):
         open_molecules("-")
 
 
-def test_a_store_keeps_its_molecules_under_new_row_ids(tmp_path):
+def test_a_store_keeps_its_molecules_under_new_row_ids(tmp_path: Path) -> None:
     source = open_molecules(write_file(tmp_path, "store"), Columns(targets=("y",)))
     rows = list(source)
     assert [(row.source, row.row, row.targets) for row in rows][0] == ("molecules.lmdb", 0, (1.5,))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -66,7 +67,7 @@ def test_codes_of_format_2_are_not_passed_on() -> None:
 
 
 @pytest.mark.parametrize("format", ["csv", "sdf.gz", "npz", "unimol", "store"])
-def test_labels_of_a_part_of_a_folder(tmp_path, format):
+def test_labels_of_a_part_of_a_folder(tmp_path: Path, format: str) -> None:
     write_file(tmp_path, format, "my_train")
     write_file(tmp_path, format, "test")
     if format not in ("unimol", "store"):
@@ -81,6 +82,6 @@ def test_labels_of_a_part_of_a_folder(tmp_path, format):
     assert labels[3] == 3.0 if format == "store" else np.isnan(labels[3])
 
 
-def test_a_store_cannot_be_asked_for_a_column_of_smiles(tmp_path):
+def test_a_store_cannot_be_asked_for_a_column_of_smiles(tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match="a store, which has one SMILES per molecule; leave out"):
         open_molecules(write_file(tmp_path, "store"), Columns("text"))

@@ -26,7 +26,7 @@ VIEWS = ("2d", "image", "3d")
 CONFIG = StructureLossConfig()
 
 
-def test_info_nce_by_hand():
+def test_info_nce_by_hand() -> None:
     query, key = torch.tensor([[2.0, 0.0], [0.0, 1.0]]), torch.tensor([[1.0, 0.0], [3.0, 0.0]])
     term = info_nce(query, key, 0.5)
     expected = -(math.log(0.5) + math.log(0.5)) / 2  # both rows see two equal cosines
@@ -34,7 +34,7 @@ def test_info_nce_by_hand():
     assert (int(term.score), int(term.counted)) == (1, 2)
 
 
-def test_info_nce_without_molecules_is_zero_and_has_a_gradient():
+def test_info_nce_without_molecules_is_zero_and_has_a_gradient() -> None:
     query = torch.zeros(0, 4, requires_grad=True)
     term = info_nce(query, torch.zeros(0, 4), 0.1)
     term.loss.backward()
@@ -42,24 +42,24 @@ def test_info_nce_without_molecules_is_zero_and_has_a_gradient():
     assert query.grad is not None
 
 
-def test_errors_average_over_molecules_then_views():
+def test_errors_average_over_molecules_then_views() -> None:
     error = torch.tensor([[1.0, 2.0], [3.0, 4.0]])[..., None]
     keep = torch.tensor([[True, True], [True, False]])
     assert float(squared_error(error, torch.zeros(2, 2, 1), keep)) == pytest.approx(((1 + 9) / 2 + 4) / 2)
 
 
-def test_homogeneity_averages_over_pairs_that_are_there():
+def test_homogeneity_averages_over_pairs_that_are_there() -> None:
     codes = torch.tensor([[[0.0], [1.0], [3.0]], [[0.0], [5.0], [0.0]]])
     present = torch.tensor([[True, True, True], [True, False, True]])
     assert float(homogeneity(codes, present)) == pytest.approx((1 + (9 + 0) / 2 + 4) / 3)
 
 
-def test_balance_is_least_for_even_use():
+def test_balance_is_least_for_even_use() -> None:
     assert float(balance(torch.full((3, 4), 0.25))) == pytest.approx(-math.log(4))
     assert float(balance(torch.eye(4)[:1])) == pytest.approx(0.0, abs=1e-6)
 
 
-def test_contrast_takes_the_molecules_that_have_both_views():
+def test_contrast_takes_the_molecules_that_have_both_views() -> None:
     compared = torch.randn(6, 3, 5)
     present = torch.ones(6, 3, dtype=torch.bool)
     present[4:, 1] = False
@@ -84,7 +84,7 @@ def rebuild_gradients(detached: bool) -> tuple[torch.Tensor, torch.Tensor]:
     return found, through_codes
 
 
-def test_targets_of_rebuilding_pull_no_feature():
+def test_targets_of_rebuilding_pull_no_feature() -> None:
     """Acceptance 4: with the stop-gradient all of the gradient comes through the codes; without, more."""
     found, through_codes = rebuild_gradients(detached=True)
     torch.testing.assert_close(found, through_codes)
@@ -106,7 +106,7 @@ def output(rows: int = 6) -> SimpleNamespace:
     return SimpleNamespace(**views, **rest, weights=draw(rows, 4).softmax(1), present=there, has_cross=there)
 
 
-def test_the_features_of_a_batch_get_no_gradient_from_any_term():
+def test_the_features_of_a_batch_get_no_gradient_from_any_term() -> None:
     """They are targets only; the codes come from them elsewhere."""
     batch = output()
     weigh_structure(structure_terms(batch, VIEWS, CONFIG).terms, CONFIG, 1.0).backward()
@@ -114,7 +114,7 @@ def test_the_features_of_a_batch_get_no_gradient_from_any_term():
     assert batch.rebuilt.grad is not None
 
 
-def test_the_total_is_the_weighted_sum_of_the_spec():
+def test_the_total_is_the_weighted_sum_of_the_spec() -> None:
     terms = structure_terms(output(), VIEWS, CONFIG).terms
     assert list(terms) == [row.name for row in STRUCTURE_TERMS]
     loss = {name: float(term.loss) for name, term in terms.items()}
@@ -133,6 +133,6 @@ def test_the_total_is_the_weighted_sum_of_the_spec():
         ({row.weight: 0.0 for row in STRUCTURE_TERMS}, "all structure weights are 0"),
     ],
 )
-def test_impossible_settings_are_named(settings, told):
+def test_impossible_settings_are_named(settings: dict[str, float], told: str) -> None:
     with pytest.raises(MoleblendError, match=told):
         StructureLossConfig(**settings)

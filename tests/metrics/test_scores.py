@@ -1,8 +1,13 @@
 """Scores against values by hand, against counting pairs, and against scikit-learn on random labels."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,13 +15,13 @@ from scipy.stats import spearmanr
 from sklearn import metrics as sk
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.metrics.scores import average_rows, score_classification, score_regression
+from moleblend_plugin.metrics.scores import TaskScores, average_rows, score_classification, score_regression
 
 NAN = float("nan")
 
 
 @st.composite
-def tables(draw, classes):
+def tables(draw: Any, classes: Any) -> Any:
     """(targets, predictions) [M, T] on coarse grids, so that ties, constants and gaps are common."""
     molecules, tasks = draw(st.integers(1, 12)), draw(st.integers(1, 4))
     label = st.sampled_from([0.0, 1.0, NAN]) if classes else st.sampled_from([-2.0, 0.0, 0.5, 3.25, NAN])
@@ -27,7 +32,12 @@ def tables(draw, classes):
     return np.reshape(targets, (molecules, tasks)), np.reshape(predictions, (molecules, tasks))
 
 
-def expected(targets, predictions, score, defined):
+def expected(
+    targets: npt.NDArray[np.float64],
+    predictions: npt.NDArray[np.float64],
+    score: Callable[..., Any],
+    defined: Callable[..., Any],
+) -> dict[str, float]:
     """{task: score} with plain loops."""
     found = {}
     for task in range(targets.shape[1]):
@@ -39,11 +49,11 @@ def expected(targets, predictions, score, defined):
     return found
 
 
-def names_of(targets):
+def names_of(targets: npt.NDArray[np.float64]) -> list[str]:
     return [f"t{task}" for task in range(targets.shape[1])]
 
 
-def assert_scores(scores, expected_tasks, names):
+def assert_scores(scores: TaskScores, expected_tasks: dict[str, float], names: list[str]) -> None:
     assert list(scores.per_task) == [name for name in names if name in expected_tasks]
     assert scores.left_out == tuple(name for name in names if name not in expected_tasks)
     assert scores.per_task == pytest.approx(expected_tasks, abs=1e-12)
@@ -53,7 +63,7 @@ def assert_scores(scores, expected_tasks, names):
         assert math.isnan(scores.mean)
 
 
-def rank_pairs(labels, values):
+def rank_pairs(labels: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> np.float64:
     """ROC-AUC by counting the pairs that are ordered rightly; ties count half."""
     wins = [(p > n) + (p == n) / 2 for p in values[labels == 1] for n in values[labels == 0]]
     return sum(wins) / len(wins)
@@ -61,7 +71,7 @@ def rank_pairs(labels, values):
 
 @settings(max_examples=80, deadline=None)
 @given(tables(classes=True))
-def test_classification_is_scikit_learns_on_labelled_molecules(table):
+def test_classification_is_scikit_learns_on_labelled_molecules(table: Any) -> None:
     targets, predictions = table
     names = names_of(targets)
     scores = score_classification(targets, predictions, names)
@@ -73,13 +83,13 @@ def test_classification_is_scikit_learns_on_labelled_molecules(table):
         assert_scores(scores[key], expected(targets, predictions, score, lambda t: len(set(t)) == 2), names)
 
 
-def plain_spearman(labels, values):
+def plain_spearman(labels: npt.NDArray[np.float64], values: npt.NDArray[np.float64]) -> float:
     return spearmanr(labels, values).statistic if len(set(values)) > 1 else 0.0
 
 
 @settings(max_examples=80, deadline=None)
 @given(tables(classes=False))
-def test_regression_is_scikit_learns_on_labelled_molecules(table):
+def test_regression_is_scikit_learns_on_labelled_molecules(table: Any) -> None:
     targets, predictions = table
     names = names_of(targets)
     scores = score_regression(targets, predictions, names)
@@ -95,7 +105,7 @@ def test_regression_is_scikit_learns_on_labelled_molecules(table):
 
 @settings(max_examples=50, deadline=None)
 @given(tables(classes=True), st.randoms(use_true_random=False))
-def test_the_order_of_molecules_does_not_matter(table, random):
+def test_the_order_of_molecules_does_not_matter(table: Any, random: Any) -> None:
     targets, predictions = table
     order = random.sample(range(len(targets)), len(targets))
     names = names_of(targets)
@@ -105,7 +115,7 @@ def test_the_order_of_molecules_does_not_matter(table, random):
         assert other[key].per_task == pytest.approx(one[key].per_task, abs=1e-12)
 
 
-def test_classification_by_hand():
+def test_classification_by_hand() -> None:
     targets = [[1, 0, NAN], [0, 0, NAN], [1, NAN, NAN], [0, 0, NAN]]
     values = [[0.9, 0.1, NAN], [0.8, 0.1, 5], [0.7, NAN, NAN], [0.1, 0.1, 0]]
     scores = score_classification(targets, values, ["a", "one class", "empty"])
@@ -115,7 +125,7 @@ def test_classification_by_hand():
     assert scores["roc_auc"].mean == 0.75
 
 
-def test_regression_by_hand():
+def test_regression_by_hand() -> None:
     scores = score_regression([[1.0], [2.0], [NAN], [4.0]], [[1.0], [4.0], [9.0], [3.0]], ["y"])
     assert scores["mae"].mean == 1.0
     assert scores["rmse"].mean == pytest.approx(math.sqrt(5 / 3))
@@ -123,7 +133,7 @@ def test_regression_by_hand():
     assert scores["spearman"].mean == pytest.approx(0.5)
 
 
-def test_one_molecule_has_errors_but_no_correlation_or_area():
+def test_one_molecule_has_errors_but_no_correlation_or_area() -> None:
     regression = score_regression([[2.0]], [[1.5]], ["y"])
     assert (regression["rmse"].mean, regression["mae"].mean) == (0.5, 0.5)
     assert regression["r2"].left_out == regression["spearman"].left_out == ("y",)
@@ -135,7 +145,7 @@ def test_one_molecule_has_errors_but_no_correlation_or_area():
     )
 
 
-def test_constant_predictions_rank_nothing():
+def test_constant_predictions_rank_nothing() -> None:
     regression = score_regression([[1.0], [2.0], [3.0]], [[2.0]] * 3, ["y"])
     assert regression["spearman"].per_task == {"y": 0.0}
     assert regression["r2"].per_task == {"y": 0.0}
@@ -157,18 +167,24 @@ def test_constant_predictions_rank_nothing():
         (score_regression, [[1, 1]], [[1, 1]], ["y", "y"], "two tasks have one name among y, y"),
     ],
 )
-def test_what_cannot_be_scored_is_refused(score, targets, values, names, words):
+def test_what_cannot_be_scored_is_refused(
+    score: Callable[..., Any],
+    targets: list[int | list[float]],
+    values: list[int | list[float]],
+    names: list[str],
+    words: str,
+) -> None:
     with pytest.raises(MoleblendError) as error:
         score(targets, values, names)
     assert words in str(error.value)
 
 
-def test_rows_are_averaged_per_molecule():
+def test_rows_are_averaged_per_molecule() -> None:
     unique, means = average_rows([7, 3, 7, 7], [[1.0, 0.0], [5.0, NAN], [2.0, 0.0], [6.0, 3.0]])
     assert unique.tolist() == [3, 7]
     np.testing.assert_array_equal(means, [[5.0, NAN], [3.0, 1.0]])
 
 
-def test_rows_need_a_molecule_each():
+def test_rows_need_a_molecule_each() -> None:
     with pytest.raises(MoleblendError, match="one molecule number per row"):
         average_rows([0, 1], [[1.0]])

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.distributed as dist
 import torch.multiprocessing as mp
+from torch import Tensor
 
 from moleblend_plugin.losses.structure import StructureLossConfig, structure_terms, weigh_structure
 from moleblend_plugin.models.structure.network import StructureAware
@@ -58,7 +59,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> list[tuple[dict, dict]]:
 
 @pytest.mark.parametrize("share", SHARES)
 @pytest.mark.parametrize("choice", CHOICES)
-def test_two_processes_have_the_gradients_of_one(done, choice, share):
+def test_two_processes_have_the_gradients_of_one(
+    done: list[tuple[dict[tuple[str, str], dict[str, object]], dict[str, Tensor]]], choice: str, share: str
+) -> None:
     """The trainers add gradients over processes and divide by all molecules."""
     one = gradients(choice, tuple(range(SIZE)), None)
     first, second = (found[choice, share] for found, _ in done)
@@ -72,7 +75,9 @@ def test_two_processes_have_the_gradients_of_one(done, choice, share):
             assert error <= 5e-3 * expected.norm() + 1e-5, name
 
 
-def test_outside_of_an_update_a_process_is_alone(done):
+def test_outside_of_an_update_a_process_is_alone(
+    done: list[tuple[dict[tuple[str, str], dict[str, object]], dict[str, Tensor]]],
+) -> None:
     expected = gradients("GIN", (0, 1, 2), None)
     for _, alone in done:
         torch.testing.assert_close(alone["refined"], expected["refined"])

@@ -16,7 +16,7 @@ def embeddings(rows: int = 40, width: int = 6) -> torch.Tensor:
 
 @pytest.mark.parametrize("form", FORMS)
 @pytest.mark.parametrize("twins", [False, True])
-def test_every_molecule_leads_a_hyperedge_of_k(form, twins):
+def test_every_molecule_leads_a_hyperedge_of_k(form: str, twins: bool) -> None:
     """Rows finite, columns sum to k, diagonal 1 (acceptance 1), also where many molecules are the same."""
     points = embeddings()
     if twins:
@@ -28,11 +28,11 @@ def test_every_molecule_leads_a_hyperedge_of_k(form, twins):
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_one_member_is_no_hypergraph(form):
+def test_one_member_is_no_hypergraph(form: str) -> None:
     assert torch.equal(propagation(incidence(embeddings(), 1), form), torch.eye(40))
 
 
-def test_the_symmetric_form_keeps_the_root_of_the_degrees():
+def test_the_symmetric_form_keeps_the_root_of_the_degrees() -> None:
     """Symmetric, with Dv^1/2 . 1 as eigenvector of eigenvalue 1 (acceptance 2)."""
     members = incidence(embeddings(), 5)
     between = propagation(members, "symmetric")
@@ -41,18 +41,18 @@ def test_the_symmetric_form_keeps_the_root_of_the_degrees():
     torch.testing.assert_close(between @ root, root)
 
 
-def test_the_random_walk_form_keeps_constants():
+def test_the_random_walk_form_keeps_constants() -> None:
     between = propagation(incidence(embeddings(), 5), "random_walk")
     torch.testing.assert_close(between.sum(1), torch.ones(40))
 
 
-def test_members_are_the_nearest_by_angle():
+def test_members_are_the_nearest_by_angle() -> None:
     points = torch.tensor([[1.0, 0.0], [9.0, 1.0], [0.0, 2.0], [-0.1, 1.0]])
     assert incidence(points, 2).T.tolist() == [[1, 1, 0, 0], [1, 1, 0, 0], [0, 0, 1, 1], [0, 0, 1, 1]]
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
-def test_few_molecules_are_fine(rows):
+def test_few_molecules_are_fine(rows: int) -> None:
     convolution = HypergraphConv(6, 4, "symmetric", 0.0)
     points = embeddings(rows)
     refined = convolution(points, incidence(points, 10))
@@ -61,7 +61,7 @@ def test_few_molecules_are_fine(rows):
     assert torch.isfinite(convolution.theta.weight.grad).all()
 
 
-def test_a_read_is_the_weighted_sum_of_anchors():
+def test_a_read_is_the_weighted_sum_of_anchors() -> None:
     memory = Memory(3, 2, 0.5)
     with torch.no_grad():
         memory.anchors.copy_(torch.tensor([[2.0, 0.0], [0.0, 3.0], [-1.0, 0.0]]))

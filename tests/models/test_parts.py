@@ -229,7 +229,7 @@ def test_sizes_that_cannot_be_built(settings: dict[str, object], named: str) -> 
         ModelConfig(**settings)
 
 
-def test_gradients_of_gaussian_features_are_those_of_the_plain_formula():
+def test_gradients_of_gaussian_features_are_those_of_the_plain_formula() -> None:
     generator = torch.Generator().manual_seed(0)
     x = (12 * torch.rand(3, 4, 4, generator=generator, dtype=torch.float64)).requires_grad_()
     mean, width = (torch.rand(2, 8, generator=generator, dtype=torch.float64) * 3 + 0.4).unbind()

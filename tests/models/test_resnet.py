@@ -13,7 +13,7 @@ from moleblend_plugin.models.parts.batch_norm import SharedBatchNorm
 from moleblend_plugin.models.parts.resnet import ResNet18, load_image_weights
 
 
-def test_names_and_sizes_are_torchvisions():
+def test_names_and_sizes_are_torchvisions() -> None:
     """11,176,512 weights without the classifier, under names of torchvision's documentation."""
     network = ResNet18(64, Exchange())
     assert sum(weight.numel() for weight in network.parameters()) == 11_176_512
@@ -25,7 +25,7 @@ def test_names_and_sizes_are_torchvisions():
     assert "layer1.0.downsample.0.weight" not in state
 
 
-def test_a_users_weights_load_and_the_classifier_is_left_out(tmp_path: Path):
+def test_a_users_weights_load_and_the_classifier_is_left_out(tmp_path: Path) -> None:
     torch.manual_seed(0)
     theirs = ResNet18(64, Exchange()).state_dict()
     file = tmp_path / "resnet18.pth"
@@ -41,7 +41,9 @@ def test_a_users_weights_load_and_the_classifier_is_left_out(tmp_path: Path):
     ("content", "told"),
     [(None, "no such file"), (b"not a torch file", "cannot be read"), ([1, 2], "is no state dict")],
 )
-def test_other_files_are_refused_in_one_line(tmp_path: Path, content, told):
+def test_other_files_are_refused_in_one_line(
+    tmp_path: Path, content: bytes | list[int] | None, told: str
+) -> None:
     file = tmp_path / "weights.pth"
     if isinstance(content, bytes):
         file.write_bytes(content)
@@ -54,7 +56,7 @@ def test_other_files_are_refused_in_one_line(tmp_path: Path, content, told):
 
 @pytest.mark.parametrize("rows", [0, 1, 3])
 @pytest.mark.parametrize("size", [32, 33, 64])
-def test_any_number_of_drawings_of_any_size(rows, size):
+def test_any_number_of_drawings_of_any_size(rows: int, size: int) -> None:
     network = ResNet18(4, Exchange()).train()
     features = network(torch.zeros(rows, 3, size, size))
     assert features.shape == (rows, 32)
@@ -62,7 +64,7 @@ def test_any_number_of_drawings_of_any_size(rows, size):
     assert all(torch.isfinite(weight.grad).all() for weight in network.parameters())
 
 
-def test_statistics_are_torchs():
+def test_statistics_are_torchs() -> None:
     """The form that several processes use, on one process, against torch's own; also the running ones."""
     x = torch.randn(7, 3, 4, 4, generator=torch.Generator().manual_seed(1)) * 3 + 5
     ours, theirs = SharedBatchNorm(3, Exchange()), torch.nn.BatchNorm2d(3)

@@ -49,7 +49,9 @@ def test_one_part_cut_to_its_largest_is_put_back_in_order() -> None:
 
 @pytest.mark.parametrize("readout", ["mean", "cls"])
 @pytest.mark.parametrize("view", ["2d", "3d"])
-def test_features_and_gradients_are_those_of_the_whole_batch(view, readout, monkeypatch) -> None:
+def test_features_and_gradients_are_those_of_the_whole_batch(
+    view: str, readout: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     torch.manual_seed(0)
     encoder = MoleBlendEncoder(SMALL)
     inputs = batch_of(viewed(MIXED))["net_input"]

@@ -46,7 +46,7 @@ def look(model: StructureAware, batch: dict) -> StructureOutput:
 
 
 @pytest.mark.parametrize("structure", CHOICES.values(), ids=CHOICES)
-def test_the_order_of_molecules_is_all_that_changes(structure):
+def test_the_order_of_molecules_is_all_that_changes(structure: StructureConfig) -> None:
     """Permuting the batch permutes g and r (acceptance 3)."""
     model, batch = network(structure), batch_of(viewed(ATOMS, blank=[1, 4], flat=[2]))
     order = np.random.default_rng(0).permutation(len(ATOMS)).tolist()
@@ -57,7 +57,7 @@ def test_the_order_of_molecules_is_all_that_changes(structure):
 
 
 @pytest.mark.parametrize("structure", [SIZES, OTHERS], ids=["Transformer", "SchNet"])
-def test_the_3d_view_does_not_turn_with_the_molecule(structure):
+def test_the_3d_view_does_not_turn_with_the_molecule(structure: StructureConfig) -> None:
     """Rotation and translation leave h^3d unchanged (acceptance 3); another geometry does not."""
     model, batch = network(structure), batch_of(viewed(ATOMS))
     turned, _ = turn(batch["net_input"]["coords"])
@@ -69,7 +69,7 @@ def test_the_3d_view_does_not_turn_with_the_molecule(structure):
 
 
 @pytest.mark.parametrize("structure", [SIZES, OTHERS], ids=["Transformer", "GIN"])
-def test_the_2d_view_sees_no_coordinates_and_the_3d_view_no_bonds(structure):
+def test_the_2d_view_sees_no_coordinates_and_the_3d_view_no_bonds(structure: StructureConfig) -> None:
     model, batch = network(structure), batch_of(viewed(ATOMS))
     before = look(model, batch).codes
     moved = {"coords": batch["net_input"]["coords"] * 2}
@@ -82,7 +82,7 @@ def test_the_2d_view_sees_no_coordinates_and_the_3d_view_no_bonds(structure):
 
 
 @pytest.mark.parametrize("structure", [SIZES, OTHERS], ids=["Transformer", "others"])
-def test_company_and_padding_change_no_code(structure):
+def test_company_and_padding_change_no_code(structure: StructureConfig) -> None:
     model, batch = network(structure), batch_of(viewed(ATOMS))
     together = look(model, batch).codes
     molecules = viewed(ATOMS)
@@ -91,7 +91,7 @@ def test_company_and_padding_change_no_code(structure):
         torch.testing.assert_close(alone[0], together[row], rtol=1e-4, atol=1e-5)
 
 
-def test_absent_views_are_left_out_of_the_unified_embedding():
+def test_absent_views_are_left_out_of_the_unified_embedding() -> None:
     model, batch = network(), batch_of(viewed(ATOMS, blank=[1, 4], flat=[2, 4]))
     output = look(model, batch)
     assert output.present[1].tolist() == [True, False, True]
@@ -103,7 +103,7 @@ def test_absent_views_are_left_out_of_the_unified_embedding():
     assert len(output.refined) == len(output.target) == 11
 
 
-def test_each_view_is_rebuilt_from_another_one():
+def test_each_view_is_rebuilt_from_another_one() -> None:
     model, batch = network(), batch_of(viewed(ATOMS))
     output, source = look(model, batch), batch["views"]["cross_from"]
     row, view = 5, 0
@@ -113,7 +113,7 @@ def test_each_view_is_rebuilt_from_another_one():
     torch.testing.assert_close(output.crossed[row, view], decoded)
 
 
-def test_the_hypergraph_input_hides_the_2d_code():
+def test_the_hypergraph_input_hides_the_2d_code() -> None:
     """With ``others`` the refined embeddings do not move with the 2d view; with ``all`` they do."""
     batch = batch_of(viewed(ATOMS))
     bonds = {name: torch.zeros_like(batch["net_input"][name]) for name in ("spd", "bond_path", "degree")}
@@ -127,7 +127,9 @@ def test_the_hypergraph_input_hides_the_2d_code():
 @pytest.mark.parametrize("views", [("2d", "image"), ("2d", "3d"), VIEWS], ids="+".join)
 @pytest.mark.parametrize("structure", CHOICES.values(), ids=CHOICES)
 @pytest.mark.parametrize("absent", [False, True])
-def test_every_weight_has_a_gradient(views, structure, absent):
+def test_every_weight_has_a_gradient(
+    views: tuple[str, ...], structure: StructureConfig, absent: bool
+) -> None:
     """Whatever is absent from a batch: processes exchange the gradients of all weights."""
     from moleblend_plugin.data.samples.views import ViewConfig
     from moleblend_plugin.losses.structure import StructureLossConfig, structure_terms, weigh_structure
@@ -144,7 +146,7 @@ def test_every_weight_has_a_gradient(views, structure, absent):
         assert torch.isfinite(parameter.grad).all(), name
 
 
-def test_the_transformer_has_the_names_of_pretraining():
+def test_the_transformer_has_the_names_of_pretraining() -> None:
     """Acceptance 8: what a property run takes from it is complete, and nothing is left over."""
     tiny = PRESETS["moleblend_tiny"]
     for structure in (SIZES, replace(SIZES, share_encoder=True), replace(SIZES, geometry_encoder="schnet")):
@@ -152,7 +154,7 @@ def test_the_transformer_has_the_names_of_pretraining():
         assert encoder_mismatch(MoleBlend(tiny).state_dict(), state) == ([], [])
 
 
-def test_both_objectives_share_one_transformer():
+def test_both_objectives_share_one_transformer() -> None:
     batch = batch_of(viewed(ATOMS))
     torch.manual_seed(0)
     model = BlendedStructureAware(SMALL, replace(SIZES, share_encoder=True), VIEWS).eval()
@@ -164,7 +166,7 @@ def test_both_objectives_share_one_transformer():
     assert len(output.refined) == len(ATOMS)
 
 
-def test_presets_have_room_for_torchvisions_weights():
+def test_presets_have_room_for_torchvisions_weights() -> None:
     assert STRUCTURE_PRESETS["base"][1].image_width == 64
 
 
@@ -177,6 +179,6 @@ def test_presets_have_room_for_torchvisions_weights():
         ({"share_encoder": True, "graph_encoder": "gin"}, "--share-encoder is for two Transformers"),
     ],
 )
-def test_impossible_settings_are_named(settings, told):
+def test_impossible_settings_are_named(settings: dict[str, float | str], told: str) -> None:
     with pytest.raises(MoleblendError, match=told):
         StructureConfig(**settings)

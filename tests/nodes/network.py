@@ -11,6 +11,7 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -89,7 +90,7 @@ class TwoNodes:
             node.ip("link", "set", "lo", "up")
             node.ip("link", "set", CABLE, "up")
 
-    def __iter__(self):
+    def __iter__(self) -> Any:
         return iter(self.nodes)
 
     def cut(self) -> None:

@@ -8,7 +8,9 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,17 +29,17 @@ RESUME_HINT = "run the same command again to resume from the last checkpoint"
 
 
 @pytest.fixture
-def network():
+def network() -> Iterator[Any]:
     made = TwoNodes()
     yield made
     made.close()
 
 
-def argv(data, folder, *arguments):
+def argv(data: Any, folder: Any, *arguments: object) -> Any:
     return [str(word) for word in (data, *CHOICES, *FIXED, "--save-dir", folder, *arguments)]
 
 
-def by_torchrun(network, *words):
+def by_torchrun(network: Any, *words: object) -> Any:
     """The documented command on both nodes."""
     fixed = ["--nnodes=2", "--nproc_per_node=1", "--master_addr=node-a", "--master_port=29512"]
     launcher = [sys.executable, "-m", "torch.distributed.run", *fixed]
@@ -47,7 +49,7 @@ def by_torchrun(network, *words):
     ]
 
 
-def by_hand(network, *words, changes=({}, {})):
+def by_hand(network: Any, *words: object, changes: Any = ({}, {})) -> Any:
     """The same without torchrun's own lines: the variables that it sets."""
     shared = {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "1", "GROUP_WORLD_SIZE": "2", "LOCAL_RANK": "0",
               "MASTER_ADDR": "node-a", "MASTER_PORT": "29512", "PYTHONPATH": str(ROOT)}  # fmt: skip
@@ -60,12 +62,12 @@ def by_hand(network, *words, changes=({}, {})):
     ]
 
 
-def own_lines(text):
+def own_lines(text: Any) -> Any:
     """Standard error without torch's warnings."""
     return [line for line in text.splitlines() if not re.match(r"\[W\d|W\d", line)]
 
 
-def wait_until_trained(processes, folder):
+def wait_until_trained(processes: Any, folder: Any) -> None:
     log = folder / "train.jsonl"
     for _ in range(1800):
         assert all(process.poll() is None for process in processes), [p.communicate() for p in processes]
@@ -75,12 +77,12 @@ def wait_until_trained(processes, folder):
     raise AssertionError("no update within three minutes")
 
 
-def one_process(folder, data, *arguments):
+def one_process(folder: Any, data: Any, *arguments: object) -> Any:
     assert command.main(argv(data, folder, *arguments)) == 0
     return Run(0, folder, "", "")
 
 
-def test_two_nodes_equal_one_process_and_go_on_as_one(network, tmp_path):
+def test_two_nodes_equal_one_process_and_go_on_as_one(network: Any, tmp_path: Path) -> None:
     """With Debian's /etc/hosts: each node's own name is 127.0.1.1 to itself.
 
     Then one process goes on from the last checkpoint of both.
@@ -124,7 +126,9 @@ REFUSED = {
 
 
 @pytest.mark.parametrize(("change", "second", "first"), REFUSED.values(), ids=REFUSED)
-def test_a_refused_start_is_one_line_on_every_node(network, tmp_path, change, second, first):
+def test_a_refused_start_is_one_line_on_every_node(
+    network: Any, tmp_path: Path, change: Any, second: Any, first: Any
+) -> None:
     """It was a traceback on one node and five times --distributed-timeout-minutes on the other."""
     other = network.nodes[1]
     other.ip("link", "add", "alone", "type", "veth", "peer", "name", "end")
@@ -140,7 +144,7 @@ def test_a_refused_start_is_one_line_on_every_node(network, tmp_path, change, se
         assert all(line.startswith("node ") for line in before), node.err
 
 
-def test_a_cut_link_ends_both_nodes_in_one_line(network, tmp_path):
+def test_a_cut_link_ends_both_nodes_in_one_line(network: Any, tmp_path: Path) -> None:
     """No connection is closed: only signs of life tell."""
     nodes = by_hand(network, 40_000, tmp_path, *ENDLESS, "--heartbeat-timeout", 3)
     wait_until_trained(nodes, tmp_path)
@@ -155,7 +159,7 @@ def test_a_cut_link_ends_both_nodes_in_one_line(network, tmp_path):
         assert last.endswith(RESUME_HINT)
 
 
-def test_a_killed_node_ends_the_other_in_one_line(network, tmp_path):
+def test_a_killed_node_ends_the_other_in_one_line(network: Any, tmp_path: Path) -> None:
     nodes = by_hand(network, 40_000, tmp_path, *ENDLESS)
     wait_until_trained(nodes, tmp_path)
     inside = ["ip", "netns", "pids", network.nodes[1].name]

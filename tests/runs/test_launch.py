@@ -1,5 +1,7 @@
 """``unicore-train`` everywhere: which trainer it picks, and that it says so first."""
 
+from __future__ import annotations
+
 import os
 import subprocess
 import sys
@@ -24,7 +26,7 @@ def cli_main():
 """
 
 
-def shim(*arguments, cwd, path=()):
+def shim(*arguments: Path | int | str, cwd: Path, path: list[Path] = ()) -> subprocess.CompletedProcess[str]:
     environment = {key: value for key, value in os.environ.items() if key != "MOLEBLEND_HOST"}
     environment["PYTHONPATH"] = os.pathsep.join(map(str, path))
     command = [sys.executable, str(SHIM), *map(str, arguments)]
@@ -32,7 +34,7 @@ def shim(*arguments, cwd, path=()):
 
 
 @pytest.fixture
-def fake_unicore(tmp_path):
+def fake_unicore(tmp_path: Path) -> Path:
     """A folder for PYTHONPATH in which Uni-Core seems to be installed."""
     folder = tmp_path / "site"
     for package in ("unicore", "unicore_cli"):
@@ -42,7 +44,9 @@ def fake_unicore(tmp_path):
     return folder
 
 
-def test_uni_core_runs_its_own_trainer_and_imports_the_plugin_itself(fake_unicore, tmp_path):
+def test_uni_core_runs_its_own_trainer_and_imports_the_plugin_itself(
+    fake_unicore: Path, tmp_path: Path
+) -> None:
     done = shim("DATA", "--user-dir", "moleblend_plugin", cwd=tmp_path, path=[fake_unicore])
     first, second = done.stdout.splitlines()
     assert first == "unicore-train: running Uni-Core's own trainer"
@@ -50,7 +54,7 @@ def test_uni_core_runs_its_own_trainer_and_imports_the_plugin_itself(fake_unicor
     assert second == f"fake trainer {['DATA', '--user-dir', folder]} False"
 
 
-def test_the_plugins_errors_are_one_line_under_uni_core_too(fake_unicore, tmp_path):
+def test_the_plugins_errors_are_one_line_under_uni_core_too(fake_unicore: Path, tmp_path: Path) -> None:
     mistake = shim("MISTAKE", cwd=tmp_path, path=[fake_unicore])
     assert mistake.returncode == 2
     assert mistake.stderr == "error: MISTAKE: no such folder\n"
@@ -60,7 +64,7 @@ def test_the_plugins_errors_are_one_line_under_uni_core_too(fake_unicore, tmp_pa
 
 
 @pytest.mark.skipif(launch.has_unicore(), reason="Uni-Core is installed here")
-def test_without_uni_core_the_embedded_host_runs(tmp_path):
+def test_without_uni_core_the_embedded_host_runs(tmp_path: Path) -> None:
     arguments = [40, *CHOICES, "--batch-size", 4, "--max-update", 2, "--save-dir", tmp_path / "run", "--cpu"]
     done = shim(*arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -71,13 +75,15 @@ def test_without_uni_core_the_embedded_host_runs(tmp_path):
 
 
 @pytest.mark.skipif(launch.has_unicore(), reason="Uni-Core is installed here")
-def test_mistakes_keep_their_exit_code(tmp_path):
+def test_mistakes_keep_their_exit_code(tmp_path: Path) -> None:
     done = shim(40, "--task", "nothing", cwd=tmp_path)
     assert done.returncode == 2
     assert done.stderr.startswith("error: --task 'nothing' is unknown")
 
 
-def test_a_folder_in_the_working_directory_stays_as_typed(tmp_path, monkeypatch):
+def test_a_folder_in_the_working_directory_stays_as_typed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     own = str(launch.OWN_FOLDER)
     assert launch.with_user_dir(["--user-dir=moleblend_plugin", "x"]) == [f"--user-dir={own}", "x"]
@@ -87,7 +93,7 @@ def test_a_folder_in_the_working_directory_stays_as_typed(tmp_path, monkeypatch)
     assert launch.with_user_dir(["--user-dir", "moleblend_plugin"]) == ["--user-dir", "moleblend_plugin"]
 
 
-def test_a_reader_that_leaves_does_not_end_training(tmp_path):
+def test_a_reader_that_leaves_does_not_end_training(tmp_path: Path) -> None:
     arguments = [str(word) for word in (40, *CHOICES, "--batch-size", 4, "--max-epoch", 1, "--cpu")]
     command = [
         sys.executable,
@@ -125,7 +131,7 @@ raise ValueError("a bug")
 """
 
 
-def test_uni_cores_own_command_says_the_same():
+def test_uni_cores_own_command_says_the_same() -> None:
     environment = os.environ | {"PYTHONPATH": str(SHIM.parents[1])}
     mistake, bug = (
         subprocess.run(

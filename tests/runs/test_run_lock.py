@@ -1,9 +1,15 @@
 """One training per folder, under either host."""
 
+from __future__ import annotations
+
+import argparse
 import os
 import subprocess
 import sys
 from argparse import Namespace
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +27,7 @@ sys.stdin.read()
 """
 
 
-def in_other_process(save_dir, tmp_save_dir):
+def in_other_process(save_dir: Path, tmp_save_dir: Path) -> subprocess.Popen[str]:
     words = [sys.executable, "-c", HOLD, str(save_dir), str(tmp_save_dir)]
     process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout.readline() == "held\n"
@@ -29,12 +35,14 @@ def in_other_process(save_dir, tmp_save_dir):
 
 
 @pytest.fixture(autouse=True)
-def _nothing_held():
+def _nothing_held() -> Iterator[None]:
     yield
     run_lock.release_for_process()
 
 
-def test_a_second_training_is_refused_before_it_touches_anything(train, tmp_path):
+def test_a_second_training_is_refused_before_it_touches_anything(
+    train: Callable[..., Any], tmp_path: Path
+) -> None:
     first = train("--max-update", 2)
     before = {path.name: path.read_bytes() for path in first.folder.iterdir()}
     process = in_other_process(first.folder, tmp_path / "tmp")
@@ -48,7 +56,7 @@ def test_a_second_training_is_refused_before_it_touches_anything(train, tmp_path
     assert train("--max-update", 4).code == 0
 
 
-def test_a_killed_training_does_not_stand_in_its_own_way(train, tmp_path):
+def test_a_killed_training_does_not_stand_in_its_own_way(train: Callable[..., Any], tmp_path: Path) -> None:
     process = in_other_process(tmp_path / "run", tmp_path / "tmp")
     process.kill()
     process.wait()
@@ -57,14 +65,16 @@ def test_a_killed_training_does_not_stand_in_its_own_way(train, tmp_path):
     assert not (run.folder / ".lock").exists()
 
 
-def test_a_run_that_was_replaced_writes_no_more(train, tmp_path, monkeypatch):
+def test_a_run_that_was_replaced_writes_no_more(
+    train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from toy_plugin import ToyLoss
 
     plain = ToyLoss.forward
 
-    def forward(self, *arguments, **named):
+    def forward(self: Any, *arguments: object, **named: Any) -> Any:
         (tmp_path / "run" / ".lock").write_text('{"token": "t", "host": "far", "pid": 7, "since": "now"}')
-        return plain(self, *arguments, **named)
+        return plain(self: Any, *arguments, **named)
 
     monkeypatch.setattr(ToyLoss, "forward", forward)
     run = train("--max-update", 2)
@@ -72,12 +82,12 @@ def test_a_run_that_was_replaced_writes_no_more(train, tmp_path, monkeypatch):
     assert "was taken over by another process (host far, process 7" in run.err
 
 
-def options(save_dir, tmp_save_dir, **other):
+def options(save_dir: Path, tmp_save_dir: Path, **other: int) -> argparse.Namespace:
     return Namespace(save_dir=str(save_dir), tmp_save_dir=str(tmp_save_dir), no_save=False, **other)
 
 
 @pytest.mark.parametrize(("place", "flag"), [(0, "--save-dir"), (1, "--tmp-save-dir")])
-def test_under_uni_core_both_folders_belong_to_one_run(tmp_path, place, flag):
+def test_under_uni_core_both_folders_belong_to_one_run(tmp_path: Path, place: int, flag: str) -> None:
     """Checkpoints of all runs have the same names in --tmp-save-dir."""
     mine = [tmp_path / "a", tmp_path / "b"]
     theirs = [tmp_path / "c", tmp_path / "d"]
@@ -91,7 +101,7 @@ def test_under_uni_core_both_folders_belong_to_one_run(tmp_path, place, flag):
     run_lock.hold_for_process(options(*mine))
 
 
-def test_only_the_process_that_saves_holds(tmp_path):
+def test_only_the_process_that_saves_holds(tmp_path: Path) -> None:
     run_lock.hold_for_process(options(tmp_path / "a", tmp_path / "b", distributed_rank=1))
     run_lock.hold_for_process(Namespace(save_dir=str(tmp_path / "a"), no_save=True))
     with run_lock.holding_run(options(tmp_path / "a", tmp_path / "b"), is_first=False) as lock:
@@ -100,7 +110,7 @@ def test_only_the_process_that_saves_holds(tmp_path):
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_cannot_be_written_to(tmp_path):
+def test_a_folder_that_cannot_be_written_to(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(MoleblendError, match="--save-dir .* cannot be written to"):
         run_lock.hold_for_process(options(tmp_path / "a", tmp_path / "b"))

@@ -1,10 +1,15 @@
 """A run's folder tells what it takes to repeat it."""
 
+from __future__ import annotations
+
 import json
 import platform
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -14,7 +19,7 @@ from moleblend_plugin.runs import launch, run_record
 from moleblend_plugin.runs.run_record import command_of, git_revision, read_record, stores_of
 
 
-def test_a_run_tells_command_settings_and_surroundings(train):
+def test_a_run_tells_command_settings_and_surroundings(train: Callable[..., Any]) -> None:
     before = datetime.now(UTC).replace(microsecond=0)
     run = train("--max-update", 3, "--seed", 5, "--toy-width", 4)
     record = json.loads((run.folder / "run.json").read_text())
@@ -31,7 +36,7 @@ def test_a_run_tells_command_settings_and_surroundings(train):
     assert before <= datetime.fromisoformat(record["starts"][0]["at"]) <= datetime.now(UTC)
 
 
-def test_every_start_is_kept_and_the_last_command_counts(train):
+def test_every_start_is_kept_and_the_last_command_counts(train: Callable[..., Any]) -> None:
     train("--max-update", 3)
     run = train("--max-update", 5)
     record = read_record(run.folder)
@@ -40,11 +45,11 @@ def test_every_start_is_kept_and_the_last_command_counts(train):
     assert record["settings"]["max_update"] == 5
 
 
-def test_a_run_that_keeps_nothing_keeps_no_record(train):
+def test_a_run_that_keeps_nothing_keeps_no_record(train: Callable[..., Any]) -> None:
     assert not train("--max-update", 1, "--no-save").folder.exists()
 
 
-def test_weights_to_start_from_are_known_by_content(train):
+def test_weights_to_start_from_are_known_by_content(train: Callable[..., Any]) -> None:
     import hashlib
 
     weights = train("--max-update", 2, into="first").folder / "checkpoint_last.pt"
@@ -61,17 +66,17 @@ def test_weights_to_start_from_are_known_by_content(train):
         ("{}", "is not the record"),
     ],
 )
-def test_a_folder_without_a_record_is_named(tmp_path, text, told):
+def test_a_folder_without_a_record_is_named(tmp_path: Path, text: str | None, told: str) -> None:
     if text is not None:
         (tmp_path / "run.json").write_text(text)
     with pytest.raises(MoleblendError, match=told):
         read_record(tmp_path)
 
 
-def test_revision_of_a_checkout(tmp_path):
+def test_revision_of_a_checkout(tmp_path: Path) -> None:
     assert git_revision(tmp_path) is None
 
-    def git(*words):
+    def git(*words: object) -> Any:
         who = ["-c", "user.name=a", "-c", "user.email=a@b"]
         done = subprocess.run(
             ["git", "-C", tmp_path, *who, *words], capture_output=True, text=True, check=True
@@ -89,16 +94,16 @@ def test_revision_of_a_checkout(tmp_path):
     assert git_revision(tmp_path) == f"{commit}-dirty"
 
 
-def test_a_task_tells_of_its_data_or_not():
+def test_a_task_tells_of_its_data_or_not() -> None:
     class Task:
-        def store_fingerprints(self):
+        def store_fingerprints(self) -> Any:
             return {"train": {"path": "a", "fingerprint": "b"}}
 
     assert stores_of(Task()) == {"train": {"path": "a", "fingerprint": "b"}}
     assert stores_of(object()) == {}
 
 
-def test_the_hosts_own_program_is_run(monkeypatch):
+def test_the_hosts_own_program_is_run(monkeypatch: pytest.MonkeyPatch) -> None:
     record = {"host": "embedded", "launcher": None}
     module = ["-m", "moleblend_plugin.trainer.main"]
     assert command_of(record, ["data"]) == [sys.executable, *module, "data"]
@@ -114,6 +119,6 @@ def test_the_hosts_own_program_is_run(monkeypatch):
         command_of(record | {"host": "unicore"}, ["data"])
 
 
-def test_packages_that_are_absent_are_left_out(monkeypatch):
+def test_packages_that_are_absent_are_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(run_record, "PACKAGES", ("numpy", "no-such-package"))
     assert set(run_record.package_versions()) == {"moleblend_plugin", "numpy"}

@@ -1,8 +1,12 @@
 """Training commands on a toy plugin, in this process."""
 
+from __future__ import annotations
+
 import json
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,29 +27,29 @@ class Run:
     out: str
     err: str
 
-    def events(self, kind):
+    def events(self, kind: Any) -> Any:
         lines = (self.folder / "train.jsonl").read_text().splitlines()
         return [event for event in map(json.loads, lines) if event["event"] == kind]
 
-    def state(self, name="checkpoint_last.pt"):
+    def state(self, name: str = "checkpoint_last.pt") -> Any:
         return read_checkpoint(self.folder / name)
 
-    def names(self):
+    def names(self) -> Any:
         return sorted(path.name for path in self.folder.glob("*.pt"))
 
 
 @pytest.fixture(autouse=True)
-def _no_host_requested(monkeypatch):
+def _no_host_requested(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.delenv("MOLEBLEND_HOST", raising=False)
     yield
     detect.take_charge(None)
 
 
 @pytest.fixture
-def train(tmp_path, capsys):
+def train(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
     """``train("--max-update", 5, data=40, into="a")`` runs the toy task; defaults can be given again."""
 
-    def run(*arguments, data=40, into="run", choices=CHOICES):
+    def run(*arguments: object, data: int = 40, into: str = "run", choices: Any = CHOICES) -> Any:
         argv = [str(data), *choices, "--batch-size", 4, "--num-workers", 0, "--lr", 1e-2, "--log-interval", 1]
         argv += ["--save-dir", tmp_path / into, *arguments]
         capsys.readouterr()

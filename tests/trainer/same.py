@@ -1,9 +1,13 @@
 """Equality of nested states, to the last bit."""
 
+from __future__ import annotations
+
+from typing import Any
+
 import torch
 
 
-def assert_same(left, right, path=""):
+def assert_same(left: Any, right: Any, path: str = "") -> None:
     """Two nested states are equal to the last bit."""
     assert type(left) is type(right), path
     if isinstance(left, dict):

@@ -1,6 +1,9 @@
 """Base classes keep Uni-Core's contract."""
 
+from __future__ import annotations
+
 from argparse import Namespace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,54 +20,54 @@ from moleblend_plugin.trainer.loop.optim import Optimizer
 
 
 class Count(BaseDataset):
-    def __init__(self, reusable=True):
+    def __init__(self, reusable: bool = True) -> None:
         super().__init__()
         self.reusable, self.epochs = reusable, []
 
-    def __len__(self):
+    def __len__(self) -> Any:
         return 6
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         return index
 
-    def collater(self, samples):
+    def collater(self, samples: Any) -> Any:
         return {"x": torch.tensor(samples)}
 
-    def set_epoch(self, epoch):
+    def set_epoch(self, epoch: Any) -> None:
         self.epochs.append(epoch)
 
-    def ordered_indices(self):
+    def ordered_indices(self) -> Any:
         return np.random.permutation(6).astype(np.int64)  # noqa: NPY002
 
     @property
-    def can_reuse_epoch_itr_across_epochs(self):
+    def can_reuse_epoch_itr_across_epochs(self) -> Any:
         return self.reusable
 
 
 class Loss(BaseLoss):
-    def __init__(self, task, args, weight, slope=2.0):
+    def __init__(self, task: Any, args: Any, weight: Any, slope: float = 2.0) -> None:
         super().__init__(task)
         self.seen, self.weight, self.slope = args, weight, slope
 
-    def forward(self, model, sample, reduce=True):
+    def forward(self, model: Any, sample: Any, reduce: bool = True) -> Any:
         value = model(sample["x"]).sum()
         return value, len(sample["x"]), {"loss": value.detach(), "bsz": len(sample["x"])}
 
     @staticmethod
-    def reduce_metrics(logging_outputs, split="train"):
+    def reduce_metrics(logging_outputs: Any, split: str = "train") -> None:
         metrics.log_scalar(f"{split}_count", len(logging_outputs))
 
 
 class Model(BaseModel):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.factor = nn.Parameter(torch.tensor(3.0))
 
-    def forward(self, x):
+    def forward(self, x: Any) -> Any:
         return self.factor * x
 
 
-def test_loss_parameters_are_filled_by_name():
+def test_loss_parameters_are_filled_by_name() -> None:
     args = Namespace(weight=0.5)
     task = BaseTask(args)
     loss = Loss.build_loss(args, task)
@@ -72,17 +75,17 @@ def test_loss_parameters_are_filled_by_name():
     assert Loss.build_loss(Namespace(weight=0.5, slope=7.0), task).slope == 7.0
 
 
-def test_loss_parameter_without_an_option_is_named():
+def test_loss_parameter_without_an_option_is_named() -> None:
     with pytest.raises(MoleblendError, match="loss Loss needs 'weight': declare --weight"):
         Loss.build_loss(Namespace(), BaseTask(Namespace()))
 
 
-def test_logging_outputs_are_not_summed_unless_a_loss_says_so():
+def test_logging_outputs_are_not_summed_unless_a_loss_says_so() -> None:
     loss = Loss(BaseTask(Namespace()), None, 1.0)
     assert BaseTask.logging_outputs_can_be_summed(loss, is_train=True) is False
 
 
-def test_unloaded_and_foreign_data_sets_are_named():
+def test_unloaded_and_foreign_data_sets_are_named() -> None:
     task = BaseTask(Namespace())
     with pytest.raises(MoleblendError, match="split 'valid' is not loaded"):
         task.dataset("valid")
@@ -93,13 +96,13 @@ def test_unloaded_and_foreign_data_sets_are_named():
     assert task.dataset("valid") is task.datasets["valid"]
 
 
-def test_several_data_paths_are_sharded_data():
+def test_several_data_paths_are_sharded_data() -> None:
     assert BaseTask(Namespace(data="a:b")).has_sharded_data("train")
     assert not BaseTask(Namespace(data="a")).has_sharded_data("train")
     assert not BaseTask(Namespace()).has_sharded_data("train")
 
 
-def test_batches_are_reused_only_where_the_data_set_allows():
+def test_batches_are_reused_only_where_the_data_set_allows() -> None:
     task = BaseTask(Namespace())
     fixed, changing = Count(), Count(reusable=False)
     assert task.get_batch_iterator(fixed, 2) is task.get_batch_iterator(fixed, 2, epoch=2)
@@ -111,16 +114,16 @@ def test_batches_are_reused_only_where_the_data_set_allows():
     )
 
 
-def test_order_from_numpys_global_generator_follows_the_seed():
+def test_order_from_numpys_global_generator_follows_the_seed() -> None:
     task = BaseTask(Namespace())
     order = np.random.RandomState(9).permutation(6)
     iterator = task.get_batch_iterator(Count(reusable=False), 3, seed=9)
     assert [list(batch) for batch in iterator.batches] == [list(order[:3]), list(order[3:])]
 
 
-def test_a_task_can_keep_the_order_of_its_batches():
+def test_a_task_can_keep_the_order_of_its_batches() -> None:
     class Ordered(BaseTask):
-        def disable_shuffling(self):
+        def disable_shuffling(self) -> Any:
             return True
 
     iterator = Ordered(Namespace()).get_batch_iterator(Count(), 1, seed=2)
@@ -128,7 +131,7 @@ def test_a_task_can_keep_the_order_of_its_batches():
 
 
 @pytest.mark.parametrize(("ignored", "gradient"), [(False, 3.0), (True, 0.0)])
-def test_training_step_computes_gradients_unless_ignored(ignored, gradient):
+def test_training_step_computes_gradients_unless_ignored(ignored: bool, gradient: float) -> None:
     task, model = BaseTask(Namespace()), Model()
     model.eval()
     heard = []
@@ -143,14 +146,14 @@ def test_training_step_computes_gradients_unless_ignored(ignored, gradient):
     assert model.factor.item() == 3.0 - gradient
 
 
-def test_validation_step_computes_no_gradients():
+def test_validation_step_computes_no_gradients() -> None:
     task, model = BaseTask(Namespace()), Model()
     value, _, _ = task.valid_step({"x": torch.ones(2)}, model, Loss(task, None, 1.0))
     assert not value.requires_grad
     assert not model.training
 
 
-def test_batch_sizes_are_logged_beside_the_losss_metrics():
+def test_batch_sizes_are_logged_beside_the_losss_metrics() -> None:
     task = BaseTask(Namespace())
     loss = Loss(task, None, 1.0)
     with metrics.aggregate(new_root=True) as meters:
@@ -161,11 +164,11 @@ def test_batch_sizes_are_logged_beside_the_losss_metrics():
     assert meters.get_smoothed_values() == {"train_count": 1}
 
 
-def test_submodules_hear_the_number_of_updates():
+def test_submodules_hear_the_number_of_updates() -> None:
     class Listener(nn.Module):
         heard = None
 
-        def set_num_updates(self, number):
+        def set_num_updates(self, number: Any) -> None:
             self.heard = number
 
     model = Model()
@@ -174,12 +177,12 @@ def test_submodules_hear_the_number_of_updates():
     assert model.part[0].heard == 5
 
 
-def test_model_takes_the_runs_options_with_its_weights():
+def test_model_takes_the_runs_options_with_its_weights() -> None:
     result = Model().load_state_dict({}, strict=False, model_args=Namespace())
     assert result.missing_keys == ["factor"]
 
 
-def test_classes_without_their_parts_say_so():
+def test_classes_without_their_parts_say_so() -> None:
     with pytest.raises(NotImplementedError, match="BaseModel must define the class method build_model"):
         BaseModel.build_model(Namespace(), BaseTask(Namespace()))
     with pytest.raises(NotImplementedError):

@@ -1,5 +1,7 @@
 """Checkpoint files: complete or absent, readable without running anything, pruned as asked."""
 
+from __future__ import annotations
+
 import argparse
 import os
 import pickle
@@ -7,6 +9,7 @@ import resource
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -27,7 +30,7 @@ from moleblend_plugin.trainer.command.config import SaveConfig, ValidConfig
 STATE = {"model": {"w": torch.arange(4.0)}, "optimizer_history": [{"num_updates": 3}], "extra_state": {}}
 
 
-def test_round_trip_under_several_names(tmp_path):
+def test_round_trip_under_several_names(tmp_path: Path) -> None:
     args = argparse.Namespace(lr=[0.1], name="x", flag=None)
     write_checkpoint(
         STATE | {"args": args}, tmp_path, ["checkpoint1.pt", "checkpoint_best.pt", "checkpoint_last.pt"]
@@ -43,21 +46,21 @@ def test_round_trip_under_several_names(tmp_path):
         assert state["args"] == args
 
 
-def test_replacing_one_name_leaves_the_others(tmp_path):
+def test_replacing_one_name_leaves_the_others(tmp_path: Path) -> None:
     write_checkpoint(STATE, tmp_path, ["checkpoint_best.pt", "checkpoint_last.pt"])
     write_checkpoint(STATE | {"model": {"w": torch.zeros(1)}}, tmp_path, ["checkpoint_last.pt"])
     assert torch.equal(read_checkpoint(tmp_path / "checkpoint_best.pt")["model"]["w"], torch.arange(4.0))
     assert torch.equal(read_checkpoint(tmp_path / "checkpoint_last.pt")["model"]["w"], torch.zeros(1))
 
 
-def test_numpy_numbers_in_a_checkpoint_are_plain_values(tmp_path):
+def test_numpy_numbers_in_a_checkpoint_are_plain_values(tmp_path: Path) -> None:
     state = STATE | {"extra_state": {"val": np.float64(0.5), "n": np.int64(3)}}
     torch.save(state, tmp_path / "unicore.pt")
     assert read_checkpoint(tmp_path / "unicore.pt")["extra_state"] == {"val": 0.5, "n": 3}
 
 
-def test_copies_where_names_cannot_share_bytes(tmp_path, monkeypatch):
-    def refuse(source, target):
+def test_copies_where_names_cannot_share_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(source: Any, target: Any) -> None:
         raise OSError("no links here")
 
     monkeypatch.setattr("os.link", refuse)
@@ -67,7 +70,7 @@ def test_copies_where_names_cannot_share_bytes(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("keep", [0, 1, 100, 500])
-def test_truncated_files_are_refused(tmp_path, keep):
+def test_truncated_files_are_refused(tmp_path: Path, keep: int) -> None:
     path = tmp_path / "checkpoint_last.pt"
     write_checkpoint(STATE, tmp_path, [path.name])
     path.write_bytes(path.read_bytes()[:keep])
@@ -77,14 +80,14 @@ def test_truncated_files_are_refused(tmp_path, keep):
 
 
 class Attack:
-    def __init__(self, mark):
+    def __init__(self, mark: Any) -> None:
         self.mark = mark
 
-    def __reduce__(self):
+    def __reduce__(self) -> Any:
         return Path.touch, (self.mark,)
 
 
-def test_a_file_that_would_run_code_is_refused(tmp_path):
+def test_a_file_that_would_run_code_is_refused(tmp_path: Path) -> None:
     mark, path = tmp_path / "mark", tmp_path / "evil.pt"
     torch.save(STATE | {"args": Attack(mark)}, path)
     with pytest.raises(MoleblendError, match="holds more than plain values"):
@@ -95,7 +98,7 @@ def test_a_file_that_would_run_code_is_refused(tmp_path):
     assert not mark.exists()
 
 
-def test_missing_and_foreign_files_are_named(tmp_path):
+def test_missing_and_foreign_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match=r"nothing.pt' does not exist"):
         read_checkpoint(tmp_path / "nothing.pt")
     torch.save({"weights": 1}, tmp_path / "other.pt")
@@ -123,7 +126,7 @@ except MoleblendError as error:
 """
 
 
-def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
+def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path) -> None:
     assert resource.RLIMIT_FSIZE  # a file size limit stands in for a full disk
     write_checkpoint(STATE, tmp_path, ["checkpoint_last.pt"])
     before = (tmp_path / "checkpoint_last.pt").read_bytes()
@@ -138,7 +141,9 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path):
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_last.pt"]
 
 
-def test_a_kill_between_two_names_costs_no_checkpoint(tmp_path, monkeypatch):
+def test_a_kill_between_two_names_costs_no_checkpoint(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """It leaves the temporary file as one more name of the bytes that checkpoint_last.pt already has."""
     write_checkpoint(STATE, tmp_path, ["checkpoint_last.pt"])
     os.link(tmp_path / "checkpoint_last.pt", tmp_path / TEMPORARY)
@@ -152,7 +157,7 @@ def test_a_kill_between_two_names_costs_no_checkpoint(tmp_path, monkeypatch):
     assert read_checkpoint(tmp_path / "checkpoint_last.pt")["extra_state"] == {}
 
 
-def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path):
+def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MoleblendError, match="--save-dir .*cannot be written to"):
         prepare_folder(tmp_path / "file" / "run")
@@ -160,7 +165,7 @@ def test_a_folder_that_cannot_be_used_is_refused_at_once(tmp_path):
     assert list((tmp_path / "new" / "run").iterdir()) == []
 
 
-def test_options_that_are_no_plain_values_are_named():
+def test_options_that_are_no_plain_values_are_named() -> None:
     check_plain(argparse.Namespace(a=1, b=[1.5, "x", None], c={"k": (True,)}))
     with pytest.raises(MoleblendError, match="option 'hook' holds a function"):
         check_plain(argparse.Namespace(hook=lambda: 1))
@@ -168,16 +173,16 @@ def test_options_that_are_no_plain_values_are_named():
         check_plain(argparse.Namespace(where=[Path("x")]))
 
 
-def touch(folder, *names):
+def touch(folder: Path, *names: str) -> None:
     for name in names:
         (folder / name).touch()
 
 
-def left(folder):
+def left(folder: Path) -> list[str]:
     return sorted(path.name for path in folder.iterdir())
 
 
-def test_pruning_keeps_the_latest_by_number(tmp_path):
+def test_pruning_keeps_the_latest_by_number(tmp_path: Path) -> None:
     touch(
         tmp_path,
         "checkpoint_1_8.pt",
@@ -197,7 +202,7 @@ def test_pruning_keeps_the_latest_by_number(tmp_path):
 @pytest.mark.parametrize(
     ("largest", "kept"), [(True, ["2.00000", "10.00000"]), (False, ["-1.50000", "2.00000"])]
 )
-def test_pruning_keeps_the_best_by_metric(tmp_path, largest, kept):
+def test_pruning_keeps_the_best_by_metric(tmp_path: Path, largest: bool, kept: list[str]) -> None:
     touch(tmp_path, *(f"checkpoint.best_r2_{value}.pt" for value in ("-1.50000", "2.00000", "10.00000")))
     touch(tmp_path, "checkpoint.best_loss_0.1.pt")
     save = SaveConfig(str(tmp_path), keep_last_epochs=-1, keep_best_checkpoints=2)
@@ -207,10 +212,12 @@ def test_pruning_keeps_the_best_by_metric(tmp_path, largest, kept):
     assert left(tmp_path) == sorted(expected)
 
 
-def test_a_folder_that_may_not_be_written_to_any_more_is_one_line(tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_written_to_any_more_is_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_checkpoint(STATE, tmp_path, ["checkpoint_last.pt"])
 
-    def refuse(self, *arguments, **options):
+    def refuse(self: Any, *arguments: object, **options: Any) -> None:
         raise PermissionError(13, "Permission denied")
 
     with monkeypatch.context() as patched:

@@ -1,26 +1,31 @@
 """What goes wrong ends in one clear line."""
 
+from __future__ import annotations
+
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from moleblend_plugin.runs import detect
 
 
-def test_no_samples_are_named(train):
+def test_no_samples_are_named(train: Callable[..., Any]) -> None:
     run = train("--max-epoch", 1, data=0)
     assert run.code == 2
     assert "split 'train' holds no samples" in run.err
 
 
-def test_folder_that_cannot_be_written(train, tmp_path):
+def test_folder_that_cannot_be_written(train: Callable[..., Any], tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     run = train("--max-epoch", 1, "--save-dir", tmp_path / "file")
     assert run.code == 2
     assert run.err.startswith("error: --save-dir")
 
 
-def test_damaged_checkpoint_is_named(train):
+def test_damaged_checkpoint_is_named(train: Callable[..., Any]) -> None:
     run = train("--max-update", 2)
     path = run.folder / "checkpoint_last.pt"
     path.write_bytes(path.read_bytes()[:300])
@@ -29,11 +34,11 @@ def test_damaged_checkpoint_is_named(train):
     assert "checkpoint_last.pt' is damaged" in again.err
 
 
-def test_interruption_has_its_own_code(train, monkeypatch):
+def test_interruption_has_its_own_code(train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch) -> None:
     train("--max-update", 1, into="first")
     from toy_plugin import ToyLoss
 
-    def interrupt(self, model, sample, reduce=True):
+    def interrupt(self: Any, model: Any, sample: Any, reduce: bool = True) -> None:
         raise KeyboardInterrupt
 
     monkeypatch.setattr(ToyLoss, "forward", interrupt)
@@ -42,17 +47,21 @@ def test_interruption_has_its_own_code(train, monkeypatch):
     assert run.err == "interrupted: run the same command again to resume from the last checkpoint\n"
 
 
-def test_asking_for_the_other_host_is_refused(train, monkeypatch):
+def test_asking_for_the_other_host_is_refused(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("MOLEBLEND_HOST", "unicore")
     assert "MOLEBLEND_HOST=unicore contradicts" in train("--max-update", 1).err
 
 
-def test_the_trainer_says_that_it_is_in_charge(train):
+def test_the_trainer_says_that_it_is_in_charge(train: Callable[..., Any]) -> None:
     train("--max-update", 1)
     assert detect.trainer_in_charge() == "embedded"
 
 
-def test_tensorboard_files_and_its_absence(train, tmp_path, monkeypatch):
+def test_tensorboard_files_and_its_absence(
+    train: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     pytest.importorskip("tensorboard")
     train("--max-epoch", 1, "--tensorboard-logdir", tmp_path / "board")
     assert sorted(path.name for path in (tmp_path / "board").iterdir()) == ["train", "train_inner", "valid"]
@@ -62,7 +71,7 @@ def test_tensorboard_files_and_its_absence(train, tmp_path, monkeypatch):
     assert "pip install tensorboard" in run.err
 
 
-def test_a_damaged_last_checkpoint_names_the_newest_intact_one(train):
+def test_a_damaged_last_checkpoint_names_the_newest_intact_one(train: Callable[..., Any]) -> None:
     run = train("--max-update", 9, "--save-interval-updates", 4, "--disable-validation")
     for name in ("checkpoint_last.pt", "checkpoint_1_8.pt"):
         path = run.folder / name

@@ -1,11 +1,14 @@
 """Processes meet before they connect, and what one node cannot do every node says."""
 
+from __future__ import annotations
+
 import errno
 import os
 import socket
 import threading
 import time
 from argparse import Namespace
+from typing import Any
 
 import pytest
 from lightning_fabric.plugins.environments import TorchElasticEnvironment
@@ -22,17 +25,19 @@ LOOPBACK = Address("127.0.0.1", "lo", "a test")
 
 
 @pytest.fixture(autouse=True)
-def _environment(monkeypatch):
+def _environment(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MASTER_ADDR", "first")
     monkeypatch.delenv("GLOO_SOCKET_IFNAME", raising=False)
     monkeypatch.setattr(addresses, "routed_address", lambda *_: LOOPBACK)
 
 
-def meet_all(nodes=2, seconds=20.0, present=None, per_node=1):
+def meet_all(
+    nodes: int = 2, seconds: float = 20.0, present: int | None = None, per_node: int = 1
+) -> dict[int, Address | str]:
     """Run :func:`meet` in a thread per process; what each got, or was told."""
     store, results = HashStore(), {}
 
-    def process(place):
+    def process(place: Any) -> None:
         dog = Watchdog(seconds, place, lambda words: None)
         try:
             results[place.rank] = meet(Meeting(store, place, dog), 29500, "gloo")
@@ -51,22 +56,22 @@ def meet_all(nodes=2, seconds=20.0, present=None, per_node=1):
     return results
 
 
-def on_node(node):
+def on_node(node: int) -> bool:
     return threading.current_thread().name == str(node)
 
 
-def test_nodes_that_reach_each_other_agree(capfd):
+def test_nodes_that_reach_each_other_agree(capfd: pytest.CaptureFixture[str]) -> None:
     results = meet_all(nodes=3, per_node=2)
     assert {rank: found.host for rank, found in results.items()} == dict.fromkeys(range(6), "127.0.0.1")
     told = sorted(capfd.readouterr().err.splitlines())
     assert told == [f"node {node} of 3: announcing 127.0.0.1 on lo (a test)" for node in range(3)]
 
 
-def test_a_first_node_that_is_loopback_to_itself_asks_the_others(monkeypatch):
+def test_a_first_node_that_is_loopback_to_itself_asks_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
     """Debian's default: its own name is 127.0.1.1 to the first node, so its way to another node decides."""
     asked = []
 
-    def routed(towards, *_):
+    def routed(towards: Any, *_: object) -> Any:
         asked.append(towards)
         return None if on_node(0) and towards == "first" else LOOPBACK
 
@@ -76,7 +81,7 @@ def test_a_first_node_that_is_loopback_to_itself_asks_the_others(monkeypatch):
     assert sorted(asked) == ["127.0.0.1", "first", "first"]
 
 
-def test_loopback_on_every_node_is_refused(monkeypatch):
+def test_loopback_on_every_node_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(addresses, "routed_address", lambda *_: None)
     results = meet_all()
     assert set(results) == {0, 1}
@@ -84,8 +89,8 @@ def test_loopback_on_every_node_is_refused(monkeypatch):
     assert all("a loopback address, which other nodes cannot reach" in words for words in results.values())
 
 
-def test_what_one_node_refuses_is_told_by_all(monkeypatch):
-    def routed(*_):
+def test_what_one_node_refuses_is_told_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    def routed(*_: object) -> Any:
         if on_node(1):
             raise MoleblendError("this node cannot")
         return LOOPBACK
@@ -99,10 +104,10 @@ def test_what_one_node_refuses_is_told_by_all(monkeypatch):
     assert time.monotonic() - began < 50  # and nobody waits for the end of the time
 
 
-def test_an_address_that_cannot_be_reached_is_told_by_all(monkeypatch):
+def test_an_address_that_cannot_be_reached_is_told_by_all(monkeypatch: pytest.MonkeyPatch) -> None:
     connect = socket.create_connection
 
-    def unreachable(address, *more):
+    def unreachable(address: Any, *more: object) -> Any:
         if on_node(0):
             raise OSError(errno.EHOSTUNREACH, os.strerror(errno.EHOSTUNREACH))
         return connect(address, *more)
@@ -115,14 +120,14 @@ def test_an_address_that_cannot_be_reached_is_told_by_all(monkeypatch):
     assert "No route to host" in results[1]
 
 
-def test_a_node_that_does_not_come_is_named():
+def test_a_node_that_does_not_come_is_named() -> None:
     results = meet_all(nodes=3, seconds=0.5, present=2)
     for rank in (0, 1):
         assert "could not start within 0.5 s, while waiting for the other nodes: check that" in results[rank]
         assert results[rank].endswith("(missing: node 2)")
 
 
-def test_the_watchdog_ends_what_hangs(monkeypatch):
+def test_the_watchdog_ends_what_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
     ended, place = [], Place(3, 4, 1, 1, 2)
     with Watchdog(-1.9, place, ended.append) as dog:
         dog.doing = "connecting"
@@ -134,7 +139,7 @@ def test_the_watchdog_ends_what_hangs(monkeypatch):
     assert "while connecting: check that all nodes run the same command" in ended[0]
 
 
-def test_the_watchdog_leaves_what_is_done():
+def test_the_watchdog_leaves_what_is_done() -> None:
     ended = []
     with Watchdog(-1.5, Place(0, 1, 0, 0, 1), ended.append):
         pass
@@ -142,7 +147,7 @@ def test_the_watchdog_leaves_what_is_done():
     assert ended == []
 
 
-def test_what_torch_says_becomes_one_line():
+def test_what_torch_says_becomes_one_line() -> None:
     gloo = RuntimeError(
         "[/src/gloo/tcp/pair.cc:144] Gloo connectFullMesh failed with [enforce fail at x:1] "
         "SO_ERROR: Connection refused, remote=[127.0.1.1]:1. This is typically caused by it\nmore"
@@ -153,7 +158,7 @@ def test_what_torch_says_becomes_one_line():
 
 
 @pytest.mark.parametrize(("world", "fine"), [(2, True), (1, False), (4, False)])
-def test_the_trainer_must_count_as_the_launcher(world, fine):
+def test_the_trainer_must_count_as_the_launcher(world: int, fine: bool) -> None:
     """Fabric's own choice on CPU is one process per node, each of which believes that it is rank 0."""
     processes = Processes(2, 1, True, TorchElasticEnvironment())
     if fine:

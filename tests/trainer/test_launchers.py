@@ -1,6 +1,9 @@
 """Who starts processes, and what is said of lost ones."""
 
+from __future__ import annotations
+
 from argparse import Namespace
+from pathlib import Path
 
 import pytest
 import torch
@@ -16,7 +19,9 @@ TORCHRUN = {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "4", "RANK": "5", "LOCAL_RANK
 SRUN = {"SLURM_NTASKS": "8", "SLURM_NTASKS_PER_NODE": "4", "SLURM_STEP_ID": "0", "SLURM_PROCID": "5"}
 
 
-def found(monkeypatch, variables, world=2):
+def found(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], world: int = 2
+) -> tuple[int | str, ...]:
     for name in (*TORCHRUN, *SRUN, "SLURM_JOB_NAME"):
         monkeypatch.delenv(name, raising=False)
     for name, value in variables.items():
@@ -26,13 +31,13 @@ def found(monkeypatch, variables, world=2):
     return processes.world, processes.local, processes.nodes, processes.started, environment
 
 
-def test_launchers_count(monkeypatch):
+def test_launchers_count(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found(monkeypatch, TORCHRUN) == (8, 4, 2, True, "TorchElastic")
     assert found(monkeypatch, SRUN) == (8, 4, 2, True, "SLURM")
     assert found(monkeypatch, SRUN | TORCHRUN) == (8, 4, 2, True, "TorchElastic")
 
 
-def test_without_a_launcher_the_option_counts(monkeypatch):
+def test_without_a_launcher_the_option_counts(monkeypatch: pytest.MonkeyPatch) -> None:
     own = (2, 2, 1, False, "Lightning")
     assert found(monkeypatch, {}) == own
     assert found(monkeypatch, SRUN | {"SLURM_NTASKS": "1"}) == own
@@ -41,13 +46,13 @@ def test_without_a_launcher_the_option_counts(monkeypatch):
     assert found(monkeypatch, batch_script) == own
 
 
-def test_slurm_must_say_how_many_tasks_a_node_has(monkeypatch):
+def test_slurm_must_say_how_many_tasks_a_node_has(monkeypatch: pytest.MonkeyPatch) -> None:
     del (variables := dict(SRUN))["SLURM_NTASKS_PER_NODE"]
     with pytest.raises(MoleblendError, match="8 tasks but does not say how many per node: give srun"):
         found(monkeypatch, variables)
 
 
-def test_only_lost_processes_are_explained():
+def test_only_lost_processes_are_explained() -> None:
     closed = "[/src/third_party/gloo/gloo/transport/tcp/pair.cc:547] Connection closed by peer [127.0.0.1]:1"
     assert "went silent (Connection closed by peer [127.0.0.1]:1): its own" in str(
         explain_loss(RuntimeError(closed))
@@ -77,13 +82,15 @@ def test_only_lost_processes_are_explained():
     ],
     ids=["torchrun", "torchrun's nodes", "srun", "no number", "half of torchrun's"],
 )
-def test_nodes_with_different_numbers_of_processes_are_refused(monkeypatch, variables, told):
+def test_nodes_with_different_numbers_of_processes_are_refused(
+    monkeypatch: pytest.MonkeyPatch, variables: dict[str, str], told: str
+) -> None:
     monkeypatch.delenv("GROUP_WORLD_SIZE", raising=False)
     with pytest.raises(MoleblendError, match=told):
         found(monkeypatch, variables)
 
 
-def test_the_node_of_a_process(monkeypatch):
+def test_the_node_of_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """torchrun counts node by node; srun tells, since it may deal its tasks out in turn."""
     for name, value in TORCHRUN.items():
         monkeypatch.setenv(name, value)
@@ -96,7 +103,7 @@ def test_the_node_of_a_process(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["WORLD_SIZE", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"])
-def test_processes_of_another_launcher_do_not_train_alone(monkeypatch, name):
+def test_processes_of_another_launcher_do_not_train_alone(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     """Each would be rank 0 of a run of its own, in one folder."""
     with pytest.raises(MoleblendError, match=f"{name}=2: another launcher .* would train alone as rank 0"):
         found(monkeypatch, {name: "2"})
@@ -104,7 +111,9 @@ def test_processes_of_another_launcher_do_not_train_alone(monkeypatch, name):
 
 
 @pytest.mark.parametrize("variables", [SRUN, {"OMPI_COMM_WORLD_SIZE": "2"}], ids=["srun", "mpirun"])
-def test_estimators_fit_alone_in_every_task_of_a_script(monkeypatch, tmp_path, variables):
+def test_estimators_fit_alone_in_every_task_of_a_script(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, variables: dict[str, str]
+) -> None:
     """The tasks of such a script fit models of their own: nobody waits for another."""
     for name, value in variables.items():
         monkeypatch.setenv(name, value)

@@ -1,10 +1,16 @@
 """A batch that does not fit into memory is computed in pieces and gives the same update."""
 
+from __future__ import annotations
+
 import logging
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.trainer.loop.split_batch import rows_of, split_batch
@@ -17,7 +23,7 @@ OPTIONS = ("--max-epoch", 2, "--batch-size", 8, "--update-freq", 2, "--weight-de
 
 # 36 samples: batches of 8 and a last one of 4; memory 5 needs pieces of 4, memory 1 single samples.
 @pytest.mark.parametrize(("memory", "cuts"), [(7, 1), (5, 1), (2, 2), (1, 3)])
-def test_pieces_give_the_update_of_the_whole(train, memory, cuts):
+def test_pieces_give_the_update_of_the_whole(train: Callable[..., Any], memory: int, cuts: int) -> None:
     whole = train(*OPTIONS, data=36, into="whole")
     pieces = train(*OPTIONS, "--toy-memory", memory, data=36, into="pieces")
     assert pieces.code == 0, pieces.err
@@ -33,20 +39,20 @@ def test_pieces_give_the_update_of_the_whole(train, memory, cuts):
     assert f"again in {2**cuts} pieces" in pieces.out
 
 
-def test_the_count_goes_on_after_a_restart(train):
+def test_the_count_goes_on_after_a_restart(train: Callable[..., Any]) -> None:
     train("--max-update", 2, "--toy-memory", 2)
     again = train("--max-update", 5, "--toy-memory", 2)
     assert [event["oom_retries"] for event in again.events("train_inner")] == [1, 2, 3, 4, 5]
 
 
-def test_a_sample_that_does_not_fit_alone_ends_the_run(train):
+def test_a_sample_that_does_not_fit_alone_ends_the_run(train: Callable[..., Any]) -> None:
     run = train("--max-update", 2, "--toy-memory", 0, "--curriculum", 1)
     assert run.code == 2
     assert run.err.startswith("error: out of memory on one sample alone (item 0 of the training data)")
     assert run.err.count("\n") == 1
 
 
-def test_pieces_of_a_batch_keep_order_and_share_what_is_no_row():
+def test_pieces_of_a_batch_keep_order_and_share_what_is_no_row() -> None:
     batch = {
         "net_input": {"x": torch.arange(10).view(5, 2), "scale": torch.tensor(3.0), "shared": torch.ones(2)},
         "names": list("abcde"),
@@ -69,11 +75,11 @@ def test_pieces_of_a_batch_keep_order_and_share_what_is_no_row():
     ("batch", "rows"),
     [({"index": [4, 5]}, 2), ({"a": {"s": torch.tensor(1), "x": torch.ones(3, 7)}}, 3), ({"a": "text"}, 0)],
 )
-def test_rows_of_a_batch(batch, rows):
+def test_rows_of_a_batch(batch: dict[str, dict[str, Tensor] | list[int] | str], rows: int) -> None:
     assert rows_of(batch) == rows
 
 
-def test_pieces_double_up_to_single_samples(caplog):
+def test_pieces_double_up_to_single_samples(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.WARNING)
     part = BatchPart(0, 0, {"index": torch.arange(3)})
     assert [more_parts(part, 6, 1), more_parts(part, 6, 2), more_parts(part, 6, 4)] == [2, 4, 6]
@@ -92,11 +98,11 @@ def test_pieces_double_up_to_single_samples(caplog):
         (ValueError("out of memory"), False),
     ],
 )
-def test_what_counts_as_out_of_memory(error, is_one):
+def test_what_counts_as_out_of_memory(error: Any, is_one: bool) -> None:
     assert is_out_of_memory(error) is is_one
 
 
-def test_processes_cut_their_batches_each_for_itself(train, tmp_path):
+def test_processes_cut_their_batches_each_for_itself(train: Callable[..., Any], tmp_path: Path) -> None:
     """Batches of 5, 5 and 4, and one of 5 to stand in for the fourth: three of each epoch are too large."""
     plain = ("--max-epoch", 2, "--batch-size", 5, "--disable-validation")
     whole = train(*plain, "--update-freq", 2, data=14, into="whole")

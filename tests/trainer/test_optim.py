@@ -1,16 +1,20 @@
 """The optimiser: groups, formula, clipping, and the checkpoint layout of Uni-Core's Adam."""
 
+from __future__ import annotations
+
+import argparse
 from argparse import Namespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from moleblend_plugin.trainer.loop.optim import Optimizer, build_adamw, decay_groups
 
 
-def options(**changes):
+def options(**changes: float) -> argparse.Namespace:
     given = {
         "lr": [0.1],
         "adam_betas": "(0.8, 0.9)",
@@ -22,7 +26,7 @@ def options(**changes):
 
 
 class Small(nn.Module):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__()
         self.dense = nn.Linear(2, 2)
         self.table = nn.Embedding(3, 2)
@@ -30,12 +34,14 @@ class Small(nn.Module):
         self.frozen = nn.Parameter(torch.ones(2, 2), requires_grad=False)
 
 
-def names(model, groups):
+def names(
+    model: Small, groups: list[dict[str, float | list[Tensor] | tuple[float, float] | None]]
+) -> list[list[str]]:
     by_id = {id(parameter): name for name, parameter in model.named_parameters()}
     return [[by_id[id(parameter)] for parameter in group["params"]] for group in groups]
 
 
-def test_biases_vectors_and_named_parts_are_not_decayed():
+def test_biases_vectors_and_named_parts_are_not_decayed() -> None:
     model = Small()
     groups = decay_groups(list(model.named_parameters()), 0.5, ["table", ""])
     assert names(model, groups) == [["frozen", "dense.weight"], ["scale", "dense.bias", "table.weight"]]
@@ -43,20 +49,20 @@ def test_biases_vectors_and_named_parts_are_not_decayed():
     assert groups[1]["weight_decay"] == 0
 
 
-def test_embeddings_are_decayed_unless_named():
+def test_embeddings_are_decayed_unless_named() -> None:
     model = Small()
     groups = decay_groups(list(model.named_parameters()), 0.5, [])
     assert "table.weight" in names(model, groups)[0]
 
 
-def test_without_decay_there_is_one_group_of_trainable_parameters():
+def test_without_decay_there_is_one_group_of_trainable_parameters() -> None:
     model = Small()
     built = build_adamw(list(model.named_parameters()), options(weight_decay=0.0))
     assert names(model, built.param_groups) == [["scale", "dense.weight", "dense.bias", "table.weight"]]
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_steps_follow_the_formula_of_decoupled_decay(fused):
+def test_steps_follow_the_formula_of_decoupled_decay(fused: bool) -> None:
     weight = nn.Parameter(torch.tensor([[1.0, -2.0]]))
     # An eps this large shows that it is added before the bias correction, where Uni-Core adds it.
     optimizer = Optimizer(build_adamw([("w", weight)], options(adam_eps=0.03), fused=fused))
@@ -85,7 +91,7 @@ def test_a_parameter_that_got_no_gradient_is_at_its_own_step(fused: bool) -> Non
     assert early.item() == pytest.approx(0.8, rel=1e-6)
 
 
-def test_clipping_gives_the_norm_before_it():
+def test_clipping_gives_the_norm_before_it() -> None:
     weights = [nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))]
     weights[0].grad, weights[1].grad = torch.tensor([3.0, 0.0]), torch.tensor([4.0])
     optimizer = Optimizer(torch.optim.SGD(weights, lr=1.0))
@@ -97,7 +103,7 @@ def test_clipping_gives_the_norm_before_it():
     assert weights[1].grad.item() == pytest.approx(0.8, rel=1e-6)
 
 
-def test_multiplying_gradients_skips_parameters_without():
+def test_multiplying_gradients_skips_parameters_without() -> None:
     weights = [nn.Parameter(torch.zeros(1)), nn.Parameter(torch.zeros(1))]
     weights[0].grad = torch.tensor([3.0])
     optimizer = Optimizer(torch.optim.SGD(weights, lr=1.0))
@@ -109,7 +115,7 @@ def test_multiplying_gradients_skips_parameters_without():
     assert float(optimizer.clip_grad_norm(1.0)) == 0.0
 
 
-def test_state_has_the_layout_of_uni_core_and_training_goes_on_after_saving():
+def test_state_has_the_layout_of_uni_core_and_training_goes_on_after_saving() -> None:
     weight = nn.Parameter(torch.ones(2, 2))
     optimizer = Optimizer(build_adamw([("w", weight)], options()))
     weight.grad = torch.ones(2, 2)
@@ -123,8 +129,8 @@ def test_state_has_the_layout_of_uni_core_and_training_goes_on_after_saving():
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_loading_keeps_moments_and_the_commands_hyper_parameters(fused):
-    def stepped(count, **changes):
+def test_loading_keeps_moments_and_the_commands_hyper_parameters(fused: bool) -> None:
+    def stepped(count: Any, **changes: Any) -> Any:
         weight = nn.Parameter(torch.ones(2, 2))
         optimizer = Optimizer(build_adamw([("w", weight)], options(**changes), fused=fused))
         for _ in range(count):
@@ -144,7 +150,7 @@ def test_loading_keeps_moments_and_the_commands_hyper_parameters(fused):
     assert (group["eps"], group["betas"], group["weight_decay"]) == (0.3, (0.1, 0.2), 0.5)
 
 
-def test_learning_rate_is_set_for_every_group():
+def test_learning_rate_is_set_for_every_group() -> None:
     model = Small()
     optimizer = Optimizer(build_adamw(list(model.named_parameters()), options()))
     optimizer.set_lr(0.25)

@@ -1,6 +1,10 @@
 """The command line: two passes, plugin options, and one clear line for every mistake."""
 
+from __future__ import annotations
+
+import argparse
 import runpy
+from pathlib import Path
 
 import pytest
 
@@ -12,11 +16,11 @@ from tests.trainer.conftest import CHOICES, TOY
 ENOUGH = ["40", *CHOICES, "--batch-size", "4", "--max-update", "5"]
 
 
-def parse(*words, base=ENOUGH):
+def parse(*words: Path | float | str, base: list[str] = ENOUGH) -> argparse.Namespace:
     return parse_options([*base, *(str(word) for word in words)])
 
 
-def test_defaults_are_uni_cores():
+def test_defaults_are_uni_cores() -> None:
     args = parse()
     expected = {
         "seed": 1,
@@ -67,18 +71,18 @@ def test_defaults_are_uni_cores():
     assert args.batch_size_valid == args.batch_size == 4
 
 
-def test_architecture_completes_what_the_command_leaves_out():
+def test_architecture_completes_what_the_command_leaves_out() -> None:
     assert parse().toy_width == 8
     assert parse("--toy-width", 3).toy_width == 3
     assert parse("--toy-width", 3).toy_dropout == 0.0
 
 
-def test_task_and_loss_options_and_the_data_path_are_there():
+def test_task_and_loss_options_and_the_data_path_are_there() -> None:
     args = parse("--toy-scale", 2.5, "--toy-reorder")
     assert (args.data, args.toy_scale, args.toy_reorder) == ("40", 2.5, True)
 
 
-def test_schedule_options_belong_to_the_chosen_schedule():
+def test_schedule_options_belong_to_the_chosen_schedule() -> None:
     args = parse("--lr-scheduler", "polynomial_decay", "--warmup-ratio", 0.1)
     assert (args.total_num_update, args.end_learning_rate, args.power) == (1000000, 0.0, 1.0)
     with pytest.raises(MoleblendError, match="--warmup-ratio is an unknown option"):
@@ -88,11 +92,11 @@ def test_schedule_options_belong_to_the_chosen_schedule():
 @pytest.mark.parametrize(
     ("text", "rates"), [("1e-3", [1e-3]), ("1e-3,1e-4", [1e-3, 1e-4]), ("[0.5, 0.25]", [0.5, 0.25])]
 )
-def test_lists_of_numbers(text, rates):
+def test_lists_of_numbers(text: str, rates: list[float]) -> None:
     assert parse("--lr", text).lr == rates
 
 
-def test_aliases():
+def test_aliases() -> None:
     args = parse("--max-sentences", 6, "--mu", 7, "--me", 2, "--learning-rate", 0.5, "--wd", 0.1)
     assert (args.batch_size, args.max_update, args.max_epoch, args.lr, args.weight_decay) == (
         6,
@@ -103,7 +107,7 @@ def test_aliases():
     )
 
 
-def test_nothing_typed_is_ever_run(tmp_path):
+def test_nothing_typed_is_ever_run(tmp_path: Path) -> None:
     mark = tmp_path / "mark"
     attack = f"__import__('pathlib').Path('{mark}').touch()"
     for flag in ("--lr", "--update-freq", "--adam-betas", "--optimizer-overrides"):
@@ -149,7 +153,7 @@ def test_nothing_typed_is_ever_run(tmp_path):
         (["--num-workers", -1], "--num-workers -1 is too small: give 0 or more"),
     ],
 )  # fmt: skip
-def test_mistakes_are_named_with_a_remedy(words, message):
+def test_mistakes_are_named_with_a_remedy(words: list[float | str], message: str) -> None:
     with pytest.raises(MoleblendError, match=message) as caught:
         parse(*words)
     assert "\n" not in str(caught.value)
@@ -159,7 +163,7 @@ def test_mistakes_are_named_with_a_remedy(words, message):
     ("flag", "value", "near"),
     [("--arch", "toy_smal", "toy_small"), ("--task", "toyy", "toy"), ("--loss", "toy_mae", "toy_mse")],
 )
-def test_unknown_choices_list_the_valid_ones(flag, value, near):
+def test_unknown_choices_list_the_valid_ones(flag: str, value: str, near: str) -> None:
     with pytest.raises(
         MoleblendError, match=rf"{flag} '{value}' is unknown.*did you mean {near}.*choose from"
     ):
@@ -167,7 +171,7 @@ def test_unknown_choices_list_the_valid_ones(flag, value, near):
 
 
 @pytest.mark.parametrize("flag", ["--task", "--arch", "--loss"])
-def test_missing_choices_list_the_valid_ones(flag):
+def test_missing_choices_list_the_valid_ones(flag: str) -> None:
     base = list(ENOUGH)
     place = base.index(flag)
     del base[place : place + 2]
@@ -175,14 +179,14 @@ def test_missing_choices_list_the_valid_ones(flag):
         parse(base=base)
 
 
-def test_missing_batch_size_and_data():
+def test_missing_batch_size_and_data() -> None:
     with pytest.raises(MoleblendError, match="--batch-size is missing"):
         parse_options(["40", *CHOICES, "--max-update", "5"])
     with pytest.raises(MoleblendError, match="required: data"):
         parse_options([*CHOICES, "--batch-size", "4", "--max-update", "5"])
 
 
-def test_an_option_declared_twice_is_named(monkeypatch):
+def test_an_option_declared_twice_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     parse()  # imports the plugin, which registers the loss
     monkeypatch.setattr(
         registry.LOSSES["toy_mse"], "add_args", classmethod(lambda cls, parser: parser.add_argument("--lr"))
@@ -191,7 +195,7 @@ def test_an_option_declared_twice_is_named(monkeypatch):
         parse()
 
 
-def test_help_shows_the_options_of_what_was_chosen(capsys):
+def test_help_shows_the_options_of_what_was_chosen(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         parse("--help")
     assert leaving.value.code == 0
@@ -202,7 +206,7 @@ def test_help_shows_the_options_of_what_was_chosen(capsys):
     assert "--task" in capsys.readouterr().out
 
 
-def test_user_dir_must_be_a_package_of_its_own_name(tmp_path):
+def test_user_dir_must_be_a_package_of_its_own_name(tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match="is not a folder"):
         parse("--user-dir", tmp_path / "nowhere")
     (tmp_path / "plain").mkdir()
@@ -217,11 +221,11 @@ def test_user_dir_must_be_a_package_of_its_own_name(tmp_path):
 @pytest.mark.parametrize(
     "name", ["moleblend_plugin", "moleblend_plugin/", str(TOY.parents[2] / "moleblend_plugin")]
 )
-def test_this_package_as_user_dir_adds_nothing(name):
+def test_this_package_as_user_dir_adds_nothing(name: str) -> None:
     assert parse("--user-dir", name).user_dir == name
 
 
-def test_a_users_own_plugin_can_extend_this_one(tmp_path):
+def test_a_users_own_plugin_can_extend_this_one(tmp_path: Path) -> None:
     folder = tmp_path / "my_extension"
     folder.mkdir()
     (folder / "__init__.py").write_text(
@@ -234,7 +238,7 @@ def test_a_users_own_plugin_can_extend_this_one(tmp_path):
     assert "moleblend_pretrain" in registry.TASKS
 
 
-def test_registering_mistakes_are_named():
+def test_registering_mistakes_are_named() -> None:
     with pytest.raises(MoleblendError, match="task 'toy' is already registered by ToyTask"):
         registry.register_task("toy")(registry.TASKS["toy"])
     with pytest.raises(MoleblendError, match="class int must extend BaseLoss"):
@@ -247,7 +251,9 @@ def test_registering_mistakes_are_named():
         registry.register_model_architecture("toy_mlp", "toy_small")(lambda args: None)
 
 
-def test_the_trainer_runs_as_a_module(monkeypatch, capsys):
+def test_the_trainer_runs_as_a_module(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.setattr("sys.argv", ["moleblend-train", "--seed", "many"])
     with pytest.raises(SystemExit) as leaving:
         runpy.run_module("moleblend_plugin.trainer", run_name="__main__")

@@ -1,23 +1,29 @@
 """Mixed precision."""
 
+from __future__ import annotations
+
 import math
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
 from lightning_fabric.plugins import MixedPrecision
+from torch import Tensor
 
 from moleblend_plugin.trainer.loop import engine
+from tests.trainer.conftest import Run
 
 
-def weights(run, name="checkpoint_last.pt"):
+def weights(run: Run, name: str = "checkpoint_last.pt") -> dict[str, Tensor]:
     return run.state(name)["model"]
 
 
-def losses(run):
+def losses(run: Run) -> list[float]:
     return [event["loss"] for event in run.events("train_inner")]
 
 
-def test_bf16_trains_close_to_fp32_and_saves_fp32(train):
+def test_bf16_trains_close_to_fp32_and_saves_fp32(train: Callable[..., Any]) -> None:
     full = train("--max-epoch", 2, into="full")
     half = train("--max-epoch", 2, "--bf16", into="half")
     assert half.code == 0
@@ -28,11 +34,11 @@ def test_bf16_trains_close_to_fp32_and_saves_fp32(train):
 
 
 @pytest.fixture
-def half_on_cpu(monkeypatch):
+def half_on_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
     """Loss-scaled float16 on the CPU, starting at a loss scale: what --fp16 does on a GPU."""
 
-    def install(scale):
-        def precision(args):
+    def install(scale: Any) -> None:
+        def precision(args: Any) -> Any:
             scaler = torch.amp.GradScaler("cpu", init_scale=scale, growth_interval=1000)
             return MixedPrecision("16-mixed", device="cpu", scaler=scaler)
 
@@ -41,7 +47,9 @@ def half_on_cpu(monkeypatch):
     return install
 
 
-def test_float16_scales_the_loss_and_unscales_gradients(train, half_on_cpu):
+def test_float16_scales_the_loss_and_unscales_gradients(
+    train: Callable[..., Any], half_on_cpu: Callable[..., Any]
+) -> None:
     full = train("--max-epoch", 2, "--clip-norm", 2, into="full")
     half_on_cpu(2.0**10)
     half = train("--max-epoch", 2, "--clip-norm", 2, into="half")
@@ -51,7 +59,9 @@ def test_float16_scales_the_loss_and_unscales_gradients(train, half_on_cpu):
     assert half.events("train_inner")[0]["loss_scale"] == 2.0**10
 
 
-def test_float16_overflow_skips_the_update_and_halves_the_scale(train, half_on_cpu):
+def test_float16_overflow_skips_the_update_and_halves_the_scale(
+    train: Callable[..., Any], half_on_cpu: Callable[..., Any]
+) -> None:
     half_on_cpu(2.0**126)
     run = train("--max-update", 3, "--disable-validation")
     assert run.code == 0
@@ -61,14 +71,18 @@ def test_float16_overflow_skips_the_update_and_halves_the_scale(train, half_on_c
     assert run.state()["extra_state"]["grad_scaler"]["scale"] == run.events("train_inner")[-1]["loss_scale"]
 
 
-def test_float16_that_keeps_overflowing_gives_up(train, half_on_cpu):
+def test_float16_that_keeps_overflowing_gives_up(
+    train: Callable[..., Any], half_on_cpu: Callable[..., Any]
+) -> None:
     half_on_cpu(1.0)
     run = train("--max-update", 3, "--toy-scale", 1e30)
     assert run.code == 2
     assert "the loss scale fell to" in run.err
 
 
-def test_float16_skips_a_batch_that_is_not_finite(train, half_on_cpu):
+def test_float16_skips_a_batch_that_is_not_finite(
+    train: Callable[..., Any], half_on_cpu: Callable[..., Any]
+) -> None:
     """Item 13 is NaN: skipped as in float32, and the run goes on with a loss scale that is still there."""
     half_on_cpu(1024.0)
     run = train("--max-epoch", 2, "--toy-nan-index", 13, "--disable-validation")

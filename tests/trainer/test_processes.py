@@ -1,12 +1,16 @@
 """Several processes give the numbers of one, and the loss of one ends all."""
 
+from __future__ import annotations
+
 import os
 import re
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,7 +22,13 @@ TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--np
             "-m", "moleblend_plugin.trainer.main"]  # fmt: skip
 
 
-def start(folder, *arguments, command=COMMAND, data=40, **more):
+def start(
+    folder: Path,
+    *arguments: Path | float | str,
+    command: list[str] = COMMAND,
+    data: int = 40,
+    **more: int | str,
+) -> subprocess.Popen[str]:
     environment = {key: value for key, value in os.environ.items() if key != "MOLEBLEND_HOST"}
     environment |= {"OMP_NUM_THREADS": "1"} | {name: str(value) for name, value in more.items()}
     fixed = ("--cpu", "--batch-size", 4, "--num-workers", 0, "--lr", 1e-2, "--log-interval", 1)
@@ -27,7 +37,7 @@ def start(folder, *arguments, command=COMMAND, data=40, **more):
     return subprocess.Popen(argv, stdout=pipe, stderr=pipe, text=True, env=environment)
 
 
-def end(process, folder=None, timeout=120):
+def end(process: subprocess.Popen[str], folder: Path | None = None, timeout: int = 120) -> Run:
     """Wait for a process; one that hangs is killed."""
     try:
         out, err = process.communicate(timeout=timeout)
@@ -37,11 +47,11 @@ def end(process, folder=None, timeout=120):
     return Run(process.returncode, folder, out, err)
 
 
-def run(folder, *arguments, **more):
+def run(folder: Path, *arguments: Path | float | str, **more: int | list[str]) -> Run:
     return end(start(folder, *arguments, **more), folder)
 
 
-def assert_same_run(one, many, updates, validations):
+def assert_same_run(one: Run, many: Run, updates: int, validations: int) -> None:
     for kind, count, keys in (
         ("train_inner", updates, ("loss", "bsz", "gnorm", "lr")),
         ("valid", validations, ("loss", "bsz", "abs")),
@@ -55,7 +65,9 @@ def assert_same_run(one, many, updates, validations):
 
 # 36 samples: 9 batches, so the second process has none left at the end of an epoch.
 @pytest.mark.parametrize("command", [COMMAND, TORCHRUN], ids=["spawned", "torchrun"])
-def test_two_processes_equal_two_batches_per_update(train, tmp_path, command):
+def test_two_processes_equal_two_batches_per_update(
+    train: Callable[..., Any], tmp_path: Path, command: list[str]
+) -> None:
     plain = ("--max-epoch", 2, "--clip-norm", 2, "--valid-subset", "valid,test")
     one = train(*plain, "--update-freq", 2, data=36, into="one")
     two = run(tmp_path / "two", *plain, "--distributed-world-size", 2, command=command, data=36)
@@ -65,7 +77,7 @@ def test_two_processes_equal_two_batches_per_update(train, tmp_path, command):
     assert two.out.count("| train |") == 2
 
 
-def test_three_processes_count_seven_molecules_once(train, tmp_path):
+def test_three_processes_count_seven_molecules_once(train: Callable[..., Any], tmp_path: Path) -> None:
     """7 batches of 2 train, 7 of 1 validate: the third process has a batch less in both."""
     plain = ("--max-epoch", 2, "--batch-size", 2, "--batch-size-valid", 1)
     one = train(*plain, "--update-freq", 3, data=14, into="one")
@@ -76,7 +88,7 @@ def test_three_processes_count_seven_molecules_once(train, tmp_path):
     assert [event["bsz"] for event in three.events("valid")] == [7, 7]
 
 
-def test_tasks_of_srun_find_each_other(train, tmp_path):
+def test_tasks_of_srun_find_each_other(train: Callable[..., Any], tmp_path: Path) -> None:
     """The variables that srun sets for two tasks on one node."""
     plain = ("--max-epoch", 1, "--clip-norm", 2)
     one = train(*plain, "--update-freq", 2, data=36, into="one")
@@ -90,7 +102,7 @@ def test_tasks_of_srun_find_each_other(train, tmp_path):
     assert second.out == ""
 
 
-def test_sharded_weights_go_on_as_whole_ones(train, tmp_path):
+def test_sharded_weights_go_on_as_whole_ones(train: Callable[..., Any], tmp_path: Path) -> None:
     """FSDP on CPU: weights, optimiser and average come from, and go to, checkpoints of any run."""
     plain = ("--max-epoch", 2, "--clip-norm", 2, "--weight-decay", 0.01, "--ema-decay", 0.9)
     one = train(*plain, "--update-freq", 2, data=36, into="one")
@@ -104,25 +116,25 @@ def test_sharded_weights_go_on_as_whole_ones(train, tmp_path):
         torch.testing.assert_close(ours[part], theirs[part], rtol=1e-5, atol=1e-6)
 
 
-def test_sharded_weights_need_a_launcher(train):
+def test_sharded_weights_need_a_launcher(train: Callable[..., Any]) -> None:
     done = train("--max-epoch", 1, "--ddp-backend", "fsdp", "--distributed-world-size", 2, "--cpu")
     assert done.code == 2
     assert done.err.startswith("error: --ddp-backend fsdp needs a launcher: start the command with torchrun")
 
 
-def test_a_mistake_is_told_once(tmp_path):
+def test_a_mistake_is_told_once(tmp_path: Path) -> None:
     done = run(tmp_path, "--max-epoch", 1, "--distributed-world-size", 2, data=0)
     assert done.code == 2
     assert done.err.count("error:") == 1
     assert "error: split 'train' holds no samples" in done.err
 
 
-def children(pid):
+def children(pid: int) -> list[int]:
     """Process ids of the children of a process, in the order in which they began."""
     return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
-def wait_until_trained(process, folder):
+def wait_until_trained(process: subprocess.Popen[str], folder: Path) -> None:
     log = folder / "train.jsonl"
     for _ in range(1800):
         assert process.poll() is None, process.communicate()
@@ -141,7 +153,9 @@ LOST = {
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes in Linux's /proc")
 @pytest.mark.parametrize(("command", "arguments", "message"), LOST.values(), ids=LOST)
-def test_a_lost_process_ends_the_run_with_a_message(tmp_path, command, arguments, message):
+def test_a_lost_process_ends_the_run_with_a_message(
+    tmp_path: Path, command: list[str], arguments: tuple[int | str, ...], message: str
+) -> None:
     endless = ("--max-update", 10**6, "--log-format", "none")
     process = start(tmp_path, *arguments, *endless, command=command, data=40_000)
     try:

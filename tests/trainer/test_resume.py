@@ -1,5 +1,11 @@
 """Stopping and going on gives the very same run."""
 
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from typing import Any
+
 import pytest
 import torch
 
@@ -12,7 +18,11 @@ BASE = ("--toy-dropout", 0.3, *DECAY, "--weight-decay", 0.1, "--clip-norm", 1, *
 TIMES = ("ups", "wall", "train_wall")
 
 
-def comparable(state):
+def comparable(
+    state: dict[
+        str, argparse.Namespace | dict[str, Any] | list[dict[str, dict[str, float | None] | int | str]] | None
+    ],
+) -> dict[str, dict[str, Any] | None]:
     """A checkpoint without clocks and without the command itself."""
     extra = dict(state["extra_state"])
     extra.pop("previous_training_time")
@@ -29,7 +39,7 @@ def comparable(state):
 
 # 40 samples in batches of 4: 10 batches, 5 updates of 2, so 5 and 10 are ends of epochs.
 @pytest.mark.parametrize("stop_at", [1, 4, 5, 7, 10])
-def test_restart_equals_straight_run(train, stop_at):
+def test_restart_equals_straight_run(train: Callable[..., Any], stop_at: int) -> None:
     options = (*BASE, "--update-freq", 2, "--validate-interval-updates", 2, "--toy-reorder")
     straight = train(*options, "--max-update", 13, into="straight")
     train(*options, "--max-update", stop_at, into="halves")
@@ -38,12 +48,12 @@ def test_restart_equals_straight_run(train, stop_at):
     assert_same(comparable(straight.state()), comparable(halves.state()))
 
 
-def test_restart_logs_the_same_losses(train):
+def test_restart_logs_the_same_losses(train: Callable[..., Any]) -> None:
     straight = train(*BASE, "--max-update", 14, into="straight")
     train(*BASE, "--max-update", 8, into="halves")
     halves = train(*BASE, "--max-update", 14, into="halves")
 
-    def losses(run):
+    def losses(run: Any) -> Any:
         return [(event["num_updates"], event["loss"], event["lr"]) for event in run.events("train_inner")]
 
     assert losses(straight) == losses(halves)
@@ -52,14 +62,14 @@ def test_restart_logs_the_same_losses(train):
     assert straight.events("train")[1]["loss"] == halves.events("train")[-1]["loss"]
 
 
-def test_restart_with_another_number_of_workers(train):
+def test_restart_with_another_number_of_workers(train: Callable[..., Any]) -> None:
     straight = train(*BASE, "--max-update", 13, into="straight")
     train(*BASE, "--max-update", 6, into="halves")
     halves = train(*BASE, "--max-update", 13, "--num-workers", 2, into="halves")
     assert_same(comparable(straight.state()), comparable(halves.state()))
 
 
-def test_restart_from_a_file_within_an_epoch(train):
+def test_restart_from_a_file_within_an_epoch(train: Callable[..., Any]) -> None:
     straight = train(*BASE, "--max-update", 13, "--save-interval-updates", 6, into="straight")
     again = train(*BASE, "--max-update", 13, "--save-interval-updates", 6, "--restore-file",
                   straight.folder / "checkpoint_1_6.pt", into="again")  # fmt: skip
@@ -67,14 +77,16 @@ def test_restart_from_a_file_within_an_epoch(train):
     assert again.events("train_inner")[0]["num_updates"] == 7
 
 
-def test_data_of_an_interrupted_epoch_are_not_read_again(train, monkeypatch):
+def test_data_of_an_interrupted_epoch_are_not_read_again(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
     from toy_plugin import ToyDataset
 
     train("--max-update", 6, "--disable-validation")
     seen = []
     plain = ToyDataset.__getitem__
 
-    def spy(self, index):
+    def spy(self: Any, index: Any) -> Any:
         seen.append(int(index))
         return plain(self, index)
 
@@ -83,14 +95,14 @@ def test_data_of_an_interrupted_epoch_are_not_read_again(train, monkeypatch):
     assert len(seen) == 4 * 4
 
 
-def test_finished_run_trains_no_further(train):
+def test_finished_run_trains_no_further(train: Callable[..., Any]) -> None:
     train("--max-update", 5)
     again = train("--max-update", 5)
     assert "nothing left to train" in again.out
     assert len(again.events("train_inner")) == 5
 
 
-def test_patience_survives_a_restart(train):
+def test_patience_survives_a_restart(train: Callable[..., Any]) -> None:
     # The learning rate is 0 after the first update: no validation can be better than the first.
     stuck = (
         "--lr-scheduler",
@@ -110,27 +122,27 @@ def test_patience_survives_a_restart(train):
     assert len(again.events("valid")) == 4
 
 
-def test_without_optimizer_state_updates_are_still_counted(train):
+def test_without_optimizer_state_updates_are_still_counted(train: Callable[..., Any]) -> None:
     train("--max-update", 6, "--no-save-optimizer-state")
     again = train("--max-update", 9)
     assert "holds no optimiser state" in again.out
     assert [event["num_updates"] for event in again.events("train_inner")] == list(range(1, 10))
 
 
-def test_command_wins_over_the_checkpoints_hyper_parameters(train):
+def test_command_wins_over_the_checkpoints_hyper_parameters(train: Callable[..., Any]) -> None:
     train("--max-update", 3, "--adam-eps", 1e-8)
     again = train("--max-update", 6, "--adam-eps", 1e-3)
     assert again.state()["last_optimizer_state"]["param_groups"][0]["eps"] == 1e-3
 
 
-def test_changed_batch_size_rescales_the_position(train):
+def test_changed_batch_size_rescales_the_position(train: Callable[..., Any]) -> None:
     train("--max-update", 5)
     again = train("--max-epoch", 1, "--batch-size", 2)
     assert "changed from 10 to 20" in again.out
     assert again.events("train_inner")[-1]["num_updates"] == 5 + 10
 
 
-def test_other_loss_class_is_refused(train):
+def test_other_loss_class_is_refused(train: Callable[..., Any]) -> None:
     train("--max-update", 2)
     path = train("--max-update", 2).folder / "checkpoint_last.pt"
     state = read_checkpoint(path)
@@ -142,7 +154,7 @@ def test_other_loss_class_is_refused(train):
     assert "--reset-optimizer" in again.err
 
 
-def test_other_width_is_refused_in_one_line(train):
+def test_other_width_is_refused_in_one_line(train: Callable[..., Any]) -> None:
     train("--max-update", 2)
     again = train("--max-update", 4, "--toy-width", 5)
     assert again.code == 2

@@ -1,10 +1,15 @@
 """Data workers under every start method of multiprocessing, and what is said when one is lost."""
 
+from __future__ import annotations
+
 import multiprocessing
 import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +26,7 @@ METHODS = [
 ]
 
 
-def run_python(code, *words, **environment):
+def run_python(code: str, *words: Path | float | str, **environment: Any) -> subprocess.CompletedProcess[str]:
     given = os.environ | {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"} | environment
     done = subprocess.run(
         [sys.executable, "-c", code, *map(str, words)], capture_output=True, text=True, env=given, timeout=280
@@ -38,7 +43,9 @@ sys.exit(main(sys.argv[2:]))
 
 
 @pytest.mark.parametrize("method", METHODS[1:])
-def test_a_users_plugin_trains_validates_and_resumes(method, train, tmp_path):
+def test_a_users_plugin_trains_validates_and_resumes(
+    method: str, train: Callable[..., Any], tmp_path: Path
+) -> None:
     """With data sets from a folder that only ``--user-dir`` names, one worker, and a restart."""
     choices = ["--user-dir", TOY, "--task", "toy", "--arch", "toy_small", "--loss", "toy_mse"]
     options = (
@@ -63,12 +70,12 @@ def test_a_users_plugin_trains_validates_and_resumes(method, train, tmp_path):
     assert_same(plain.state()["model"], read_checkpoint(tmp_path / "a" / "checkpoint_last.pt")["model"])
 
 
-def child_of_server(trainer, ends):
+def child_of_server(trainer: Any, ends: Any) -> None:
     guard_worker(0, trainer, by_server=True)
     os._exit(7)
 
 
-def test_a_server_that_forks_workers_is_not_taken_for_a_dead_trainer():
+def test_a_server_that_forks_workers_is_not_taken_for_a_dead_trainer() -> None:
     process = multiprocessing.get_context("forkserver").Process(target=child_of_server, args=(os.getpid(), 0))
     process.start()
     process.join(60)
@@ -76,11 +83,11 @@ def test_a_server_that_forks_workers_is_not_taken_for_a_dead_trainer():
 
 
 class Ends(Numbers):
-    def __init__(self, how):
+    def __init__(self, how: Any) -> None:
         super().__init__(6)
         self.how = how
 
-    def __getitem__(self, index):
+    def __getitem__(self, index: Any) -> Any:
         if index == 5:
             if self.how > 0:
                 os._exit(self.how)
@@ -96,7 +103,7 @@ class Ends(Numbers):
         (3, "with exit code 3; what it printed above says why; --num-workers 0", False),
     ],
 )
-def test_memory_is_blamed_only_for_what_memory_does(how, told, memory):
+def test_memory_is_blamed_only_for_what_memory_does(how: int, told: str, memory: bool) -> None:
     data = Ends(how)
     cut = data.batch_by_size(data.ordered_indices(), 1)
     with pytest.raises(MoleblendError) as lost:
@@ -105,12 +112,12 @@ def test_memory_is_blamed_only_for_what_memory_does(how, told, memory):
     assert ("memory" in str(lost.value)) is memory
 
 
-def test_of_several_the_one_that_was_not_asked_to_end_counts():
+def test_of_several_the_one_that_was_not_asked_to_end_counts() -> None:
     class Gone:
-        def __init__(self, exitcode):
+        def __init__(self, exitcode: Any) -> None:
             self.exitcode = exitcode
 
-        def join(self, timeout=None):
+        def join(self, timeout: Any = None) -> None:
             pass
 
     assert how_ended([Gone(-signal.SIGTERM), Gone(1), Gone(None)]).how.startswith("with exit code 1")
@@ -119,12 +126,12 @@ def test_of_several_the_one_that_was_not_asked_to_end_counts():
 
 
 class Local(Numbers):
-    def __init__(self):
+    def __init__(self) -> None:
         super().__init__(4)
         self.function = lambda: 0
 
 
-def test_a_data_set_that_cannot_be_sent_is_told_in_one_line():
+def test_a_data_set_that_cannot_be_sent_is_told_in_one_line() -> None:
     before = multiprocessing.get_start_method()
     multiprocessing.set_start_method("spawn", force=True)
     try:
@@ -143,7 +150,7 @@ list(convert_in_order(rows, ConversionConfig(None), 2))
 """
 
 
-def test_a_script_without_a_main_guard_is_told_so(tmp_path):
+def test_a_script_without_a_main_guard_is_told_so(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
     script.write_text(BUILD)
     environment = os.environ | {"PYTHONPATH": str(ROOT)}

@@ -1,17 +1,24 @@
 """Averaged weights, and weights of another run."""
 
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from moleblend_plugin.trainer.loop.ema import MovingAverage
+from tests.trainer.conftest import Run
 from tests.trainer.same import assert_same
 
 
-def weights(run, name="checkpoint_last.pt"):
+def weights(run: Run, name: str = "checkpoint_last.pt") -> dict[str, Tensor]:
     return run.state(name)["model"]
 
 
-def test_moving_average_by_hand():
+def test_moving_average_by_hand() -> None:
     model = nn.Linear(1, 1, bias=False)
     model.tied = model.weight
     nn.init.constant_(model.weight, 1.0)
@@ -28,7 +35,9 @@ def test_moving_average_by_hand():
     assert other.average["weight"].item() == 2.0
 
 
-def test_validation_with_the_average_is_that_of_the_averaged_weights(train, tmp_path):
+def test_validation_with_the_average_is_that_of_the_averaged_weights(
+    train: Callable[..., Any], tmp_path: Path
+) -> None:
     options = ("--max-update", 10, "--ema-decay", 0.8)
     averaged = train(*options, "--validate-with-ema", into="averaged")
     plain = train(*options, into="plain")
@@ -42,7 +51,7 @@ def test_validation_with_the_average_is_that_of_the_averaged_weights(train, tmp_
     assert averaged.events("valid")[0]["loss"] != plain.events("valid")[0]["loss"]
 
 
-def test_finetuning_starts_afresh_from_the_weights(train):
+def test_finetuning_starts_afresh_from_the_weights(train: Callable[..., Any]) -> None:
     first = train("--max-epoch", 1, into="first")
     source = first.folder / "checkpoint_last.pt"
     tuned = train("--finetune-from-model", source, "--max-update", 1, "--lr", 0, into="tuned")
@@ -52,7 +61,7 @@ def test_finetuning_starts_afresh_from_the_weights(train):
     assert "was where this run began" in again.out
 
 
-def test_finetuning_that_would_load_nothing_is_refused(train):
+def test_finetuning_that_would_load_nothing_is_refused(train: Callable[..., Any]) -> None:
     first = train("--max-update", 1, into="first")
     path = first.folder / "checkpoint_last.pt"
     state = first.state()
