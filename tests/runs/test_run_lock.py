@@ -74,7 +74,7 @@ def test_a_run_that_was_replaced_writes_no_more(
 
     def forward(self: Any, *arguments: object, **named: Any) -> Any:
         (tmp_path / "run" / ".lock").write_text('{"token": "t", "host": "far", "pid": 7, "since": "now"}')
-        return plain(self: Any, *arguments, **named)
+        return plain(self, *arguments, **named)
 
     monkeypatch.setattr(ToyLoss, "forward", forward)
     run = train("--max-update", 2)
