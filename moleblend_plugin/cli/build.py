@@ -190,7 +190,7 @@ def _print_summary(result: BuildResult) -> None:
     method = result.settings["split"].partition(":")[0]
     table.add_row("split", f"{method}, sha256 {result.split_sha256[:16]}  {result.out / 'split.json'}")
     table.add_row("reports", f"{result.out / 'build_report.json'}, {result.out / 'rejected.csv'}")
-    speed = f"{result.rows_per_second:,.0f} rows/s, {result.workers} workers"
+    speed = f"{result.rows_per_second:,.0f} rows/s, {result.workers} worker{'s' * (result.workers != 1)}"
     table.add_row("time", f"{result.seconds:.1f} s, {speed}")
     print_tables(table)
     print_notes(result.notes)

@@ -56,6 +56,8 @@ def splits(
     from moleblend_plugin.inputs.opener import open_inputs
     from moleblend_plugin.splits.report import split_report
 
+    if folder.is_file():
+        raise MoleblendError(f"{folder} is a file; name the folder that holds its parts")
     if not folder.is_dir():
         raise MoleblendError(
             f"{folder} holds no train.lmdb, valid.lmdb or test.lmdb; "

@@ -106,6 +106,8 @@ def check_table(path: Path, endings: Iterable[str] = (".csv", ".tsv", ".parquet"
         MoleblendError: another ending, no such folder, or pyarrow is missing for .parquet.
     """
     known = list(endings)
+    if str(path) == "-":
+        raise MoleblendError(f"--out - is not supported; name a file that ends in {' or '.join(known)}")
     if path.suffix not in known:
         raise MoleblendError(f"--out {path} has no ending that names its format; use {' or '.join(known)}")
     if not path.parent.is_dir():

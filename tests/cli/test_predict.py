@@ -118,6 +118,7 @@ def test_parquet_holds_the_same(checkpoint: Path, table: Path, tmp_path: Path) -
         ("smiles\n", (), "in.csv has a header but no rows"),
         ("smiles\nC\n", ("--conformers", "0"), "--conformers 0: give a number from 1"),
         ("smiles\nC\n", ("--device", "gpu"), "device 'gpu' cannot be used here"),
+        ("smiles\nC\n", ("--out", "-"), "--out - is not supported; name a file that ends in .csv or .tsv"),
         ("smiles\nC\n", ("--out", "out.txt"), "has no ending that names its format; use .csv or .tsv or"),
         ("smiles\nC\n", ("--out", "no/out.csv"), "the folder no does not exist; create it"),
         (None, (), "in.csv does not exist"),

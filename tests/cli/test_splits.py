@@ -103,6 +103,10 @@ def test_inspect_shows_the_hash(built: Path, capsys: pytest.CaptureFixture[str])
     ("prepare", "words"),
     [
         (lambda folder: shutil.rmtree(folder), "holds no train.lmdb, valid.lmdb or test.lmdb"),
+        (
+            lambda folder: (shutil.rmtree(folder), folder.touch()),
+            "is a file; name the folder that holds its parts",
+        ),
         (lambda folder: (folder / "split.json").write_text("{"), "split.json is damaged"),
         (lambda folder: (folder / "split.json").write_text("[]"), "split.json is damaged"),
         (lambda folder: (folder / "test.lmdb").write_text("x"), "test.lmdb cannot be read as an LMDB file"),
