@@ -9,12 +9,12 @@ import pytest
 
 from moleblend_plugin.splits import likeness_report as module
 from moleblend_plugin.splits.likeness_report import LIKENESS_KINDS
-from moleblend_plugin.splits.report import Part, PartIdentities, identify, split_report
+from moleblend_plugin.splits.report import PartIdentities, identify, split_report
 
 NAN = float("nan")
 
 
-def part(name: str, *rows: tuple[str, float]) -> Part:
+def part(name: str, *rows: tuple[str, float]) -> PartIdentities:
     """A part of (SMILES, label)."""
     return PartIdentities(
         [identify(smiles) for smiles, _ in rows],

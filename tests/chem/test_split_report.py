@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.splits import report as module
-from moleblend_plugin.splits.report import Part, PartIdentities, identify, split_report
+from moleblend_plugin.splits.report import PartIdentities, identify, split_report
 
 NAN = float("nan")
 
 
-def part(name: str, *rows: tuple[float | str, ...]) -> Part:
+def part(name: str, *rows: tuple[float | str, ...]) -> PartIdentities:
     """A part of (SMILES, labels)."""
     return PartIdentities(
         [identify(smiles) for smiles, *_ in rows],

@@ -39,7 +39,7 @@ def test_a_users_weights_load_and_the_classifier_is_left_out(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     ("content", "told"),
-    [(None, "no such file"), (b"not a torch file", "cannot be read"), ([1, 2], "is no state dict")],
+    [(None, "no such file"), (b"not a torch file", "cannot be read"), ([1, 2], "is not a state dict")],
 )
 def test_other_files_are_refused_in_one_line(
     tmp_path: Path, content: bytes | list[int] | None, told: str

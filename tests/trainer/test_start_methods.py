@@ -96,19 +96,19 @@ class Ends(Numbers):
 
 
 @pytest.mark.parametrize(
-    ("how", "told", "memory"),
+    ("how", "words", "memory"),
     [
         (-signal.SIGKILL, "by SIGKILL: often the memory is full; give fewer --num-workers", True),
         (-signal.SIGSEGV, "by SIGSEGV; --num-workers 0", False),
         (3, "with exit code 3; what it printed above says why; --num-workers 0", False),
     ],
 )
-def test_memory_is_blamed_only_for_what_memory_does(how: int, told: str, memory: bool) -> None:
+def test_memory_is_blamed_only_for_what_memory_does(how: int, words: str, memory: bool) -> None:
     data = Ends(how)
     cut = data.batch_by_size(data.ordered_indices(), 1)
     with pytest.raises(MoleblendError) as lost:
         list(EpochBatches(data, cut, num_workers=1, disable_shuffling=True).iterate())
-    assert str(lost.value).startswith(f"a data worker ended {how}")
+    assert str(lost.value).startswith(f"a data worker ended {words}")
     assert ("memory" in str(lost.value)) is memory
 
 
