@@ -61,7 +61,7 @@ faults: $(READY) ## the long fault injection: 50 kills, 50 signals, 1,000 flippe
 nodes: $(READY) ## two nodes on one machine: joined, cut off, killed (Linux, root, iproute2; about 3 minutes)
 	@MOLEBLEND_NODES=two $(BIN)/python -m pytest -q -ra tests/nodes
 
-demo: $(READY) ## pretrain on 2,000 real molecules, then fine-tune on FreeSolv (4 to 6 minutes on 2 cores)
+demo: $(READY) ## pretrain on 2,000 real molecules, then fine-tune on FreeSolv (some 12 minutes of processor time on 2 cores)
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/00_demo/run.sh
 
 example-qm9: $(READY) ## pretrain on QM9 geometries: make example-qm9 QM9=path/to/qm9_geometry_128k.npz [COUNT=12500]

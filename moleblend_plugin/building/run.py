@@ -69,8 +69,7 @@ def build(
     """Turn files of molecules into stores for training, as ``moleblend build`` does.
 
     A row that is no molecule is listed with its reason in ``rejected.csv``; it never stops the build
-    (``strict`` makes it). A build that was interrupted goes on from there when it is called again
-    (``docs/store.md``).
+    (``strict`` makes it). An interrupted build resumes when it is called again (``docs/store.md``).
     With more than one worker a script calls it below ``if __name__ == "__main__":``.
 
     Args:
@@ -101,7 +100,7 @@ def build(
         progress: called with news while it works.
 
     Raises:
-        MoleblendError: anything that the user can mend; what was in ``out`` then is as before.
+        MoleblendError: anything that the user can correct; what was in ``out`` then is as before.
     """
     report = progress or silent
 
