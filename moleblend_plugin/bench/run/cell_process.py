@@ -63,18 +63,19 @@ def score_part(cell: Cell, part: PartArrays, predictions: Float64Array) -> dict[
 
 def run_baseline(cell: Cell, parts: Mapping[str, PartArrays], numbers: Mapping[str, Any]) -> CellOutcome:
     """Fit a scikit-learn baseline of one setting."""
-    from moleblend_plugin.bench.run.baselines import fit_predict
+    from moleblend_plugin.baselines.kinds import BASELINES
+    from moleblend_plugin.baselines.task_models import fit_tasks
     from moleblend_plugin.bench.run.features import features_of
 
     started = time.monotonic()
     folder = Path(cell.out, "features")
-    train, valid, test = (features_of(parts[part], cell.kind, folder) for part in PARTS)
+    train, valid, test = (features_of(parts[part], BASELINES[cell.kind].features, folder) for part in PARTS)
     ready = time.monotonic()
     targets, names = parts["train"].targets, parts["train"].names
     classify = cell.task == "classification"
-    fitted = fit_predict(cell.kind, classify, cell.seed, numbers, train, targets, names, others=(valid, test))
+    fitted = fit_tasks(cell.kind, classify, cell.seed, train, targets, names, numbers)
+    predicted_valid, predicted_test = fitted.predict(valid), fitted.predict(test)
     seconds = {"features": ready - started, "train": time.monotonic() - ready}
-    predicted_valid, predicted_test = fitted.predictions
     notes = {"one_class_in_training": list(fitted.constant)}
     return CellOutcome(predicted_valid, predicted_test, dict(numbers), seconds, notes)
 

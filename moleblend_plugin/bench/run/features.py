@@ -3,34 +3,42 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 from zipfile import BadZipFile
 
 import numpy as np
 import numpy.typing as npt
 
+from moleblend_plugin.baselines.features import FEATURES, joined
 from moleblend_plugin.bench.run.split_arrays import PartArrays
 from moleblend_plugin.chem.convert import TOOLKIT
-from moleblend_plugin.chem.identity.fingerprints import descriptors, ecfp4
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
+KEPT: Final = frozenset({"descriptors"})
+"""Features that take long to make."""
 
-def features_of(part: PartArrays, kind: str, folder: Path) -> npt.NDArray[Any]:
-    """Features [M, F] of a part: ECFP4 bits, or descriptors that are kept in ``folder``.
+
+def features_of(part: PartArrays, names: Sequence[str], folder: Path) -> npt.NDArray[Any]:
+    """Features [M, F] of a part, side by side; slow ones are kept in ``folder``.
 
     Raises:
         MoleblendError: RDKit cannot do a molecule that it wrote itself.
     """
-    if kind.startswith("ecfp4"):
-        return _all_done(part, ecfp4(part.smiles))
+    return joined([_block(part, name, folder) for name in names])
+
+
+def _block(part: PartArrays, name: str, folder: Path) -> npt.NDArray[Any]:
+    if name not in KEPT:
+        return _all_done(part, FEATURES[name](part.smiles))
     text = "\n".join([TOOLKIT, *part.smiles])
-    path = folder / f"descriptors-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npy"
+    path = folder / f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.npy"
     try:
         found: npt.NDArray[Any] = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError, BadZipFile):
-        found = _all_done(part, descriptors(part.smiles))
+        found = _all_done(part, FEATURES[name](part.smiles))
         folder.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary, temporary.open("wb") as stream:
             np.save(stream, found)

@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from moleblend_plugin.baselines.kinds import BASELINES
+from moleblend_plugin.baselines.learners import DETERMINISTIC
 from moleblend_plugin.bench.spec.config import BenchConfig, ModelSpec, SetSpec
 from moleblend_plugin.data.store.meta import fingerprint
 from moleblend_plugin.errors import MoleblendError
@@ -26,7 +28,7 @@ from moleblend_plugin.version import __version__
 RESULT_VERSION: Final = 2
 """Goes into every hash: raise it when results of older versions may not be mixed with new ones."""
 
-SEEDLESS: Final = frozenset({"ecfp4-gb"})
+SEEDLESS: Final = frozenset(kind for kind, made in BASELINES.items() if made.learner in DETERMINISTIC)
 """Kinds that draw nothing at random: one seed's result is every seed's."""
 
 CellResult = dict[str, Any]

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
+from moleblend_plugin.baselines.kinds import BASELINES, LEARNER_NUMBERS
 from moleblend_plugin.bench.spec.recipes import RECIPES, Training
 from moleblend_plugin.bench.spec.toml_reader import Reader
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
@@ -18,14 +19,12 @@ from moleblend_plugin.schema import LabelKind
 
 Spec = TypeVar("Spec", "SetSpec", "ModelSpec")
 
-MODEL_KINDS: Final = ("ours", "ecfp4-rf", "ecfp4-gb", "descriptors-rf", "chemprop")
+MODEL_KINDS: Final = ("ours", *BASELINES, "chemprop")
 KEEP: Final = ("none", "best", "all")
 INPUT_MODES: Final = ("2d", "3d", "both")
 TUNABLE: Final = {
     "ours": ("lr", "batch", "epochs", "dropout", "warmup", "patience", "weight_decay"),
-    "ecfp4-rf": ("n_estimators", "max_features", "min_samples_leaf", "max_depth"),
-    "descriptors-rf": ("n_estimators", "max_features", "min_samples_leaf", "max_depth"),
-    "ecfp4-gb": ("max_iter", "learning_rate", "max_features", "min_samples_leaf", "max_leaf_nodes"),
+    **{kind: LEARNER_NUMBERS[baseline.learner] for kind, baseline in BASELINES.items()},
     "chemprop": (),
 }
 """By kind of model, the numbers that ``grid`` may hold several values of."""
