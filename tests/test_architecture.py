@@ -39,7 +39,10 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "trainer": {"runs"},
     "host": {"runs", "trainer"},
     "tasks": {"data", "models", "losses", "metrics", "runs", "host"},
-    "inference": {"chem", "baselines", "data", "inputs", "models", "metrics", "runs", "host", "tasks"},
+    "ensembles": set(),
+    "inference": {
+        *("chem", "baselines", "data", "inputs", "models", "metrics", "runs", "host", "tasks", "ensembles"),
+    },
     "estimator": {"inference"},
     "report": {"losses", "metrics", "runs"},
     "bench": {

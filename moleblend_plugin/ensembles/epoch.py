@@ -1,7 +1,8 @@
 """One epoch for all members: the best of the mean validation curve.
 
 A fold of 60 molecules tells the best epoch of its own member badly: the minimum of a noisy curve is where the
-noise is low, and the score there is too good. The mean over all folds is the curve of every molecule together.
+noise is low, and the score there is too good. The mean over all folds is the curve of every molecule
+together.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ def best_epoch(curve: Curve, rises: bool = False) -> int:
     """
     if not curve:
         raise MoleblendError(
-            "no epoch has a finite validation metric in every member: lower the learning rate, or look at the labels"
+            "no epoch has a finite validation metric in every member: lower the learning rate, "
+            "or look at the labels"
         )
     return min(sorted(curve), key=lambda epoch: -curve[epoch] if rises else curve[epoch])

@@ -23,8 +23,8 @@ def assign_folds(
     """Fold of every molecule, int64 [n], the same for the same seed.
 
     One column of classes is stratified: the folds hold each class in proportion. Without scaffolds, sizes of
-    folds differ by one at most. With scaffolds, molecules of one scaffold fall into one fold; molecules without
-    a ring have none to share and count one by one.
+    folds differ by one at most. With scaffolds, molecules of one scaffold fall into one fold; molecules
+    without a ring have none to share and count one by one.
 
     Args:
         targets: [n, T], NaN where a label is missing.
@@ -38,7 +38,9 @@ def assign_folds(
     """
     n, random = len(targets), np.random.default_rng(seed)
     if n < k:
-        raise ValueError(f"n_samples={n} cannot be shared out among {k} folds: give more molecules or fewer folds")
+        raise ValueError(
+            f"n_samples={n} cannot be shared out among {k} folds: give more molecules or fewer folds"
+        )
     strata = _strata(targets) if kind == "classification" and targets.shape[1] == 1 else None
     if scaffolds is None:
         order = random.permutation(n)
@@ -50,7 +52,8 @@ def assign_folds(
     groups = _groups(scaffolds, random)
     if len(set(groups.tolist())) < k:
         raise ValueError(
-            f"{len(set(groups.tolist()))} scaffolds cannot be shared out among {k} folds: use random folds or fewer"
+            f"{len(set(groups.tolist()))} scaffolds cannot be shared out among {k} folds: "
+            "use random folds, or fewer of them"
         )
     return _grouped(groups, strata, k, seed)
 
@@ -61,8 +64,8 @@ def _strata(targets: Float64Array) -> npt.NDArray[np.int64]:
     classes, counts = np.unique(strata[strata >= 0], return_counts=True)
     if len(counts) and counts.min() < 2:
         raise ValueError(
-            f"one molecule alone is of class {classes[counts.argmin()]}, so the member that does not see it knows "
-            "one class only: give more molecules of that class, or train a single network"
+            f"one molecule alone is of class {classes[counts.argmin()]}, so the member that does not see it "
+            "knows one class only: give more molecules of that class, or train a single network"
         )
     return strata
 
@@ -80,7 +83,9 @@ def _grouped(
 ) -> npt.NDArray[np.int64]:
     from sklearn.model_selection import GroupKFold, StratifiedGroupKFold
 
-    splitter: Any = GroupKFold(k) if strata is None else StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+    splitter: Any = (
+        GroupKFold(k) if strata is None else StratifiedGroupKFold(k, shuffle=True, random_state=seed)
+    )
     folds = np.empty(len(groups), np.int64)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "The least populated class")  # folds without a class are fine

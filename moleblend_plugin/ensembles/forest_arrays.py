@@ -1,7 +1,7 @@
 """A fitted random forest as a few arrays: saved without pickle, and read by NumPy alone.
 
-A pickled forest runs what its file holds, and ``skops`` must be told which types to trust and keeps every node
-in 64 bytes. A forest is five arrays, which ``numpy.load(allow_pickle=False)`` reads. They predict what
+A pickled forest runs what its file holds, and ``skops`` must be told which types to trust and keeps every
+node in 64 bytes. A forest is five arrays, which ``numpy.load(allow_pickle=False)`` reads. They predict what
 scikit-learn's forest predicts, to the last bit: thresholds are compared with float32 features, so a threshold
 rounded down to float32 decides alike, and values of leaves stay float64, each kept once.
 
@@ -66,7 +66,11 @@ class ForestArrays:
             medians = np.asarray(model.steps[0][1].statistics_, np.float64).astype(np.float32)
             model = model.steps[-1][1]
         classes = getattr(model, "classes_", None)
-        if model.n_outputs_ != 1 or (classes is not None and len(classes) != 2) or model.n_features_in_ >= LEAF:
+        if (
+            model.n_outputs_ != 1
+            or (classes is not None and len(classes) != 2)
+            or model.n_features_in_ >= LEAF
+        ):
             raise MoleblendError(
                 "only forests of one target, with two classes if any, and fewer than 65,535 features are kept"
             )
@@ -76,7 +80,9 @@ class ForestArrays:
         place = np.concatenate([np.arange(tree.node_count) for tree in trees])
         inner = left >= 0
         if not np.array_equal(left[inner], place[inner] + 1):
-            raise MoleblendError("the trees are not in depth-first order (max_leaf_nodes): leave that parameter out")
+            raise MoleblendError(
+                "the trees are not in depth-first order (max_leaf_nodes): leave that parameter out"
+            )
         values, value = np.unique(
             np.concatenate([tree.value[:, 0, -1] for tree in trees])[~inner], return_inverse=True
         )
@@ -100,7 +106,9 @@ class ForestArrays:
             MoleblendError: another number of features.
         """
         if features.ndim != 2 or features.shape[1] != self.features:
-            raise MoleblendError(f"the forest takes {self.features} features, not an array of {features.shape}")
+            raise MoleblendError(
+                f"the forest takes {self.features} features, not an array of {features.shape}"
+            )
         with np.errstate(over="ignore"):  # what float32 cannot hold is infinite, as in scikit-learn's cast
             rows = np.asarray(features, np.float32)
         if len(self.medians):
@@ -195,7 +203,14 @@ def _check(forest: ForestArrays) -> None:
     Raises:
         MoleblendError: they are none.
     """
-    kinds = {"medians": "f4", "sizes": "i4", "feature": "u2", "right": "i4", "threshold": "f4", "values": "f8"}
+    kinds = {
+        "medians": "f4",
+        "sizes": "i4",
+        "feature": "u2",
+        "right": "i4",
+        "threshold": "f4",
+        "values": "f8",
+    }
     sound = all(
         getattr(forest, name).dtype == np.dtype(kind) and getattr(forest, name).ndim == 1
         for name, kind in (kinds | {"value": "i4"}).items()

@@ -2,17 +2,17 @@
 
 Legend: K base models, M molecules, T tasks.
 
-The weights of a task are not negative and sum to one (Breiman 1996, "Stacked regressions"), so that a blend is
-a mean and stays in the range of its models. They are fitted to
+The weights of a task are not negative and sum to one (Breiman 1996, "Stacked regressions"), so that a blend
+is a mean and stays in the range of its models. They are fitted to
 
 * squared error in regression,
 * log loss of the weighted mean of probabilities in classification: the weights of a mixture, found by
   expectation-maximisation, which are unique up to models that predict the same.
 
-With few labels the best weights are mostly chance. So they have a prior: weights shared by all tasks are drawn
-towards equal ones, and those of each task towards the shared ones. It counts as much as it would count to know
-nothing, a uniform distribution over all weights: in classification one label's worth per model, in regression
-the variance of that distribution against the error of the blend. Many labels outvote it.
+With few labels the best weights are mostly chance. So they have a prior: weights shared by all tasks are
+drawn towards equal ones, and those of each task towards the shared ones. It counts as much as it would count
+to know nothing, a uniform distribution over all weights: in classification one label's worth per model, in
+regression the variance of that distribution against the error of the blend. Many labels outvote it.
 """
 
 from __future__ import annotations
@@ -56,18 +56,22 @@ def fit_weights(
         sample_weight: [M], what a molecule's labels count; ``None``: all alike.
 
     Raises:
-        MoleblendError: shapes differ, a prediction of a labelled molecule is not finite, or there is no label.
+        MoleblendError: shapes differ, a prediction of a labelled molecule is not finite, or there is no
+            label.
     """
     stacked, labels = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
     if stacked.ndim != 3 or stacked.shape[1:] != labels.shape or not len(stacked):
         raise MoleblendError(
-            f"predictions of shape {stacked.shape} do not fit labels of shape {labels.shape}: give [K, M, T], [M, T]"
+            f"predictions of shape {stacked.shape} do not fit labels of shape {labels.shape}: "
+            "give [K, M, T] and [M, T]"
         )
     present = ~np.isnan(labels)
     if not present.any():
         raise MoleblendError("weights of base models need labels: every label is missing")
     if not np.isfinite(stacked[:, present]).all():
-        raise MoleblendError("a base model's prediction of a labelled molecule is not finite: leave that model out")
+        raise MoleblendError(
+            "a base model's prediction of a labelled molecule is not finite: leave that model out"
+        )
     counts = _counts(sample_weight, len(labels))
     models, tasks = len(stacked), labels.shape[1]
     fit = _mixture if kind == "classification" else _least_squares
@@ -97,14 +101,16 @@ def _counts(sample_weight: npt.ArrayLike | None, molecules: int) -> Float64Array
 
 def _spread(labels: Float64Array) -> Float64Array:
     """Standard deviation of each task's labels [T]; 1 where all are equal or missing."""
-    found = np.array([column[~np.isnan(column)].std() if not np.isnan(column).all() else 0.0 for column in labels.T])
+    found = np.array(
+        [column[~np.isnan(column)].std() if not np.isnan(column).all() else 0.0 for column in labels.T]
+    )
     return np.where(found > 0, found, 1.0)
 
 
 def _mixture(
     predictions: Float64Array, labels: Float64Array, counts: Float64Array, prior: Float64Array
 ) -> Float64Array:
-    """Weights [K] of probabilities [K, M] that a mixture gives to the classes [M]; ``prior`` [K] counts K labels."""
+    """Weights [K] of a mixture of probabilities [K, M], given classes [M]; ``prior`` [K] counts K labels."""
     probabilities = np.clip(predictions, LEAST, 1 - LEAST)
     likelihood = np.where(labels > 0.5, probabilities, 1 - probabilities)  # [K, M]
     strength = float(len(prior))
@@ -127,7 +133,9 @@ def _least_squares(
     models = len(prior)
     if models == 1:
         return np.ones(1)
-    errors = predictions - labels  # [K, M]; their weighted mean is the error of the blend, as weights sum to 1
+    errors = (
+        predictions - labels
+    )  # [K, M]; their weighted mean is the error of the blend, as weights sum to 1
     total = counts.sum()
     square = (errors * counts) @ errors.T / total  # [K, K]
     variance = (models - 1) / (models**2 * (models + 1))  # of a weight, uniform over all weights
@@ -136,7 +144,8 @@ def _least_squares(
 
 
 def _on_simplex(square: Float64Array, linear: Float64Array) -> Float64Array:
-    """Weights w >= 0 with sum 1 that make ``w Q w - 2 b w`` least: of all supports, the best stationary point.
+    """Weights w >= 0 with sum 1 that make ``w Q w - 2 b w`` least: of all supports, the best stationary
+    point.
 
     K is small, so that all 2^K - 1 supports can be tried: exact, and the same on every machine.
     """
