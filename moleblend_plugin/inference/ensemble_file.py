@@ -74,7 +74,6 @@ def write_ensemble(path: Path, ensemble: EnsembleFile) -> None:
         "estimator": ensemble.estimator,
     }
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        # A fixed date: equal fits give equal files.
         archive.writestr(zipfile.ZipInfo(ENSEMBLE), json.dumps(about, indent=1))
         for number, member in enumerate(ensemble.members, 1):
             archive.writestr(zipfile.ZipInfo(f"member_{number}.pt"), member)

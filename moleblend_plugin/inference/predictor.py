@@ -6,6 +6,7 @@ Legend: M molecules, C conformers, T targets of the checkpoint, E members of an 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
@@ -214,7 +215,7 @@ def _read(path: Path, device: str, use_ema: bool) -> Ensemble:
             try:
                 networks.append(Predictor.from_checkpoint(single, device, use_ema))
             except MoleblendError as error:
-                words = str(error).replace(repr(str(single)), "it").replace(str(single), "it")
+                words = re.sub(rf"(checkpoint )?'?{re.escape(str(single))}'?", "it", str(error))
                 raise MoleblendError(
                     f"member {number} of {len(found.members)} of {str(path)!r} cannot be used: {words}"
                 ) from error
