@@ -120,7 +120,11 @@ def test_a_set_names_numbers_to_choose_from_for_our_models(folder: Path) -> None
         ('name = "mine"', 'name = "../x"', "name = '../x' should be a name of letters"),
         ('table = "mine.csv"', 'table = "no.csv"', "no.csv does not exist; correct table, or give --data"),
         ("rows:esol.json", "rows:no.json", "no.json does not exist; correct split, or give --data"),
-        ('kind = "ecfp4-rf"', 'kind = "ecfp4-svm"', "kind = 'ecfp4-svm' should be one of ours, ecfp4-rf"),
+        (
+            'kind = "ecfp4-rf"',
+            'kind = "ecfp4-svm"',
+            "kind = 'ecfp4-svm' should be one of ours, ours-frozen, ecfp4-rf",
+        ),
         (
             'kind = "ecfp4-rf"',
             'kind = "ecfp4-rf"\narch = "a"',

@@ -21,9 +21,10 @@ from moleblend_plugin.bench.report.summary import (
     mean_sd,
 )
 from moleblend_plugin.bench.report.table import form_of
-from moleblend_plugin.bench.run.cell_process import filled, settings_of
+from moleblend_plugin.bench.run.cell_process import settings_of
 from moleblend_plugin.bench.run.chemprop import write_parts
 from moleblend_plugin.bench.run.moleblend_runs import best_on_test, command, read_log
+from moleblend_plugin.bench.run.outcome import filled
 from moleblend_plugin.bench.run.runner import last_line
 from moleblend_plugin.bench.run.split_arrays import PartArrays
 from moleblend_plugin.bench.spec.cell_spec import (

@@ -17,7 +17,8 @@ import numpy as np
 
 from moleblend_plugin.baselines.kinds import BASELINES
 from moleblend_plugin.baselines.learners import DETERMINISTIC
-from moleblend_plugin.bench.spec.config import BenchConfig, ModelSpec, SetSpec
+from moleblend_plugin.bench.spec.config import BenchConfig, SetSpec
+from moleblend_plugin.bench.spec.model_spec import ModelSpec
 from moleblend_plugin.data.store.meta import fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
@@ -49,6 +50,7 @@ class Cell:
         stored: fingerprint of each store.
         options: what else determines the result.
         checkpoint: file to start from, or "".
+        python: interpreter that has the model's packages, or "" for this one.
         threads: for this run.
         keep: what stays of a training run.
         track_test: whether the test score of every epoch is logged.
@@ -64,6 +66,7 @@ class Cell:
     stored: dict[str, str]
     options: dict[str, Any]
     checkpoint: str = ""
+    python: str = ""
     threads: int = 1
     keep: str = "best"
     track_test: bool = True
@@ -140,6 +143,7 @@ def planned_cells(
             stored=dict(stores[spec.name]),
             options=_options(spec, model, checkpoints.get(model.name, "")),
             checkpoint=str(model.checkpoint.resolve()) if model.checkpoint else "",
+            python=model.python,
             threads=config.threads,
             keep=config.keep,
             track_test=config.track_test,
@@ -159,7 +163,7 @@ def store_folder(out: Path, name: str) -> Path:
 def _options(spec: SetSpec, model: ModelSpec, checkpoint_sha256: str) -> dict[str, Any]:
     grid = {key: list(values) for key, values in _grid(spec, model).items()}
     if model.kind != "ours":
-        return {"grid": grid}
+        return {"grid": grid} | _choices(model, checkpoint_sha256)
     return {
         "grid": grid,
         "arch": model.arch,
@@ -169,6 +173,20 @@ def _options(spec: SetSpec, model: ModelSpec, checkpoint_sha256: str) -> dict[st
         "loss": spec.loss if spec.kind == "regression" else "",
         "training": asdict(spec.training) | dict(model.training or {}),
     }
+
+
+def _choices(model: ModelSpec, checkpoint_sha256: str) -> dict[str, Any]:
+    """What a model of another kind is told; nothing for what is as it always was, so that its hash stays."""
+    told = {
+        "checkpoint_sha256": checkpoint_sha256,
+        "input_mode": model.input_mode,
+        "readout": model.readout,
+        "head": model.head,
+        "join": list(model.join),
+        "flags": list(model.flags),
+        "ensemble_size": model.ensemble_size if model.ensemble_size > 1 else 0,
+    }
+    return {key: value for key, value in told.items() if value}
 
 
 def _grid(spec: SetSpec, model: ModelSpec) -> Mapping[str, tuple[Any, ...]]:
