@@ -47,7 +47,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "report": {"losses", "metrics", "runs"},
     "bench": {
         *("chem", "splits", "baselines", "data", "inputs", "building", "metrics", "runs", "tasks"),
-        *("inference", "report"),
+        *("ensembles", "inference", "report"),
     },
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "runs", "tasks", "inference"),
