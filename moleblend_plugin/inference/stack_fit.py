@@ -1,5 +1,9 @@
-"""Fitting a stack: forests on every fold's training part, weights on what they and the networks say of the
-rest.
+"""Fitting a stack: forests, and weights on predictions of molecules that no model was trained on.
+
+Networks say what they do not know by folds. A forest need not be fitted again for that: each of its trees is
+fitted on molecules that are drawn for it, and of 300 trees about 110 know nothing of a given one (out of bag,
+Breiman 2001). Where folds keep scaffolds together, what is out of bag would be easier than what is out of
+fold: then the forests are fitted once per fold, as the networks are.
 
 Legend: n molecules, T tasks, K base models.
 """
@@ -28,6 +32,9 @@ from moleblend_plugin.schema import Float64Array, LabelKind
 FORESTS: Final = ("descriptors-rf", "ecfp4-counts-rf", "descriptors-ecfp4-counts-rf")
 """Kinds of forests beside the networks: on descriptors, on counts of ECFP4, and on both."""
 
+LEAST_TREES: Final = 50
+"""With fewer, predictions out of the bag are of too few trees: one molecule in 10^10 is in the bags of 50."""
+
 
 class TrainingRows(NamedTuple):
     """What forests and weights are fitted on.
@@ -39,6 +46,7 @@ class TrainingRows(NamedTuple):
         names: of the T tasks.
         folds: int64 [n], fold of every molecule.
         sample_weight: [n], what a molecule's labels count; ``None``: all alike.
+        grouped: whether folds keep molecules of one scaffold together.
     """
 
     blocks: Blocks
@@ -47,6 +55,7 @@ class TrainingRows(NamedTuple):
     names: tuple[str, ...]
     folds: npt.NDArray[np.int64]
     sample_weight: Float64Array | None = None
+    grouped: bool = False
 
     @classmethod
     def of(
@@ -56,10 +65,11 @@ class TrainingRows(NamedTuple):
         names: tuple[str, ...],
         folds: npt.NDArray[np.int64],
         sample_weight: Float64Array | None = None,
+        grouped: bool = False,
     ) -> TrainingRows:
         """With the features of :data:`FORESTS`."""
         blocks, columns = feature_blocks(FORESTS, smiles)
-        return cls(blocks, columns, targets, names, folds, sample_weight)
+        return cls(blocks, columns, targets, names, folds, sample_weight, grouped)
 
 
 class FittedStack(NamedTuple):
@@ -83,7 +93,7 @@ def fit_stack(
     seed: int,
     numbers: Mapping[str, Any] | None = None,
 ) -> FittedStack:
-    """Fit forests by the networks' folds, then weights, then the forests again on all molecules.
+    """Fit forests on all molecules, and weights on what they and the networks say of molecules unknown to them.
 
     Args:
         rows: molecules of the training part.
@@ -93,20 +103,49 @@ def fit_stack(
         numbers: parameters of the forests that differ from those of the baselines, such as ``n_estimators``.
     """
     each, forests = [network], {}
+    everything = np.ones(len(rows.targets), bool)
     for name in FORESTS:
         features = features_of(name, rows.blocks)
+        models = _fit(name, rows, features, everything, kind, seed, {"oob_score": True} | dict(numbers or {}))
+        forests[name] = TaskForests.of(models)
+        if not rows.grouped and _enough_trees(models):
+            each.append(out_of_bag(models, features, rows.targets))
+            continue
         predicted = np.full(rows.targets.shape, np.nan)
         for fold in np.unique(rows.folds):
             held = rows.folds == fold
-            models = _fit(name, rows, features, ~held, kind, seed, numbers)
-            predicted[held] = models.predict(features[held])
+            predicted[held] = _fit(name, rows, features, ~held, kind, seed, numbers).predict(features[held])
         each.append(predicted)
-        everything = np.ones(len(features), bool)
-        forests[name] = TaskForests.of(_fit(name, rows, features, everything, kind, seed, numbers))
     out_of_fold = np.stack(each)
     weights = fit_weights(out_of_fold, rows.targets, kind, rows.sample_weight)
     stack = Stack(forests, weights, rows.columns, TOOLKIT, probe_of(FORESTS, rows.columns))
     return FittedStack(stack, out_of_fold, blend(out_of_fold, weights))
+
+
+def out_of_bag(models: TaskModels, features: npt.NDArray[Any], targets: Float64Array) -> Float64Array:
+    """Predictions [n, T] of the molecules that forests were fitted on, by the trees that did not draw them.
+
+    Args:
+        models: forests with ``oob_score=True``, fitted on these molecules.
+        features: [n, F].
+        targets: [n, T]; what has no label, a forest was not fitted on, and all of it predicts.
+    """
+    predictions = models.predict(features)
+    for task, model in enumerate(models.models):
+        if model is not None:
+            forest = _forest(model)
+            found = forest.oob_decision_function_[:, 1] if models.classify else forest.oob_prediction_
+            predictions[~np.isnan(targets[:, task]), task] = found
+    return predictions
+
+
+def _enough_trees(models: TaskModels) -> bool:
+    """Whether every molecule is out of the bag of many trees: with few, some are in all of them."""
+    return all(model is None or _forest(model).n_estimators >= LEAST_TREES for model in models.models)
+
+
+def _forest(model: Any) -> Any:  # noqa: ANN401  scikit-learn has no types
+    return model.steps[-1][1] if hasattr(model, "steps") else model
 
 
 def _fit(

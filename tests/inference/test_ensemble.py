@@ -11,13 +11,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from moleblend_plugin.baselines.task_models import fit_learner
 from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
 from moleblend_plugin.cli.main import main
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.ensemble_file import EnsembleFile, is_ensemble, read_ensemble, write_ensemble
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.inference.stack import NETWORK, Stack
-from moleblend_plugin.inference.stack_fit import FORESTS, FittedStack, TrainingRows, fit_stack
+from moleblend_plugin.inference.stack_fit import FORESTS, FittedStack, TrainingRows, fit_stack, out_of_bag
 from moleblend_plugin.schema import MoleculeRecord
 from tests.checkpoints import pretraining_checkpoint, property_checkpoint
 
@@ -35,7 +36,7 @@ def records(smiles: list[str] = SMILES) -> list[MoleculeRecord]:
     return made  # type: ignore[return-value]
 
 
-def fitted_stack(seed: int = 0, kind: str = "regression") -> FittedStack:
+def fitted_stack(seed: int = 0, kind: str = "regression", trees: int = 4) -> FittedStack:
     """Of two targets and three folds."""
     random = np.random.default_rng(seed)
     smiles = ["C" * n + end for n in range(1, 7) for end in ("O", "N", "Cl")]
@@ -44,7 +45,7 @@ def fitted_stack(seed: int = 0, kind: str = "regression") -> FittedStack:
         targets[:, 0] = np.arange(18) % 2
     targets[::5, 0] = NAN
     rows = TrainingRows.of(smiles, targets, ("y", "z"), np.arange(18) % 3)
-    return fit_stack(rows, random.random((18, 2)), kind, seed, QUICK)  # type: ignore[arg-type]
+    return fit_stack(rows, random.random((18, 2)), kind, seed, {"n_estimators": trees})  # type: ignore[arg-type]
 
 
 @pytest.fixture(scope="module")
@@ -111,13 +112,40 @@ def test_a_stack_by_hand(stack_file: Path, mean_file: Path, stack: Stack) -> Non
     assert stack.base_models == (NETWORK, *FORESTS)
 
 
-def test_weights_see_no_label_that_a_model_was_trained_on() -> None:
-    """Labels drawn at random: a forest knows by heart those that it has seen, and cannot know the others."""
-    found = fitted_stack()
+@pytest.mark.parametrize("trees", [4, 60])
+def test_weights_see_no_label_that_a_model_was_trained_on(trees: int) -> None:
+    """Labels drawn at random: a forest knows by heart those that it has seen, and cannot know the others.
+
+    Of 4 trees none may be without a molecule: forests are fitted by fold then.
+    """
+    found = fitted_stack(trees=trees)
     labels = np.random.default_rng(0).random(18).round()
     for predicted in found.out_of_fold[1:, :, 1]:
         assert np.isfinite(predicted).all()
         assert np.abs(predicted - labels).mean() > 0.3
+
+
+@pytest.mark.parametrize("classify", [True, False])
+def test_out_of_the_bag_by_hand(classify: bool) -> None:
+    """Mean over the trees that did not draw a molecule; a molecule without label is predicted by all."""
+    random = np.random.default_rng(0)
+    features = random.normal(size=(40, 3)).astype(np.float32)
+    targets = np.stack([(features[:, 0] > 0).astype(float), np.full(40, NAN)], 1)
+    targets[5, 0] = NAN
+    models = fit_learner(
+        "rf", classify, 0, features, targets, ("y", "z"), {"n_estimators": 60, "oob_score": True}
+    )
+    found, forest = out_of_bag(models, features, targets), models.models[0]
+    known = np.flatnonzero(~np.isnan(targets[:, 0]))
+    for place, number in enumerate(known):
+        without = [
+            tree.predict_proba(features[[number]])[0, 1] if classify else tree.predict(features[[number]])[0]
+            for tree, drawn in zip(forest.estimators_, forest.estimators_samples_, strict=True)
+            if place not in drawn
+        ]
+        assert found[number, 0] == pytest.approx(np.mean(without))
+    assert found[5, 0] == models.predict(features)[5, 0]
+    assert (found[:, 1] == 0).all()
 
 
 def test_a_class_alone_is_a_constant() -> None:

@@ -152,7 +152,8 @@ def _stack(cell: Cell, parts: Parts, rows: Rows, networks: Networks, members: tu
         for name in _FEATURES
     }
     columns, targets = FEATURES[DESCRIPTORS](["C"]).names, rows.part.targets[inside]
-    training = TrainingRows(features, columns, targets, names, rows.folds[inside])
+    grouped = cell.options["folds"] == "scaffold"
+    training = TrainingRows(features, columns, targets, names, rows.folds[inside], grouped=grouped)
     found = fit_stack(training, networks.out_of_fold[inside], cell.task, cell.seed)
     out_of_fold = np.full_like(networks.out_of_fold, np.nan)
     out_of_fold[inside] = found.blended

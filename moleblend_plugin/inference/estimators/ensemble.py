@@ -132,7 +132,8 @@ def fit_ensemble(
         return _fit_seeds(part, fit, config.ensemble_size, held)
     folds = folds_of(part, fit.kind, config.ensemble_size, config.folds, fit.seed)
     members = train_members(part.labelled, fold_runs(folds, fit.seed), settings_of(fit))
-    return with_stack(part, folds, members, fit.kind, fit.seed, fit.device, config.stacking)
+    grouped = config.folds == "scaffold"
+    return with_stack(part, folds, members, fit.kind, fit.seed, fit.device, config.stacking, grouped)
 
 
 def with_stack(
@@ -143,6 +144,7 @@ def with_stack(
     seed: int,
     device: str = "auto",
     stacking: bool = False,
+    grouped: bool = False,
 ) -> FittedEnsemble:
     """Out-of-fold predictions of trained members and, where asked for, the stack that is fitted on them."""
     networks = [Predictor.from_bytes(checkpoint, device) for checkpoint in members.checkpoints]
@@ -150,7 +152,7 @@ def with_stack(
     if not stacking:
         return FittedEnsemble(EnsembleFile(members.checkpoints), members, folds, predicted)
     smiles = [record.smiles for record in part.labelled.records]
-    rows = TrainingRows.of(smiles, part.targets, part.names, folds, part.sample_weight)
+    rows = TrainingRows.of(smiles, part.targets, part.names, folds, part.sample_weight, grouped)
     found = fit_stack(rows, predicted, kind, seed)
     plain, forests = found.stack.to_file()
     file = EnsembleFile(members.checkpoints, plain, forests)
