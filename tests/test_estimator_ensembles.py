@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from moleblend_plugin import MoleblendClassifier, MoleblendRegressor
 from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
-from moleblend_plugin.ensembles.weights import blend
+from moleblend_plugin.ensembles.weights import weighted_mean
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.ensemble_file import read_ensemble
 from moleblend_plugin.inference.estimators import ensemble as ensemble_module
@@ -140,7 +140,7 @@ def test_a_stack_of_several_targets_with_missing_labels(stack: MoleblendClassifi
     each += [fitted.forests[FORESTS[1]].predict(blocks["ecfp4-counts"])]
     both = np.concatenate([blocks["descriptors"], blocks["ecfp4-counts"]], 1, dtype=np.float32)
     each += [fitted.forests[FORESTS[2]].predict(both)]
-    expected = blend([network, *each], np.array(list(weights.values())))
+    expected = weighted_mean([network, *each], np.array(list(weights.values())))
     np.testing.assert_allclose(stack.predict_proba(SMILES), expected, rtol=1e-5)
     again = MoleblendClassifier.load(tmp_path / "model.pt")
     np.testing.assert_array_equal(again.predict_proba(SMILES), stack.predict_proba(SMILES))

@@ -2,8 +2,8 @@
 
 Legend: K base models, M molecules, T tasks.
 
-The weights of a task are not negative and sum to one (Breiman 1996, "Stacked regressions"), so that a blend
-is a mean and stays in the range of its models. They are fitted to
+The weights of a task are not negative and sum to one (Breiman 1996, "Stacked regressions"), so that a
+combination is a mean and stays in the range of its models. They are fitted to
 
 * squared error in regression,
 * log loss of the weighted mean of probabilities in classification: the weights of a mixture, found by
@@ -12,7 +12,7 @@ is a mean and stays in the range of its models. They are fitted to
 With few labels the best weights are mostly chance. So they have a prior: weights shared by all tasks are
 drawn towards equal ones, and those of each task towards the shared ones. It counts as much as it would count
 to know nothing, a uniform distribution over all weights: in classification one label's worth per model, in
-regression the variance of that distribution against the error of the blend. Many labels outvote it.
+regression the variance of that distribution against the error of the combination. Many labels outvote it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _STEPS: Final = 2000
 _SMALL: Final = 1e-9
 
 
-def blend(predictions: npt.ArrayLike, weights: npt.ArrayLike) -> Float64Array:
+def weighted_mean(predictions: npt.ArrayLike, weights: npt.ArrayLike) -> Float64Array:
     """Weighted mean [..., T] of predictions [K, ..., T] with weights [K, T]."""
     stacked, each = np.asarray(predictions, np.float64), np.asarray(weights, np.float64)
     shape = (len(each), *[1] * (stacked.ndim - 2), each.shape[1])
@@ -133,9 +133,8 @@ def _least_squares(
     models = len(prior)
     if models == 1:
         return np.ones(1)
-    errors = (
-        predictions - labels
-    )  # [K, M]; their weighted mean is the error of the blend, as weights sum to 1
+    # Weights sum to 1: the weighted mean of the errors is the error of the weighted mean.
+    errors = predictions - labels  # [K, M]
     total = counts.sum()
     square = (errors * counts) @ errors.T / total  # [K, K]
     variance = (models - 1) / (models**2 * (models + 1))  # of a weight, uniform over all weights

@@ -18,7 +18,7 @@ from moleblend_plugin.baselines.kinds import BASELINES
 from moleblend_plugin.baselines.task_models import TaskModels
 from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.ensembles.forest_arrays import ForestArrays, pack, unpack
-from moleblend_plugin.ensembles.weights import blend
+from moleblend_plugin.ensembles.weights import weighted_mean
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Float64Array
 
@@ -98,7 +98,7 @@ class Stack:
     def combine_features(self, network: Float64Array, blocks: Blocks) -> Float64Array:
         """The same from features that are there already."""
         each = [forest.predict(features_of(kind, blocks)) for kind, forest in self.forests.items()]
-        return blend([network, *each], self.weights)
+        return weighted_mean([network, *each], self.weights)
 
     def blocks(self, smiles: Sequence[str]) -> Blocks:
         """Features of molecules, descriptors in the order that the forests know.

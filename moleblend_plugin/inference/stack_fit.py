@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from moleblend_plugin.baselines.task_models import TaskModels, fit_tasks
 from moleblend_plugin.chem.convert import TOOLKIT
-from moleblend_plugin.ensembles.weights import blend, fit_weights
+from moleblend_plugin.ensembles.weights import fit_weights, weighted_mean
 from moleblend_plugin.inference.stack import (
     Blocks,
     Stack,
@@ -78,12 +78,12 @@ class FittedStack(NamedTuple):
     Attributes:
         stack: it.
         out_of_fold: [K, n, T], predictions of every base model, none of them trained on the molecule.
-        blended: [n, T], their combination by the stack's weights.
+        combined: [n, T], their combination by the stack's weights.
     """
 
     stack: Stack
     out_of_fold: Float64Array
-    blended: Float64Array
+    combined: Float64Array
 
 
 def fit_stack(
@@ -93,7 +93,7 @@ def fit_stack(
     seed: int,
     numbers: Mapping[str, Any] | None = None,
 ) -> FittedStack:
-    """Fit forests on all molecules, and weights on what they and the networks say of molecules unknown to them.
+    """Fit forests on all molecules, and weights on what they and the networks say of molecules new to them.
 
     Args:
         rows: molecules of the training part.
@@ -119,7 +119,7 @@ def fit_stack(
     out_of_fold = np.stack(each)
     weights = fit_weights(out_of_fold, rows.targets, kind, rows.sample_weight)
     stack = Stack(forests, weights, rows.columns, TOOLKIT, probe_of(FORESTS, rows.columns))
-    return FittedStack(stack, out_of_fold, blend(out_of_fold, weights))
+    return FittedStack(stack, out_of_fold, weighted_mean(out_of_fold, weights))
 
 
 def out_of_bag(models: TaskModels, features: npt.NDArray[Any], targets: Float64Array) -> Float64Array:

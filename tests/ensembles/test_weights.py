@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from moleblend_plugin.ensembles.weights import LEAST, blend, fit_weights
+from moleblend_plugin.ensembles.weights import LEAST, fit_weights, weighted_mean
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import LabelKind
 
@@ -31,14 +31,14 @@ def test_weights_are_a_mean(kind: LabelKind) -> None:
     assert weights.shape == (4, 3)
     assert (weights >= 0).all()
     np.testing.assert_allclose(weights.sum(0), 1)
-    blended = blend(predictions, weights)
-    assert (blended <= predictions.max(0) + 1e-12).all()
-    assert (blended >= predictions.min(0) - 1e-12).all()
+    combined = weighted_mean(predictions, weights)
+    assert (combined <= predictions.max(0) + 1e-12).all()
+    assert (combined >= predictions.min(0) - 1e-12).all()
 
 
-def test_blend_by_hand() -> None:
+def test_a_weighted_mean_by_hand() -> None:
     predictions = np.array([[[1.0, 10.0]], [[3.0, 30.0]]])  # [K=2, M=1, T=2]
-    np.testing.assert_allclose(blend(predictions, [[0.25, 1.0], [0.75, 0.0]]), [[2.5, 10.0]])
+    np.testing.assert_allclose(weighted_mean(predictions, [[0.25, 1.0], [0.75, 0.0]]), [[2.5, 10.0]])
 
 
 def test_two_models_of_values_have_a_closed_form() -> None:

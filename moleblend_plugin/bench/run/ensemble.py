@@ -38,7 +38,7 @@ from moleblend_plugin.inference.ensemble_file import EnsembleFile, read_ensemble
 from moleblend_plugin.inference.estimators.ensemble import TrainingPart, folds_of
 from moleblend_plugin.inference.estimators.members import (
     LabelledRecords,
-    Settings,
+    MemberSettings,
     fold_runs,
     out_of_fold,
     train_members,
@@ -56,8 +56,8 @@ MODEL: Final = "ensemble.pt"
 _FEATURES: Final = tuple(dict.fromkeys(name for kind in FORESTS for name in BASELINES[kind].features))
 
 
-class Rows(NamedTuple):
-    """Rows of both parts that are not test.
+class FoldedRows(NamedTuple):
+    """Rows of training and validation, and their folds.
 
     Attributes:
         part: training molecules, then those of validation.
@@ -143,7 +143,9 @@ def run(cell: Cell, parts: Parts, numbers: Mapping[str, Any]) -> CellOutcome:
     )
 
 
-def _stack(cell: Cell, parts: Parts, rows: Rows, networks: Networks, members: tuple[bytes, ...]) -> Combined:
+def _stack(
+    cell: Cell, parts: Parts, rows: FoldedRows, networks: Networks, members: tuple[bytes, ...]
+) -> Combined:
     """Forests and weights on the rows that are in folds."""
     inside, names = rows.folds >= 0, rows.part.names
     blocks = {part: _blocks(cell, parts, part) for part in PARTS}
@@ -156,8 +158,8 @@ def _stack(cell: Cell, parts: Parts, rows: Rows, networks: Networks, members: tu
     training = TrainingRows(features, columns, targets, names, rows.folds[inside], grouped=grouped)
     found = fit_stack(training, networks.out_of_fold[inside], cell.task, cell.seed)
     out_of_fold = np.full_like(networks.out_of_fold, np.nan)
-    out_of_fold[inside] = found.blended
-    each = dict(zip(found.stack.base_models, found.out_of_fold, strict=True)) | {"stack": found.blended}
+    out_of_fold[inside] = found.combined
+    each = dict(zip(found.stack.base_models, found.out_of_fold, strict=True)) | {"stack": found.combined}
     scored = SCORERS[cell.task]
     weights = zip(found.stack.base_models, found.stack.weights.round(4).tolist(), strict=True)
     plain, forests = found.stack.to_file()
@@ -176,7 +178,7 @@ def _stack(cell: Cell, parts: Parts, rows: Rows, networks: Networks, members: tu
     )
 
 
-def _rows(cell: Cell) -> Rows:
+def _rows(cell: Cell) -> FoldedRows:
     """Training and validation molecules, and their folds."""
     stores = [MoleculeStore(Path(cell.stores, f"{part}.lmdb")) for part in ("train", "valid")]
     records: list[MoleculeRecord] = [record for store in stores for record in store]
@@ -194,10 +196,10 @@ def _rows(cell: Cell) -> Rows:
     folds = np.full(len(records), -1)
     size, how = cell.options["ensemble_size"], cell.options["folds"]
     folds[shared_out] = folds_of(chosen, cell.task, size, how, cell.seed)
-    return Rows(part, places[train:], folds)
+    return FoldedRows(part, places[train:], folds)
 
 
-def _networks(cell: Cell, rows: Rows, numbers: Mapping[str, Any]) -> tuple[Networks, tuple[bytes, ...]]:
+def _networks(cell: Cell, rows: FoldedRows, numbers: Mapping[str, Any]) -> tuple[Networks, tuple[bytes, ...]]:
     """Predictions of the members, trained now or by an earlier cell; checkpoints where those are kept."""
     settings = cell.settings() | {"kind": "members", "numbers": dict(numbers)}
     name = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
@@ -228,7 +230,7 @@ def _networks(cell: Cell, rows: Rows, numbers: Mapping[str, Any]) -> tuple[Netwo
     return found, members if cell.keep != "none" else ()
 
 
-def _train(cell: Cell, rows: Rows, numbers: Mapping[str, Any]) -> tuple[Networks, tuple[bytes, ...]]:
+def _train(cell: Cell, rows: FoldedRows, numbers: Mapping[str, Any]) -> tuple[Networks, tuple[bytes, ...]]:
     has_gpu = device_type() == "cuda"
 
     def arguments(data: Path, run: Path, seed: int) -> Sequence[str]:
@@ -237,7 +239,7 @@ def _train(cell: Cell, rows: Rows, numbers: Mapping[str, Any]) -> tuple[Networks
 
     valid = rows.valid if cell.options["fold_rows"] == "train" else None
     runs = fold_runs(rows.folds, cell.seed, valid)
-    members = train_members(rows.part.labelled, runs, Settings(arguments, cell.metric, cell.rises))
+    members = train_members(rows.part.labelled, runs, MemberSettings(arguments, cell.metric, cell.rises))
     ensemble = Ensemble([Predictor.from_bytes(checkpoint) for checkpoint in members.checkpoints])
     records = rows.part.labelled.records
     predicted = {
@@ -254,14 +256,14 @@ def _train(cell: Cell, rows: Rows, numbers: Mapping[str, Any]) -> tuple[Networks
     return networks, members.checkpoints
 
 
-class Blocks(NamedTuple):
+class PartBlocks(NamedTuple):
     """Features of a part by name, and the processor seconds of those that were there already."""
 
     values: dict[str, npt.NDArray[Any]]
     kept_cpu_seconds: float
 
 
-def _blocks(cell: Cell, parts: Parts, part: str) -> Blocks:
+def _blocks(cell: Cell, parts: Parts, part: str) -> PartBlocks:
     made = {name: features_of(parts[part], (name,), Path(cell.out, "features")) for name in _FEATURES}
     values = {name: one.values for name, one in made.items()}
-    return Blocks(values, sum(one.kept_cpu_seconds for one in made.values()))
+    return PartBlocks(values, sum(one.kept_cpu_seconds for one in made.values()))

@@ -21,9 +21,9 @@ from moleblend_plugin.inference.ensemble_file import EnsembleFile, write_ensembl
 from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint, train_arguments
 from moleblend_plugin.inference.estimators.members import (
     LabelledRecords,
+    MemberRun,
     Members,
-    Run,
-    Settings,
+    MemberSettings,
     fold_runs,
     out_of_fold,
     train_members,
@@ -156,16 +156,16 @@ def with_stack(
     found = fit_stack(rows, predicted, kind, seed)
     plain, forests = found.stack.to_file()
     file = EnsembleFile(members.checkpoints, plain, forests)
-    return FittedEnsemble(file, members, folds, found.blended, found)
+    return FittedEnsemble(file, members, folds, found.combined, found)
 
 
-def settings_of(fit: FitConfig) -> Settings:
+def settings_of(fit: FitConfig) -> MemberSettings:
     """How an estimator's members are trained."""
 
     def arguments(data: Path, run: Path, seed: int) -> Sequence[str]:
         return train_arguments(data, run, replace(fit, seed=seed), validates=True)
 
-    return Settings(arguments, device=fit.device, verbose=fit.verbose)
+    return MemberSettings(arguments, device=fit.device, verbose=fit.verbose)
 
 
 def _fit_seeds(part: TrainingPart, fit: FitConfig, k: int, held: npt.NDArray[np.bool_]) -> FittedEnsemble:
@@ -175,7 +175,7 @@ def _fit_seeds(part: TrainingPart, fit: FitConfig, k: int, held: npt.NDArray[np.
     nothing = np.full((len(records), len(part.names)), np.nan)
     no_folds = np.full(len(records), -1)
     if held.any():
-        runs = [Run(np.flatnonzero(~held), np.flatnonzero(held), seed) for seed in seeds]
+        runs = [MemberRun(np.flatnonzero(~held), np.flatnonzero(held), seed) for seed in seeds]
         members = train_members(part.labelled, runs, settings_of(fit))
         return FittedEnsemble(EnsembleFile(members.checkpoints), members, no_folds, nothing)
     checkpoints = tuple(

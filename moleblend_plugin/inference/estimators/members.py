@@ -47,7 +47,7 @@ class LabelledRecords(NamedTuple):
     conversion: ConversionConfig
 
 
-class Run(NamedTuple):
+class MemberRun(NamedTuple):
     """What one member is trained on and chosen by: places among the molecules, and its seed."""
 
     train: npt.NDArray[np.int64]
@@ -69,7 +69,7 @@ class Members(NamedTuple):
     curve: dict[int, float]
 
 
-class Settings(NamedTuple):
+class MemberSettings(NamedTuple):
     """How members are trained.
 
     Attributes:
@@ -89,7 +89,7 @@ class Settings(NamedTuple):
 
 def fold_runs(
     folds: npt.NDArray[np.int64], seed: int, valid: npt.NDArray[np.int64] | None = None
-) -> list[Run]:
+) -> list[MemberRun]:
     """A run per fold: trained on the molecules outside it, chosen by those in it.
 
     Args:
@@ -100,11 +100,11 @@ def fold_runs(
     runs = []
     for number in range(int(folds.max()) + 1):
         train, held = np.flatnonzero((folds >= 0) & (folds != number)), np.flatnonzero(folds == number)
-        runs.append(Run(train, held if valid is None else valid, (seed + number) % 2**32))
+        runs.append(MemberRun(train, held if valid is None else valid, (seed + number) % 2**32))
     return runs
 
 
-def train_members(labelled: LabelledRecords, runs: Sequence[Run], settings: Settings) -> Members:
+def train_members(labelled: LabelledRecords, runs: Sequence[MemberRun], settings: MemberSettings) -> Members:
     """Train every member to the end, keep its epochs meanwhile, and take the epoch that is best on the mean.
 
     All epochs lie in the folder for temporary files while this runs: k times their number in checkpoints.
@@ -139,7 +139,9 @@ def out_of_fold(
     return predictions
 
 
-def _train(labelled: LabelledRecords, run: Run, settings: Settings, folder: Path) -> dict[int, float]:
+def _train(
+    labelled: LabelledRecords, run: MemberRun, settings: MemberSettings, folder: Path
+) -> dict[int, float]:
     """Train one member; its validation curve."""
     data, saved = folder / "data", folder / "run"
     data.mkdir(parents=True)
