@@ -41,7 +41,12 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = {"train": [*range(12)], "valid": [12, 13, 14, 15], "test": [16, 17, 18, 19]}
     (folder / "rows.json").write_text(json.dumps(rows))
     build(
-        folder / "t.csv", folder / "stores", split=f"rows:{folder / 'rows.json'}", conformers=None, workers=1
+        folder / "t.csv",
+        folder / "stores",
+        target_columns=["all"],
+        split=f"rows:{folder / 'rows.json'}",
+        conformers=None,
+        workers=1,
     )
     return folder
 
