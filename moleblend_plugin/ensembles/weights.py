@@ -30,6 +30,8 @@ LEAST: Final = 1e-3
 """Probabilities are kept this far from 0 and 1: a forest says 0, which one label would punish without end."""
 
 _STEPS: Final = 2000
+_STILL: Final = 1e-7
+"""Of expectation-maximisation: steps at most, and a change of weights at which it ends."""
 _SMALL: Final = 1e-9
 
 
@@ -121,7 +123,7 @@ def _mixture(
         better = ((share * counts).sum(1) + strength * prior) / (counts.sum() + strength)
         moved = np.abs(better - weights).max()
         weights = better
-        if moved < _SMALL:
+        if moved < _STILL:
             break
     return weights / weights.sum()
 

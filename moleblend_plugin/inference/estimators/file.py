@@ -9,13 +9,16 @@ from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble, write_ensemble
+
+if TYPE_CHECKING:
+    from moleblend_plugin.inference.predictor import Predictor
 
 KEY: Final = "estimator"
 FORMAT_VERSION: Final = 1
@@ -76,35 +79,29 @@ def write_estimator(path: Path, checkpoint: bytes, kind: str, kept: Kept) -> Non
         temporary.write_bytes(packed.getvalue())
 
 
-def read_estimator(path: Path, kind: str, known: set[str]) -> tuple[bytes, Kept, tuple[str, ...]]:
-    """Read what :func:`write_estimator` wrote, or a property checkpoint of a training run.
+def read_estimator(path: Path, found: Predictor, kind: str, known: set[str]) -> Kept:
+    """Read what :func:`write_estimator` kept, or for a property checkpoint of a training run what its
+    options say.
 
     Args:
         path: the file.
+        found: its networks.
         kind: what it must be, "classification" or "regression".
         known: names of the estimator's parameters.
 
-    Returns:
-        The checkpoint's bytes, what is kept beside it, and the names of the targets.
-
     Raises:
-        MoleblendError: no checkpoint of a property, one of the other kind or of a newer format, or a damaged
-            one.
+        MoleblendError: a model of the other kind, or of a newer format, or a damaged one.
     """
     from moleblend_plugin.host import read_checkpoint
-    from moleblend_plugin.inference.predictor import Predictor
 
-    predictor = Predictor.from_checkpoint(path, "cpu")
-    found, names = predictor.kind, predictor.target_names
-    if found != kind:
-        other = "MoleblendClassifier" if found == "classification" else "MoleblendRegressor"
-        raise MoleblendError(f"{str(path)!r} is a model of {found}: load it with {other}.load")
+    if found.kind != kind:
+        other = "MoleblendClassifier" if found.kind == "classification" else "MoleblendRegressor"
+        raise MoleblendError(f"{str(path)!r} is a model of {found.kind}: load it with {other}.load")
     if is_ensemble(path):
         settings = read_ensemble(path).estimator
     else:
         settings = read_checkpoint(path, ("model", "args")).get(KEY)
-    kept = _kept(path, vars(predictor.args), settings, kind, known, len(names))
-    return path.read_bytes(), kept, names
+    return _kept(path, vars(found.args), settings, kind, known, len(found.target_names))
 
 
 def _kept(

@@ -140,10 +140,13 @@ class NetworkEstimator(OnMolecules):
             MoleblendError: no such file, no property checkpoint, one of the other kind, or a damaged one.
             TypeError: ``params`` names a parameter that the estimator does not have.
         """
+        from moleblend_plugin.inference.predictor import Predictor
+
         known = set(cls().get_params(deep=False))
-        checkpoint, kept, names = read_estimator(Path(path), cls._kind, known)
+        found = Predictor.from_checkpoint(path, "cpu")
+        kept, names = read_estimator(Path(path), found, cls._kind, known), found.target_names
         made = cls(**{**kept.params, **params})
-        made.checkpoint_, made.target_names_, made._two_d = checkpoint, names, kept.two_d
+        made.checkpoint_, made.target_names_, made._two_d = Path(path).read_bytes(), names, kept.two_d
         if cls._kind == "classification":
             made.classes_ = [np.array([0, 1])] * len(names) if kept.two_d else kept.classes
         return made
