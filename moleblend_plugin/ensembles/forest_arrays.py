@@ -171,7 +171,7 @@ def pack(forests: list[ForestArrays]) -> bytes:
         for number, forest in enumerate(forests)
         for item in fields(ForestArrays)
     }
-    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]  its stub takes a keyword for the flag
+    np.savez_compressed(packed, **arrays)  # type: ignore[arg-type]
     return packed.getvalue()
 
 

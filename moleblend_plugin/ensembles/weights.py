@@ -125,7 +125,8 @@ def _mixture(
         weights = better
         if moved < _STILL:
             break
-    return weights / weights.sum()
+    normalised: Float64Array = weights / weights.sum()
+    return normalised
 
 
 def _least_squares(

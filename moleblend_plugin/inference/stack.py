@@ -169,7 +169,8 @@ class Stack:
         differing = [name for name in then if name != DESCRIPTORS and then[name] != now.get(name)]
         if DESCRIPTORS in then:
             before, after = np.array(then[DESCRIPTORS], np.float64), np.array(now[DESCRIPTORS], np.float64)
-            same = np.isclose(before, after, rtol=1e-4, atol=1e-6, equal_nan=True).all(0)
+            near = np.asarray(np.isclose(before, after, rtol=1e-4, atol=1e-6, equal_nan=True))
+            same = near.all(0).tolist()
             differing += [name for name, equal in zip(self.columns, same, strict=True) if not equal]
         if differing:
             more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""
