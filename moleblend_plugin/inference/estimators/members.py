@@ -135,7 +135,7 @@ def out_of_fold(
     predictions = np.full((len(records), len(members[0].target_names)), np.nan)
     for number, member in enumerate(members):
         held = np.flatnonzero(folds == number)
-        predictions[held] = list(member.predict_records([records[place] for place in held]))
+        predictions[held] = list(member.predict_records([records[place] for place in held.tolist()]))
     return predictions
 
 
