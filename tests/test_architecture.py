@@ -39,12 +39,15 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "trainer": {"runs"},
     "host": {"runs", "trainer"},
     "tasks": {"data", "models", "losses", "metrics", "runs", "host"},
-    "inference": {"chem", "baselines", "data", "inputs", "models", "metrics", "runs", "host", "tasks"},
+    "ensembles": set(),
+    "inference": {
+        *("chem", "baselines", "data", "inputs", "models", "metrics", "runs", "host", "tasks", "ensembles"),
+    },
     "estimator": {"inference"},
     "report": {"losses", "metrics", "runs"},
     "bench": {
         *("chem", "splits", "baselines", "data", "inputs", "building", "metrics", "runs", "tasks"),
-        *("inference", "report"),
+        *("ensembles", "inference", "report"),
     },
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "runs", "tasks", "inference"),

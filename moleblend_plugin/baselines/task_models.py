@@ -60,6 +60,7 @@ def fit_learner(
     names: Sequence[str],
     numbers: Mapping[str, Any] | None = None,
     missing: bool = False,
+    sample_weight: Float64Array | None = None,
 ) -> TaskModels:
     """Fit a learner to every task.
 
@@ -72,6 +73,7 @@ def fit_learner(
         names: of the T tasks.
         numbers: parameters that stand over the learner's defaults.
         missing: whether features may be NaN.
+        sample_weight: [M], what each molecule counts; ``None``: all alike.
     """
     models, constants = [], np.zeros(len(names))
     for task in range(len(names)):
@@ -82,7 +84,11 @@ def fit_learner(
             models.append(None)
             continue
         model = LEARNERS[learner](classify, seed, numbers or {}, labels, missing)
-        models.append(model.fit(features[known], labels))
+        weighted = {}
+        if sample_weight is not None:
+            step = f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
+            weighted = {f"{step}sample_weight": sample_weight[known]}
+        models.append(model.fit(features[known], labels, **weighted))
     return TaskModels(classify, tuple(names), tuple(models), constants)
 
 
@@ -94,6 +100,7 @@ def fit_tasks(
     targets: Float64Array,
     names: Sequence[str],
     numbers: Mapping[str, Any] | None = None,
+    sample_weight: Float64Array | None = None,
 ) -> TaskModels:
     """Fit a baseline to every task.
 
@@ -105,9 +112,18 @@ def fit_tasks(
         targets: [M, T], NaN where missing.
         names: of the T tasks.
         numbers: parameters that stand over the learner's defaults.
+        sample_weight: [M], what each molecule counts; ``None``: all alike.
     """
     baseline = BASELINES[kind]
     missing = bool(MISSING & set(baseline.features))
     return fit_learner(
-        baseline.learner, classify, seed, features, targets, names, numbers=numbers, missing=missing
+        baseline.learner,
+        classify,
+        seed,
+        features,
+        targets,
+        names,
+        numbers=numbers,
+        missing=missing,
+        sample_weight=sample_weight,
     )

@@ -34,6 +34,8 @@ from moleblend_plugin.schema import PARTS, Float64Array
 
 RUNNERS: Final = {
     "ours": "moleblend_runs",
+    "ours-ensemble": "ensemble",
+    "ours-stack": "ensemble",
     "ours-frozen": "frozen",
     "chemprop": "chemprop",
     "minimol": "minimol",

@@ -18,7 +18,7 @@ import numpy as np
 from moleblend_plugin.baselines.kinds import BASELINES
 from moleblend_plugin.baselines.learners import DETERMINISTIC
 from moleblend_plugin.bench.spec.config import BenchConfig, SetSpec
-from moleblend_plugin.bench.spec.model_spec import ModelSpec
+from moleblend_plugin.bench.spec.model_spec import FINE_TUNED, ModelSpec
 from moleblend_plugin.data.store.meta import fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
@@ -162,9 +162,12 @@ def store_folder(out: Path, name: str) -> Path:
 
 def _options(spec: SetSpec, model: ModelSpec, checkpoint_sha256: str) -> dict[str, Any]:
     grid = {key: list(values) for key, values in _grid(spec, model).items()}
-    if model.kind != "ours":
+    if model.kind not in FINE_TUNED:
         return {"grid": grid} | _choices(model, checkpoint_sha256)
-    return {
+    several = {}
+    if model.kind != "ours":
+        several = {"ensemble_size": model.ensemble_size, "folds": model.folds, "fold_rows": model.fold_rows}
+    return several | {
         "grid": grid,
         "arch": model.arch,
         "checkpoint_sha256": checkpoint_sha256,
@@ -192,7 +195,7 @@ def _choices(model: ModelSpec, checkpoint_sha256: str) -> dict[str, Any]:
 def _grid(spec: SetSpec, model: ModelSpec) -> Mapping[str, tuple[Any, ...]]:
     """What is chosen among on validation: the set's numbers for our models, under all that the model says."""
     own = model.grid or {}
-    if model.kind != "ours":
+    if model.kind not in FINE_TUNED:
         return own
     fixed = model.training or {}
     return {key: values for key, values in (spec.grid or {}).items() if key not in fixed} | dict(own)

@@ -6,16 +6,20 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 
 from moleblend_plugin.baselines.features import FEATURES
 from moleblend_plugin.baselines.kinds import BASELINES, LEARNER_NUMBERS
 from moleblend_plugin.bench.spec.toml_reader import Reader
+from moleblend_plugin.ensembles.folds import FoldKind
 from moleblend_plugin.errors import MoleblendError
 
 INPUT_MODES: Final = ("2d", "3d", "both")
 READOUTS: Final = ("mean", "graph")
 """Vectors of a molecule, as ``moleblend embed --what``."""
+
+FOLD_ROWS: Final = ("train", "train+valid")
+"""Rows that the members of an ensemble share out; with those of validation, the folds are what validates."""
 
 HEADS: Final = ("rf", "ridge", "knn")
 """Learners on vectors (``baselines/learners.py``)."""
@@ -27,7 +31,10 @@ TRAINING_KEYS: Final[dict[str, Any]] = {
 TUNABLE_TRAINING: Final = tuple(key for key in TRAINING_KEYS if key != "fp16")
 """Numbers of our runs that ``grid`` may hold several values of."""
 
-OURS: Final = frozenset({"ours", "ours-frozen"})
+FINE_TUNED: Final = frozenset({"ours", "ours-ensemble", "ours-stack"})
+"""Kinds that train our network: one, the members of a cross-validation, and those in a stack with forests."""
+
+OURS: Final = FINE_TUNED | {"ours-frozen"}
 """Kinds that are this package's: the others are baselines."""
 
 KIND_NOTES: Final = {
@@ -53,7 +60,9 @@ class ModelSpec:
         training: numbers that differ from the set's (ours).
         grid: numbers to choose from by the validation score, each with its values.
         python: interpreter that has the packages of the model, "" for this one.
-        ensemble_size: members of chemprop's own ensemble.
+        ensemble_size: members of an ensemble, ours or chemprop's own.
+        folds: how rows are shared out among our members, one of ``FoldKind``.
+        fold_rows: which rows those are, one of :data:`FOLD_ROWS`.
         head: learner on vectors, one of :data:`HEADS`.
         join: features that stand beside the vectors, keys of ``FEATURES``.
         readout: which vector of a molecule, one of :data:`READOUTS`.
@@ -69,13 +78,18 @@ class ModelSpec:
     grid: Mapping[str, tuple[Any, ...]] | None = None
     python: str = ""
     ensemble_size: int = 1
+    folds: str = ""
+    fold_rows: str = ""
     head: str = ""
     join: tuple[str, ...] = ()
     readout: str = ""
 
 
+_TRAINED: Final = ("arch", "checkpoint", "pretrained", "input_mode", "flags", "training", "grid")
+
 KEYS: Final[dict[str, tuple[str, ...]]] = {
-    "ours": ("arch", "checkpoint", "pretrained", "input_mode", "flags", "training", "grid"),
+    "ours": _TRAINED,
+    **dict.fromkeys(("ours-ensemble", "ours-stack"), (*_TRAINED, "ensemble_size", "folds", "fold_rows")),
     "ours-frozen": ("checkpoint", "pretrained", "input_mode", "readout", "head", "join", "grid"),
     **dict.fromkeys(BASELINES, ("grid",)),
     "chemprop": ("python", "ensemble_size", "flags"),
@@ -105,7 +119,13 @@ def read_model(item: Reader, folder: Path) -> ModelSpec:
         "flags": lambda: item.texts("flags", ()),
         "training": lambda: item.table("training", TRAINING_KEYS),
         "python": lambda: _interpreter(item, folder),
-        "ensemble_size": lambda: item.whole("ensemble_size", 1, least=1),
+        "ensemble_size": lambda: (
+            item.whole("ensemble_size", 5, least=2)
+            if kind in FINE_TUNED
+            else item.whole("ensemble_size", 1, least=1)
+        ),
+        "folds": lambda: item.one_of("folds", get_args(FoldKind), "random"),
+        "fold_rows": lambda: item.one_of("fold_rows", FOLD_ROWS, "train+valid"),
         "head": lambda: item.one_of("head", HEADS, "rf"),
         "join": lambda: _join(item),
         "readout": lambda: item.one_of("readout", READOUTS, "mean"),
@@ -129,7 +149,7 @@ def _refuse_keys_of_others(item: Reader, kind: str) -> None:
 
 def _tunable(kind: str, head: str) -> tuple[str, ...]:
     """The numbers that ``grid`` may hold."""
-    if kind == "ours":
+    if kind in FINE_TUNED:
         return TUNABLE_TRAINING
     return LEARNER_NUMBERS[BASELINES[kind].learner if kind in BASELINES else head]
 

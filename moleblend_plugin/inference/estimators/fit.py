@@ -100,11 +100,16 @@ def fit_checkpoint(
         data.mkdir()
         for split, records in (("train", train), ("valid", valid)):
             if records:
-                _write_store(data / f"{split}.lmdb", records, names, conversion)
+                write_store(data / f"{split}.lmdb", records, names, conversion)
         train_in_process(
             train_arguments(data, run, config, validates=bool(valid)), config.verbose, config.device
         )
-        state = read_checkpoint(run / (BEST_CHECKPOINT if valid else LAST_CHECKPOINT))
+        return portable_checkpoint(run / (BEST_CHECKPOINT if valid else LAST_CHECKPOINT), conversion)
+
+
+def portable_checkpoint(path: Path, conversion: ConversionConfig) -> bytes:
+    """A run's checkpoint without its folders, and with how molecules became records, as its file's bytes."""
+    state = read_checkpoint(path)
     args = state["args"]
     args.data = args.save_dir = args.tmp_save_dir = ""  # they are gone
     args.conversion = write_conversion(conversion)
@@ -135,9 +140,10 @@ def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -
     return [str(word) for word in words]
 
 
-def _write_store(
+def write_store(
     path: Path, records: Sequence[MoleculeRecord], names: tuple[str, ...], conversion: ConversionConfig
 ) -> None:
+    """Write records with labels as a store, for a run."""
     settings = {"made_by": "an estimator", "conversion": write_conversion(conversion)}
     with StoreWriter(path, settings=settings, sources={}, target_names=names, split=path.stem) as writer:
         for record in records:

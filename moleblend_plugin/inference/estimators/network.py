@@ -26,7 +26,11 @@ from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 if TYPE_CHECKING:
     from typing import Self
 
+    from moleblend_plugin.inference.estimators.ensemble import FittedEnsemble
     from moleblend_plugin.inference.predictor import Predictor
+
+_OF_ENSEMBLES: Final = ("oof_prediction_", "oof_fold_", "n_epochs_", "validation_curve_", "stack_weights_")
+"""Attributes of a fitted ensemble."""
 
 _WEIGHT: Final = "sample_weight"
 OnError = Literal["raise", "nan"]
@@ -82,6 +86,10 @@ class NetworkEstimator(OnMolecules):
         n_jobs: int | None = None,
         on_error: OnError = "raise",
         verbose: int = 0,
+        ensemble_size: int = 1,
+        ensemble: str = "folds",
+        folds: str = "random",
+        stacking: bool = False,
     ) -> None:
         self.arch = arch
         self.checkpoint = checkpoint
@@ -98,6 +106,10 @@ class NetworkEstimator(OnMolecules):
         self.n_jobs = n_jobs
         self.on_error = on_error
         self.verbose = verbose
+        self.ensemble_size = ensemble_size
+        self.ensemble = ensemble
+        self.folds = folds
+        self.stacking = stacking
 
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator as one file, for :meth:`load`.
@@ -151,8 +163,16 @@ class NetworkEstimator(OnMolecules):
         self, X: Molecules, targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
     ) -> None:
         """Set ``checkpoint_`` from molecules, labels [n, T] (NaN where missing) and weights [n]."""
+        from moleblend_plugin.inference.estimators.ensemble import (
+            EnsembleConfig,
+            TrainingPart,
+            fit_ensemble,
+            packed,
+        )
         from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint
+        from moleblend_plugin.inference.estimators.members import LabelledRecords
 
+        ensemble = EnsembleConfig(self.ensemble_size, self.ensemble, self.folds, self.stacking)
         random = check_random_state(self.random_state)
         conversion = self._conversion()
         results = convert_all(as_list(X), conversion, self.n_jobs)
@@ -163,21 +183,46 @@ class NetworkEstimator(OnMolecules):
             for record, labels in zip(results, columns, strict=True)
             if isinstance(record, MoleculeRecord)
         ]
+        used = np.ones(len(records), bool) if weights is None else weights > 0
         if (
             weights is not None
         ):  # a molecule of weight 0 counts for nothing: not for the units, nor in validation
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
-            targets = targets[weights > 0]
+            targets, weights = targets[weights > 0], weights[weights > 0]
         own = {item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)}
         seed = int(random.randint(2**31 - 1))
         config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
-        chosen = self._validation_rows(targets, random)
+        whole = ensemble.ensemble_size > 1 and ensemble.ensemble == "folds"  # which hold out their own
+        chosen = np.zeros(len(targets), bool) if whole else self._validation_rows(targets, random)
+        stored = (*names, weight_column) if weight_column else names
+        if ensemble.ensemble_size > 1:
+            part = TrainingPart(LabelledRecords(records, stored, conversion), targets, names, weights)
+            fitted = fit_ensemble(part, config, ensemble, chosen)
+            self._set_fitted(packed(fitted.file), names)
+            self._keep(fitted, used)
+            return
         train = [record for record, held in zip(records, chosen, strict=True) if not held]
         valid = [record for record, held in zip(records, chosen, strict=True) if held]
-        stored = (*names, weight_column) if weight_column else names
-        self.checkpoint_ = fit_checkpoint(train, valid, stored, config, conversion)
-        self.target_names_ = names
-        self.__dict__.pop("_predictor", None)
+        self._set_fitted(fit_checkpoint(train, valid, stored, config, conversion), names)
+
+    def _set_fitted(self, checkpoint: bytes, names: tuple[str, ...]) -> None:
+        """Take over a model; what an earlier fit of an ensemble left is gone."""
+        self.checkpoint_, self.target_names_ = checkpoint, names
+        for name in ("_predictor", *_OF_ENSEMBLES):
+            self.__dict__.pop(name, None)
+
+    def _keep(self, fitted: FittedEnsemble, used: npt.NDArray[np.bool_]) -> None:
+        """Set the attributes of an ensemble; ``used`` [n] says which molecules it was given."""
+        predictions = np.full((len(used), len(self.target_names_)), np.nan)
+        predictions[used] = fitted.out_of_fold
+        self.oof_prediction_ = predictions if self._two_d else predictions[:, 0]
+        self.oof_fold_ = np.full(len(used), -1)
+        self.oof_fold_[used] = fitted.folds
+        if fitted.members is not None:
+            self.n_epochs_, self.validation_curve_ = fitted.members.epoch, fitted.members.curve
+        if fitted.stacked is not None:
+            stack = fitted.stacked.stack
+            self.stack_weights_ = dict(zip(stack.base_models, stack.weights, strict=True))
 
     def _validation_rows(self, targets: Float64Array, random: np.random.RandomState) -> npt.NDArray[np.bool_]:
         """Which molecules are held out to choose the epoch, bool [n]; one target's classes in proportion."""
