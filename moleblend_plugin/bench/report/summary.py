@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.bench.run.sampling import about_sample
+from moleblend_plugin.bench.run.set_table import about_sample
 from moleblend_plugin.bench.spec.cell_spec import CellResult, read_result
 from moleblend_plugin.bench.spec.config import BenchConfig
 from moleblend_plugin.bench.spec.model_spec import KIND_NOTES, OURS
