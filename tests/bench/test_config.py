@@ -130,7 +130,7 @@ def test_a_set_names_numbers_to_choose_from_for_our_models(folder: Path) -> None
         (
             'kind = "ecfp4-rf"',
             'kind = "ecfp4-rf"\narch = "a"',
-            "arch is for models of kind ours, not ecfp4-rf",
+            "arch is for models of kind ours, ours-ensemble, ours-stack, not ecfp4-rf",
         ),
         ("grid = { lr", "grid = { max_iter", "grid: unknown key 'max_iter'; choose from lr, batch"),
         ("[1e-4, 1e-3]", "1e-4", "grid: lr = 0.0001 should be a list of values"),
