@@ -219,13 +219,8 @@ def _networks(cell: Cell, rows: FoldedRows, numbers: Mapping[str, Any]) -> tuple
     if cell.keep != "none":
         write_ensemble(path.with_suffix(".pt"), EnsembleFile(members))
     with replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez(
-            stream,
-            **{
-                key: np.asarray(value)
-                for key, value in found._replace(kept_cpu_seconds=used)._asdict().items()
-            },
-        )
+        kept = found._replace(kept_cpu_seconds=used)._asdict()
+        np.savez(stream, **{key: np.asarray(value) for key, value in kept.items()})  # type: ignore[arg-type]
     MADE.add(path.name)
     return found, members if cell.keep != "none" else ()
 

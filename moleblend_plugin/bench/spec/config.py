@@ -47,7 +47,8 @@ class SetSpec:
         split_seed: seed of conformers and of a random split.
         grid: as a model's, for our models on this set alone.
         words: what ``missing_label``, ``positive`` and ``negative`` of the build are, where given.
-        sample: how many rows of the table are used, ``None`` for all (``run/sampling.py``).
+        sample: how many rows of the table are used, ``None`` for all (``run/set_table.py``).
+        header: names of all its columns where those of the file will not do.
     """
 
     name: str
@@ -63,6 +64,7 @@ class SetSpec:
     grid: Mapping[str, tuple[Any, ...]] | None = None
     words: Mapping[str, tuple[str, ...]] | None = None
     sample: int | None = None
+    header: tuple[str, ...] = ()
 
     @property
     def kind(self) -> LabelKind:
@@ -162,6 +164,7 @@ def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -
         grid=item.lists("grid", TUNABLE_TRAINING),
         words={key: words for key in _WORDS if (words := item.texts(key, ()))},
         sample=item.whole("sample", None, least=10),
+        header=item.texts("header", ()),
     )
     item.done()
     _check_files(item.where, spec)

