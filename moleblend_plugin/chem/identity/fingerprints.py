@@ -79,7 +79,8 @@ def ecfp4_counts(smiles: Sequence[str]) -> FeatureRows:
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=ECFP_RADIUS, fpSize=ECFP_BITS)
 
     def row(mol: Chem.Mol) -> npt.NDArray[np.uint16]:
-        counts: npt.NDArray[np.uint32] = generator.GetCountFingerprintAsNumPy(mol)
-        return np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16)
+        counts = generator.GetCountFingerprintAsNumPy(mol)
+        found: npt.NDArray[np.uint16] = np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16)
+        return found
 
     return _rows(smiles, row, np.zeros(ECFP_BITS, np.uint16))
