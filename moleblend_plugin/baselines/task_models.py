@@ -75,7 +75,8 @@ def fit_learner(
         missing: whether features may be NaN.
         sample_weight: [M], what each molecule counts; ``None``: all alike.
     """
-    models, constants = [], np.zeros(len(names))
+    models: list[Any] = []
+    constants = np.zeros(len(names))
     for task in range(len(names)):
         known = ~np.isnan(targets[:, task])
         labels = targets[known, task]

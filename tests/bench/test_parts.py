@@ -14,7 +14,7 @@ from moleblend_plugin.bench.report import resampling
 from moleblend_plugin.bench.report.comparisons import FINE_RESAMPLES, compare, comparisons, of_best_ours
 from moleblend_plugin.bench.report.figure_data import by_scaffold_size, mean_roc
 from moleblend_plugin.bench.report.html_report import MOST_SHOWN, _headline_list
-from moleblend_plugin.bench.report.resampling import interval
+from moleblend_plugin.bench.report.resampling import RESAMPLES, interval
 from moleblend_plugin.bench.report.summary import CellGroup, Plan, mean_sd
 from moleblend_plugin.bench.report.table import form_of
 from moleblend_plugin.bench.run.cell_process import settings_of
@@ -141,14 +141,16 @@ def test_pairs_are_those_of_the_paired_bootstrap(tmp_path: Path) -> None:
         np.concatenate([one["test_predictions"] for one in by_seed.values()], axis=1)
         for by_seed in made.values()
     ]
-    n = 5000 if (paired_difference("rmse", np.tile(labels, 2), *columns).p <= 0.05) else 1000
-    expected = paired_difference("rmse", np.tile(labels, 2), *columns, n=n)
+    first, second = columns
+    twice = np.tile(labels, 2)
+    n = FINE_RESAMPLES if paired_difference("rmse", twice, first, second).p <= 0.05 else RESAMPLES
+    expected = paired_difference("rmse", twice, first, second, n=n)
     for _ in range(2):
         found = compare(ours, other, "rmse")
         assert found is not None
         assert found[3:7] == pytest.approx(expected)
         resampling._of_file.cache_clear()
-    assert interval(ours, "rmse") == pytest.approx(bootstrap.interval("rmse", np.tile(labels, 2), columns[0]))
+    assert interval(ours, "rmse") == pytest.approx(bootstrap.interval("rmse", twice, first))
 
 
 def test_our_best_row_is_chosen_on_validation_and_corrected_alone(tmp_path: Path) -> None:

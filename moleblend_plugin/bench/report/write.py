@@ -9,8 +9,9 @@ from typing import NamedTuple
 from moleblend_plugin.bench.report import figures, html_report
 from moleblend_plugin.bench.report.comparisons import best_model, comparisons
 from moleblend_plugin.bench.report.dot_plot import dot_plot
+from moleblend_plugin.bench.report.scores_csv import write_scores
 from moleblend_plugin.bench.report.summary import CellGroups, Plan, read_groups
-from moleblend_plugin.bench.report.table import escaped, markdown, tables, write_scores
+from moleblend_plugin.bench.report.table import escaped, markdown, tables
 from moleblend_plugin.bench.run.stores import scaffold_sizes, shared_with_test
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing

@@ -80,6 +80,7 @@ def ecfp4_counts(smiles: Sequence[str]) -> FeatureRows:
 
     def row(mol: Chem.Mol) -> npt.NDArray[np.uint16]:
         counts = generator.GetCountFingerprintAsNumPy(mol)
-        return np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16)
+        found: npt.NDArray[np.uint16] = np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16)
+        return found
 
     return _rows(smiles, row, np.zeros(ECFP_BITS, np.uint16))
