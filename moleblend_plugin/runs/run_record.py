@@ -72,7 +72,9 @@ def _started_from(args: Namespace) -> dict[str, str] | None:
     if path is None or not Path(path).is_file():
         return None
     path = Path(path).resolve()
-    return {"path": str(path), "name": name_or_path(path), "sha256": sha256_of(path)}
+    name = name_or_path(path)
+    bundled = {"name": name} if name != str(path) else {}
+    return {"path": str(path), "sha256": sha256_of(path)} | bundled
 
 
 def _launcher() -> dict[str, int] | None:
