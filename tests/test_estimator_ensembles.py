@@ -25,7 +25,13 @@ NAN = float("nan")
 SMILES = ["C" * n + end for n in range(1, 9) for end in ("O", "N")]
 HEAVY = np.array([len(smiles) for smiles in SMILES], float)
 HAS_N = np.array([smiles.endswith("N") for smiles in SMILES], float)
-QUICK: dict[str, Any] = {"input_mode": "2d", "epochs": 2, "batch_size": 8, "device": "cpu"}
+QUICK: dict[str, Any] = {
+    "checkpoint": None,
+    "input_mode": "2d",
+    "epochs": 2,
+    "batch_size": 8,
+    "device": "cpu",
+}
 TWO = QUICK | {"ensemble_size": 2, "learning_rate": 3e-3}
 
 

@@ -43,6 +43,8 @@ class BuildPlan:
         geometry: the SDF that the input is joined with, or ``None``.
         exclusion: molecules that are left out.
         parts: part of each source, for ``--split files``.
+        descriptors: whether RDKit's descriptors are stored.
+        ecfp: whether ECFP4 counts are stored.
     """
 
     sources: tuple[Source, ...]
@@ -61,6 +63,8 @@ class BuildPlan:
     geometry: Path | None
     exclusion: Exclusion
     parts: tuple[str, ...]
+    descriptors: bool = False
+    ecfp: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:

@@ -9,6 +9,7 @@ from operator import index
 from pathlib import Path
 from typing import Any, SupportsIndex
 
+from moleblend_plugin.building.descriptors import fit_scale
 from moleblend_plugin.building.divide import SPLIT_LIST, assign_parts, without_excluded, write_split_list
 from moleblend_plugin.building.duplicates import duplicates
 from moleblend_plugin.building.exclude import read_exclusions
@@ -21,9 +22,10 @@ from moleblend_plugin.building.progress import BuildProgress, Progress, RowCount
 from moleblend_plugin.building.result import BuildResult, Tally, result_of
 from moleblend_plugin.building.stage import NothingToBuild, Stage, refuse_existing_stores, staging
 from moleblend_plugin.building.work import BuildWork, work_of, work_settings
-from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.identity.sparse_ecfp import ecfp_settings
 from moleblend_plugin.chem.readers.columns import NumericColumns
 from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.chem.workers import chunks_of, work_on
@@ -63,6 +65,8 @@ def build(
     geometry: AnyPath | None = None,
     exclude: AnyPath | Sequence[AnyPath] = (),
     exclude_level: str = "connectivity",
+    descriptors: bool = False,
+    ecfp: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> BuildResult:
@@ -96,6 +100,8 @@ def build(
         geometry: SDF with the geometries of the table's first rows.
         exclude: files of molecules to leave out.
         exclude_level: when two molecules are the same: "exact", "connectivity" or "parent".
+        descriptors: store RDKit's 2D descriptors of every molecule, for pretraining that learns them.
+        ecfp: store ECFP4 counts of every molecule likewise.
         overwrite: replace stores in ``out``.
         progress: called with news while it works.
 
@@ -145,6 +151,8 @@ def build(
         geometry=None if geometry is None else Path(geometry),
         exclusion=read_exclusions(_paths(exclude), exclude_level, smiles_column, choose),
         parts=parts,
+        descriptors=descriptors,
+        ecfp=ecfp,
     )
     return run_build(plan, report)
 
@@ -236,6 +244,10 @@ def _divide(
         tally.rows[row.source] += 1
         tally.excluded[row.cause] += 1
     parts = assign_parts(plan, finished)
+    if plan.descriptors:
+        settings["descriptors"] = fit_scale(finished, parts).to_plain()
+    if plan.ecfp:
+        settings["ecfp"] = ecfp_settings(TOOLKIT)
     with StoreWriters(folder, plan, settings, checksums) as writers:
         for part, molecule in zip(parts, finished.molecules(), strict=True):
             tally.add(PARTS[part], molecule)

@@ -22,7 +22,7 @@ MembersSd = Annotated[
 def predict(
     checkpoint: Annotated[
         Path,
-        typer.Argument(help="Checkpoint of task moleblend_property, or a model that an estimator saved."),
+        typer.Argument(help="Checkpoint of task moleblend_property, model of an estimator, or a name."),
     ],
     molecules: shared.MoleculesArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .csv, .tsv or .parquet.")],

@@ -13,6 +13,7 @@ from moleblend_plugin.baselines.kinds import BASELINES, LEARNER_NUMBERS
 from moleblend_plugin.bench.spec.toml_reader import Reader
 from moleblend_plugin.ensembles.folds import FoldKind
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.networks.resolve import find_checkpoint_file, is_name, near_names
 
 INPUT_MODES: Final = ("2d", "3d", "both")
 READOUTS: Final = ("mean", "graph")
@@ -155,10 +156,13 @@ def _tunable(kind: str, head: str) -> tuple[str, ...]:
 
 
 def _checkpoint(item: Reader, folder: Path, kind: str) -> Path | None:
-    """A file, ``Path()`` for one that ``--checkpoint NAME=FILE`` will give, ``None`` for none."""
+    """A file or the name of a bundled network; ``Path()`` where ``--checkpoint`` will give it; or ``None``."""
     text = item.text("checkpoint", "")
     wanted = item.flag("pretrained", bool(text)) or kind == "ours-frozen"
-    return (folder / text if text else Path()) if wanted else None
+    if not wanted or not text:
+        return Path() if wanted else None
+    beside = folder / text
+    return Path(text) if not beside.exists() and is_name(text) else beside
 
 
 def _interpreter(item: Reader, folder: Path) -> str:
@@ -195,19 +199,24 @@ def with_checkpoints(
                 f"there is {', '.join(takers) or 'none'}"
             )
     filled = tuple(replace(model, checkpoint=given.get(model.name, model.checkpoint)) for model in models)
-    for model in filled:
-        if needed and model.name not in needed:
-            continue
-        if model.checkpoint == Path():
-            raise MoleblendError(
-                f"model {model.name} starts from a checkpoint: give --checkpoint {model.name}=FILE"
-            )
-        if model.checkpoint is not None and not model.checkpoint.is_file():
-            raise MoleblendError(
-                f"model {model.name}: {model.checkpoint} does not exist; "
-                f"correct checkpoint, or give --checkpoint {model.name}=FILE"
-            )
-    return filled
+    return tuple(_checked(model) if not needed or model.name in needed else model for model in filled)
+
+
+def _checked(model: ModelSpec) -> ModelSpec:
+    """``model``, whose checkpoint is there; the name of a bundled network has become its file."""
+    if model.checkpoint is None:
+        return model
+    if model.checkpoint == Path():
+        raise MoleblendError(
+            f"model {model.name} starts from a checkpoint: give --checkpoint {model.name}=FILE"
+        )
+    found = find_checkpoint_file(model.checkpoint, f"model {model.name}: checkpoint")
+    if not found.is_file():
+        raise MoleblendError(
+            f"model {model.name}: {model.checkpoint} does not exist{near_names(model.checkpoint.name)}; "
+            f"correct checkpoint, or give --checkpoint {model.name}=FILE"
+        )
+    return replace(model, checkpoint=found)
 
 
 def with_interpreters(models: tuple[ModelSpec, ...], given: Mapping[str, Path]) -> tuple[ModelSpec, ...]:

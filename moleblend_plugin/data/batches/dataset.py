@@ -12,6 +12,7 @@ import numpy.typing as npt
 from moleblend_plugin.data.batches.collate import Batch, collate
 from moleblend_plugin.data.batches.damaged_rows import DamagedRows
 from moleblend_plugin.data.batches.order import epoch_order, mixed_order
+from moleblend_plugin.data.descriptor_scale import DescriptorScale
 from moleblend_plugin.data.rng import Purpose, generator
 from moleblend_plugin.data.samples.blend import BlendConfig, Sample, blend, choose_pairs
 from moleblend_plugin.data.samples.featurize import featurize
@@ -131,6 +132,8 @@ class BlendedMolecules(StoredMolecules):
         seed: the run's seed.
         shuffle: whether :meth:`order` shuffles (training).
         strict: whether a damaged row is an error, else it is left out of its batch.
+        scale: how the records' descriptors become targets; ``None`` for samples without.
+        ecfp_bits: E, length of the fingerprints that are targets; 0 for samples without.
     """
 
     def __init__(
@@ -140,13 +143,25 @@ class BlendedMolecules(StoredMolecules):
         seed: int,
         shuffle: bool = False,
         strict: bool = False,
+        scale: DescriptorScale | None = None,
+        ecfp_bits: int = 0,
     ) -> None:
         super().__init__(records, seed, shuffle, strict)
         self.config = config
+        self.scale = scale
+        self.ecfp_bits = ecfp_bits
 
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """The blended sample of this epoch."""
-        return blend(featurize(record, conformer, self.codes), self.config, self.seed, self.epoch, molecule)
+        features = featurize(record, conformer, self.codes)
+        sample = blend(features, self.config, self.seed, self.epoch, molecule)
+        if self.scale is not None:
+            sample["descriptors"] = self.scale.targets(record.descriptors)
+        if self.ecfp_bits:
+            sample["ecfp"] = np.zeros(self.ecfp_bits, np.uint8)
+            if record.ecfp is not None:
+                sample["ecfp"][record.ecfp[:, 0]] = np.minimum(record.ecfp[:, 1], 255)
+        return sample
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """The same; with blend scope "batch" all samples share one mask of pairs."""

@@ -21,6 +21,8 @@ from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
 from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, convert_all, refuse_rejections
+from moleblend_plugin.networks.registry import DEFAULT
+from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 
 if TYPE_CHECKING:
@@ -71,8 +73,8 @@ class NetworkEstimator(OnMolecules):
     def __init__(
         self,
         *,
-        arch: str = "tiny",
-        checkpoint: str | None = None,
+        arch: str | None = None,
+        checkpoint: str | Path | None = DEFAULT,
         input_mode: str = "both",
         conformers: int | str = 1,
         epochs: int = 50,
@@ -133,7 +135,7 @@ class NetworkEstimator(OnMolecules):
         pickle or joblib, and runs what it holds.
 
         Args:
-            path: the file.
+            path: the file, or the name of a bundled network that predicts a property.
             params: parameters that differ here, such as ``device="cpu"``.
 
         Raises:
@@ -143,13 +145,21 @@ class NetworkEstimator(OnMolecules):
         from moleblend_plugin.inference.predictor import Predictor
 
         known = set(cls().get_params(deep=False))
-        found = Predictor.from_checkpoint(path, "cpu")
-        kept, names = read_estimator(Path(path), found, cls._kind, known), found.target_names
+        file = find_checkpoint_file(path)
+        found = Predictor.from_checkpoint(file, "cpu")
+        kept, names = read_estimator(file, found, cls._kind, known), found.target_names
         made = cls(**{**kept.params, **params})
-        made.checkpoint_, made.target_names_, made._two_d = Path(path).read_bytes(), names, kept.two_d
+        made.checkpoint_, made.target_names_, made._two_d = file.read_bytes(), names, kept.two_d
         if cls._kind == "classification":
             made.classes_ = [np.array([0, 1])] * len(names) if kept.two_d else kept.classes
         return made
+
+    @property
+    def started_from_(self) -> str | None:
+        """The bundled network or the file whose weights training started from; ``None``: from scratch."""
+        check_is_fitted(self)
+        began: str | None = getattr(self._network().args, "finetune_from_model", None)
+        return began
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
@@ -174,6 +184,7 @@ class NetworkEstimator(OnMolecules):
         )
         from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint
         from moleblend_plugin.inference.estimators.members import LabelledRecords
+        from moleblend_plugin.inference.estimators.start import choose_start
 
         ensemble = EnsembleConfig(self.ensemble_size, self.ensemble, self.folds, self.stacking)
         random = check_random_state(self.random_state)
@@ -193,6 +204,7 @@ class NetworkEstimator(OnMolecules):
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
             targets, weights = targets[weights > 0], weights[weights > 0]
         own = {item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)}
+        own |= choose_start(self.checkpoint, self.arch)._asdict()
         seed = int(random.randint(2**31 - 1))
         config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
         whole = ensemble.ensemble_size > 1 and ensemble.ensemble == "folds"  # which hold out their own
