@@ -156,7 +156,7 @@ def _tunable(kind: str, head: str) -> tuple[str, ...]:
 
 
 def _checkpoint(item: Reader, folder: Path, kind: str) -> Path | None:
-    """A file or the name of a bundled network; ``Path()`` where ``--checkpoint`` will give it; or ``None``."""
+    """A file or the name of a bundled network; ``Path()`` if ``--checkpoint`` will give it; or ``None``."""
     text = item.text("checkpoint", "")
     wanted = item.flag("pretrained", bool(text)) or kind == "ours-frozen"
     if not wanted or not text:
