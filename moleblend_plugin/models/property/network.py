@@ -81,6 +81,8 @@ class PropertyOutputs(nn.Module):
     property: PropertyConfig
     target_mean: Tensor  # fp32 [L]
     target_std: Tensor  # fp32 [L]
+    encoder_held = False
+    """Whether all below the head stays as it is (:meth:`hold_encoder`)."""
 
     def add_outputs(self, property: PropertyConfig) -> None:
         """Build the buffers; call it in ``__init__``."""
@@ -115,6 +117,35 @@ class PropertyOutputs(nn.Module):
                 yield parameter, len(layers) - int(name.removeprefix(below).split(".")[0])
             else:
                 yield parameter, len(layers) + 1
+
+    def hold_encoder(self, held: bool) -> None:
+        """Train the head alone, or all again; what is held runs without dropout, as what is frozen does.
+
+        Weights below the head get no gradient then, but where processes exchange gradients, which wait for
+        all of them: there the caller drops them (:meth:`drop_held_gradients`).
+        """
+        self.encoder_held = held
+        self.train(self.training)
+
+    def drop_held_gradients(self) -> None:
+        """Leave no gradient to what is held: an optimiser passes over it, with its decay and its moments."""
+        if self.encoder_held:
+            for parameter, depth in self.layer_depths():
+                if depth > 0:
+                    parameter.grad = None
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch dropout; what is held stays without."""
+        super().train(mode)
+        for name, module in self.named_children():
+            if self.encoder_held and not name.startswith("head"):
+                module.eval()
+        return self
+
+    def encoder_gradients(self) -> torch.set_grad_enabled:
+        """The block in which the encoder computes."""
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not (self.encoder_held and alone))
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or convert, but keep the scale of the labels in fp32: half would round it."""
@@ -151,11 +182,12 @@ class PropertyNet(PropertyOutputs, MoleBlendEncoder):
 
     def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
         """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
-        encoded = self.encode(**net_input)
+        with self.encoder_gradients():
+            encoded = self.encode(**net_input)
         outputs: Tensor = self.head(encoded.states, encoded.real)
         return outputs
 
-    def train(self, mode: bool = True) -> PropertyNet:
+    def train(self, mode: bool = True) -> Self:
         """Switch dropout; what is frozen stays without."""
         super().train(mode)
         for module in self._frozen():
