@@ -9,7 +9,7 @@ from operator import index
 from pathlib import Path
 from typing import Any, SupportsIndex
 
-from moleblend_plugin.building.descriptors import fit_scale
+from moleblend_plugin.building.descriptors import descriptor_settings
 from moleblend_plugin.building.divide import SPLIT_LIST, assign_parts, without_excluded, write_split_list
 from moleblend_plugin.building.duplicates import duplicates
 from moleblend_plugin.building.exclude import read_exclusions
@@ -241,7 +241,7 @@ def _divide(
         tally.excluded[row.cause] += 1
     parts = assign_parts(plan, finished)
     if plan.descriptors:
-        settings["descriptors"] = fit_scale(finished, parts).to_plain()
+        settings["descriptors"] = descriptor_settings(finished, parts)
     with StoreWriters(folder, plan, settings, checksums) as writers:
         for part, molecule in zip(parts, finished.molecules(), strict=True):
             tally.add(PARTS[part], molecule)

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
 
 import numpy as np
 
-from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig
+from moleblend_plugin.chem.identity.descriptor_probe import with_descriptors
+from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS
 from moleblend_plugin.chem.readers.beside import Beside
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Source
 from moleblend_plugin.chem.workers import convert_in_order
+from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MAX_ATOMS: Final = 512
@@ -50,6 +53,8 @@ class Input:
         conversion: how its rows become molecules.
         workers: processes that convert.
         max_atoms: molecules with more heavy atoms are rows with a reason.
+        descriptors: whether molecules get RDKit's descriptors, which those of a store keep if they are this
+            RDKit's.
 
     Attributes:
         source: as given.
@@ -60,12 +65,18 @@ class Input:
     """
 
     def __init__(
-        self, source: Source, conversion: ConversionConfig, workers: int = 1, max_atoms: int = MAX_ATOMS
+        self,
+        source: Source,
+        conversion: ConversionConfig,
+        workers: int = 1,
+        max_atoms: int = MAX_ATOMS,
+        descriptors: bool = False,
     ) -> None:
         self.source = source
         self._conversion = conversion
         self._workers = workers
         self._max_atoms = max_atoms
+        self._descriptors = descriptors
         self._passed = 0
         self._beside = Beside(source)
         self.header = self._beside.names
@@ -90,7 +101,11 @@ class Input:
         given: deque[tuple[str, ...]] = deque()
         held = self.source.format.holds_records
         rows = self._noting(given)
-        results = map(_held, rows) if held else convert_in_order(rows, self._conversion, self._workers)
+        results = (
+            map(self._reader(), rows)
+            if held
+            else convert_in_order(rows, self._conversion, self._workers, self._descriptors)
+        )
         for result in results:
             cells = given.popleft()
             if isinstance(result, Rejection):
@@ -101,6 +116,14 @@ class Input:
                 yield InputRow(result.row_id, cells, None, reason)
             else:
                 yield InputRow(result.row_id, cells, result)
+
+    def _reader(self) -> Callable[[RawRow | Rejection], MoleculeRecord | Rejection]:
+        """Reads rows of a store."""
+        if not self._descriptors:
+            return _held
+        held = MoleculeStore(self.source.path).meta.settings.get("descriptors") or {}
+        same = held.get("toolkit") == TOOLKIT and held.get("names") == list(DESCRIPTORS)
+        return _held if same else _described
 
     def _noting(self, given: deque[tuple[str, ...]]) -> Iterator[RawRow | Rejection]:
         """The rows, whose cells go to ``given`` as they pass."""
@@ -116,3 +139,9 @@ def _held(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
         return row
     assert row.record is not None
     return replace(row.record, targets=np.array(row.targets, np.float64))
+
+
+def _described(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
+    """The same with this RDKit's descriptors."""
+    held = _held(row)
+    return with_descriptors(held) if isinstance(held, MoleculeRecord) else held

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -15,8 +16,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
+from moleblend_plugin.chem.identity.descriptor_probe import with_descriptors
+from moleblend_plugin.data.head_inputs import HeadInputs
 from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
+from moleblend_plugin.inference.head_inputs import head_inputs_here, stored_head_inputs
 from moleblend_plugin.inference.stream import WINDOW, FloatingArray, run
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
@@ -37,11 +41,15 @@ class Predictor:
         args: the options of its run, as its checkpoint holds them.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
 
+    Raises:
+        MoleblendError: the network's head reads descriptors that are computed otherwise here.
+
     Attributes:
         target_names: names of the T columns of a prediction.
         kind: "classification" (probabilities) or "regression" (values in original units).
         input_mode: what the network sees: "2d", "3d" or "both"; a molecule without 3D shows 2D in any mode.
         input_codes: "invariant" or "published", as in training (``schema.InputCodes``).
+        reads_descriptors: whether its head reads RDKit's descriptors.
         args: as given.
         device: where it computes.
     """
@@ -53,6 +61,8 @@ class Predictor:
         self.kind: LabelKind = model.property.kind
         self.input_mode: InputMode = args.input_mode
         self.input_codes = input_codes_of(args)
+        self._head_inputs = head_inputs_here(args)
+        self.reads_descriptors = self._head_inputs is not None
         self._model = model.to(self.device).eval()
 
     @classmethod
@@ -86,24 +96,39 @@ class Predictor:
         """Predictions [T] of every record, in order.
 
         Args:
-            records: the molecules; taken from the iterable as they are needed, ``window`` at a time.
+            records: the molecules; taken from the iterable as they are needed, ``window`` at a time. Where
+                the network reads descriptors, theirs are of the RDKit at hand, or ``None`` and computed here.
             batch_size: conformers per batch at most; large molecules get smaller batches.
             window: molecules sorted by size together.
         """
+        return self._predicted(records, batch_size, window, self._head_inputs)
+
+    def _predicted(
+        self, records: Iterable[MoleculeRecord], batch_size: int, window: int, inputs: HeadInputs | None
+    ) -> Iterator[Float64Array]:
         to_sample = partial(unblended, input_mode=self.input_mode)
+        if inputs is not None:
+            records = (each if each.descriptors is not None else with_descriptors(each) for each in records)
         predictions = run(
-            records, to_sample, self._predict, self.device, batch_size, window, self.input_codes
+            records, to_sample, self._predict, self.device, batch_size, window, self.input_codes, inputs
         )
         return (np.asarray(value, np.float64) for value in predictions)
 
     def predict_store(self, store: MoleculeStore, batch_size: int = 64) -> Float64Array:
         """Predictions [M, T] of every molecule of a store, in its order.
 
+        Where the network reads descriptors, those of the store are taken if they are the same ones, and
+        computed if not.
+
         Raises:
             DamagedValue: a molecule of the store cannot be read.
         """
         predictions = np.full((len(store), len(self.target_names)), np.nan)
-        for index, value in enumerate(self.predict_records(store, batch_size)):
+        records: Iterable[MoleculeRecord] = store
+        inputs = stored_head_inputs(self.args, store)
+        if inputs is None and self.reads_descriptors:
+            records, inputs = (replace(each, descriptors=None) for each in store), self._head_inputs
+        for index, value in enumerate(self._predicted(records, batch_size, WINDOW, inputs)):
             predictions[index] = value
         return predictions
 

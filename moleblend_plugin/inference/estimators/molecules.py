@@ -11,6 +11,7 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
+from moleblend_plugin.chem.identity.descriptor_probe import with_descriptors
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.inputs import open_molecules
@@ -77,7 +78,7 @@ def _column(table: Any) -> Any:  # noqa: ANN401  array, frame or table of shape 
 
 
 def convert_all(
-    molecules: Sequence[object], config: ConversionConfig, n_jobs: int | None
+    molecules: Sequence[object], config: ConversionConfig, n_jobs: int | None, descriptors: bool = False
 ) -> list[MoleculeRecord | Rejection]:
     """Record or rejection of every molecule, in order.
 
@@ -85,18 +86,22 @@ def convert_all(
         molecules: SMILES, RDKit molecules or rows of a file.
         config: how.
         n_jobs: processes, as joblib counts them.
+        descriptors: whether records get RDKit's descriptors.
     """
     chunks = [(molecules[start : start + _CHUNK], start) for start in range(0, len(molecules), _CHUNK)]
     parts: list[list[MoleculeRecord | Rejection]] = Parallel(n_jobs=n_jobs)(
-        delayed(_convert_chunk)(chunk, start, config) for chunk, start in chunks
+        delayed(_convert_chunk)(chunk, start, config, descriptors) for chunk, start in chunks
     )
     return [result for part in parts for result in part]
 
 
 def _convert_chunk(
-    chunk: Sequence[object], start: int, config: ConversionConfig
+    chunk: Sequence[object], start: int, config: ConversionConfig, descriptors: bool
 ) -> list[MoleculeRecord | Rejection]:
-    return [_converted(molecule, start + number, config) for number, molecule in enumerate(chunk)]
+    found = [_converted(molecule, start + number, config) for number, molecule in enumerate(chunk)]
+    if not descriptors:
+        return found
+    return [with_descriptors(each) if isinstance(each, MoleculeRecord) else each for each in found]
 
 
 def _converted(molecule: object, number: int, config: ConversionConfig) -> MoleculeRecord | Rejection:

@@ -46,8 +46,10 @@ class OnMolecules(BaseEstimator):
         tags.non_deterministic = False
         return tags
 
-    def _results(self, X: Molecules, config: ConversionConfig) -> list[MoleculeRecord | Rejection]:
-        results = convert_all(as_list(X), config, self.n_jobs)
+    def _results(
+        self, X: Molecules, config: ConversionConfig, descriptors: bool = False
+    ) -> list[MoleculeRecord | Rejection]:
+        results = convert_all(as_list(X), config, self.n_jobs, descriptors)
         if self.on_error not in ("raise", "nan"):
             raise ValueError(f"on_error={self.on_error!r} is unknown: choose 'raise' or 'nan'")
         if self.on_error == "raise":
@@ -208,7 +210,7 @@ class NetworkEstimator(OnMolecules):
         check_is_fitted(self)
         network = self._network()
         config = conversion_for(network.args, network.input_mode, self.conformers).config
-        results = self._results(X, config)
+        results = self._results(X, config, network.reads_descriptors)
         records = [result for result in results if isinstance(result, MoleculeRecord)]
         values = np.full((len(results), len(self.target_names_)), np.nan)
         good = np.array([isinstance(result, MoleculeRecord) for result in results])

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, Unpack
+from typing import Any, ClassVar, Literal, Self, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
 from moleblend_plugin.schema import InputFields, LabelKind
+
+MoleculeFeaturizers = Literal["none", "descriptors"]
+"""What a head reads of a molecule beside the encoder."""
 
 FRESH = ("head.", "target_")
 """Prefixes of what belongs to the labels; every other weight has pretraining's name."""
@@ -35,6 +38,8 @@ class HeadConfig:
         head_dropout: dropout of the head ("pooler dropout" elsewhere).
         freeze_layers: -1 trains everything; 0 keeps embeddings and relations as they are, N also the first
             N layers. What is frozen also runs without dropout.
+        molecule_featurizers: what the head reads beside the encoder: none, or descriptors (RDKit's, scaled;
+            of stores built with --descriptors).
 
     Raises:
         MoleblendError: an impossible value.
@@ -43,6 +48,7 @@ class HeadConfig:
     readout: Readout = "cls"
     head_dropout: float = 0.0
     freeze_layers: int = -1
+    molecule_featurizers: MoleculeFeaturizers = "none"
 
     def __post_init__(self) -> None:
         check_rates(self, "head_dropout")
@@ -58,11 +64,13 @@ class PropertyConfig:
         outputs: L, number of labels.
         kind: "classification" or "regression".
         head: readout, dropout, freezing.
+        inputs: F, how many numbers the head reads beside the encoder.
     """
 
     outputs: int
     kind: LabelKind
     head: HeadConfig = field(default_factory=HeadConfig)
+    inputs: int = 0
 
 
 class PropertyOutputs(nn.Module):
@@ -175,16 +183,17 @@ class PropertyNet(PropertyOutputs, MoleBlendEncoder):
                 f"--freeze-layers {head.freeze_layers}: the encoder has {config.encoder_layers} layers"
             )
         self.add_outputs(property)
-        self.head = PropertyHead(config.encoder_embed_dim, property.outputs, head.readout, head.head_dropout)
+        sizes = (config.encoder_embed_dim, property.outputs)
+        self.head = PropertyHead(*sizes, head.readout, head.head_dropout, property.inputs)
         self.head.apply(init_weights)
         for module in self._frozen():
             module.requires_grad_(False)
 
-    def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
-        """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
+    def forward(self, head_inputs: Tensor | None = None, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
+        """[B, L]: logits, or standardised values. Arguments are rows of the schema's tables."""
         with self.encoder_gradients():
             encoded = self.encode(**net_input)
-        outputs: Tensor = self.head(encoded.states, encoded.real)
+        outputs: Tensor = self.head(encoded.states, encoded.real, head_inputs)
         return outputs
 
     def train(self, mode: bool = True) -> Self:

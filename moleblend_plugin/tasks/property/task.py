@@ -28,6 +28,7 @@ from moleblend_plugin.tasks.property.columns import (
     split_off_weights,
     warn_missing_3d,
 )
+from moleblend_plugin.tasks.property.head_inputs import choose_head_inputs, head_inputs_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -113,6 +114,7 @@ class MoleblendPropertyTask(StoreTask):
                 store, names, config.weight_column, config.target_columns == "all"
             )
         args.target_names = names
+        choose_head_inputs(args, store)
         args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
         labels = read_labels(store, columns_of(store, names), names, kind, weights)
         check_training_labels(labels, kind, args.train_subset)
@@ -125,9 +127,17 @@ class MoleblendPropertyTask(StoreTask):
         names, mode = self.args.target_names, self.config.input_mode
         columns, weighs = columns_of(store, names), self.config.weight_column
         weights = columns_of(store, [weighs])[0] if weighs else None
+        inputs = head_inputs_of(self.args, store)
         if training:
             return PropertyMolecules(
-                store, columns, mode, self.args.seed, shuffle=True, strict=self.strict, weight_column=weights
+                store,
+                columns,
+                mode,
+                self.args.seed,
+                shuffle=True,
+                strict=self.strict,
+                weight_column=weights,
+                head_inputs=inputs,
             )
         labels = read_labels(store, columns, names, self.kind, weights)
         first = split == self.args.valid_subset.split(",")[0]
@@ -142,6 +152,7 @@ class MoleblendPropertyTask(StoreTask):
             strict=self.strict,
             counts=labels.conformers,
             weight_column=weights,
+            head_inputs=inputs,
         )
 
     def begin_epoch(self, epoch: int, model: BaseModel) -> None:
