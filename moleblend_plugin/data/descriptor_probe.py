@@ -57,8 +57,8 @@ def check_same_descriptors(wanted: Mapping[str, Any], given: Mapping[str, Any], 
     if "probe" not in wanted or "probe" not in given:
         if ours != theirs:
             raise MoleblendError(
-                f"the network reads descriptors of {ours}, {where} has those of {theirs}, and nothing tells "
-                f"whether they are the same: {_remedy(ours)}"
+                f"the network reads descriptors of {ours}, {where} has those of {theirs}, and whether they are "
+                f"the same is not known: {_remedy(ours)}"
             )
         return
     differing = _differing(wanted, given)
@@ -104,4 +104,4 @@ def _values(plain: Mapping[str, Any]) -> dict[str, Float32Array]:
 
 def _remedy(toolkit: str) -> str:
     name, _, version = toolkit.partition(" ")
-    return f"install {name.lower()}=={version}, or build the training data again and fine-tune anew"
+    return f"install {name.lower()}=={version}, or build the training data and fine-tune again"

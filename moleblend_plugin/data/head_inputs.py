@@ -48,7 +48,7 @@ class HeadInputs:
             raise MoleblendError(
                 f"{where} lacks descriptors that the network reads: {some(missing)}; use the package and "
                 "RDKit that its training data were built with, or build those again with 'moleblend build "
-                "--descriptors' and train anew"
+                "--descriptors' and train again"
             )
         return cls(scale, np.array([places[name] for name in scale.names], np.int64))
 

@@ -104,7 +104,7 @@ class _Items:
         self.numbers = [(index, conformer) for index in order for conformer in range(self.conformers[index])]
 
     def samples(self) -> Iterator[Sample]:
-        """In the order of ``numbers``; the conformers of a record share its paths, and what the head reads."""
+        """In the order of ``numbers``; the conformers of a record share its paths, and head inputs."""
         features: Features | None = None
         beside: Sample = cast("Sample", {})
         for index, conformer in self.numbers:

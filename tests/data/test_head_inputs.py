@@ -78,14 +78,14 @@ def test_what_differs_is_named_with_both_versions(place: tuple[int, int], value:
         )
     assert str(told.value) == (
         "the network reads descriptors of RDKit 2023.09.1, and those of this installation (RDKit 2026.09.1) "
-        f"differ in {name}: install rdkit==2023.09.1, or build the training data again and fine-tune anew"
+        f"differ in {name}: install rdkit==2023.09.1, or build the training data and fine-tune again"
     )
 
 
 def test_without_a_probe_versions_must_agree() -> None:
     without = {"names": list(NAMES), "toolkit": "RDKit 1"}
     check_same_descriptors(without, probed("RDKit 1"), "here")
-    with pytest.raises(MoleblendError, match="RDKit 1, here has those of RDKit 2, and nothing tells"):
+    with pytest.raises(MoleblendError, match="RDKit 1, here has those of RDKit 2, and whether they are"):
         check_same_descriptors(without, probed(), "here")
 
 

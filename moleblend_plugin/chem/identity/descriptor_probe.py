@@ -1,4 +1,4 @@
-"""What this RDKit computes, told by some varied molecules: whoever has their values sees whether his agree."""
+"""Descriptors of some varied molecules: where two versions of RDKit agree on them, they compute the same."""
 
 from __future__ import annotations
 
