@@ -57,8 +57,8 @@ def check_same_descriptors(wanted: Mapping[str, Any], given: Mapping[str, Any], 
     if "probe" not in wanted or "probe" not in given:
         if ours != theirs:
             raise MoleblendError(
-                f"the network reads descriptors of {ours}, {where} has those of {theirs}, and whether they are "
-                f"the same is not known: {_remedy(ours)}"
+                f"the network reads descriptors of {ours}, {where} has those of {theirs}, and whether "
+                f"they are the same is not known: {_remedy(ours)}"
             )
         return
     differing = _differing(wanted, given)
