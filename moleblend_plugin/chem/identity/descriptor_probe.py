@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final
 
 import numpy as np
@@ -55,8 +55,14 @@ def probe_values() -> Float32Array:
 
 def with_descriptors(record: MoleculeRecord) -> MoleculeRecord:
     """``record`` with this RDKit's descriptors; all NaN where RDKit cannot read what it wrote."""
+    return replace(record, descriptors=_values(record.smiles))
+
+
+@lru_cache(maxsize=4096)  # the networks of an ensemble read the same molecules one after the other
+def _values(smiles: str) -> Float32Array:
     try:
-        values: Float32Array = stable_descriptors(record.smiles)
+        values = stable_descriptors(smiles)
     except ValueError:
         values = np.full(len(DESCRIPTORS), np.nan, np.float32)
-    return replace(record, descriptors=values)
+    values.setflags(write=False)
+    return values
