@@ -26,9 +26,12 @@ from moleblend_plugin.inference.estimators.label_arrays import (
 )
 from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, with_named_labels
 from moleblend_plugin.inference.estimators.network import NetworkEstimator, OnError, OnMolecules
+from moleblend_plugin.networks.registry import DEFAULT
+from moleblend_plugin.networks.resolve import find_checkpoint_file, name_or_path
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 if TYPE_CHECKING:
+    from pathlib import Path
     from typing import Self
 
     from moleblend_plugin.inference.embedder import Embedder
@@ -40,8 +43,11 @@ class MoleblendRegressor(RegressorMixin, NetworkEstimator):
     """Regression of one or several targets from SMILES or RDKit molecules.
 
     Args:
-        arch: size of a network from scratch: "tiny", "small" or "base".
-        checkpoint: pretraining or property checkpoint to start from; its sizes win over ``arch``.
+        arch: size of a network from scratch: "tiny", "small" or "base"; ``None`` for "tiny".
+        checkpoint: what to start from: "default" (the bundled network that ``moleblend models`` marks so),
+            the name of another one, the path of a pretraining or property checkpoint (whose sizes win over
+            ``arch``), or ``None`` to train from scratch. With "default" and an ``arch`` of another size,
+            training starts from scratch, with a warning.
         input_mode: what the network sees: "2d", "3d" or "both" (a molecule without 3D then shows 2D).
         conformers: conformers per molecule, made by RDKit (not for "2d"; an RDKit molecule's own 3D wins), or
             "none": molecules without 3D of their own then show 2D.
@@ -59,6 +65,7 @@ class MoleblendRegressor(RegressorMixin, NetworkEstimator):
 
     Attributes:
         checkpoint_: the trained checkpoint, bytes of its file.
+        started_from_: the bundled network or file that training started from; ``None``: from scratch.
         target_names_: names of the targets.
     """
 
@@ -108,6 +115,7 @@ class MoleblendClassifier(ClassifierMixin, NetworkEstimator):
     Attributes:
         classes_: the two classes; for several targets a list of ``[0, 1]``, one each.
         checkpoint_: the trained checkpoint, bytes of its file.
+        started_from_: the bundled network or file that training started from; ``None``: from scratch.
         target_names_: names of the targets.
     """
 
@@ -193,7 +201,8 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
     """Vectors [n, D] of a trained encoder, as features for other estimators. ``fit`` does nothing.
 
     Args:
-        checkpoint: pretraining or property checkpoint.
+        checkpoint: "default" or another name of ``moleblend models``, or the path of a pretraining or
+            property checkpoint.
         what: "graph" (state of the graph token) or "mean" (over atoms).
         input_mode: "2d", "3d" or "both"; ``None`` for that of the checkpoint.
         conformers: conformers per molecule to average over, or "none"; ``None`` for as many as in training.
@@ -201,11 +210,14 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         n_jobs: processes that read molecules and make conformers, as joblib counts them.
         on_error: what is done with molecules that cannot be read: "raise", or "nan" for rows of NaN.
+
+    Attributes:
+        network_: name of the bundled network, or path of the checkpoint, that makes the vectors.
     """
 
     def __init__(
         self,
-        checkpoint: str | None = None,
+        checkpoint: str | Path | None = DEFAULT,
         *,
         what: str = "graph",
         input_mode: str | None = None,
@@ -229,6 +241,11 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
         tags.requires_fit = False
         return tags
 
+    @property
+    def network_(self) -> str:
+        """Name of the bundled network, or path of the checkpoint, that makes the vectors."""
+        return name_or_path(find_checkpoint_file(self._named()))
+
     def fit(self, X: Molecules | None = None, y: object = None) -> Self:
         """Nothing to learn; the checkpoint is trained."""
         return self
@@ -250,17 +267,24 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
         width = self._embedder().width
         return np.array([f"moleblend_{self.what}_{number}" for number in range(width)], object)
 
+    def _named(self) -> str | Path:
+        if self.checkpoint is None:
+            raise ValueError(
+                "checkpoint=None: name a checkpoint of pretraining or of moleblend_property, or leave it out "
+                "for the default network"
+            )
+        return self.checkpoint
+
     def _embedder(self) -> Embedder:
         from moleblend_plugin.inference.embedder import Embedder
 
-        if self.checkpoint is None:
-            raise ValueError("checkpoint=None: name a checkpoint of pretraining or of moleblend_property")
+        checkpoint = self._named()
         if self.what not in ("graph", "mean"):
             raise ValueError(f"what={self.what!r}: choose 'graph' or 'mean' (moleblend embed writes atoms)")
         made = self.__dict__.get("_made")
-        key = (str(self.checkpoint), self.what, self.device, self.input_mode)
+        key = (str(checkpoint), self.what, self.device, self.input_mode)
         if made is None or made[0] != key:
-            embedder = Embedder.from_checkpoint(self.checkpoint, self.what, self.device, self.input_mode)  # type: ignore[arg-type]
+            embedder = Embedder.from_checkpoint(checkpoint, self.what, self.device, self.input_mode)  # type: ignore[arg-type]
             made = self._made = (key, embedder)
         found: Embedder = made[1]
         return found

@@ -32,7 +32,7 @@ from tests.checkpoints import property_checkpoint
 SMILES = ["C" * n + end for n in range(1, 11) for end in ("O", "N")]
 HEAVY = np.array([len(smiles) for smiles in SMILES], float)
 HAS_N = np.array([smiles.endswith("N") for smiles in SMILES])
-QUICK = {"input_mode": "2d", "epochs": 1, "batch_size": 10, "device": "cpu"}
+QUICK = {"checkpoint": None, "input_mode": "2d", "epochs": 1, "batch_size": 10, "device": "cpu"}
 
 
 @pytest.fixture(scope="module")
@@ -81,7 +81,8 @@ def test_a_fitted_estimator_survives_pickling_and_saving(
     regressor.save(tmp_path / "model.pt")
     predictor = Predictor.from_checkpoint(tmp_path / "model.pt", device="cpu")
     assert (predictor.target_names, predictor.kind, predictor.input_mode) == (("y",), "regression", "2d")
-    continued = MoleblendRegressor(checkpoint=str(tmp_path / "model.pt"), **QUICK).fit(SMILES, HEAVY)
+    continued = MoleblendRegressor(**QUICK | {"checkpoint": tmp_path / "model.pt"}).fit(SMILES, HEAVY)
+    assert continued.started_from_ == str(tmp_path / "model.pt")
     assert np.abs(continued.predict(SMILES) - expected).max() > 0
 
 
@@ -219,7 +220,7 @@ def test_embeddings_are_features_of_a_pipeline(checkpoint: str) -> None:
     vectors = pickle.loads(pickle.dumps(lenient)).transform(["C", "bad("])
     assert np.isnan(vectors).all(1).tolist() == [False, True]
     with pytest.raises(ValueError, match="checkpoint=None: name a checkpoint"):
-        MoleblendEmbedder().transform(SMILES)
+        MoleblendEmbedder(None).transform(SMILES)
 
 
 def as_smiles(

@@ -35,7 +35,8 @@ from tests.tasks.test_property import task_of
 SMILES = ["C" * n + end for n in range(1, 9) for end in ("O", "N")]
 HEAVY = np.array([len(smiles) for smiles in SMILES], float)
 KINDS = np.where([smiles.endswith("N") for smiles in SMILES], "amine", "alcohol")
-QUICK = {"input_mode": "2d", "epochs": 2, "batch_size": 8, "device": "cpu", "validation_fraction": 0}
+QUICK = {"checkpoint": None, "input_mode": "2d", "epochs": 2, "batch_size": 8, "device": "cpu"}
+QUICK |= {"validation_fraction": 0}
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from moleblend_plugin.data.samples.input_codes import input_codes_of
-from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.tasks.load import load_encoder
 from tests.trainers import ROOT
 
 EXAMPLES = ROOT / "examples"
@@ -26,9 +26,9 @@ def names_codes(flags: list[str]) -> bool:
     return CODES in [flags[at : at + 2] for at in range(len(flags))]
 
 
-def test_the_bundled_network_sees_published_codes() -> None:
-    weights = EXAMPLES / "20_moleculenet" / "pretrained_tiny.pt"
-    assert input_codes_of(read_checkpoint(weights, ("model",))["args"]) == "published"
+def test_the_network_of_the_tables_sees_published_codes() -> None:
+    _, args = load_encoder("moleblend-tiny-relations")
+    assert input_codes_of(args) == "published"
 
 
 @pytest.mark.parametrize("name", ["20_moleculenet/moleculenet.toml", "40_structure_aware/gin.toml"])

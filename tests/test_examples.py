@@ -1,8 +1,7 @@
-"""What the examples bring along: the script that takes molecules, and a pretrained network."""
+"""What the examples bring along: the script that takes molecules, and a network that the package carries."""
 
 from __future__ import annotations
 
-import hashlib
 import subprocess
 import sys
 from pathlib import Path
@@ -13,6 +12,7 @@ import pytest
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.moleblend import MoleBlend
+from moleblend_plugin.networks.registry import bundled_networks
 from moleblend_plugin.tasks.load import load_encoder
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -77,14 +77,12 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     assert "no.npz does not exist" in done.stderr
 
 
-def test_the_pretrained_network_is_whole_and_the_one_described() -> None:
-    folder = ROOT / "examples" / "20_moleculenet"
-    weights = folder / "pretrained_tiny.pt"
-    assert hashlib.sha256(weights.read_bytes()).hexdigest() in (folder / "README.md").read_text(
-        encoding="utf-8"
-    )
-    encoder, _ = load_encoder(weights)
+def test_the_network_of_the_tables_is_whole_and_the_one_described() -> None:
+    network = bundled_networks()["moleblend-tiny-relations"]
+    page = (ROOT / "examples" / "20_moleculenet" / "README.md").read_text(encoding="utf-8")
+    assert network.sha256 in page
+    encoder, _ = load_encoder(network.name)
     pretrained = MoleBlend(PRESETS["moleblend_tiny"])
-    missing = set(dict(pretrained.named_parameters())) - set(read_checkpoint(weights)["model"])
+    missing = set(dict(pretrained.named_parameters())) - set(read_checkpoint(network.path)["model"])
     assert missing == set()
     assert encoder.config == PRESETS["moleblend_tiny"]

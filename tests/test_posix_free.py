@@ -87,7 +87,7 @@ if __name__ == "__main__":
     assert cell_process._cpu_seconds() > 0
     assert not cell_process.leads_group()
     from moleblend_plugin import MoleblendRegressor
-    model = MoleblendRegressor(arch="tiny", input_mode="2d", epochs=1)
+    model = MoleblendRegressor(arch="tiny", checkpoint=None, input_mode="2d", epochs=1)
     fitted = model.fit(["C" * n + "O" for n in range(1, 13)], list(range(12)))
     assert len(fitted.predict(["CCO"])) == 1
     print("done")

@@ -29,7 +29,8 @@ def bench(
         Path | None, typer.Option(help="Folder that tables and splits are in [default: the file's data].")
     ] = None,
     checkpoint: Annotated[
-        list[str] | None, typer.Option(help="NAME=FILE: the checkpoint that a model starts from.")
+        list[str] | None,
+        typer.Option(help="NAME=FILE: the checkpoint, or bundled network, that a model starts from."),
     ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "--workers", min=1, help="Processes at a time.")

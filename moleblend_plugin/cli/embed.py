@@ -1,7 +1,8 @@
-"""``moleblend embed``: a checkpoint and a file of molecules -> vectors."""
+"""``moleblend embed``: a network and a file of molecules -> vectors."""
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,11 +11,28 @@ import typer
 from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._output import refuse_existing
 from moleblend_plugin.cli._rows import open_rows, write_rows
+from moleblend_plugin.networks.registry import DEFAULT, default_network
 
 
 def embed(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of pretraining or of moleblend_property.")],
-    molecules: shared.MoleculesArgument,
+    first: Annotated[
+        str,
+        typer.Argument(
+            metavar="CHECKPOINT",
+            help="Checkpoint of pretraining or of moleblend_property, or a name of 'moleblend models'. It "
+            "may be left out, with INPUT alone: the default network.",
+            show_default=False,
+        ),
+    ],
+    second: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="INPUT",
+            help="Any file of molecules, or - for standard input (docs/tables.md).",
+            show_default=False,
+        ),
+    ] = None,
+    *,
     out: Annotated[Path, typer.Option("--out", "-o", help="File to write: .npz or .parquet.")],
     what: Annotated[
         str,
@@ -43,6 +61,10 @@ def embed(
     from moleblend_plugin.inference.table_writer import check_table
     from moleblend_plugin.inputs import open_molecules
 
+    checkpoint, molecules = (DEFAULT, Path(first)) if second is None else (first, second)
+    if second is None:
+        bundled = default_network()
+        print(f"network: {bundled.name} ({bundled.summary})", file=sys.stderr)
     check_table(out, (".npz", ".parquet"))
     refuse_existing(out, overwrite)
     network = Embedder.from_checkpoint(checkpoint, what, device, input_mode, use_ema)  # type: ignore[arg-type]

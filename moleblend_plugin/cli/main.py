@@ -16,6 +16,7 @@ from moleblend_plugin.cli.export import export
 from moleblend_plugin.cli.images import images
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.cli.inspect import inspect
+from moleblend_plugin.cli.models import models
 from moleblend_plugin.cli.predict import predict
 from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
@@ -34,7 +35,7 @@ app = typer.Typer(
 )
 for command in (
     *(build, inspect, images, predict, score, embed, splits),
-    *(export, curves, rerun, recipe, anchors, bench, import_official),
+    *(export, curves, rerun, recipe, anchors, bench, models, import_official),
 ):
     app.command()(command)
 

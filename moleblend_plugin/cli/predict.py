@@ -13,7 +13,7 @@ from moleblend_plugin.cli._rows import open_rows, write_rows
 
 
 def predict(
-    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of task moleblend_property.")],
+    checkpoint: Annotated[Path, typer.Argument(help="Checkpoint of task moleblend_property, or a name.")],
     molecules: shared.MoleculesArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .csv, .tsv or .parquet.")],
     smiles_column: shared.SmilesColumn = "",

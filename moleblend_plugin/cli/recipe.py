@@ -21,7 +21,10 @@ def recipe(
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of stores [default: NAME].")] = None,
     split: Annotated[str, typer.Option(help="Another --split for the build, such as rows:FILE.")] = "",
     checkpoint: Annotated[
-        Path | None, typer.Option(help="Pretrained checkpoint to start from [default: from scratch].")
+        Path | None,
+        typer.Option(
+            help="Pretrained checkpoint, or name of a bundled network, to start from [default: from scratch]."
+        ),
     ] = None,
     arch: Annotated[str, typer.Option(help="Architecture.")] = "moleblend_property_base",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the run.")] = 0,

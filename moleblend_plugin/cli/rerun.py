@@ -60,6 +60,7 @@ def with_folder(arguments: list[str], target: Path) -> list[str]:
 def changes(record: Mapping[str, Any]) -> list[str]:
     """Data and weights that are no longer what they were, a line each."""
     from moleblend_plugin.files import sha256_of
+    from moleblend_plugin.networks.resolve import in_this_installation
     from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 
     found = []
@@ -68,7 +69,7 @@ def changes(record: Mapping[str, Any]) -> list[str]:
             found.append(f"the {split} store {store['path']} is not the one that the run read")
     weights = record.get("started_from")
     if weights:
-        path = Path(weights["path"])
+        path = in_this_installation(Path(weights["path"]))
         if not path.is_file() or sha256_of(path) != weights["sha256"]:
             found.append(f"{path} is not the checkpoint that the run started from")
     return found

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.inference.predictor import Predictor
 
-Model = Annotated[Path, typer.Argument(help="Run folder (--save-dir; its best checkpoint) or a checkpoint.")]
+Model = Annotated[
+    Path, typer.Argument(help="Run folder (--save-dir; its best checkpoint), a checkpoint or a name.")
+]
 Data = Annotated[
     Path | None,
     typer.Argument(

@@ -9,6 +9,7 @@ from typing import Final, NamedTuple
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs.folders import parts_in
+from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, RUN_RECORD
 from moleblend_plugin.runs.run_record import read_record
 
@@ -23,15 +24,16 @@ class PartFile(NamedTuple):
 
 
 def find_checkpoint(given: Path) -> Path:
-    """The checkpoint that ``given`` is, or the best (else the last) of the run whose folder it is.
+    """The checkpoint that ``given`` is or names, or the best (else the last) of the run whose folder it is.
 
     Raises:
         MoleblendError: there is none.
     """
     if not given.is_dir():
-        if not given.exists():
+        found = find_checkpoint_file(given)
+        if not found.exists():
             raise MoleblendError(f"{given} does not exist: give a checkpoint, or the --save-dir of a run")
-        return given
+        return found
     for name in CHECKPOINTS:
         if (given / name).is_file():
             return given / name

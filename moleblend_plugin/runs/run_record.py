@@ -17,6 +17,7 @@ from typing import Any
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing, sha256_of
+from moleblend_plugin.networks.resolve import name_or_path
 from moleblend_plugin.runs import launch
 from moleblend_plugin.runs.run_files import RUN_RECORD
 from moleblend_plugin.version import __version__
@@ -70,7 +71,10 @@ def _started_from(args: Namespace) -> dict[str, str] | None:
     path = getattr(args, "finetune_from_model", None)
     if path is None or not Path(path).is_file():
         return None
-    return {"path": str(Path(path).resolve()), "sha256": sha256_of(Path(path))}
+    path = Path(path).resolve()
+    name = name_or_path(path)
+    bundled = {"name": name} if name != str(path) else {}
+    return {"path": str(path), "sha256": sha256_of(path)} | bundled
 
 
 def _launcher() -> dict[str, int] | None:

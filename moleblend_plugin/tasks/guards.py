@@ -16,6 +16,7 @@ from torch import Tensor
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, read_checkpoint
+from moleblend_plugin.networks.resolve import in_this_installation, resolve_start
 from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
 from moleblend_plugin.runs.run_length import check_horizon
 from moleblend_plugin.schema import Curve
@@ -29,13 +30,15 @@ def check_run(args: Namespace, host: str = HOST) -> None:
     """Check the options of a run before anything is built; call it in ``setup_task``.
 
     Args:
-        args: the run's options; ``tmp_save_dir`` is changed where it would be unsafe.
+        args: the run's options; ``tmp_save_dir`` is changed where it would be unsafe, and the name of a
+            bundled network in ``finetune_from_model`` becomes its file.
         host: "unicore" or "embedded".
 
     Raises:
         MoleblendError: names flag and remedy.
     """
     check_horizon(args)
+    resolve_start(args)  # Uni-Core opens it as a path
     _check_keeps_something(args, host)
     _check_start(args)
     if host == "unicore":
@@ -73,7 +76,7 @@ def _check_start(args: Namespace) -> None:
     if wanted is None or args.restore_file != LAST_CHECKPOINT or not last.is_file():
         return
     began = getattr(read_checkpoint(last).get("args"), "finetune_from_model", None)
-    if began is None or Path(began).resolve() != Path(wanted).resolve():
+    if began is None or in_this_installation(Path(began)).resolve() != Path(wanted).resolve():
         raise MoleblendError(
             f"--finetune-from-model {wanted!r} would be ignored: {str(last)!r} belongs to a run that "
             f"began from {began or 'fresh weights'}; choose an empty --save-dir, or remove the flag to resume"

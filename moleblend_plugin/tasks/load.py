@@ -14,6 +14,7 @@ from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
 from moleblend_plugin.models.property.network import ENCODER, PropertyOutputs, encoder_mismatch, encoder_part
+from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.runs.flags import flag_of, read_flags
 from moleblend_plugin.tasks.guards import refuse_not_finite
 from moleblend_plugin.tasks.property.model import property_network
@@ -34,7 +35,7 @@ def load_property_model(
     """The network of a property run, on the CPU and in evaluation mode.
 
     Args:
-        path: its checkpoint, of either host.
+        path: its checkpoint, of either host, or the name of a bundled network.
         use_ema: take the moving average of the weights.
 
     Returns:
@@ -59,7 +60,7 @@ def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEnco
     """The encoder of a pretraining or property run, on the CPU and in evaluation mode.
 
     Args:
-        path: its checkpoint, of either host, or a converted published one.
+        path: its checkpoint, of either host, a converted published one, or the name of a bundled network.
         use_ema: take the moving average of the weights.
 
     Raises:
@@ -77,12 +78,12 @@ def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEnco
 
 
 def read_run(path: str | Path) -> tuple[dict[str, Any], argparse.Namespace]:
-    """A checkpoint and the options of its run.
+    """A checkpoint, by its path or the name of a bundled network, and the options of its run.
 
     Raises:
         MoleblendError: no checkpoint, a damaged one, or one without options.
     """
-    state = read_checkpoint(Path(path), required=("model", "args"))
+    state = read_checkpoint(find_checkpoint_file(path), required=("model", "args"))
     args = state["args"]
     if not isinstance(args, argparse.Namespace):
         raise MoleblendError(f"{str(path)!r} holds no options of a run: give a checkpoint of a trainer")
@@ -95,7 +96,7 @@ def network_flags(path: Path) -> list[str]:
     Raises:
         MoleblendError: no checkpoint, or a damaged one.
     """
-    args = read_checkpoint(path, ("model",)).get("args")
+    args = read_checkpoint(find_checkpoint_file(path), ("model",)).get("args")
     given = {item.name: getattr(args, item.name) for item in fields(ModelConfig) if hasattr(args, item.name)}
     return [
         word

@@ -70,7 +70,7 @@ def test_estimators_take_it(both: Path, tmp_path: Path) -> None:
         for count in ("none", 1)
     )
     assert np.abs(flat - tall).max() > 0
-    quick = {"epochs": 1, "device": "cpu", "validation_fraction": 0}
+    quick = {"checkpoint": None, "epochs": 1, "device": "cpu", "validation_fraction": 0}
     fitted = MoleblendRegressor(conformers="none", **quick).fit(smiles, [1.0, 2.0])
     alike = MoleblendRegressor(input_mode="2d", **quick).fit(smiles, [1.0, 2.0])
     np.testing.assert_allclose(fitted.predict(smiles), alike.predict(smiles), rtol=1e-5)

@@ -164,7 +164,7 @@ def test_estimators(
 
 def test_an_estimator_takes_labels_from_columns(tmp_path: Path) -> None:
     path = write_file(tmp_path, "csv")
-    options = {"input_mode": "2d", "epochs": 1, "validation_fraction": 0, "device": "cpu"}
+    options = {"checkpoint": None, "input_mode": "2d", "epochs": 1, "validation_fraction": 0, "device": "cpu"}
     named = MoleblendRegressor(**options).fit(path, "y")
     given = MoleblendRegressor(**options).fit(list(SMILES), list(LABELS))
     np.testing.assert_array_equal(named.predict(path), given.predict(list(SMILES)))

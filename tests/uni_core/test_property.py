@@ -7,10 +7,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.models.blend.moleblend import MoleBlend
-from moleblend_plugin.tasks.load import load_property_model
+from moleblend_plugin.networks.registry import default_network
+from moleblend_plugin.tasks.load import load_property_model, network_flags
 from tests.labelled import CLASSES, RUN, SMALL, class_tables, regression_tables, write_labelled
-from tests.trainers import EMBEDDED, NO_DROPOUT, UNICORE, launch, logged, needs_unicore, train
+from tests.trainers import EMBEDDED, NO_DROPOUT, UNICORE, last_state, launch, logged, needs_unicore, train
 
 pytestmark = needs_unicore
 
@@ -69,6 +71,24 @@ def test_both_hosts_freeze_the_encoder_at_first_and_read_descriptors(
     together = logged(theirs, "train_inner") + logged(halves, "train_inner")
     same(logged(straight, "train_inner"), together, ("loss", "bsz"))
     same(logged(straight, "valid"), logged(theirs, "valid") + logged(halves, "valid"), MEASURED)
+
+
+def test_the_name_of_a_bundled_network(data: Path, tmp_path: Path) -> None:
+    """Uni-Core opens a path; it gets the network's file. The update is too small to change a weight much."""
+    once = ("--lr", "1e-9", "--max-update", 1)
+    named = [*REGRESSION, *network_flags(Path("default")), *once, "--finetune-from-model"]
+    log = train(UNICORE, data, tmp_path / "run", *named, "default")
+    bundled = default_network()
+    assert f"loading pretrained model from {bundled.path}" in log
+    state, held = last_state(tmp_path / "run"), read_checkpoint(bundled.path)["model"]
+    shared = sorted(set(state["model"]) & set(held))
+    assert len(shared) > 50
+    for name in shared:
+        torch.testing.assert_close(state["model"][name], held[name], atol=1e-6, rtol=1e-6, msg=name)
+    done = launch(UNICORE, data, tmp_path / "other", *named, bundled.name[:-1])
+    assert done.returncode == 2
+    assert f"did you mean {bundled.name}?" in done.stderr
+    assert done.stderr.count("error: ") == 1
 
 
 def test_a_property_run_goes_on_under_the_other_host(data: Path, tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import parse_names
+from moleblend_plugin.networks.resolve import find_checkpoint_file, is_name, near_names
 from moleblend_plugin.schema import LabelKind
 
 Spec = TypeVar("Spec", "SetSpec", "ModelSpec")
@@ -253,7 +254,7 @@ def _model(item: Reader, folder: Path) -> ModelSpec:
         kind=kind,
         arch=item.text("arch", "moleblend_property_base"),
         # A place to fill in by --checkpoint NAME=PATH; _with_checkpoints refuses it while it is empty.
-        checkpoint=(folder / checkpoint if checkpoint else Path()) if wanted else None,
+        checkpoint=_named_weights(checkpoint, folder) if wanted else None,
         input_mode=item.one_of("input_mode", ("", *INPUT_MODES), ""),
         flags=item.texts("flags", ()),
         training=item.table("training", _TRAINING),
@@ -261,6 +262,14 @@ def _model(item: Reader, folder: Path) -> ModelSpec:
     )
     item.done()
     return spec
+
+
+def _named_weights(text: str, folder: Path) -> Path:
+    """A file beside the configuration, or else the name of a bundled network; ``Path()`` for none."""
+    if not text:
+        return Path()
+    beside = folder / text
+    return Path(text) if not beside.exists() and is_name(text) else beside
 
 
 def _with_checkpoints(
@@ -274,19 +283,24 @@ def _with_checkpoints(
                 f"there is {', '.join(ours) or 'none'}"
             )
     filled = tuple(replace(model, checkpoint=given.get(model.name, model.checkpoint)) for model in models)
-    for model in filled:
-        if needed and model.name not in needed:
-            continue
-        if model.checkpoint == Path():
-            raise MoleblendError(
-                f"model {model.name} starts from a checkpoint: give --checkpoint {model.name}=FILE"
-            )
-        if model.checkpoint is not None and not model.checkpoint.is_file():
-            raise MoleblendError(
-                f"model {model.name}: {model.checkpoint} does not exist; "
-                f"correct checkpoint, or give --checkpoint {model.name}=FILE"
-            )
-    return filled
+    return tuple(_checked(model) if not needed or model.name in needed else model for model in filled)
+
+
+def _checked(model: ModelSpec) -> ModelSpec:
+    """``model``, whose checkpoint is there; the name of a bundled network has become its file."""
+    if model.checkpoint is None:
+        return model
+    if model.checkpoint == Path():
+        raise MoleblendError(
+            f"model {model.name} starts from a checkpoint: give --checkpoint {model.name}=FILE"
+        )
+    found = find_checkpoint_file(model.checkpoint, f"model {model.name}: checkpoint")
+    if not found.is_file():
+        raise MoleblendError(
+            f"model {model.name}: {model.checkpoint} does not exist{near_names(model.checkpoint.name)}; "
+            f"correct checkpoint, or give --checkpoint {model.name}=FILE"
+        )
+    return replace(model, checkpoint=found)
 
 
 def _seeds(top: Reader) -> tuple[int, ...]:

@@ -18,13 +18,14 @@ from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.conversion import write_conversion
 from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.networks.resolve import name_or_path
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
 from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
 from moleblend_plugin.schema import LabelKind, MoleculeRecord
 from moleblend_plugin.tasks.load import network_flags
 
-_PREFIX: Final = "moleblend_"
-ARCHITECTURES: Final = tuple(name.removeprefix(_PREFIX) for name in PRESETS)
+PREFIX: Final = "moleblend_"
+ARCHITECTURES: Final = tuple(name.removeprefix(PREFIX) for name in PRESETS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +108,8 @@ def fit_checkpoint(
         state = read_checkpoint(run / (BEST_CHECKPOINT if valid else LAST_CHECKPOINT))
     args = state["args"]
     args.data = args.save_dir = args.tmp_save_dir = ""  # they are gone
+    if config.checkpoint is not None:
+        args.finetune_from_model = name_or_path(config.checkpoint)
     args.conversion = write_conversion(conversion)
     packed = io.BytesIO()
     torch.save(state, packed)

@@ -21,6 +21,8 @@ from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
 from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, convert_all, refuse_rejections
+from moleblend_plugin.networks.registry import DEFAULT
+from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 
 if TYPE_CHECKING:
@@ -69,8 +71,8 @@ class NetworkEstimator(OnMolecules):
     def __init__(
         self,
         *,
-        arch: str = "tiny",
-        checkpoint: str | None = None,
+        arch: str | None = None,
+        checkpoint: str | Path | None = DEFAULT,
         input_mode: str = "both",
         conformers: int | str = 1,
         epochs: int = 50,
@@ -123,7 +125,7 @@ class NetworkEstimator(OnMolecules):
         pickle or joblib, and runs what it holds.
 
         Args:
-            path: the file.
+            path: the file, or the name of a bundled network that predicts a property.
             params: parameters that differ here, such as ``device="cpu"``.
 
         Raises:
@@ -131,12 +133,19 @@ class NetworkEstimator(OnMolecules):
             TypeError: ``params`` names a parameter that the estimator does not have.
         """
         known = set(cls().get_params(deep=False))
-        checkpoint, kept, names = read_estimator(Path(path), cls._kind, known)
+        checkpoint, kept, names = read_estimator(find_checkpoint_file(path), cls._kind, known)
         made = cls(**{**kept.params, **params})
         made.checkpoint_, made.target_names_, made._two_d = checkpoint, names, kept.two_d
         if cls._kind == "classification":
             made.classes_ = [np.array([0, 1])] * len(names) if kept.two_d else kept.classes
         return made
+
+    @property
+    def started_from_(self) -> str | None:
+        """The bundled network or the file whose weights training started from; ``None``: from scratch."""
+        check_is_fitted(self)
+        began: str | None = getattr(self._network().args, "finetune_from_model", None)
+        return began
 
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
@@ -154,6 +163,7 @@ class NetworkEstimator(OnMolecules):
     ) -> None:
         """Set ``checkpoint_`` from molecules, labels [n, T] (NaN where missing) and weights [n]."""
         from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint
+        from moleblend_plugin.inference.estimators.start import choose_start
 
         random = check_random_state(self.random_state)
         conversion = self._conversion()
@@ -171,6 +181,7 @@ class NetworkEstimator(OnMolecules):
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
             targets = targets[weights > 0]
         own = {item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)}
+        own |= choose_start(self.checkpoint, self.arch)._asdict()
         seed = int(random.randint(2**31 - 1))
         config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
         chosen = self._validation_rows(targets, random)

@@ -33,4 +33,7 @@ def check_options(args: Namespace) -> None:
         raise MoleblendError(f"{flag} needs validation: remove --disable-validation or {flag}")
     source = args.finetune_from_model
     if source is not None and not Path(source).is_file():
-        raise MoleblendError(f"--finetune-from-model {source!r} is not a file: give a checkpoint")
+        raise MoleblendError(
+            f"--finetune-from-model {source!r} is not a file: give a checkpoint, or a name that 'moleblend "
+            "models' lists"
+        )

@@ -247,7 +247,8 @@ class RestartConfig:
 
     Attributes:
         restore_file: checkpoint to go on from
-        finetune_from_model: checkpoint whose weights to start from
+        finetune_from_model: checkpoint whose weights to start from, or the name of a bundled network
+            (moleblend models)
         load_from_ema: take the moving average of that checkpoint
         reset_optimizer: do not restore the optimiser
         reset_lr_scheduler: do not restore the schedule's state

@@ -9,6 +9,7 @@ from functools import partial
 from typing import NoReturn, TypeVar
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.networks.resolve import resolve_start
 from moleblend_plugin.runs.flags import add_flags
 from moleblend_plugin.trainer.command.checks import check_options
 from moleblend_plugin.trainer.command.config import add_trainer_flags
@@ -167,6 +168,7 @@ def parse_options(argv: Sequence[str]) -> argparse.Namespace:
     keep_epochs_or_not(args, registry.TASKS[args.task])
     if args.batch_size_valid is None:
         args.batch_size_valid = args.batch_size
+    resolve_start(args)
     check_options(args)
     registry.ARCH_FUNCTIONS[args.arch](args)
     return args
