@@ -9,10 +9,10 @@ import numpy as np
 
 from moleblend_plugin.building.finished_rows import FinishedRows
 from moleblend_plugin.chem.convert import TOOLKIT
-from moleblend_plugin.chem.identity.descriptor_probe import PROBE_SMILES, probe_values
 from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS
-from moleblend_plugin.data.descriptor_probe import described
+from moleblend_plugin.chem.identity.featurizers import PROBE_SMILES, probe_values
 from moleblend_plugin.data.descriptor_scale import DescriptorScale
+from moleblend_plugin.data.feature_probe import described
 from moleblend_plugin.data.store.record_codec import decode_record
 from moleblend_plugin.schema import PARTS
 

@@ -25,6 +25,7 @@ from moleblend_plugin.building.work import BuildWork, work_of, work_settings
 from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.identity.featurizers import probe_ecfp
 from moleblend_plugin.chem.identity.sparse_ecfp import ecfp_settings
 from moleblend_plugin.chem.readers.columns import NumericColumns
 from moleblend_plugin.chem.readers.source import Columns
@@ -247,7 +248,7 @@ def _divide(
     if plan.descriptors:
         settings["descriptors"] = descriptor_settings(finished, parts)
     if plan.ecfp:
-        settings["ecfp"] = ecfp_settings(TOOLKIT)
+        settings["ecfp"] = ecfp_settings(TOOLKIT) | {"probe": probe_ecfp()}
     with StoreWriters(folder, plan, settings, checksums) as writers:
         for part, molecule in zip(parts, finished.molecules(), strict=True):
             tally.add(PARTS[part], molecule)

@@ -20,7 +20,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final, TypeVar, cast
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
-from moleblend_plugin.chem.identity.descriptor_probe import with_descriptors
+from moleblend_plugin.chem.identity.featurizers import featurized
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
@@ -35,7 +35,10 @@ _AHEAD: Final = 4
 
 
 def convert_in_order(
-    rows: Iterable[RawRow | Rejection], config: ConversionConfig, workers: int, descriptors: bool = False
+    rows: Iterable[RawRow | Rejection],
+    config: ConversionConfig,
+    workers: int,
+    featurizers: tuple[str, ...] = (),
 ) -> Iterator[Converted]:
     """Record or rejection of every row in input order, the same for any number of workers.
 
@@ -43,25 +46,25 @@ def convert_in_order(
         rows: the input.
         config: how.
         workers: processes.
-        descriptors: whether records get RDKit's descriptors.
+        featurizers: what records get besides: "descriptors", "ecfp".
 
     Raises:
         MoleblendError: a worker process died.
     """
     # Many rows per message where they are quick, few where one may take seconds.
-    quick = config.conformers is None and not descriptors
+    quick = config.conformers is None and not featurizers
     chunks = enumerate(chunks_of(rows, 256 if quick else 32))
-    for _, results in work_on(chunks, partial(_convert_all, config, descriptors), workers, in_order=True):
+    for _, results in work_on(chunks, partial(_convert_all, config, featurizers), workers, in_order=True):
         yield from results
 
 
 def _convert_all(
-    config: ConversionConfig, descriptors: bool, rows: list[RawRow | Rejection]
+    config: ConversionConfig, featurizers: tuple[str, ...], rows: list[RawRow | Rejection]
 ) -> list[Converted]:
     found = [row if isinstance(row, Rejection) else convert(row, config) for row in rows]
-    if not descriptors:
+    if not featurizers:
         return found
-    return [with_descriptors(each) if isinstance(each, MoleculeRecord) else each for each in found]
+    return [featurized(each, featurizers) if isinstance(each, MoleculeRecord) else each for each in found]
 
 
 def work_on(

@@ -10,14 +10,13 @@ from typing import Final
 
 import numpy as np
 
-from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig
-from moleblend_plugin.chem.identity.descriptor_probe import with_descriptors
-from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS
+from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.readers.beside import Beside
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Source
 from moleblend_plugin.chem.workers import convert_in_order
 from moleblend_plugin.data.store.reader import MoleculeStore
+from moleblend_plugin.inference.featurized import stored_as_here
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MAX_ATOMS: Final = 512
@@ -53,8 +52,8 @@ class Input:
         conversion: how its rows become molecules.
         workers: processes that convert.
         max_atoms: molecules with more heavy atoms are rows with a reason.
-        descriptors: whether molecules get RDKit's descriptors, which those of a store keep if they are this
-            RDKit's.
+        featurizers: what molecules get besides: "descriptors", "ecfp"; those of a store keep their own if
+            this RDKit made them.
 
     Attributes:
         source: as given.
@@ -70,13 +69,13 @@ class Input:
         conversion: ConversionConfig,
         workers: int = 1,
         max_atoms: int = MAX_ATOMS,
-        descriptors: bool = False,
+        featurizers: tuple[str, ...] = (),
     ) -> None:
         self.source = source
         self._conversion = conversion
         self._workers = workers
         self._max_atoms = max_atoms
-        self._descriptors = descriptors
+        self._featurizers = featurizers
         self._passed = 0
         self._beside = Beside(source)
         self.header = self._beside.names
@@ -104,7 +103,7 @@ class Input:
         results = (
             map(self._reader(), rows)
             if held
-            else convert_in_order(rows, self._conversion, self._workers, self._descriptors)
+            else convert_in_order(rows, self._conversion, self._workers, self._featurizers)
         )
         for result in results:
             cells = given.popleft()
@@ -119,11 +118,15 @@ class Input:
 
     def _reader(self) -> Callable[[RawRow | Rejection], MoleculeRecord | Rejection]:
         """Reads rows of a store."""
-        if not self._descriptors:
+        if not self._featurizers:
             return _held
-        held = MoleculeStore(self.source.path).meta.settings.get("descriptors") or {}
-        same = held.get("toolkit") == TOOLKIT and held.get("names") == list(DESCRIPTORS)
-        return _held if same else _described
+        as_here = stored_as_here(MoleculeStore(self.source.path), self._featurizers)
+
+        def featurized(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
+            held = _held(row)
+            return as_here(held) if isinstance(held, MoleculeRecord) else held
+
+        return featurized
 
     def _noting(self, given: deque[tuple[str, ...]]) -> Iterator[RawRow | Rejection]:
         """The rows, whose cells go to ``given`` as they pass."""
@@ -139,9 +142,3 @@ def _held(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
         return row
     assert row.record is not None
     return replace(row.record, targets=np.array(row.targets, np.float64))
-
-
-def _described(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
-    """The same with this RDKit's descriptors."""
-    held = _held(row)
-    return with_descriptors(held) if isinstance(held, MoleculeRecord) else held

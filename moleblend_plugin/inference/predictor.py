@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -16,14 +15,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 import torch
 
-from moleblend_plugin.chem.identity.descriptor_probe import with_descriptors
-from moleblend_plugin.data.head_inputs import HeadInputs
+from moleblend_plugin.chem.identity.featurizers import featurized
 from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
-from moleblend_plugin.inference.head_inputs import head_inputs_here, stored_head_inputs
+from moleblend_plugin.inference.featurized import head_inputs_here, stored_as_here
 from moleblend_plugin.inference.stream import WINDOW, FloatingArray, run
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
+from moleblend_plugin.tasks.property.head_inputs import kept_head_inputs
 
 if TYPE_CHECKING:
     from moleblend_plugin.data.store.reader import MoleculeStore
@@ -42,17 +41,19 @@ class Predictor:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
 
     Raises:
-        MoleblendError: the network's head reads descriptors that are computed otherwise here.
+        MoleblendError: the network's head reads descriptors or fingerprints that are computed otherwise here.
 
     Attributes:
         target_names: names of the T columns of a prediction.
         kind: "classification" (probabilities) or "regression" (values in original units).
         input_mode: what the network sees: "2d", "3d" or "both"; a molecule without 3D shows 2D in any mode.
         input_codes: "invariant" or "published", as in training (``schema.InputCodes``).
-        reads_descriptors: whether its head reads RDKit's descriptors.
+        featurizers: what its head reads beside the encoder: "descriptors", "ecfp", both or nothing.
         args: as given.
         device: where it computes.
     """
+
+    featurizers: tuple[str, ...] = ()
 
     def __init__(self, model: PropertyOutputs, args: argparse.Namespace, device: str = "auto") -> None:
         self.args = args
@@ -61,8 +62,9 @@ class Predictor:
         self.kind: LabelKind = model.property.kind
         self.input_mode: InputMode = args.input_mode
         self.input_codes = input_codes_of(args)
-        self._head_inputs = head_inputs_here(args)
-        self.reads_descriptors = self._head_inputs is not None
+        kept = kept_head_inputs(args)
+        self.featurizers = tuple(kept)
+        self._head_inputs = head_inputs_here(kept)
         self._model = model.to(self.device).eval()
 
     @classmethod
@@ -96,39 +98,43 @@ class Predictor:
         """Predictions [T] of every record, in order.
 
         Args:
-            records: the molecules; taken from the iterable as they are needed, ``window`` at a time. Where
-                the network reads descriptors, theirs are of the RDKit at hand, or ``None`` and computed here.
+            records: the molecules; taken from the iterable as they are needed, ``window`` at a time. What the
+                network's head reads of them is of the RDKit at hand, or ``None`` and computed here.
             batch_size: conformers per batch at most; large molecules get smaller batches.
             window: molecules sorted by size together.
         """
-        return self._predicted(records, batch_size, window, self._head_inputs)
-
-    def _predicted(
-        self, records: Iterable[MoleculeRecord], batch_size: int, window: int, inputs: HeadInputs | None
-    ) -> Iterator[Float64Array]:
         to_sample = partial(unblended, input_mode=self.input_mode)
-        if inputs is not None:
-            records = (each if each.descriptors is not None else with_descriptors(each) for each in records)
+        if self.featurizers:
+            records = map(self._featurized, records)
         predictions = run(
-            records, to_sample, self._predict, self.device, batch_size, window, self.input_codes, inputs
+            records,
+            to_sample,
+            self._predict,
+            self.device,
+            batch_size,
+            window,
+            self.input_codes,
+            self._head_inputs,
         )
         return (np.asarray(value, np.float64) for value in predictions)
+
+    def _featurized(self, record: MoleculeRecord) -> MoleculeRecord:
+        missing = [name for name in self.featurizers if getattr(record, name) is None]
+        return featurized(record, missing) if missing else record
 
     def predict_store(self, store: MoleculeStore, batch_size: int = 64) -> Float64Array:
         """Predictions [M, T] of every molecule of a store, in its order.
 
-        Where the network reads descriptors, those of the store are taken if they are the same ones, and
-        computed if not.
+        What the network's head reads of a store's molecules is taken from there if this RDKit made it.
 
         Raises:
             DamagedValue: a molecule of the store cannot be read.
         """
         predictions = np.full((len(store), len(self.target_names)), np.nan)
         records: Iterable[MoleculeRecord] = store
-        inputs = stored_head_inputs(self.args, store)
-        if inputs is None and self.reads_descriptors:
-            records, inputs = (replace(each, descriptors=None) for each in store), self._head_inputs
-        for index, value in enumerate(self._predicted(records, batch_size, WINDOW, inputs)):
+        if self.featurizers:
+            records = map(stored_as_here(store, self.featurizers), store)
+        for index, value in enumerate(self.predict_records(records, batch_size)):
             predictions[index] = value
         return predictions
 

@@ -1,14 +1,15 @@
-"""Descriptors as a head reads them: by name, scaled, and only where RDKit computes as it did in training."""
+"""Descriptors and fingerprints as a head reads them, only where RDKit computes as it did in training."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from moleblend_plugin.data.descriptor_probe import check_same_descriptors, described
 from moleblend_plugin.data.descriptor_scale import DescriptorScale
+from moleblend_plugin.data.feature_probe import check_same_descriptors, check_same_ecfp, described
 from moleblend_plugin.data.head_inputs import HeadInputs
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Float32Array, MoleculeRecord
@@ -20,19 +21,24 @@ TABLE = np.array([[1, 0, 2], [3, 0, 4], [5, 0, NAN]], np.float32)
 SCALE = DescriptorScale.fit(TABLE, NAMES, "RDKit 1").to_plain()
 
 
+def reading(names: Sequence[str], where: str = "it") -> HeadInputs:
+    """Descriptors of records that have those of ``names``."""
+    return HeadInputs.of({"descriptors": SCALE}, {"descriptors": SCALE | {"names": list(names)}}, where)
+
+
 def record_with(*values: float) -> MoleculeRecord:
     return replace(make_record(3), descriptors=np.array(values, np.float32))
 
 
 def test_values_are_found_by_name_and_scaled() -> None:
-    straight = HeadInputs.of(SCALE, NAMES, "it")(record_with(5, 0, 4))
+    straight = reading(NAMES)(record_with(5, 0, 4))
     np.testing.assert_allclose(straight, [np.sqrt(1.5), 0, 1], rtol=1e-6)
-    other = HeadInputs.of(SCALE, ("charge", "new", "rings", "weight"), "it")(record_with(4, 99, 0, 5))
+    other = reading(("charge", "new", "rings", "weight"))(record_with(4, 99, 0, 5))
     np.testing.assert_array_equal(other, straight)
 
 
 def test_what_is_missing_or_was_always_the_same_is_the_mean() -> None:
-    read = HeadInputs.of(SCALE, NAMES, "it")(record_with(NAN, 7, 3))
+    read = reading(NAMES)(record_with(NAN, 7, 3))
     np.testing.assert_array_equal(read, [0, 0, 0])
 
 
@@ -40,12 +46,42 @@ def test_missing_names_are_told() -> None:
     with pytest.raises(
         MoleblendError, match=r"^x.lmdb lacks descriptors that the network reads: weight, charge;"
     ):
-        HeadInputs.of(SCALE, ("rings",), "x.lmdb")
+        reading(("rings",), "x.lmdb")
+
+
+ECFP = {"radius": 2, "bits": 6, "toolkit": "RDKit 1", "probe": "abc"}
+
+
+def test_counts_stand_in_their_columns_after_the_descriptors() -> None:
+    record = replace(record_with(5, 0, 4), ecfp=np.array([[1, 1], [4, 3]], np.uint16))
+    ecfp = HeadInputs.of({"ecfp": ECFP}, {"ecfp": ECFP}, "it")(record)
+    np.testing.assert_allclose(ecfp, np.log([1, 2, 1, 1, 4, 1]), rtol=1e-6)
+    both = HeadInputs.of({"descriptors": SCALE, "ecfp": ECFP}, {"descriptors": SCALE, "ecfp": ECFP}, "it")
+    np.testing.assert_array_equal(both(record), [*reading(NAMES)(record), *ecfp])
+    assert both(record).dtype == np.float32
+    with pytest.raises(
+        MoleblendError, match="x.lmdb holds no ecfp; build it again with 'moleblend build --ecfp'"
+    ):
+        HeadInputs.of({"ecfp": ECFP}, {"descriptors": SCALE, "ecfp": None}, "x.lmdb")  # type: ignore[dict-item]
+    with pytest.raises(MoleblendError, match="made:0 has no ecfp: build again with 'moleblend build --ecfp'"):
+        HeadInputs.of({"ecfp": ECFP}, {"ecfp": ECFP}, "it")(make_record(3))
+
+
+def test_fingerprints_that_differ_are_refused() -> None:
+    check_same_ecfp(ECFP, ECFP | {"toolkit": "RDKit 2"}, "here")
+    without = {name: value for name, value in ECFP.items() if name != "probe"}
+    check_same_ecfp(ECFP, without, "here")
+    for other in (ECFP | {"probe": "abd"}, ECFP | {"bits": 7}, without | {"toolkit": "RDKit 2"}):
+        with pytest.raises(
+            MoleblendError,
+            match=r"reads fingerprints of RDKit 1, and those of here .* differ: install rdkit==1",
+        ):
+            check_same_ecfp(ECFP, other, "here")
 
 
 def test_a_record_without_is_told() -> None:
     with pytest.raises(MoleblendError, match=r"made:0 has no descriptors: build again with .*--descriptors"):
-        HeadInputs.of(SCALE, NAMES, "it")(make_record(3))
+        reading(NAMES)(make_record(3))
 
 
 PROBE = np.array([[100, 2, NAN], [50, 0, 0.5]], np.float32)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +15,7 @@ from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
 from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS
 from moleblend_plugin.data.store.reader import MoleculeStore, StoreWriter
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference import head_inputs
+from moleblend_plugin.inference import featurized
 from moleblend_plugin.inference.input_rows import Input
 from moleblend_plugin.inference.outputs import predict_to_table
 from moleblend_plugin.inference.predictor import Predictor
@@ -45,7 +44,7 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
-def built(table: Path, folder: Path, **more: Any) -> Path:
+def built(table: Path, folder: Path, **more: bool) -> Path:
     build(table, folder, conformers=None, workers=1, target_columns="y", split="column:part", **more)
     return folder
 
@@ -72,7 +71,7 @@ def records(*smiles: str) -> list[MoleculeRecord]:
 
 def test_a_checkpoint_alone_predicts_what_validation_measured(data: Path, run: Path, tmp_path: Path) -> None:
     predictor = Predictor.from_checkpoint(run / "checkpoint_last.pt", "cpu")
-    assert predictor.reads_descriptors
+    assert predictor.featurizers == ("descriptors",)
     store = MoleculeStore(data / "valid.lmdb")
     predicted = predictor.predict_store(store)[:, 0]
     labels = np.array([record.targets[0] for record in store])
@@ -93,7 +92,7 @@ def test_files_and_estimators_predict_the_same(table: Path, data: Path, run: Pat
     estimated = MoleblendRegressor.load(checkpoint, device="cpu").predict(held)
     np.testing.assert_allclose(estimated, expected, rtol=1e-4, atol=1e-5)
     for source, rows in ((table, len(held)), (data / "valid.lmdb", 7)):
-        given = Input(open_molecules(source), ConversionConfig(None), descriptors=True)
+        given = Input(open_molecules(source), ConversionConfig(None), featurizers=predictor.featurizers)
         assert predict_to_table(predictor, given, tmp_path / "out.csv", 8, lambda _: None).done == rows
         with (tmp_path / "out.csv").open() as lines:
             found = {
@@ -165,7 +164,7 @@ def test_stores_are_matched_by_name(data: Path, run: Path, tmp_path: Path) -> No
     assert logged[0]["loss"] == expected[0]["loss"]
     predictor = Predictor.from_checkpoint(run / "checkpoint_last.pt", "cpu")
     found = predictor.predict_store(MoleculeStore(tmp_path / "valid.lmdb"))
-    np.testing.assert_array_equal(found, predictor.predict_store(valid))
+    np.testing.assert_allclose(found, predictor.predict_store(valid), rtol=1e-5)
     (tmp_path / "valid.lmdb").unlink()
     rewritten(valid, tmp_path / "valid.lmdb", order[3:])
     with pytest.raises(
@@ -187,10 +186,10 @@ def test_resuming_with_other_descriptors_is_refused(data: Path, run: Path, tmp_p
 
 
 def test_an_rdkit_that_computes_otherwise_is_refused(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    here = head_inputs.probe_values().copy()
+    here = featurized.probe_values().copy()
     here[3, DESCRIPTORS.index("TPSA")] += 1
-    monkeypatch.setattr(head_inputs, "probe_values", lambda: here)
-    monkeypatch.setattr(head_inputs, "TOOLKIT", "RDKit 2031.03.1")
+    monkeypatch.setattr(featurized, "probe_values", lambda: here)
+    monkeypatch.setattr(featurized, "TOOLKIT", "RDKit 2031.03.1")
     message = r"of RDKit \d+.*, and those of this installation \(RDKit 2031.03.1\) differ in TPSA: "
     with pytest.raises(MoleblendError, match=message):
         Predictor.from_checkpoint(run / "checkpoint_last.pt", "cpu")
@@ -199,11 +198,31 @@ def test_an_rdkit_that_computes_otherwise_is_refused(run: Path, monkeypatch: pyt
 
 
 def test_names_that_this_version_lacks_are_told(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(head_inputs, "DESCRIPTORS", tuple(name for name in DESCRIPTORS if name != "TPSA"))
+    monkeypatch.setattr(featurized, "DESCRIPTORS", tuple(name for name in DESCRIPTORS if name != "TPSA"))
     with pytest.raises(
         MoleblendError, match="this installation lacks descriptors that the network reads: TPSA;"
     ):
         Predictor.from_checkpoint(run / "checkpoint_last.pt", "cpu")
+
+
+@pytest.mark.parametrize("reads", ["ecfp", "both"])
+def test_fingerprints_are_read_too(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, reads: str
+) -> None:
+    data = built(table, tmp_path / "data", descriptors=reads == "both", ecfp=True)
+    fit(data, tmp_path, *READS, "--molecule-featurizers", reads, "--max-epoch", 1)
+    predictor = Predictor.from_checkpoint(tmp_path / "checkpoint_last.pt", "cpu")
+    store = MoleculeStore(data / "valid.lmdb")
+    computed = np.array(list(predictor.predict_records(records(*(record.smiles for record in store)))))
+    np.testing.assert_allclose(predictor.predict_store(store), computed, rtol=1e-5)
+    blank = [replace(record, ecfp=np.empty((0, 2), np.uint16)) for record in store]
+    assert np.abs(np.array(list(predictor.predict_records(blank))) - computed).min() > 1e-5
+    kept = read_checkpoint(tmp_path / "checkpoint_last.pt")["args"].ecfp
+    assert kept == store.meta.settings["ecfp"]
+    assert kept["probe"] == featurized.probe_ecfp()
+    monkeypatch.setattr(featurized, "probe_ecfp", lambda: "another")
+    with pytest.raises(MoleblendError, match="reads fingerprints of RDKit .* differ: install rdkit=="):
+        Predictor.from_checkpoint(tmp_path / "checkpoint_last.pt", "cpu")
 
 
 def test_another_run_begins_from_the_encoder_of_this_one(run: Path, tmp_path: Path) -> None:
@@ -211,4 +230,4 @@ def test_another_run_begins_from_the_encoder_of_this_one(run: Path, tmp_path: Pa
     fit(data, tmp_path / "run", "--finetune-from-model", run / "checkpoint_last.pt", "--max-epoch", 1)
     args = read_checkpoint(tmp_path / "run" / "checkpoint_last.pt")["args"]
     assert not hasattr(args, "descriptors")
-    assert Predictor.from_checkpoint(tmp_path / "run" / "checkpoint_last.pt").reads_descriptors is False
+    assert Predictor.from_checkpoint(tmp_path / "run" / "checkpoint_last.pt").featurizers == ()

@@ -11,7 +11,7 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
-from moleblend_plugin.chem.identity.descriptor_probe import with_descriptors
+from moleblend_plugin.chem.identity.featurizers import featurized
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.inputs import open_molecules
@@ -78,7 +78,10 @@ def _column(table: Any) -> Any:  # noqa: ANN401  array, frame or table of shape 
 
 
 def convert_all(
-    molecules: Sequence[object], config: ConversionConfig, n_jobs: int | None, descriptors: bool = False
+    molecules: Sequence[object],
+    config: ConversionConfig,
+    n_jobs: int | None,
+    featurizers: tuple[str, ...] = (),
 ) -> list[MoleculeRecord | Rejection]:
     """Record or rejection of every molecule, in order.
 
@@ -86,22 +89,22 @@ def convert_all(
         molecules: SMILES, RDKit molecules or rows of a file.
         config: how.
         n_jobs: processes, as joblib counts them.
-        descriptors: whether records get RDKit's descriptors.
+        featurizers: what records get besides: "descriptors", "ecfp".
     """
     chunks = [(molecules[start : start + _CHUNK], start) for start in range(0, len(molecules), _CHUNK)]
     parts: list[list[MoleculeRecord | Rejection]] = Parallel(n_jobs=n_jobs)(
-        delayed(_convert_chunk)(chunk, start, config, descriptors) for chunk, start in chunks
+        delayed(_convert_chunk)(chunk, start, config, featurizers) for chunk, start in chunks
     )
     return [result for part in parts for result in part]
 
 
 def _convert_chunk(
-    chunk: Sequence[object], start: int, config: ConversionConfig, descriptors: bool
+    chunk: Sequence[object], start: int, config: ConversionConfig, featurizers: tuple[str, ...]
 ) -> list[MoleculeRecord | Rejection]:
     found = [_converted(molecule, start + number, config) for number, molecule in enumerate(chunk)]
-    if not descriptors:
+    if not featurizers:
         return found
-    return [with_descriptors(each) if isinstance(each, MoleculeRecord) else each for each in found]
+    return [featurized(each, featurizers) if isinstance(each, MoleculeRecord) else each for each in found]
 
 
 def _converted(molecule: object, number: int, config: ConversionConfig) -> MoleculeRecord | Rejection:

@@ -49,9 +49,9 @@ class OnMolecules(BaseEstimator):
         return tags
 
     def _results(
-        self, X: Molecules, config: ConversionConfig, descriptors: bool = False
+        self, X: Molecules, config: ConversionConfig, featurizers: tuple[str, ...] = ()
     ) -> list[MoleculeRecord | Rejection]:
-        results = convert_all(as_list(X), config, self.n_jobs, descriptors)
+        results = convert_all(as_list(X), config, self.n_jobs, featurizers)
         if self.on_error not in ("raise", "nan"):
             raise ValueError(f"on_error={self.on_error!r} is unknown: choose 'raise' or 'nan'")
         if self.on_error == "raise":
@@ -221,7 +221,7 @@ class NetworkEstimator(OnMolecules):
         check_is_fitted(self)
         network = self._network()
         config = conversion_for(network.args, network.input_mode, self.conformers).config
-        results = self._results(X, config, network.reads_descriptors)
+        results = self._results(X, config, network.featurizers)
         records = [result for result in results if isinstance(result, MoleculeRecord)]
         values = np.full((len(results), len(self.target_names_)), np.nan)
         good = np.array([isinstance(result, MoleculeRecord) for result in results])

@@ -18,7 +18,7 @@ from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
 from moleblend_plugin.schema import InputFields, LabelKind
 
-MoleculeFeaturizers = Literal["none", "descriptors"]
+MoleculeFeaturizers = Literal["none", "descriptors", "ecfp", "both"]
 """What a head reads of a molecule beside the encoder."""
 
 FRESH = ("head.", "target_")
@@ -38,8 +38,8 @@ class HeadConfig:
         head_dropout: dropout of the head ("pooler dropout" elsewhere).
         freeze_layers: -1 trains everything; 0 keeps embeddings and relations as they are, N also the first
             N layers. What is frozen also runs without dropout.
-        molecule_featurizers: what the head reads beside the encoder: none, or descriptors (RDKit's, scaled;
-            of stores built with --descriptors).
+        molecule_featurizers: what the head reads beside the encoder: none, descriptors (RDKit's, scaled; of
+            stores built with --descriptors), ecfp (ECFP4 counts, as log(1 + count); --ecfp), or both.
 
     Raises:
         MoleblendError: an impossible value.
@@ -49,6 +49,12 @@ class HeadConfig:
     head_dropout: float = 0.0
     freeze_layers: int = -1
     molecule_featurizers: MoleculeFeaturizers = "none"
+
+    @property
+    def featurizers(self) -> tuple[str, ...]:
+        """What the head reads, by the name that records and the metadata of stores have for it."""
+        chosen = self.molecule_featurizers
+        return {"none": (), "both": ("descriptors", "ecfp")}.get(chosen, (chosen,))
 
     def __post_init__(self) -> None:
         check_rates(self, "head_dropout")

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
-from moleblend_plugin.data.descriptor_probe import check_same_descriptors
 from moleblend_plugin.data.head_inputs import HeadInputs
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
@@ -15,50 +15,49 @@ from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.check_input_codes import own_checkpoint
 
 
-def head_input_names(args: Namespace) -> list[str]:
-    """Names of what the head of a run reads, F of them; none where it reads the encoder alone."""
-    if read_flags(args, HeadConfig).molecule_featurizers == "none":
-        return []
-    return list(args.descriptors["names"])
+def kept_head_inputs(args: Namespace) -> dict[str, dict[str, Any]]:
+    """What the options of a run say of what its head reads: by "descriptors" and "ecfp", else nothing."""
+    return {name: getattr(args, name) for name in read_flags(args, HeadConfig).featurizers}
+
+
+def head_input_size(args: Namespace) -> int:
+    """F + E, how many numbers the head of a run reads beside the encoder."""
+    kept = kept_head_inputs(args)
+    descriptors = len(kept["descriptors"]["names"]) if "descriptors" in kept else 0
+    return descriptors + (int(kept["ecfp"]["bits"]) if "ecfp" in kept else 0)
 
 
 def choose_head_inputs(args: Namespace, store: MoleculeStore) -> None:
-    """Set ``args.descriptors`` where the head reads some: names, scale, toolkit and probe, of the store.
+    """Set ``args.descriptors`` and ``args.ecfp``, where the head reads them, to what the store says of them.
 
     Raises:
         MoleblendError: the store holds none, or the run resumes with others.
     """
-    if read_flags(args, HeadConfig).molecule_featurizers == "none":
-        return
-    args.descriptors, own = _held(store), own_checkpoint(args)
-    if own is None:
-        return
-    before = read_checkpoint(own, ("model",)).get("args")
-    if getattr(before, "descriptors", None) != args.descriptors:
-        raise MoleblendError(
-            f"{str(own)!r}, which the run resumes, reads other descriptors than {store.path} holds: "
-            "train on the store of before, or choose an empty --save-dir"
-        )
+    for name in read_flags(args, HeadConfig).featurizers:
+        held = store.meta.settings.get(name)
+        if not held:
+            raise MoleblendError(
+                f"--molecule-featurizers {args.molecule_featurizers}: {store.path} holds no {name}; build it "
+                f"again with 'moleblend build --{name}'"
+            )
+        setattr(args, name, held)
+        own = own_checkpoint(args)
+        if own is not None and _kept_by(own, name) != held:
+            raise MoleblendError(
+                f"{str(own)!r}, which the run resumes, reads other {name} than {store.path} holds: "
+                "train on the store of before, or choose an empty --save-dir"
+            )
 
 
 def head_inputs_of(args: Namespace, store: MoleculeStore) -> HeadInputs | None:
-    """What the head reads of a store's molecules, found by name; ``None`` where it reads the encoder alone.
+    """What the head reads of a store's molecules; ``None`` where it reads the encoder alone.
 
     Raises:
-        MoleblendError: the store holds none, lacks some, or holds those of a toolkit that computes otherwise.
+        MoleblendError: the store lacks it, or another toolkit made it, which computes otherwise.
     """
-    if not head_input_names(args):
-        return None
-    held = _held(store)
-    check_same_descriptors(args.descriptors, held, str(store.path))
-    return HeadInputs.of(args.descriptors, held["names"], str(store.path))
+    kept = kept_head_inputs(args)
+    return HeadInputs.of(kept, store.meta.settings, str(store.path)) if kept else None
 
 
-def _held(store: MoleculeStore) -> dict[str, Any]:
-    held: dict[str, Any] | None = store.meta.settings.get("descriptors")
-    if not held:
-        raise MoleblendError(
-            f"--molecule-featurizers descriptors: {store.path} holds no descriptors; build it again with "
-            "'moleblend build --descriptors'"
-        )
-    return held
+def _kept_by(checkpoint: Path, name: str) -> object:
+    return getattr(read_checkpoint(checkpoint, ("model",)).get("args"), name, None)

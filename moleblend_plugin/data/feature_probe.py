@@ -1,4 +1,4 @@
-"""Descriptors of a few fixed molecules, kept beside a scale: whether another toolkit computes the same ones.
+"""Whether another toolkit computes the descriptors and fingerprints of a run, by a few fixed molecules.
 
 P probe molecules, F descriptors.
 """
@@ -66,6 +66,21 @@ def check_same_descriptors(wanted: Mapping[str, Any], given: Mapping[str, Any], 
         raise MoleblendError(
             f"the network reads descriptors of {ours}, and those of {where} ({theirs}) differ in "
             f"{some(differing)}: {_remedy(ours)}"
+        )
+
+
+def check_same_ecfp(wanted: Mapping[str, Any], given: Mapping[str, Any], where: str) -> None:
+    """The same of fingerprints, whose probe is a checksum.
+
+    Raises:
+        MoleblendError: they differ.
+    """
+    ours, theirs = str(wanted["toolkit"]), str(given["toolkit"])
+    key = "probe" if "probe" in wanted and "probe" in given else "toolkit"
+    if any(wanted.get(name) != given.get(name) for name in ("radius", "bits", key)):
+        raise MoleblendError(
+            f"the network reads fingerprints of {ours}, and those of {where} ({theirs}) differ: "
+            f"{_remedy(ours)}"
         )
 
 

@@ -1,15 +1,21 @@
-"""Descriptors of some varied molecules: where two versions of RDKit agree on them, they compute the same."""
+"""Numbers of a molecule that stores, and heads of networks, may hold beside its atoms, and probes of them.
+
+Some varied molecules are the probe: where two versions of RDKit agree on them, they compute the same.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cache, lru_cache
-from typing import Final
+from hashlib import sha256
+from typing import Any, Final
 
 import numpy as np
 
 from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS, stable_descriptors
-from moleblend_plugin.schema import Float32Array, MoleculeRecord
+from moleblend_plugin.chem.identity.sparse_ecfp import sparse_ecfp4
+from moleblend_plugin.schema import Array, Float32Array, MoleculeRecord
 
 PROBE_SMILES: Final = (
     "B(O)(O)c1ccccc1",
@@ -46,23 +52,41 @@ PROBE_SMILES: Final = (
 )
 """Drugs, charges, a salt, halogens, boron, selenium, and most of the groups that RDKit counts."""
 
+_BLANK: Final = {
+    "descriptors": np.full(len(DESCRIPTORS), np.nan, np.float32),
+    "ecfp": np.empty((0, 2), np.uint16),
+}
+"""By field of a record: what stands for a molecule that RDKit cannot read, though it wrote it."""
+
 
 @cache
 def probe_values() -> Float32Array:
-    """Their descriptors, float32 [P, F] in the order of ``DESCRIPTORS``, NaN where there is none."""
+    """Descriptors of the probe, float32 [P, F] in the order of ``DESCRIPTORS``, NaN where there is none."""
     return np.stack([stable_descriptors(smiles) for smiles in PROBE_SMILES])
 
 
-def with_descriptors(record: MoleculeRecord) -> MoleculeRecord:
-    """``record`` with this RDKit's descriptors; all NaN where RDKit cannot read what it wrote."""
-    return replace(record, descriptors=_values(record.smiles))
+@cache
+def probe_ecfp() -> str:
+    """sha256 (hex) of the probe's fingerprints: equal ones are computed alike."""
+    found = sha256()
+    for smiles in PROBE_SMILES:
+        counts = sparse_ecfp4(smiles).astype("<u2")
+        found.update(len(counts).to_bytes(2, "little") + counts.tobytes())
+    return found.hexdigest()
+
+
+def featurized(record: MoleculeRecord, names: Collection[str]) -> MoleculeRecord:
+    """``record`` with this RDKit's "descriptors", "ecfp" or both, whichever ``names`` has."""
+    fields: dict[str, Any] = {name: _values(name, record.smiles) for name in names}
+    return replace(record, **fields)
 
 
 @lru_cache(maxsize=4096)  # the networks of an ensemble read the same molecules one after the other
-def _values(smiles: str) -> Float32Array:
+def _values(name: str, smiles: str) -> Array:
+    compute = stable_descriptors if name == "descriptors" else sparse_ecfp4
     try:
-        values = stable_descriptors(smiles)
+        values: Array = compute(smiles)
     except ValueError:
-        values = np.full(len(DESCRIPTORS), np.nan, np.float32)
+        values = _BLANK[name].copy()
     values.setflags(write=False)
     return values
