@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from typing import Any
+
+import numpy as np
 
 from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS
 from moleblend_plugin.chem.identity.featurizers import PROBE_SMILES, featurized, probe_ecfp, probe_values
 from moleblend_plugin.chem.identity.sparse_ecfp import ecfp_settings
+from moleblend_plugin.data.descriptor_scale import DescriptorScale
 from moleblend_plugin.data.feature_probe import described
 from moleblend_plugin.data.head_inputs import HeadInputs, Kept
 from moleblend_plugin.data.store.reader import MoleculeStore
@@ -22,6 +25,16 @@ def features_here(names: Collection[str]) -> dict[str, dict[str, Any]]:
         found["descriptors"] = described(DESCRIPTORS, TOOLKIT, PROBE_SMILES, probe_values())
     if "ecfp" in names:
         found["ecfp"] = ecfp_settings(TOOLKIT) | {"probe": probe_ecfp()}
+    return found
+
+
+def feature_settings(records: Sequence[MoleculeRecord], names: Collection[str]) -> dict[str, dict[str, Any]]:
+    """What the metadata of a store of ``records`` say of ``names``, with the scale of their descriptors."""
+    found = features_here(names)
+    if "descriptors" in found:
+        values = [record.descriptors for record in records if record.descriptors is not None]
+        scale = DescriptorScale.fit(np.stack(values), DESCRIPTORS, TOOLKIT)
+        found["descriptors"] |= scale.to_plain()
     return found
 
 

@@ -9,7 +9,8 @@ from torch.nn import functional as F
 
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.property.network import HeadConfig, PropertyConfig, PropertyNet
-from tests.models.test_property import READOUTS, TINY, inputs
+from tests.labelled import SMALL
+from tests.models.test_property import READOUTS, inputs
 
 INPUTS = 5
 
@@ -17,7 +18,7 @@ INPUTS = 5
 def network(readout: Readout) -> PropertyNet:
     torch.manual_seed(0)
     head = HeadConfig(readout, molecule_featurizers="descriptors")
-    model = PropertyNet(TINY, PropertyConfig(3, "regression", head, INPUTS)).eval()
+    model = PropertyNet(SMALL, PropertyConfig(3, "regression", head, INPUTS)).eval()
     with torch.no_grad():
         for parameter in model.head.parameters():
             if parameter.dim() > 1:

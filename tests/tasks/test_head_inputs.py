@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -223,6 +224,28 @@ def test_fingerprints_are_read_too(
     monkeypatch.setattr(featurized, "probe_ecfp", lambda: "another")
     with pytest.raises(MoleblendError, match="reads fingerprints of RDKit .* differ: install rdkit=="):
         Predictor.from_checkpoint(tmp_path / "checkpoint_last.pt", "cpu")
+
+
+@pytest.mark.parametrize("reads", ["descriptors", "both"])
+def test_an_estimator_learns_from_them(tmp_path: Path, reads: str) -> None:
+    """Of few molecules and epochs, but what it reads is what the label says."""
+    quick: dict[str, Any] = {"checkpoint": None, "input_mode": "2d", "epochs": 6, "learning_rate": 3e-3}
+    labels = np.array([float(len(smiles)) for smiles in CHAINS])
+    estimator = MoleblendRegressor(**quick, batch_size=4, molecule_featurizers=reads, device="cpu")
+    predicted = estimator.fit(CHAINS, labels).predict(CHAINS)
+    assert np.corrcoef(predicted, labels)[0, 1] > 0.7
+    estimator.save(tmp_path / "model.pt")
+    loaded = MoleblendRegressor.load(tmp_path / "model.pt")
+    np.testing.assert_allclose(loaded.predict(CHAINS), predicted, rtol=1e-5)
+    assert loaded.get_params() == estimator.get_params()
+    assert Predictor.from_checkpoint(tmp_path / "model.pt", "cpu").featurizers[0] == "descriptors"
+
+
+def test_an_unknown_featurizer_is_told() -> None:
+    with pytest.raises(
+        MoleblendError, match="molecule_featurizers='morgan' is unknown; choose from none"
+    ):
+        MoleblendRegressor(molecule_featurizers="morgan").fit(CHAINS, [1.0] * len(CHAINS))
 
 
 def test_another_run_begins_from_the_encoder_of_this_one(run: Path, tmp_path: Path) -> None:

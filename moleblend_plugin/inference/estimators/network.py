@@ -79,6 +79,7 @@ class NetworkEstimator(OnMolecules):
         batch_size: int = 32,
         learning_rate: float = 5e-4,
         dropout: float = 0.1,
+        molecule_featurizers: str = "none",
         validation_fraction: float = 0.1,
         patience: int = 10,
         random_state: int | np.random.RandomState | None = 0,
@@ -95,6 +96,7 @@ class NetworkEstimator(OnMolecules):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.dropout = dropout
+        self.molecule_featurizers = molecule_featurizers
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.random_state = random_state
@@ -162,12 +164,13 @@ class NetworkEstimator(OnMolecules):
         self, X: Molecules, targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
     ) -> None:
         """Set ``checkpoint_`` from molecules, labels [n, T] (NaN where missing) and weights [n]."""
-        from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint
+        from moleblend_plugin.inference.estimators.fit import FitConfig, featurizers_of, fit_checkpoint
         from moleblend_plugin.inference.estimators.start import choose_start
 
         random = check_random_state(self.random_state)
         conversion = self._conversion()
-        results = convert_all(as_list(X), conversion, self.n_jobs)
+        featurizers = featurizers_of(self.molecule_featurizers)
+        results = convert_all(as_list(X), conversion, self.n_jobs, featurizers)
         refuse_rejections(results, "leave them and their labels out")
         columns, weight_column = _with_weights(targets, names, weights)
         records = [
