@@ -55,6 +55,8 @@ class MoleblendRegressor(RegressorMixin, NetworkEstimator):
         batch_size: molecules per update.
         learning_rate: highest learning rate.
         dropout: of the head.
+        molecule_featurizers: what the head reads beside the encoder: "none", "descriptors" (RDKit's, scaled),
+            "ecfp" (ECFP4 counts) or "both".
         validation_fraction: share of the molecules held out to choose the best epoch; 0: train to the end.
         patience: epochs without a better validation loss before the end.
         random_state: of weights, order, dropout and the held-out share.

@@ -17,14 +17,17 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import torch
 
+from moleblend_plugin.chem.identity.featurizers import featurized
 from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble
+from moleblend_plugin.inference.featurized import head_inputs_here, stored_as_here
 from moleblend_plugin.inference.stack import Stack
 from moleblend_plugin.inference.stream import WINDOW, FloatingArray, run
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
+from moleblend_plugin.tasks.property.head_inputs import kept_head_inputs
 
 if TYPE_CHECKING:
     from moleblend_plugin.data.store.reader import MoleculeStore
@@ -60,17 +63,22 @@ class Predictor:
         args: the options of its run, as its checkpoint holds them.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
 
+    Raises:
+        MoleblendError: the network's head reads descriptors or fingerprints that are computed otherwise here.
+
     Attributes:
         target_names: names of the T columns of a prediction.
         kind: "classification" (probabilities) or "regression" (values in original units).
         input_mode: what the network sees: "2d", "3d" or "both"; a molecule without 3D shows 2D in any mode.
         input_codes: "invariant" or "published", as in training (``schema.InputCodes``).
+        featurizers: what its head reads beside the encoder: "descriptors", "ecfp", both or nothing.
         args: as given.
         device: where it computes.
         n_members: number of networks, 1 unless it is an :class:`Ensemble`.
     """
 
     n_members = 1
+    featurizers: tuple[str, ...] = ()
 
     def __init__(self, model: PropertyOutputs, args: argparse.Namespace, device: str = "auto") -> None:
         self.args = args
@@ -79,6 +87,9 @@ class Predictor:
         self.kind: LabelKind = model.property.kind
         self.input_mode: InputMode = args.input_mode
         self.input_codes = input_codes_of(args)
+        kept = kept_head_inputs(args)
+        self.featurizers = tuple(kept)
+        self._head_inputs = head_inputs_here(kept)
         self._model = model.to(self.device).eval()
 
     @classmethod
@@ -114,13 +125,23 @@ class Predictor:
         """Predictions [T] of every record, in order.
 
         Args:
-            records: the molecules; taken from the iterable as they are needed, ``window`` at a time.
+            records: the molecules; taken from the iterable as they are needed, ``window`` at a time. What the
+                network's head reads of them is of the RDKit at hand, or ``None`` and computed here.
             batch_size: conformers per batch at most; large molecules get smaller batches.
             window: molecules sorted by size together.
         """
         to_sample = partial(unblended, input_mode=self.input_mode)
+        if self.featurizers:
+            records = map(self._featurized, records)
         predictions = run(
-            records, to_sample, self._predict, self.device, batch_size, window, self.input_codes
+            records,
+            to_sample,
+            self._predict,
+            self.device,
+            batch_size,
+            window,
+            self.input_codes,
+            self._head_inputs,
         )
         return (np.asarray(value, np.float64) for value in predictions)
 
@@ -131,14 +152,23 @@ class Predictor:
         for values in self.predict_records(records, batch_size, window):
             yield Prediction(values, values[None])
 
+    def _featurized(self, record: MoleculeRecord) -> MoleculeRecord:
+        missing = [name for name in self.featurizers if getattr(record, name) is None]
+        return featurized(record, missing) if missing else record
+
     def predict_store(self, store: MoleculeStore, batch_size: int = 64) -> Float64Array:
         """Predictions [M, T] of every molecule of a store, in its order.
+
+        What the network's head reads of a store's molecules is taken from there if this RDKit made it.
 
         Raises:
             DamagedValue: a molecule of the store cannot be read.
         """
         predictions = np.full((len(store), len(self.target_names)), np.nan)
-        for index, value in enumerate(self.predict_records(store, batch_size)):
+        records: Iterable[MoleculeRecord] = store
+        if self.featurizers:
+            records = map(stored_as_here(store, self.featurizers), store)
+        for index, value in enumerate(self.predict_records(records, batch_size)):
             predictions[index] = value
         return predictions
 
@@ -170,6 +200,7 @@ class Ensemble(Predictor):
         self.args, self.device = first.args, first.device
         self.target_names, self.kind = first.target_names, first.kind
         self.input_mode, self.input_codes = first.input_mode, first.input_codes
+        self.featurizers = tuple(dict.fromkeys(name for one in networks for name in one.featurizers))
         for number, network in enumerate(networks, 1):
             if (network.target_names, network.kind, network.input_mode) != (
                 self.target_names,
@@ -191,7 +222,7 @@ class Ensemble(Predictor):
         self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW
     ) -> Iterator[Prediction]:
         """Predictions of every record, and those of every network."""
-        source = iter(records)
+        source = map(self._featurized, records)  # once for all networks
         while part := list(islice(source, window)):
             each = np.array([list(one.predict_records(part, batch_size, window)) for one in self.networks])
             values = each.mean(0)  # [M, T]

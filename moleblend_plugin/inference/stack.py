@@ -17,6 +17,7 @@ from moleblend_plugin.baselines.features import joined, molecule_features
 from moleblend_plugin.baselines.kinds import BASELINES
 from moleblend_plugin.baselines.task_models import TaskModels
 from moleblend_plugin.chem.convert import TOOLKIT
+from moleblend_plugin.chem.identity.featurizers import PROBE_SMILES
 from moleblend_plugin.ensembles.forest_arrays import ForestArrays, pack, unpack
 from moleblend_plugin.ensembles.weights import weighted_mean
 from moleblend_plugin.errors import MoleblendError
@@ -27,13 +28,6 @@ NETWORK: Final = "network"
 
 DESCRIPTORS: Final = "descriptors"
 """Features with names, whose order and values may differ between versions of RDKit."""
-
-PROBES: Final = (
-    *("CC(=O)Oc1ccccc1C(=O)O", "CN1C=NC2=C1C(=O)N(C(=O)N2C)C", "C[C@H](N)C(=O)O", "FC(F)(F)c1ccc(Cl)cc1Br"),
-    *("O=S(=O)(N)c1ccc2c(c1)OCO2", "C[N+](C)(C)CCO", "CC(C)(C)P(=O)(O)O", "C1CC2CCC1C2", "[Na+].CC([O-])=O"),
-    *("OCC1OC(O)C(O)C(O)C1O", "CCCCCCCCCCCC#N", "c1ccc2[nH]c3ccccc3c2c1"),
-)
-"""Molecules whose features tell whether another RDKit computes what the forests were fitted on."""
 
 Blocks = Mapping[str, npt.NDArray[Any]]
 """By name (``baselines.features.FEATURES``), features [M, F] of one kind."""
@@ -77,7 +71,7 @@ class Stack:
         weights: [K, T], not negative, with sum 1 over the base models of a task.
         columns: names of the descriptors that the forests were fitted on.
         toolkit: RDKit's version then.
-        probe: fingerprints of the features of :data:`PROBES` then, and the descriptors themselves.
+        probe: fingerprints of the features of ``PROBE_SMILES`` then, and the descriptors themselves.
     """
 
     forests: Mapping[str, TaskForests]
@@ -195,7 +189,7 @@ def feature_blocks(kinds: Sequence[str], smiles: Sequence[str]) -> tuple[Blocks,
 
 def probe_of(kinds: Sequence[str], columns: Sequence[str]) -> dict[str, Any]:
     """What :attr:`Stack.probe` holds, computed now; a descriptor that is not there is NaN."""
-    blocks, names = feature_blocks(kinds, PROBES)
+    blocks, names = feature_blocks(kinds, PROBE_SMILES)
     found: dict[str, Any] = {}
     for name, values in blocks.items():
         if name == DESCRIPTORS:

@@ -55,6 +55,9 @@ MODEL: Final = "ensemble.pt"
 
 _FEATURES: Final = tuple(dict.fromkeys(name for kind in FORESTS for name in BASELINES[kind].features))
 
+_HEAD_INPUTS: Final = ("descriptors", "ecfp")
+"""What stores may hold for the heads of networks."""
+
 
 class FoldedRows(NamedTuple):
     """Rows of training and validation, and their folds.
@@ -185,7 +188,8 @@ def _rows(cell: Cell) -> FoldedRows:
     train, names = len(stores[0]), tuple(stores[0].meta.target_names)
     conversion = read_conversion(stores[0].meta.settings.get("conversion") or {})
     targets = np.stack([record.targets for record in records]).astype(np.float64)
-    part = TrainingPart(LabelledRecords(records, names, conversion), targets, names)
+    held = tuple(name for name in _HEAD_INPUTS if name in stores[0].meta.settings)
+    part = TrainingPart(LabelledRecords(records, names, conversion, held), targets, names)
     places = np.arange(len(records))
     shared_out = places[:train] if cell.options["fold_rows"] == "train" else places
     chosen = TrainingPart(

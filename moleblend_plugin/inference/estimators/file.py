@@ -117,6 +117,7 @@ def _kept(
         made = conversion.get("conformers") or {}
         trained: dict[str, Any] = {
             "input_mode": args["input_mode"],
+            "molecule_featurizers": args.get("molecule_featurizers", "none"),
             "conformers": made.get("count", 1 if not conversion else "none"),
         }
         classes = np.array([0, 1]) if kind == "classification" and targets == 1 else None

@@ -40,11 +40,13 @@ class LabelledRecords(NamedTuple):
         records: n of them, with labels.
         names: of their labels, and of the weights where there are any.
         conversion: how they became records.
+        featurizers: what the networks' heads read of them beside the encoder: "descriptors", "ecfp".
     """
 
     records: Sequence[MoleculeRecord]
     names: tuple[str, ...]
     conversion: ConversionConfig
+    featurizers: tuple[str, ...] = ()
 
 
 class MemberRun(NamedTuple):
@@ -147,7 +149,7 @@ def _train(
     data.mkdir(parents=True)
     for part, places in (("train", run.train), ("valid", run.valid)):
         chosen = [labelled.records[place] for place in places]
-        write_store(data / f"{part}.lmdb", chosen, labelled.names, labelled.conversion)
+        write_store(data / f"{part}.lmdb", chosen, labelled.names, labelled.conversion, labelled.featurizers)
     given = [word for word in settings.arguments(data, saved, run.seed) if word != "--no-epoch-checkpoints"]
     train_in_process([*given, *_EVERY_EPOCH], settings.verbose, settings.device)
     return read_curve(saved / EVENT_LOG, settings.metric)

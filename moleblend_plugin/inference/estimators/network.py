@@ -52,8 +52,10 @@ class OnMolecules(BaseEstimator):
         tags.non_deterministic = False
         return tags
 
-    def _results(self, X: Molecules, config: ConversionConfig) -> list[MoleculeRecord | Rejection]:
-        results = convert_all(as_list(X), config, self.n_jobs)
+    def _results(
+        self, X: Molecules, config: ConversionConfig, featurizers: tuple[str, ...] = ()
+    ) -> list[MoleculeRecord | Rejection]:
+        results = convert_all(as_list(X), config, self.n_jobs, featurizers)
         if self.on_error not in ("raise", "nan"):
             raise ValueError(f"on_error={self.on_error!r} is unknown: choose 'raise' or 'nan'")
         if self.on_error == "raise":
@@ -81,6 +83,7 @@ class NetworkEstimator(OnMolecules):
         batch_size: int = 32,
         learning_rate: float = 5e-4,
         dropout: float = 0.1,
+        molecule_featurizers: str = "none",
         validation_fraction: float = 0.1,
         patience: int = 10,
         random_state: int | np.random.RandomState | None = 0,
@@ -101,6 +104,7 @@ class NetworkEstimator(OnMolecules):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.dropout = dropout
+        self.molecule_featurizers = molecule_featurizers
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.random_state = random_state
@@ -182,14 +186,15 @@ class NetworkEstimator(OnMolecules):
             fit_ensemble,
             packed,
         )
-        from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint
+        from moleblend_plugin.inference.estimators.fit import FitConfig, featurizers_of, fit_checkpoint
         from moleblend_plugin.inference.estimators.members import LabelledRecords
         from moleblend_plugin.inference.estimators.start import choose_start
 
         ensemble = EnsembleConfig(self.ensemble_size, self.ensemble, self.folds, self.stacking)
         random = check_random_state(self.random_state)
         conversion = self._conversion()
-        results = convert_all(as_list(X), conversion, self.n_jobs)
+        featurizers = featurizers_of(self.molecule_featurizers)
+        results = convert_all(as_list(X), conversion, self.n_jobs, featurizers)
         refuse_rejections(results, "leave them and their labels out")
         columns, weight_column = _with_weights(targets, names, weights)
         records = [
@@ -211,7 +216,9 @@ class NetworkEstimator(OnMolecules):
         chosen = np.zeros(len(targets), bool) if whole else self._validation_rows(targets, random)
         stored = (*names, weight_column) if weight_column else names
         if ensemble.ensemble_size > 1:
-            part = TrainingPart(LabelledRecords(records, stored, conversion), targets, names, weights)
+            part = TrainingPart(
+                LabelledRecords(records, stored, conversion, featurizers), targets, names, weights
+            )
             fitted = fit_ensemble(part, config, ensemble, chosen)
             self._set_fitted(packed(fitted.file), names)
             self._keep(fitted, used)
@@ -268,7 +275,7 @@ class NetworkEstimator(OnMolecules):
         check_is_fitted(self)
         network = self._network()
         config = conversion_for(network.args, network.input_mode, self.conformers).config
-        results = self._results(X, config)
+        results = self._results(X, config, network.featurizers)
         records = [result for result in results if isinstance(result, MoleculeRecord)]
         values = np.full((len(results), len(self.target_names_)), np.nan)
         good = np.array([isinstance(result, MoleculeRecord) for result in results])
