@@ -19,7 +19,7 @@ def embed(
         str,
         typer.Argument(
             metavar="CHECKPOINT",
-            help="Checkpoint of pretraining or of moleblend_property, or a name of 'moleblend models'. It may "
+            help="Checkpoint of pretraining or of moleblend_property, or a name of 'moleblend models'; may "
             "be left out, with INPUT alone: the default network.",
             show_default=False,
         ),
