@@ -4,7 +4,7 @@ Legend of shape letters, the same in the whole package::
 
     B molecules in a batch   N atoms (padded)   T = N + 1 tokens (graph token first)   C conformers
     M bonds of a molecule    P path hops (5)    H heads   D width   K Gaussian kernels
-    L labels of a molecule (columns of a property run)
+    L labels of a molecule (columns of a property run)   F descriptors of a molecule
     V views of a molecule, S pixels along a drawing's side (MMSA-style, reconstructed)
 
 "Method N" in this package's docstrings is section N of ``docs/method.md``, which states the method and
@@ -156,8 +156,10 @@ TARGET_FIELDS: Final[dict[str, Field]] = {
     "clean_coords": Field("B N 3", "float32", 0.0, "Angstrom", "coordinates before noise"),
     "noise": Field("B N 3", "float32", 0.0, "Angstrom", "what was added to clean_coords"),
     "has_coords": Field("B", "bool", 0, "flag", "the molecule has 3D; never inferred from zeros"),
+    "descriptors": Field("B F", "float32", math.nan, "sd", "scaled descriptors, NaN where there is none"),
 }
-"""``batch["target"]`` of pretraining. spd and bond_path are targets too and stay in net_input."""
+"""``batch["target"]`` of pretraining. spd and bond_path are targets too and stay in net_input; descriptors
+are there where a run learns them."""
 
 PROPERTY_FIELDS: Final[dict[str, Field]] = {
     "targets": Field("B L", "float32", math.nan, "as in the store", "labels, NaN where one is missing"),
@@ -199,6 +201,7 @@ class TargetFields(TypedDict, Generic[Value], total=False):
     clean_coords: Value
     noise: Value
     has_coords: Value
+    descriptors: Value
 
 
 class PropertyFields(TypedDict, Generic[Value], total=False):
@@ -229,6 +232,7 @@ class Predictions(NamedTuple):
     distance: Tensor | None  # [B, N, N, bins]
     direction: Tensor | None  # [B, N, N, 3]
     noise: Tensor  # fp32 [B, N, 3]
+    descriptors: Tensor | None = None  # [B, F], where the model has that head
 
 
 class StructureOutput(NamedTuple):
@@ -285,6 +289,8 @@ class MoleculeRecord:
         ogb_chirality: uint8 [N], OGB's chirality, which hangs on the order of atoms. ``None``: the column in
             ``atom_codes`` is that one (a store of format 2), or nothing is known of it.
         stereo_unknown: whether the source leaves open what stereochemistry there is; not stored.
+        descriptors: float32 [F], RDKit's as they are, NaN where it has no value; their names are in the
+            store's metadata. ``None`` in a store that was built without.
     """
 
     source: str
@@ -298,6 +304,7 @@ class MoleculeRecord:
     targets: Float64Array = field(default_factory=lambda: np.empty(0, np.float64))
     ogb_chirality: UInt8Array | None = None
     stereo_unknown: bool = False
+    descriptors: Float32Array | None = None
 
     @property
     def row_id(self) -> str:

@@ -43,6 +43,7 @@ class BuildPlan:
         geometry: the SDF that the input is joined with, or ``None``.
         exclusion: molecules that are left out.
         parts: part of each source, for ``--split files``.
+        descriptors: whether RDKit's descriptors are stored.
     """
 
     sources: tuple[Source, ...]
@@ -61,6 +62,7 @@ class BuildPlan:
     geometry: Path | None
     exclusion: Exclusion
     parts: tuple[str, ...]
+    descriptors: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:

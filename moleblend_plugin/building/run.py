@@ -9,6 +9,7 @@ from operator import index
 from pathlib import Path
 from typing import Any, SupportsIndex
 
+from moleblend_plugin.building.descriptors import fit_scale
 from moleblend_plugin.building.divide import SPLIT_LIST, assign_parts, without_excluded, write_split_list
 from moleblend_plugin.building.duplicates import duplicates
 from moleblend_plugin.building.exclude import read_exclusions
@@ -63,6 +64,7 @@ def build(
     geometry: AnyPath | None = None,
     exclude: AnyPath | Sequence[AnyPath] = (),
     exclude_level: str = "connectivity",
+    descriptors: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> BuildResult:
@@ -96,6 +98,7 @@ def build(
         geometry: SDF with the geometries of the table's first rows.
         exclude: files of molecules to leave out.
         exclude_level: when two molecules are the same: "exact", "connectivity" or "parent".
+        descriptors: store RDKit's 2D descriptors of every molecule, for pretraining that learns them.
         overwrite: replace stores in ``out``.
         progress: called with news while it works.
 
@@ -145,6 +148,7 @@ def build(
         geometry=None if geometry is None else Path(geometry),
         exclusion=read_exclusions(_paths(exclude), exclude_level, smiles_column, choose),
         parts=parts,
+        descriptors=descriptors,
     )
     return run_build(plan, report)
 
@@ -236,6 +240,8 @@ def _divide(
         tally.rows[row.source] += 1
         tally.excluded[row.cause] += 1
     parts = assign_parts(plan, finished)
+    if plan.descriptors:
+        settings["descriptors"] = fit_scale(finished, parts).to_plain()
     with StoreWriters(folder, plan, settings, checksums) as writers:
         for part, molecule in zip(parts, finished.molecules(), strict=True):
             tally.add(PARTS[part], molecule)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -12,6 +12,7 @@ from moleblend_plugin.building.exclude import Exclusion
 from moleblend_plugin.building.outcomes import Excluded, Molecule, Outcome, Rejected
 from moleblend_plugin.building.plan import BuildPlan
 from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig, convert
+from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS, stable_descriptors
 from moleblend_plugin.chem.identity.exclusion import identity_of
 from moleblend_plugin.chem.identity.likeness import written_identity
 from moleblend_plugin.chem.identity.scaffold import scaffold_of
@@ -21,7 +22,7 @@ from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord, Rejection
 from moleblend_plugin.splits.methods import PART_WORDS, SplitMethod
 from moleblend_plugin.version import __version__
 
-_FORMAT: Final = 3
+_FORMAT: Final = 4
 """Of the folder that a build works in; a change makes older folders another plan's."""
 
 Row = RawRow | Rejection | Excluded
@@ -36,17 +37,21 @@ class BuildWork:
         method: of the split; decides whether molecules are grouped by scaffold or by the text of a column.
         key: column whose whole numbers a given split lists, or "".
         exclusion: molecules that are left out.
+        descriptors: whether records get RDKit's descriptors.
     """
 
     conversion: ConversionConfig
     method: SplitMethod
     key: str
     exclusion: Exclusion
+    descriptors: bool = False
 
     @property
     def chunk(self) -> int:
         """Rows that are finished, sent and kept together: about a second of work."""
-        return 256 if self.conversion.conformers is None else 8
+        if self.conversion.conformers is not None:
+            return 8
+        return 64 if self.descriptors else 256
 
     def __call__(self, rows: list[Row]) -> list[Outcome]:
         """Outcomes of ``rows``."""
@@ -65,6 +70,10 @@ class BuildWork:
             return Rejected(result.source, result.row, result.text, result.reason)
         if problem := self._problem_with(row.split):
             return Rejected(row.source, row.row, result.smiles, f"unknown split: {problem}", row.split)
+        if self.descriptors:  # those of a store may be of another RDKit
+            result = replace(result, descriptors=stable_descriptors(result.smiles))
+        elif result.descriptors is not None:
+            result = replace(result, descriptors=None)
         if self.method.by_scaffold:
             return _molecule(result, scaffold_of(result.smiles, chiral=self.method.kind == "scaffold"))
         return _molecule(result, row.split)
@@ -98,9 +107,8 @@ def _molecule(record: MoleculeRecord, group: str) -> Molecule:
 
 def work_of(plan: BuildPlan) -> BuildWork:
     """What the workers of ``plan`` do."""
-    return BuildWork(
-        plan.conversion, plan.method, plan.rows_file.key if plan.rows_file else "", plan.exclusion
-    )
+    key = plan.rows_file.key if plan.rows_file else ""
+    return BuildWork(plan.conversion, plan.method, key, plan.exclusion, plan.descriptors)
 
 
 def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -> dict[str, Any]:
@@ -122,6 +130,7 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
         "parts_of_files": plan.parts_of_files,
         "split_rows": plan.rows_file.sha256 if plan.rows_file else None,
         "limit": plan.limit,
+        "descriptors": list(DESCRIPTORS) if plan.descriptors else None,
         "schema_version": SCHEMA_VERSION,
         "package_version": __version__,
         "toolkit": TOOLKIT,

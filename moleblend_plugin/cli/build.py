@@ -108,6 +108,14 @@ def build(
             "matter) or parent (nor do salts, solvents and charges)."
         ),
     ] = "connectivity",
+    descriptors: Annotated[
+        bool,
+        typer.Option(
+            "--descriptors",
+            help="Store RDKit's 2D descriptors of every molecule too: pretraining then learns them as well. "
+            "About 10 ms per molecule.",
+        ),
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store in --out.")] = False,
 ) -> None:
     """Turn files of molecules into stores for training.

@@ -21,6 +21,7 @@ class Purpose(IntEnum):
     ORDER = 4
     VIEWS = 5
     IMAGE = 6
+    WHOLE = 7
 
 
 def generator(seed: int, epoch: int, index: int, purpose: Purpose) -> np.random.Generator:

@@ -4,7 +4,7 @@ Every term (method 4) returns the scalar that is optimised (fp32) and the counts
 A term without a single target is 0, never NaN. Nothing here waits for the device. The table of the terms is
 at the end.
 
-B molecules, N atoms, P path hops.
+B molecules, N atoms, P path hops, F descriptors.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 
 Pairs = Literal["all", "hidden"]
 
+DESCRIPTOR_WEIGHT: Final = 5.0
+"""Of the descriptor term where a store holds descriptors and no weight is given."""
+
 
 @dataclass(frozen=True, slots=True)
 class PretrainLossConfig:
@@ -36,6 +39,8 @@ class PretrainLossConfig:
         edge_weight: of the bond-path term.
         distance_weight: of the distance term, or of the direction term where the model has that head.
         denoise_weight: of the coordinate-noise term.
+        descriptor_weight: of the descriptor term, which needs a store with descriptors (default: {weight}
+            there, else 0).
         pairs: "all" scores every pair (published); "hidden" only pairs whose relation was not shown.
         log_term_gnorm: log the gradient norm of every term in training; costs one backward pass each.
 
@@ -47,6 +52,7 @@ class PretrainLossConfig:
     edge_weight: float = 0.1
     distance_weight: float = 0.5
     denoise_weight: float = 6.0
+    descriptor_weight: float | None = None
     pairs: Pairs = "all"
     log_term_gnorm: bool = False
 
@@ -64,7 +70,10 @@ class PretrainLossConfig:
     @property
     def weights(self) -> dict[str, float]:
         """Weight per term; "distance" and "direction" share a slot, and a model has only one of them."""
-        return {row.name: float(getattr(self, row.weight)) for row in PRETRAIN_TERMS}
+        return {row.name: float(getattr(self, row.weight) or 0.0) for row in PRETRAIN_TERMS}
+
+
+PretrainLossConfig.__doc__ = str(PretrainLossConfig.__doc__).format(weight=DESCRIPTOR_WEIGHT)
 
 
 def target_classes(codes: Tensor, keep: Tensor, classes: SpdClasses | EdgeClasses) -> Tensor:
@@ -187,6 +196,25 @@ def denoise_term(predicted: Tensor, noise: Tensor, keep: Tensor) -> Term:
     return Term(masked_mean(1 - cosine, keep), score, keep.sum())
 
 
+def descriptor_term(predicted: Tensor, target: Tensor) -> Term:
+    """Smooth L1 of scaled descriptors, mean over those that there are; the score sums absolute errors.
+
+    Args:
+        predicted: [B, F].
+        target: fp32 [B, F] in standard deviations, NaN where a molecule lacks one: values are left out one by
+            one, never a molecule.
+    """
+    from torch.nn import functional as F
+
+    there = target.isfinite()
+    wanted = target.where(there, 0.0)
+    values = predicted.float()
+    error = (values.detach() - wanted).abs().where(there, 0.0)
+    return Term(
+        masked_mean(F.smooth_l1_loss(values, wanted, reduction="none"), there), error.sum(), there.sum()
+    )
+
+
 class Objective(NamedTuple):
     """``total`` is the scalar that is optimised and logged; ``terms`` are unweighted."""
 
@@ -211,8 +239,9 @@ def pretrain_terms(
         distance_max: centre of the last distance bin in Angstrom.
     """
     real = net_input["atom_codes"][..., 0] > 0
-    every_pair = real[:, :, None] & real[:, None, :]
     shown = net_input["pair_shown"]
+    blended = (shown & (shown - 1)).eq(0)  # at most one relation: the others of a pair are to be predicted
+    every_pair = real[:, :, None] & real[:, None, :] & blended
 
     def keep(relation: Shown) -> Tensor:
         return every_pair if pairs == "all" else every_pair & (shown & int(relation)).eq(0)
@@ -230,6 +259,8 @@ def pretrain_terms(
     if predictions.direction is not None:
         terms["direction"] = direction_term(predictions.direction, clean, with_3d)
     terms["denoise"] = denoise_term(predictions.noise, target["noise"], noisy)
+    if predictions.descriptors is not None:
+        terms["descriptor"] = descriptor_term(predictions.descriptors, target["descriptors"])
     return terms
 
 
@@ -271,6 +302,10 @@ PRETRAIN_TERMS: Final = (
     TermSpec(
         "denoise", "denoising", "1 - cosine", "denoise_weight",
         Curve("denoise_cosine", "denoising cosine", "cosine", rises=True),
+    ),
+    TermSpec(
+        "descriptor", "descriptors", "smooth L1", "descriptor_weight",
+        Curve("descriptor_mae", "descriptor error", "standard deviations, mean absolute"),
     ),
 )  # fmt: skip
 """The terms in the order in which they are added, logged and drawn."""

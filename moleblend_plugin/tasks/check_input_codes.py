@@ -27,7 +27,7 @@ def choose_input_codes(args: Namespace, store: MoleculeStore) -> None:
         MoleblendError: the run goes on from other codes, or the store lacks those that are wanted.
     """
     asked: InputCodes | None = getattr(args, "input_codes", None)
-    own, start = _own_checkpoint(args), args.finetune_from_model
+    own, start = own_checkpoint(args), args.finetune_from_model
     source = own or (Path(start) if start else None)
     learned = None if source is None else _learned(source)
     if own is not None and asked not in (None, learned):
@@ -63,7 +63,7 @@ def check_store(store: MoleculeStore, codes: InputCodes) -> None:
         )
 
 
-def _own_checkpoint(args: Namespace) -> Path | None:
+def own_checkpoint(args: Namespace) -> Path | None:
     """The checkpoint that the run resumes from, where there is one."""
     name = getattr(args, "restore_file", None) or LAST_CHECKPOINT
     path = Path(args.save_dir) / LAST_CHECKPOINT if name == LAST_CHECKPOINT else Path(name)

@@ -13,14 +13,15 @@ from tests.molecules import make_record
 
 SIZES = (1, 9, 4)
 SAMPLES = [
-    blend(featurize(make_record(n, i)), BlendConfig(), 1, 1, i) | {"index": np.array(10 + i)}
+    blend(featurize(make_record(n, i)), BlendConfig(), 1, 1, i)
+    | {"index": np.array(10 + i), "descriptors": np.full(3, i, np.float32)}
     for i, n in enumerate(SIZES)
 ]
 
 
 def test_every_field_has_the_schema_shape_and_dtype() -> None:
     batch = collate(SAMPLES)
-    axes = {"B": len(SIZES), "N": max(SIZES)}
+    axes = {"B": len(SIZES), "N": max(SIZES), "F": 3}
     for part, fields in (("net_input", INPUT_FIELDS), ("target", TARGET_FIELDS)):
         assert set(batch[part]) == set(fields)
         for name, field in fields.items():

@@ -12,6 +12,7 @@ import numpy.typing as npt
 from moleblend_plugin.data.batches.collate import Batch, collate
 from moleblend_plugin.data.batches.damaged_rows import DamagedRows
 from moleblend_plugin.data.batches.order import epoch_order, mixed_order
+from moleblend_plugin.data.descriptor_scale import DescriptorScale
 from moleblend_plugin.data.rng import Purpose, generator
 from moleblend_plugin.data.samples.blend import BlendConfig, Sample, blend, choose_pairs
 from moleblend_plugin.data.samples.featurize import featurize
@@ -131,6 +132,7 @@ class BlendedMolecules(StoredMolecules):
         seed: the run's seed.
         shuffle: whether :meth:`order` shuffles (training).
         strict: whether a damaged row is an error, else it is left out of its batch.
+        scale: how the records' descriptors become targets; ``None`` for samples without.
     """
 
     def __init__(
@@ -140,13 +142,19 @@ class BlendedMolecules(StoredMolecules):
         seed: int,
         shuffle: bool = False,
         strict: bool = False,
+        scale: DescriptorScale | None = None,
     ) -> None:
         super().__init__(records, seed, shuffle, strict)
         self.config = config
+        self.scale = scale
 
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """The blended sample of this epoch."""
-        return blend(featurize(record, conformer, self.codes), self.config, self.seed, self.epoch, molecule)
+        features = featurize(record, conformer, self.codes)
+        sample = blend(features, self.config, self.seed, self.epoch, molecule)
+        if self.scale is not None:
+            sample["descriptors"] = self.scale.targets(record.descriptors)
+        return sample
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         """The same; with blend scope "batch" all samples share one mask of pairs."""

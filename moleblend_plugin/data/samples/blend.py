@@ -59,6 +59,9 @@ class BlendConfig:
         noise_sigma: standard deviation of the coordinate noise in Angstrom.
         blend_scope: "molecule" draws pairs per molecule; "batch" draws one mask for the whole batch
             as the published code does (then a sample depends on its batch).
+        whole_share: share of molecules that are not blended in an epoch but show all that fine-tuning shows
+            (2D, or 2D and 3D at even odds where there is 3D), without noise: graph-level terms learn from
+            them, and the others, which would only copy, leave them out.
 
     Raises:
         MoleblendError: probabilities that are negative or do not sum to 1, negative noise.
@@ -68,6 +71,7 @@ class BlendConfig:
     atom_probs: tuple[float, float] = (0.4, 0.6)
     noise_sigma: float = 0.2
     blend_scope: BlendScope = "molecule"
+    whole_share: float = 0.0
 
     def __post_init__(self) -> None:
         for flag, probs, size in (
@@ -83,6 +87,8 @@ class BlendConfig:
             raise MoleblendError(f"--noise-sigma {self.noise_sigma:g}: give a value of 0 or more (Angstrom)")
         if self.blend_scope not in ("molecule", "batch"):
             raise MoleblendError(f"--blend-scope {self.blend_scope}: choose molecule or batch")
+        if not 0 <= self.whole_share <= 1:
+            raise MoleblendError(f"--whole-share {self.whole_share:g}: give a share from 0 to 1")
 
 
 BlendConfig.__doc__ = str(BlendConfig.__doc__).format(relations=", ".join(row.word for row in RELATIONS))
@@ -121,6 +127,10 @@ def blend(features: Features, config: BlendConfig, seed: int, epoch: int, index:
     """
     n_atoms, clean = features.n_atoms, features.coords
     has_3d = clean is not None
+    if config.whole_share:
+        chance, odds = passing_generator(seed, epoch, index, Purpose.WHOLE).random(2)
+        if chance < config.whole_share:
+            return _whole(features, "both" if odds < 0.5 else "2d")
     pair_shown, atom_shown = np.empty((n_atoms, n_atoms), np.uint8), np.empty(n_atoms, np.uint8)
     draw_shown(
         seed,
@@ -143,6 +153,17 @@ def blend(features: Features, config: BlendConfig, seed: int, epoch: int, index:
         "clean_coords": clean,
         "noise": noise,
         "has_coords": np.array(has_3d),
+    }
+
+
+def _whole(features: Features, input_mode: InputMode) -> Sample:
+    """A pretraining sample that is not blended: clean coordinates, no noise to predict."""
+    zeros = np.zeros((features.n_atoms, 3), np.float32)
+    return {
+        **unblended(features, input_mode),
+        "clean_coords": zeros if features.coords is None else features.coords,
+        "noise": zeros,
+        "has_coords": np.array(features.coords is not None),
     }
 
 

@@ -1,7 +1,7 @@
 """A :class:`MoleculeRecord` as bytes and back: a msgpack map whose arrays are raw little-endian bytes.
 
 Plain containers only, so reading a stranger's file runs none of its code. Legend: N atoms, M bonds,
-C conformers, T targets.
+C conformers, T targets, F descriptors.
 """
 
 from __future__ import annotations
@@ -36,6 +36,8 @@ def encode_record(record: MoleculeRecord) -> bytes:
         "targets": _raw(record.targets, "<f8"),
         "ogb_chirality": _encode_chirality(record),
     }
+    if record.descriptors is not None:  # else no byte is spent on them
+        fields["descriptors"] = _raw(record.descriptors, "<f4")
     packed: bytes = msgpack.packb(fields, use_bin_type=True)
     return packed
 
@@ -62,6 +64,7 @@ def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
     bond_codes = _array(fields["bond_codes"], "u1").reshape(-1, len(_BOND_SIZES))
     n_atoms = len(atom_codes)
     coords, chirality = fields["coords"], fields.get("ogb_chirality")  # version 2 has none
+    descriptors = fields.get("descriptors")
     if n_atoms == 0:
         raise ValueError("no atoms")
     if len(bonds) != len(bond_codes):
@@ -81,6 +84,7 @@ def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
         coords_from=str(fields["coords_from"]),
         targets=_array(fields["targets"], "<f8"),
         ogb_chirality=None if chirality is None else _decode_chirality(chirality, atom_codes),
+        descriptors=None if descriptors is None else _array(descriptors, "<f4"),
     )
 
 

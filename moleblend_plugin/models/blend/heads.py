@@ -118,6 +118,24 @@ class DenoiseHead(nn.Module):
         return noise if self.project.bias is None else noise + self.project.bias.float()
 
 
+class DescriptorHead(nn.Module):
+    """Scaled descriptors of a molecule, from its graph token and the mean of its atoms' states (ours).
+
+    Both are read so that either serves as the molecule's vector afterwards.
+    """
+
+    def __init__(self, width: int, outputs: int) -> None:
+        super().__init__()
+        self.dense = nn.Linear(2 * width, 2 * width)
+        self.out = nn.Linear(2 * width, outputs)
+
+    def forward(self, states: Tensor, real: Tensor) -> Tensor:
+        """[B, F] from states [B, T, D] and the real atoms bool [B, N]."""
+        atoms = torch.where(real[..., None], states[:, 1:], 0.0).sum(1) / real.sum(1, keepdim=True)
+        out: Tensor = self.out(F.gelu(self.dense(torch.cat((states[:, 0], atoms), dim=-1))))
+        return out
+
+
 class PropertyHead(nn.Module):
     """Molecule outputs: dropout, linear, gelu, dropout, linear, and a readout (method 5).
 

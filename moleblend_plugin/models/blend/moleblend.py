@@ -13,7 +13,13 @@ from torch import Tensor, nn
 
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.encoder import AtomEmbedding, Attention, Encoder, EncoderLayer
-from moleblend_plugin.models.blend.heads import BilinearPairs, DenoiseHead, DirectionPairs, DistancePairs
+from moleblend_plugin.models.blend.heads import (
+    BilinearPairs,
+    DenoiseHead,
+    DescriptorHead,
+    DirectionPairs,
+    DistancePairs,
+)
 from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
 from moleblend_plugin.models.parts.kernels import on_cpu
 from moleblend_plugin.schema import PAIRS_SHOWN, PATH_HOPS, InputFields, Predictions, Shown
@@ -102,9 +108,14 @@ def _unseen(bits: Shown, *shown: Tensor) -> bool:
 
 
 class MoleBlend(MoleBlendEncoder):
-    """Blend-then-predict: the encoder with its four pretraining heads."""
+    """Blend-then-predict: the encoder with its four pretraining heads, and that of descriptors where wanted.
 
-    def __init__(self, config: ModelConfig) -> None:
+    Args:
+        config: sizes and choices.
+        descriptors: F, how many descriptors are learned; 0 builds no such head.
+    """
+
+    def __init__(self, config: ModelConfig, descriptors: int = 0) -> None:
         super().__init__(config)
         width, hidden = config.encoder_embed_dim, config.pair_hidden_dim
         self.spd_head = BilinearPairs(width, hidden, SPD_CLASSES.size)
@@ -119,6 +130,9 @@ class MoleBlend(MoleBlendEncoder):
         )
         for head in (self.spd_head, self.edge_head, self.pair_head, self.denoise_head):
             head.apply(init_weights)
+        self.descriptor_head = DescriptorHead(width, descriptors) if descriptors else None
+        if self.descriptor_head is not None:
+            self.descriptor_head.apply(init_weights)
 
     def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Predictions:
         """Predictions for a batch; arguments are the rows of ``schema.INPUT_FIELDS``."""
@@ -132,6 +146,7 @@ class MoleBlend(MoleBlendEncoder):
             distance=None if directed else pairs,
             direction=pairs if directed else None,
             noise=self.denoise_head(atoms, encoded.pair_bias, encoded.unit),
+            descriptors=self.descriptor_head(encoded.states, encoded.real) if self.descriptor_head else None,
         )
 
 

@@ -42,7 +42,8 @@ class MoleblendPretrainLoss(TermLoss):
         super().__init__(task)
         self.config = config
         self.distance_max = distance_max
-        self.absent = frozenset({"distance", "direction"} - {pair_target})
+        learns = {"descriptor"} if config.descriptor_weight else set()
+        self.absent = frozenset({"distance", "direction", "descriptor"} - {pair_target} - learns)
 
     @classmethod
     def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> MoleblendPretrainLoss:

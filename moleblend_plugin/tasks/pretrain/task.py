@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from typing import ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from moleblend_plugin.data.batches.dataset import BlendedMolecules
 from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.host import register_task
 from moleblend_plugin.runs.flags import Config, read_flags
-from moleblend_plugin.tasks.base import StoreTask
+from moleblend_plugin.tasks.base import StoreTask, open_split
+from moleblend_plugin.tasks.pretrain.descriptors import check_descriptors, choose_descriptors, scale_of
+
+if TYPE_CHECKING:
+    from typing import Self
 
 
 @register_task("moleblend_pretrain")
@@ -23,6 +27,15 @@ class MoleblendPretrainTask(StoreTask):
         super().__init__(args)
         self.blend = read_flags(args, BlendConfig)
 
+    @classmethod
+    def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> Self:
+        """Check the flags, and see which descriptors the training split has; sets ``args.descriptors``."""
+        cls.check(args)
+        choose_descriptors(args, open_split(args.data, args.train_subset))
+        return cls(args)
+
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> BlendedMolecules:
         """Blended samples; only those of the training subset are shuffled."""
-        return BlendedMolecules(store, self.blend, self.args.seed, shuffle=training, strict=self.strict)
+        check_descriptors(self.args, store)
+        seed, scale = self.args.seed, scale_of(self.args)
+        return BlendedMolecules(store, self.blend, seed, shuffle=training, strict=self.strict, scale=scale)
