@@ -60,7 +60,7 @@ class Predictor:
         """Predictor of a checkpoint of task ``moleblend_property``.
 
         Args:
-            path: the file.
+            path: the file, or the name of a bundled network that predicts a property.
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             use_ema: take the moving average of the weights.
 

@@ -128,7 +128,7 @@ def test_a_network_of_pretraining_predicts_nothing(
     out = tmp_path / "out.csv"
     assert run(command, DEFAULT_NETWORK, molecules, "--out", out, "--device", "cpu") == 2
     assert "predicts no property" in capsys.readouterr().err
-    assert run(command, "moleblend-tiny-relation", molecules, "--out", out) == 2
+    assert run(command, f"{DEFAULT_NETWORK}x", molecules, "--out", out) == 2
     assert f"did you mean {DEFAULT_NETWORK}" in capsys.readouterr().err
 
 
