@@ -74,8 +74,7 @@ def bundle(
     summary = summary_of(text, card)
     state, args = read_run(checkpoint)
     weights = chosen_weights(state, use_ema, encoder_only)
-    # What Uni-Core looks for besides weights and options may be empty.
-    kept = {"args": portable(args), "model": weights, "optimizer_history": [], "extra_state": {}}
+    kept = {"args": portable(args), "model": weights}  # Uni-Core takes any "extra_state" for that of a run
     with TemporaryDirectory() as made:
         file = Path(made, target.name)
         if holds_nothing_else(state, kept):
@@ -113,7 +112,6 @@ def holds_nothing_else(state: Mapping[str, Any], kept: Mapping[str, Any]) -> boo
     """Whether a checkpoint is what would be written: its bytes, and so its checksum, can stay."""
     return (
         state.keys() == kept.keys()
-        and not (state["optimizer_history"] or state["extra_state"])
         and vars(state["args"]) == vars(kept["args"])
         and state["model"].keys() == kept["model"].keys()
         and all(torch.equal(value, kept["model"][name]) for name, value in state["model"].items())
