@@ -91,7 +91,8 @@ def test_a_file_that_holds_nothing_else_keeps_its_bytes(card: Path, tmp_path: Pa
         ({"name": "My Net"}, "give words of small letters and digits"),
         ({"name": "net"}, "give words of small letters and digits"),
         ({"text": CARD.replace("## Scores\n", "")}, "lacks the sections Scores"),
-        ({"text": CARD.replace("# my-net\n", "")}, "begin with '# NAME'"),
+        ({"text": CARD.replace("# my-net\n", "")}, "begin with '# my-net'"),
+        ({"name": "other-net"}, "begin with '# other-net'"),
         ({"most": 1000}, r"bytes, and the package carries at most 1,000"),
     ],
 )
