@@ -4,7 +4,7 @@ Legend of shape letters, the same in the whole package::
 
     B molecules in a batch   N atoms (padded)   T = N + 1 tokens (graph token first)   C conformers
     M bonds of a molecule    P path hops (5)    H heads   D width   K Gaussian kernels
-    L labels of a molecule (columns of a property run)   F descriptors of a molecule
+    L labels of a molecule (columns of a property run)   F descriptors of a molecule   E bits of its ECFP
     V views of a molecule, S pixels along a drawing's side (MMSA-style, reconstructed)
 
 "Method N" in this package's docstrings is section N of ``docs/method.md``, which states the method and
@@ -157,9 +157,10 @@ TARGET_FIELDS: Final[dict[str, Field]] = {
     "noise": Field("B N 3", "float32", 0.0, "Angstrom", "what was added to clean_coords"),
     "has_coords": Field("B", "bool", 0, "flag", "the molecule has 3D; never inferred from zeros"),
     "descriptors": Field("B F", "float32", math.nan, "sd", "scaled descriptors, NaN where there is none"),
+    "ecfp": Field("B E", "uint8", 0, "count", "environments of radius 2 by column, at most 255 of a kind"),
 }
 """``batch["target"]`` of pretraining. spd and bond_path are targets too and stay in net_input; descriptors
-are there where a run learns them."""
+and ecfp are there where a run learns them."""
 
 PROPERTY_FIELDS: Final[dict[str, Field]] = {
     "targets": Field("B L", "float32", math.nan, "as in the store", "labels, NaN where one is missing"),
@@ -202,6 +203,7 @@ class TargetFields(TypedDict, Generic[Value], total=False):
     noise: Value
     has_coords: Value
     descriptors: Value
+    ecfp: Value
 
 
 class PropertyFields(TypedDict, Generic[Value], total=False):
@@ -233,6 +235,7 @@ class Predictions(NamedTuple):
     direction: Tensor | None  # [B, N, N, 3]
     noise: Tensor  # fp32 [B, N, 3]
     descriptors: Tensor | None = None  # [B, F], where the model has that head
+    ecfp: Tensor | None = None  # [B, E], logits, where it has that one
 
 
 class StructureOutput(NamedTuple):
@@ -291,6 +294,7 @@ class MoleculeRecord:
         stereo_unknown: whether the source leaves open what stereochemistry there is; not stored.
         descriptors: float32 [F], RDKit's as they are, NaN where it has no value; their names are in the
             store's metadata. ``None`` in a store that was built without.
+        ecfp: uint16 [K, 2], columns of ECFP4 that are not 0 and their counts. ``None`` likewise.
     """
 
     source: str
@@ -305,6 +309,7 @@ class MoleculeRecord:
     ogb_chirality: UInt8Array | None = None
     stereo_unknown: bool = False
     descriptors: Float32Array | None = None
+    ecfp: UInt16Array | None = None
 
     @property
     def row_id(self) -> str:

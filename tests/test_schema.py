@@ -35,7 +35,7 @@ def test_every_field_pads_with_its_vocabulary() -> None:
 
 def test_shapes_use_the_alphabet() -> None:
     for field in (INPUT_FIELDS | TARGET_FIELDS).values():
-        assert re.fullmatch(r"B( N)*( \d+)?|B F", field.shape)
+        assert re.fullmatch(r"B( N)*( \d+)?|B [EF]", field.shape)
         np.dtype(field.dtype)
     assert INPUT_FIELDS["bond_path"].shape.endswith(str(PATH_HOPS))
     for field in VIEW_FIELDS.values():

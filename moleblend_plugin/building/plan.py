@@ -44,6 +44,7 @@ class BuildPlan:
         exclusion: molecules that are left out.
         parts: part of each source, for ``--split files``.
         descriptors: whether RDKit's descriptors are stored.
+        ecfp: whether ECFP4 counts are stored.
     """
 
     sources: tuple[Source, ...]
@@ -63,6 +64,7 @@ class BuildPlan:
     exclusion: Exclusion
     parts: tuple[str, ...]
     descriptors: bool = False
+    ecfp: bool = False
 
     def __post_init__(self) -> None:
         if not self.sources:

@@ -22,9 +22,10 @@ from moleblend_plugin.building.progress import BuildProgress, Progress, RowCount
 from moleblend_plugin.building.result import BuildResult, Tally, result_of
 from moleblend_plugin.building.stage import NothingToBuild, Stage, refuse_existing_stores, staging
 from moleblend_plugin.building.work import BuildWork, work_of, work_settings
-from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.identity.sparse_ecfp import ecfp_settings
 from moleblend_plugin.chem.readers.columns import NumericColumns
 from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.chem.workers import chunks_of, work_on
@@ -65,6 +66,7 @@ def build(
     exclude: AnyPath | Sequence[AnyPath] = (),
     exclude_level: str = "connectivity",
     descriptors: bool = False,
+    ecfp: bool = False,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> BuildResult:
@@ -99,6 +101,7 @@ def build(
         exclude: files of molecules to leave out.
         exclude_level: when two molecules are the same: "exact", "connectivity" or "parent".
         descriptors: store RDKit's 2D descriptors of every molecule, for pretraining that learns them.
+        ecfp: store ECFP4 counts of every molecule likewise.
         overwrite: replace stores in ``out``.
         progress: called with news while it works.
 
@@ -149,6 +152,7 @@ def build(
         exclusion=read_exclusions(_paths(exclude), exclude_level, smiles_column, choose),
         parts=parts,
         descriptors=descriptors,
+        ecfp=ecfp,
     )
     return run_build(plan, report)
 
@@ -242,6 +246,8 @@ def _divide(
     parts = assign_parts(plan, finished)
     if plan.descriptors:
         settings["descriptors"] = fit_scale(finished, parts).to_plain()
+    if plan.ecfp:
+        settings["ecfp"] = ecfp_settings(TOOLKIT)
     with StoreWriters(folder, plan, settings, checksums) as writers:
         for part, molecule in zip(parts, finished.molecules(), strict=True):
             tally.add(PARTS[part], molecule)

@@ -16,6 +16,7 @@ from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS, stable_descr
 from moleblend_plugin.chem.identity.exclusion import identity_of
 from moleblend_plugin.chem.identity.likeness import written_identity
 from moleblend_plugin.chem.identity.scaffold import scaffold_of
+from moleblend_plugin.chem.identity.sparse_ecfp import sparse_ecfp4
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.data.store.record_codec import encode_record
 from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord, Rejection
@@ -38,6 +39,7 @@ class BuildWork:
         key: column whose whole numbers a given split lists, or "".
         exclusion: molecules that are left out.
         descriptors: whether records get RDKit's descriptors.
+        ecfp: whether they get ECFP4 counts.
     """
 
     conversion: ConversionConfig
@@ -45,6 +47,7 @@ class BuildWork:
     key: str
     exclusion: Exclusion
     descriptors: bool = False
+    ecfp: bool = False
 
     @property
     def chunk(self) -> int:
@@ -70,10 +73,11 @@ class BuildWork:
             return Rejected(result.source, result.row, result.text, result.reason)
         if problem := self._problem_with(row.split):
             return Rejected(row.source, row.row, result.smiles, f"unknown split: {problem}", row.split)
-        if self.descriptors:  # those of a store may be of another RDKit
-            result = replace(result, descriptors=stable_descriptors(result.smiles))
-        elif result.descriptors is not None:
-            result = replace(result, descriptors=None)
+        result = replace(  # also what a store brings, which may be of another RDKit
+            result,
+            descriptors=stable_descriptors(result.smiles) if self.descriptors else None,
+            ecfp=sparse_ecfp4(result.smiles) if self.ecfp else None,
+        )
         if self.method.by_scaffold:
             return _molecule(result, scaffold_of(result.smiles, chiral=self.method.kind == "scaffold"))
         return _molecule(result, row.split)
@@ -108,7 +112,7 @@ def _molecule(record: MoleculeRecord, group: str) -> Molecule:
 def work_of(plan: BuildPlan) -> BuildWork:
     """What the workers of ``plan`` do."""
     key = plan.rows_file.key if plan.rows_file else ""
-    return BuildWork(plan.conversion, plan.method, key, plan.exclusion, plan.descriptors)
+    return BuildWork(plan.conversion, plan.method, key, plan.exclusion, plan.descriptors, plan.ecfp)
 
 
 def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -> dict[str, Any]:
@@ -131,6 +135,7 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
         "split_rows": plan.rows_file.sha256 if plan.rows_file else None,
         "limit": plan.limit,
         "descriptors": list(DESCRIPTORS) if plan.descriptors else None,
+        "ecfp": plan.ecfp,
         "schema_version": SCHEMA_VERSION,
         "package_version": __version__,
         "toolkit": TOOLKIT,

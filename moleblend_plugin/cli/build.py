@@ -116,6 +116,9 @@ def build(
             "About 10 ms per molecule.",
         ),
     ] = False,
+    ecfp: Annotated[
+        bool, typer.Option("--ecfp", help="Store ECFP4 counts of every molecule, to be learned likewise.")
+    ] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store in --out.")] = False,
 ) -> None:
     """Turn files of molecules into stores for training.

@@ -19,8 +19,8 @@ def embed(
         str,
         typer.Argument(
             metavar="CHECKPOINT",
-            help="Checkpoint of pretraining or of moleblend_property, or a name of 'moleblend models'; may "
-            "be left out, with INPUT alone: the default network.",
+            help="Checkpoint of pretraining or of moleblend_property, or a name of 'moleblend models'. It "
+            "may be left out, with INPUT alone: the default network.",
             show_default=False,
         ),
     ],

@@ -4,7 +4,7 @@ Every term (method 4) returns the scalar that is optimised (fp32) and the counts
 A term without a single target is 0, never NaN. Nothing here waits for the device. The table of the terms is
 at the end.
 
-B molecules, N atoms, P path hops, F descriptors.
+B molecules, N atoms, P path hops, F descriptors, E bits of ECFP.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ Pairs = Literal["all", "hidden"]
 DESCRIPTOR_WEIGHT: Final = 5.0
 """Of the descriptor term where a store holds descriptors and no weight is given."""
 
+ECFP_WEIGHT: Final = 2.0
+"""Of the ECFP term where a store holds fingerprints and no weight is given."""
+
 
 @dataclass(frozen=True, slots=True)
 class PretrainLossConfig:
@@ -41,6 +44,7 @@ class PretrainLossConfig:
         denoise_weight: of the coordinate-noise term.
         descriptor_weight: of the descriptor term, which needs a store with descriptors (default: {weight}
             there, else 0).
+        ecfp_weight: of the ECFP term, which needs a store with fingerprints (default: {ecfp} there, else 0).
         pairs: "all" scores every pair (published); "hidden" only pairs whose relation was not shown.
         log_term_gnorm: log the gradient norm of every term in training; costs one backward pass each.
 
@@ -53,6 +57,7 @@ class PretrainLossConfig:
     distance_weight: float = 0.5
     denoise_weight: float = 6.0
     descriptor_weight: float | None = None
+    ecfp_weight: float | None = None
     pairs: Pairs = "all"
     log_term_gnorm: bool = False
 
@@ -73,7 +78,9 @@ class PretrainLossConfig:
         return {row.name: float(getattr(self, row.weight) or 0.0) for row in PRETRAIN_TERMS}
 
 
-PretrainLossConfig.__doc__ = str(PretrainLossConfig.__doc__).format(weight=DESCRIPTOR_WEIGHT)
+PretrainLossConfig.__doc__ = str(PretrainLossConfig.__doc__).format(
+    weight=DESCRIPTOR_WEIGHT, ecfp=ECFP_WEIGHT
+)
 
 
 def target_classes(codes: Tensor, keep: Tensor, classes: SpdClasses | EdgeClasses) -> Tensor:
@@ -215,6 +222,25 @@ def descriptor_term(predicted: Tensor, target: Tensor) -> Term:
     )
 
 
+def ecfp_term(logits: Tensor, counts: Tensor) -> Term:
+    """Cross entropy of the environments that molecules have, summed over bits, per set bit.
+
+    Most bits are not set and nearly free, so a mean over all would hide what is learned. The score counts
+    set bits that are found.
+
+    Args:
+        logits: [B, E].
+        counts: uint8 [B, E].
+    """
+    from torch.nn import functional as F
+
+    there = counts.gt(0)
+    values = logits.float()
+    loss = F.binary_cross_entropy_with_logits(values, there.float(), reduction="sum")
+    found = (values.detach().gt(0) & there).sum()
+    return Term(loss / there.sum().clamp(min=1), found, there.sum())
+
+
 class Objective(NamedTuple):
     """``total`` is the scalar that is optimised and logged; ``terms`` are unweighted."""
 
@@ -261,6 +287,8 @@ def pretrain_terms(
     terms["denoise"] = denoise_term(predictions.noise, target["noise"], noisy)
     if predictions.descriptors is not None:
         terms["descriptor"] = descriptor_term(predictions.descriptors, target["descriptors"])
+    if predictions.ecfp is not None:
+        terms["ecfp"] = ecfp_term(predictions.ecfp, target["ecfp"])
     return terms
 
 
@@ -306,6 +334,10 @@ PRETRAIN_TERMS: Final = (
     TermSpec(
         "descriptor", "descriptors", "smooth L1", "descriptor_weight",
         Curve("descriptor_mae", "descriptor error", "standard deviations, mean absolute"),
+    ),
+    TermSpec(
+        "ecfp", "ECFP", "cross entropy per set bit, nats", "ecfp_weight",
+        Curve("ecfp_recall", "ECFP bits found", "fraction of set bits", rises=True),
     ),
 )  # fmt: skip
 """The terms in the order in which they are added, logged and drawn."""

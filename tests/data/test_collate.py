@@ -14,14 +14,14 @@ from tests.molecules import make_record
 SIZES = (1, 9, 4)
 SAMPLES = [
     blend(featurize(make_record(n, i)), BlendConfig(), 1, 1, i)
-    | {"index": np.array(10 + i), "descriptors": np.full(3, i, np.float32)}
+    | {"index": np.array(10 + i), "descriptors": np.full(3, i, np.float32), "ecfp": np.full(2, i, np.uint8)}
     for i, n in enumerate(SIZES)
 ]
 
 
 def test_every_field_has_the_schema_shape_and_dtype() -> None:
     batch = collate(SAMPLES)
-    axes = {"B": len(SIZES), "N": max(SIZES), "F": 3}
+    axes = {"B": len(SIZES), "N": max(SIZES), "F": 3, "E": 2}
     for part, fields in (("net_input", INPUT_FIELDS), ("target", TARGET_FIELDS)):
         assert set(batch[part]) == set(fields)
         for name, field in fields.items():

@@ -8,7 +8,12 @@ import torch
 from moleblend_plugin.data.batches.collate import collate
 from moleblend_plugin.data.samples.blend import BlendConfig, blend
 from moleblend_plugin.data.samples.featurize import featurize
-from moleblend_plugin.losses.pretrain import PretrainLossConfig, descriptor_term, pretrain_objective
+from moleblend_plugin.losses.pretrain import (
+    PretrainLossConfig,
+    descriptor_term,
+    ecfp_term,
+    pretrain_objective,
+)
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.moleblend import MoleBlend
 from tests.molecules import make_record
@@ -60,3 +65,11 @@ def test_a_share_of_0_draws_nothing_more() -> None:
     plain, share = (blend(features, BlendConfig(whole_share=w), 1, 1, 3) for w in (0.0, 1e-12))
     for name, value in plain.items():
         np.testing.assert_array_equal(value, share[name])
+
+
+def test_the_ecfp_term_by_hand() -> None:
+    logits, counts = torch.tensor([[0.0, 0.0, -100.0]]), torch.tensor([[2, 0, 0]], dtype=torch.uint8)
+    term = ecfp_term(logits, counts)
+    torch.testing.assert_close(term.loss, 2 * torch.log(torch.tensor(2.0)))  # over one set bit
+    assert (int(term.score), int(term.counted)) == (0, 1)
+    assert int(ecfp_term(torch.tensor([[3.0, 0.0, 0.0]]), counts).score) == 1

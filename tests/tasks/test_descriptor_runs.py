@@ -7,13 +7,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from rdkit import Chem
+from rdkit.Chem import rdFingerprintGenerator
 
 from moleblend_plugin import build
 from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS, stable_descriptors
 from moleblend_plugin.data.descriptor_scale import DescriptorScale
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.tasks.pretrain.descriptors import check_descriptors, choose_descriptors
+from moleblend_plugin.tasks.pretrain.molecule_terms import check_molecule_terms, choose_molecule_terms
 from tests.trainers import EMBEDDED, NO_DROPOUT, last_state, launch, logged, train
 
 SMILES = [
@@ -43,7 +45,8 @@ def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
             folder / "some.smi", out, conformers=None, split="random", split_sizes=sizes,
             descriptors=wanted, workers=1,
         )  # fmt: skip
-    return {name: folder / name for name in ("with", "without")}
+    build(folder / "some.smi", folder / "ecfp", conformers=None, ecfp=True, workers=1)
+    return {name: folder / name for name in ("with", "without", "ecfp")}
 
 
 def test_records_hold_raw_values_and_metadata_the_transform(folders: dict[str, Path]) -> None:
@@ -107,7 +110,7 @@ def test_the_weight_follows_the_store(
     folders: dict[str, Path], tmp_path: Path, part: str, weight: float | None, wanted: float
 ) -> None:
     args = argparse.Namespace(descriptor_weight=weight, save_dir=str(tmp_path), restore_file=None)
-    choose_descriptors(args, MoleculeStore(folders[part] / "train.lmdb"))
+    choose_molecule_terms(args, MoleculeStore(folders[part] / "train.lmdb"))
     assert args.descriptor_weight == wanted
     assert bool(args.descriptors) == (wanted > 0)
 
@@ -115,7 +118,28 @@ def test_the_weight_follows_the_store(
 def test_what_does_not_go_together_is_one_line(folders: dict[str, Path], tmp_path: Path) -> None:
     args = argparse.Namespace(descriptor_weight=1.0, save_dir=str(tmp_path), restore_file=None)
     with pytest.raises(MoleblendError, match="build it again with 'moleblend build --descriptors'"):
-        choose_descriptors(args, MoleculeStore(folders["without"] / "train.lmdb"))
-    choose_descriptors(args, MoleculeStore(folders["with"] / "train.lmdb"))
+        choose_molecule_terms(args, MoleculeStore(folders["without"] / "train.lmdb"))
+    choose_molecule_terms(args, MoleculeStore(folders["with"] / "train.lmdb"))
     with pytest.raises(MoleblendError, match="build all parts together"):
-        check_descriptors(args, MoleculeStore(folders["without"] / "valid.lmdb"))
+        check_molecule_terms(args, MoleculeStore(folders["without"] / "valid.lmdb"))
+
+
+def test_fingerprints_are_stored_sparse_and_learned(folders: dict[str, Path], tmp_path: Path) -> None:
+    store = MoleculeStore(folders["ecfp"] / "train.lmdb")
+    assert store.meta.settings["ecfp"]["bits"] == 2048
+    for record in store:
+        assert record.ecfp is not None
+        dense = np.zeros(2048, np.uint16)
+        dense[record.ecfp[:, 0]] = record.ecfp[:, 1]
+        plain = record.smiles.replace("[13CH4]", "C")  # isotopes are not seen
+        np.testing.assert_array_equal(dense, fingerprint(plain))
+    flags = ("--lr", "3e-3", *NO_DROPOUT, "--whole-share", 0.5, "--valid-subset", "train")
+    updates = logged(train(EMBEDDED, folders["ecfp"], tmp_path, "--max-update", 30, *flags), "train_inner")
+    first, last = (sum(u["ecfp_loss"] for u in part) / 6 for part in (updates[:6], updates[-6:]))
+    assert last < 0.2 * first
+    assert last_state(tmp_path)["args"].ecfp == store.meta.settings["ecfp"]
+
+
+def fingerprint(smiles: str) -> np.ndarray:
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=2, fpSize=2048)
+    return generator.GetCountFingerprintAsNumPy(Chem.MolFromSmiles(smiles)).astype(np.uint16)

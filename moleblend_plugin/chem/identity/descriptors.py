@@ -82,15 +82,25 @@ def stable_descriptors(smiles: str) -> Float32Array:
         ValueError: RDKit cannot read the SMILES.
     """
     with rdBase.BlockLogs(), pinned():
+        mol = as_networks_see(smiles)
+        values = np.array([_value(mol, name) for name in DESCRIPTORS], np.float64)
+    values[~(np.abs(values) <= FLOAT32_MAX)] = np.nan
+    return values.astype(np.float32)
+
+
+def as_networks_see(smiles: str) -> Chem.Mol:
+    """The molecule without hydrogens, isotopes and atom maps.
+
+    Raises:
+        ValueError: RDKit cannot read the SMILES.
+    """
+    with pinned():
         mol = from_smiles(smiles)
         if mol is None:
             raise ValueError(f"RDKit cannot read {smiles!r}")
         for atom in mol.GetAtoms():
             atom.SetIsotope(0)
-        mol = Chem.RemoveHs(mol)
-        values = np.array([_value(mol, name) for name in DESCRIPTORS], np.float64)
-    values[~(np.abs(values) <= FLOAT32_MAX)] = np.nan
-    return values.astype(np.float32)
+        return Chem.RemoveHs(mol)
 
 
 def _value(mol: Chem.Mol, name: str) -> float:

@@ -37,10 +37,10 @@ class Batch(TypedDict, total=False):
 
 
 def pad_field(field: Field, arrays: Sequence[np.ndarray[Any, Any]], n_atoms: int) -> Tensor:
-    """Stack ``arrays`` along B, axes called N padded to ``n_atoms``; F, L, S, V are equally long in all."""
+    """Stack ``arrays`` along B, axes called N padded to ``n_atoms``; E, F, L, S, V equally long in all."""
     letters = field.shape.split()[1:]
     axes = zip(letters, arrays[0].shape, strict=True)
-    shape = [n_atoms if axis == "N" else length if axis in "LFVS" else int(axis) for axis, length in axes]
+    shape = [n_atoms if axis == "N" else length if axis in "EFLSV" else int(axis) for axis, length in axes]
     out = np.full((len(arrays), *shape), field.pad, np.dtype(field.dtype))
     padded = letters.count("N")  # they come first
     if padded == 2:

@@ -133,6 +133,7 @@ class BlendedMolecules(StoredMolecules):
         shuffle: whether :meth:`order` shuffles (training).
         strict: whether a damaged row is an error, else it is left out of its batch.
         scale: how the records' descriptors become targets; ``None`` for samples without.
+        ecfp_bits: E, length of the fingerprints that are targets; 0 for samples without.
     """
 
     def __init__(
@@ -143,10 +144,12 @@ class BlendedMolecules(StoredMolecules):
         shuffle: bool = False,
         strict: bool = False,
         scale: DescriptorScale | None = None,
+        ecfp_bits: int = 0,
     ) -> None:
         super().__init__(records, seed, shuffle, strict)
         self.config = config
         self.scale = scale
+        self.ecfp_bits = ecfp_bits
 
     def sample(self, record: MoleculeRecord, conformer: int, molecule: int) -> Sample:
         """The blended sample of this epoch."""
@@ -154,6 +157,10 @@ class BlendedMolecules(StoredMolecules):
         sample = blend(features, self.config, self.seed, self.epoch, molecule)
         if self.scale is not None:
             sample["descriptors"] = self.scale.targets(record.descriptors)
+        if self.ecfp_bits:
+            sample["ecfp"] = np.zeros(self.ecfp_bits, np.uint8)
+            if record.ecfp is not None:
+                sample["ecfp"][record.ecfp[:, 0]] = np.minimum(record.ecfp[:, 1], 255)
         return sample
 
     def collate(self, samples: Sequence[Sample]) -> Batch:

@@ -38,6 +38,8 @@ def encode_record(record: MoleculeRecord) -> bytes:
     }
     if record.descriptors is not None:  # else no byte is spent on them
         fields["descriptors"] = _raw(record.descriptors, "<f4")
+    if record.ecfp is not None:
+        fields["ecfp"] = _raw(record.ecfp, "<u2")
     packed: bytes = msgpack.packb(fields, use_bin_type=True)
     return packed
 
@@ -64,7 +66,7 @@ def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
     bond_codes = _array(fields["bond_codes"], "u1").reshape(-1, len(_BOND_SIZES))
     n_atoms = len(atom_codes)
     coords, chirality = fields["coords"], fields.get("ogb_chirality")  # version 2 has none
-    descriptors = fields.get("descriptors")
+    descriptors, ecfp = fields.get("descriptors"), fields.get("ecfp")
     if n_atoms == 0:
         raise ValueError("no atoms")
     if len(bonds) != len(bond_codes):
@@ -85,6 +87,7 @@ def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
         targets=_array(fields["targets"], "<f8"),
         ogb_chirality=None if chirality is None else _decode_chirality(chirality, atom_codes),
         descriptors=None if descriptors is None else _array(descriptors, "<f4"),
+        ecfp=None if ecfp is None else _array(ecfp, "<u2").reshape(-1, 2),
     )
 
 

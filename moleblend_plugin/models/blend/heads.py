@@ -118,8 +118,8 @@ class DenoiseHead(nn.Module):
         return noise if self.project.bias is None else noise + self.project.bias.float()
 
 
-class DescriptorHead(nn.Module):
-    """Scaled descriptors of a molecule, from its graph token and the mean of its atoms' states (ours).
+class MoleculeHead(nn.Module):
+    """Descriptors or ECFP of a molecule, from its graph token and the mean of its atoms' states (ours).
 
     Both are read so that either serves as the molecule's vector afterwards.
     """
@@ -130,7 +130,7 @@ class DescriptorHead(nn.Module):
         self.out = nn.Linear(2 * width, outputs)
 
     def forward(self, states: Tensor, real: Tensor) -> Tensor:
-        """[B, F] from states [B, T, D] and the real atoms bool [B, N]."""
+        """[B, outputs] from states [B, T, D] and the real atoms bool [B, N]."""
         atoms = torch.where(real[..., None], states[:, 1:], 0.0).sum(1) / real.sum(1, keepdim=True)
         out: Tensor = self.out(F.gelu(self.dense(torch.cat((states[:, 0], atoms), dim=-1))))
         return out

@@ -16,9 +16,9 @@ from moleblend_plugin.models.blend.encoder import AtomEmbedding, Attention, Enco
 from moleblend_plugin.models.blend.heads import (
     BilinearPairs,
     DenoiseHead,
-    DescriptorHead,
     DirectionPairs,
     DistancePairs,
+    MoleculeHead,
 )
 from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
 from moleblend_plugin.models.parts.kernels import on_cpu
@@ -108,14 +108,15 @@ def _unseen(bits: Shown, *shown: Tensor) -> bool:
 
 
 class MoleBlend(MoleBlendEncoder):
-    """Blend-then-predict: the encoder with its four pretraining heads, and that of descriptors where wanted.
+    """Blend-then-predict: the encoder with its four pretraining heads, and those of molecules where wanted.
 
     Args:
         config: sizes and choices.
         descriptors: F, how many descriptors are learned; 0 builds no such head.
+        ecfp: E, how many bits of ECFP are learned; 0 builds no such head.
     """
 
-    def __init__(self, config: ModelConfig, descriptors: int = 0) -> None:
+    def __init__(self, config: ModelConfig, descriptors: int = 0, ecfp: int = 0) -> None:
         super().__init__(config)
         width, hidden = config.encoder_embed_dim, config.pair_hidden_dim
         self.spd_head = BilinearPairs(width, hidden, SPD_CLASSES.size)
@@ -130,9 +131,11 @@ class MoleBlend(MoleBlendEncoder):
         )
         for head in (self.spd_head, self.edge_head, self.pair_head, self.denoise_head):
             head.apply(init_weights)
-        self.descriptor_head = DescriptorHead(width, descriptors) if descriptors else None
-        if self.descriptor_head is not None:
-            self.descriptor_head.apply(init_weights)
+        self.descriptor_head = MoleculeHead(width, descriptors) if descriptors else None
+        self.ecfp_head = MoleculeHead(width, ecfp) if ecfp else None
+        for added in (self.descriptor_head, self.ecfp_head):
+            if added is not None:
+                added.apply(init_weights)
 
     def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Predictions:
         """Predictions for a batch; arguments are the rows of ``schema.INPUT_FIELDS``."""
@@ -147,6 +150,7 @@ class MoleBlend(MoleBlendEncoder):
             direction=pairs if directed else None,
             noise=self.denoise_head(atoms, encoded.pair_bias, encoded.unit),
             descriptors=self.descriptor_head(encoded.states, encoded.real) if self.descriptor_head else None,
+            ecfp=self.ecfp_head(encoded.states, encoded.real) if self.ecfp_head else None,
         )
 
 

@@ -42,8 +42,9 @@ class MoleblendPretrainLoss(TermLoss):
         super().__init__(task)
         self.config = config
         self.distance_max = distance_max
-        learns = {"descriptor"} if config.descriptor_weight else set()
-        self.absent = frozenset({"distance", "direction", "descriptor"} - {pair_target} - learns)
+        learns = {"descriptor": config.descriptor_weight, "ecfp": config.ecfp_weight}
+        unlearned = {name for name, weight in learns.items() if not weight}
+        self.absent = frozenset({"distance", "direction"} - {pair_target} | unlearned)
 
     @classmethod
     def build_loss(cls, args: argparse.Namespace, task: BaseTask) -> MoleblendPretrainLoss:

@@ -9,7 +9,7 @@ from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
 from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
-from moleblend_plugin.tasks.pretrain.descriptors import learned_names
+from moleblend_plugin.tasks.pretrain.molecule_terms import ecfp_bits, learned_names
 
 
 @register_model("moleblend")
@@ -21,7 +21,7 @@ class MoleBlendModel(MoleBlend, LoadsWeights):
     @classmethod
     def build_model(cls, args: argparse.Namespace, task: BaseTask) -> MoleBlendModel:
         """The network of ``args``."""
-        return cls(read_flags(args, ModelConfig), len(learned_names(args)))
+        return cls(read_flags(args, ModelConfig), len(learned_names(args)), ecfp_bits(args))
 
 
 for _name, _config in PRESETS.items():

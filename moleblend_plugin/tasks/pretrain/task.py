@@ -11,7 +11,12 @@ from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.host import register_task
 from moleblend_plugin.runs.flags import Config, read_flags
 from moleblend_plugin.tasks.base import StoreTask, open_split
-from moleblend_plugin.tasks.pretrain.descriptors import check_descriptors, choose_descriptors, scale_of
+from moleblend_plugin.tasks.pretrain.molecule_terms import (
+    check_molecule_terms,
+    choose_molecule_terms,
+    ecfp_bits,
+    scale_of,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -29,13 +34,20 @@ class MoleblendPretrainTask(StoreTask):
 
     @classmethod
     def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> Self:
-        """Check the flags, and see which descriptors the training split has; sets ``args.descriptors``."""
+        """Check the flags; sets ``args.descriptors`` and ``args.ecfp``, what a store says of them."""
         cls.check(args)
-        choose_descriptors(args, open_split(args.data, args.train_subset))
+        choose_molecule_terms(args, open_split(args.data, args.train_subset))
         return cls(args)
 
     def molecules(self, store: MoleculeStore, split: str, training: bool) -> BlendedMolecules:
         """Blended samples; only those of the training subset are shuffled."""
-        check_descriptors(self.args, store)
-        seed, scale = self.args.seed, scale_of(self.args)
-        return BlendedMolecules(store, self.blend, seed, shuffle=training, strict=self.strict, scale=scale)
+        check_molecule_terms(self.args, store)
+        return BlendedMolecules(
+            store,
+            self.blend,
+            self.args.seed,
+            shuffle=training,
+            strict=self.strict,
+            scale=scale_of(self.args),
+            ecfp_bits=ecfp_bits(self.args),
+        )
