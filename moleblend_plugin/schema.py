@@ -162,6 +162,11 @@ TARGET_FIELDS: Final[dict[str, Field]] = {
 """``batch["target"]`` of pretraining. spd and bond_path are targets too and stay in net_input; descriptors
 and ecfp are there where a run learns them."""
 
+HEAD_FIELDS: Final[dict[str, Field]] = {
+    "head_inputs": Field("B F", "float32", 0.0, "sd", "scaled descriptors, 0 where there is none"),
+}
+"""What the head of a property network reads beside the encoder: in ``batch["net_input"]`` where it does."""
+
 PROPERTY_FIELDS: Final[dict[str, Field]] = {
     "targets": Field("B L", "float32", math.nan, "as in the store", "labels, NaN where one is missing"),
     "weights": Field("B", "float32", 1.0, "1", "what a label of the molecule counts; absent: 1"),
@@ -194,6 +199,12 @@ class InputFields(TypedDict, Generic[Value]):
     coords: Value
     pair_shown: Value
     atom_shown: Value
+
+
+class HeadFields(TypedDict, Generic[Value], total=False):
+    """Those of ``HEAD_FIELDS``."""
+
+    head_inputs: Value
 
 
 class TargetFields(TypedDict, Generic[Value], total=False):

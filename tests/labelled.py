@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
+from moleblend_plugin.data.descriptor_scale import DescriptorScale
 from moleblend_plugin.data.store.reader import StoreWriter
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.models.blend.config import ModelConfig
@@ -24,15 +25,29 @@ SMALL = ModelConfig(2, 16, 16, 4, 8, 4)
 
 
 def write_labelled(
-    folder: Path, tables: dict[str, Table], names: Sequence[str] = ("a", "b"), conformers: int = 1
+    folder: Path,
+    tables: dict[str, Table],
+    names: Sequence[str] = ("a", "b"),
+    conformers: int = 1,
+    descriptors: int = 0,
 ) -> Path:
-    """One store per split; molecules have 3 to 11 atoms and the rows of the table as labels."""
+    """One store per split; molecules have 3 to 11 atoms and the rows of the table as labels.
+
+    So many descriptors are random numbers, and the first of them missing now and then.
+    """
+    numbers = np.random.default_rng(1).normal(5, 3, (99, descriptors)).astype(np.float32)
+    numbers[::7, :1] = NAN
+    scale = DescriptorScale.fit(numbers, [f"d{place}" for place in range(descriptors)], "made").to_plain()
+    settings = {"descriptors": scale} if descriptors else {}
     for number, (split, table) in enumerate(tables.items()):
         path = folder / f"{split}.lmdb"
-        with StoreWriter(path, settings={}, sources={}, split=split, target_names=tuple(names)) as writer:
+        with StoreWriter(
+            path, settings=settings, sources={}, split=split, target_names=tuple(names)
+        ) as writer:
             for row, labels in enumerate(table):
                 seed = 1000 * number + row
-                writer.add(make_record(3 + seed % 9, seed, conformers=conformers, targets=labels))
+                record = make_record(3 + seed % 9, seed, conformers=conformers, targets=labels)
+                writer.add(replace(record, descriptors=numbers[seed % 99]) if descriptors else record)
     return folder
 
 

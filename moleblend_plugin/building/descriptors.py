@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 from itertools import compress
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
 from moleblend_plugin.building.finished_rows import FinishedRows
 from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.chem.identity.descriptors import DESCRIPTORS
+from moleblend_plugin.chem.identity.featurizers import PROBE_SMILES, probe_values
 from moleblend_plugin.data.descriptor_scale import DescriptorScale
+from moleblend_plugin.data.feature_probe import described
 from moleblend_plugin.data.store.record_codec import decode_record
 from moleblend_plugin.schema import PARTS
 
 _MOST: Final = 50_000
 """Molecules that the transform is fitted on: 40 MB of numbers, enough for quantiles of one in a thousand."""
+
+
+def descriptor_settings(rows: FinishedRows, parts: bytes) -> dict[str, Any]:
+    """What stores keep of their descriptors: names, toolkit, transform and the values of probe molecules."""
+    probe = described(DESCRIPTORS, TOOLKIT, PROBE_SMILES, probe_values())
+    return fit_scale(rows, parts).to_plain() | probe
 
 
 def fit_scale(rows: FinishedRows, parts: bytes) -> DescriptorScale:

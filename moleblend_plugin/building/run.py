@@ -9,7 +9,7 @@ from operator import index
 from pathlib import Path
 from typing import Any, SupportsIndex
 
-from moleblend_plugin.building.descriptors import fit_scale
+from moleblend_plugin.building.descriptors import descriptor_settings
 from moleblend_plugin.building.divide import SPLIT_LIST, assign_parts, without_excluded, write_split_list
 from moleblend_plugin.building.duplicates import duplicates
 from moleblend_plugin.building.exclude import read_exclusions
@@ -25,6 +25,7 @@ from moleblend_plugin.building.work import BuildWork, work_of, work_settings
 from moleblend_plugin.chem.convert import TOOLKIT, ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.identity.featurizers import probe_ecfp
 from moleblend_plugin.chem.identity.sparse_ecfp import ecfp_settings
 from moleblend_plugin.chem.readers.columns import NumericColumns
 from moleblend_plugin.chem.readers.source import Columns
@@ -245,9 +246,9 @@ def _divide(
         tally.excluded[row.cause] += 1
     parts = assign_parts(plan, finished)
     if plan.descriptors:
-        settings["descriptors"] = fit_scale(finished, parts).to_plain()
+        settings["descriptors"] = descriptor_settings(finished, parts)
     if plan.ecfp:
-        settings["ecfp"] = ecfp_settings(TOOLKIT)
+        settings["ecfp"] = ecfp_settings(TOOLKIT) | {"probe": probe_ecfp()}
     with StoreWriters(folder, plan, settings, checksums) as writers:
         for part, molecule in zip(parts, finished.molecules(), strict=True):
             tally.add(PARTS[part], molecule)

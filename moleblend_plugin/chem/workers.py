@@ -20,6 +20,7 @@ from multiprocessing.context import SpawnContext, SpawnProcess
 from typing import Any, Final, TypeVar, cast
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert
+from moleblend_plugin.chem.identity.featurizers import featurized
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
@@ -34,21 +35,36 @@ _AHEAD: Final = 4
 
 
 def convert_in_order(
-    rows: Iterable[RawRow | Rejection], config: ConversionConfig, workers: int
+    rows: Iterable[RawRow | Rejection],
+    config: ConversionConfig,
+    workers: int,
+    featurizers: tuple[str, ...] = (),
 ) -> Iterator[Converted]:
     """Record or rejection of every row in input order, the same for any number of workers.
+
+    Args:
+        rows: the input.
+        config: how.
+        workers: processes.
+        featurizers: what records get besides: "descriptors", "ecfp".
 
     Raises:
         MoleblendError: a worker process died.
     """
     # Many rows per message where they are quick, few where one may take seconds.
-    chunks = enumerate(chunks_of(rows, 256 if config.conformers is None else 32))
-    for _, results in work_on(chunks, partial(_convert_all, config), workers, in_order=True):
+    quick = config.conformers is None and not featurizers
+    chunks = enumerate(chunks_of(rows, 256 if quick else 32))
+    for _, results in work_on(chunks, partial(_convert_all, config, featurizers), workers, in_order=True):
         yield from results
 
 
-def _convert_all(config: ConversionConfig, rows: list[RawRow | Rejection]) -> list[Converted]:
-    return [row if isinstance(row, Rejection) else convert(row, config) for row in rows]
+def _convert_all(
+    config: ConversionConfig, featurizers: tuple[str, ...], rows: list[RawRow | Rejection]
+) -> list[Converted]:
+    found = [row if isinstance(row, Rejection) else convert(row, config) for row in rows]
+    if not featurizers:
+        return found
+    return [featurized(each, featurizers) if isinstance(each, MoleculeRecord) else each for each in found]
 
 
 def work_on(

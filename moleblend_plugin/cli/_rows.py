@@ -29,7 +29,8 @@ def open_rows(
     from moleblend_plugin.inference.input_rows import Input
 
     conversion = conversion_for(network.args, network.input_mode, conformers)
-    rows = Input(source, conversion.config, workers or usable_cores(), max_atoms)
+    cores = workers or usable_cores()
+    rows = Input(source, conversion.config, cores, max_atoms, network.featurizers)
     if not source.format.holds_records:
         print(f"molecules: {conversion.note}", file=sys.stderr)
     return rows

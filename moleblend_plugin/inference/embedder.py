@@ -52,10 +52,13 @@ class Embedder:
         input_codes: "invariant" or "published", as in training (``schema.InputCodes``).
         args: as given.
         device: where it computes.
+        featurizers: none; only the head of a property network reads some.
 
     Raises:
         MoleblendError: an unknown ``what`` or ``input_mode``, or no such device.
     """
+
+    featurizers: Final[tuple[str, ...]] = ()
 
     def __init__(
         self,

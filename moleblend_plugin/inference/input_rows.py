@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Final
@@ -15,6 +15,8 @@ from moleblend_plugin.chem.readers.beside import Beside
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Source
 from moleblend_plugin.chem.workers import convert_in_order
+from moleblend_plugin.data.store.reader import MoleculeStore
+from moleblend_plugin.inference.featurized import stored_as_here
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 
 MAX_ATOMS: Final = 512
@@ -50,6 +52,8 @@ class Input:
         conversion: how its rows become molecules.
         workers: processes that convert.
         max_atoms: molecules with more heavy atoms are rows with a reason.
+        featurizers: what molecules get besides: "descriptors", "ecfp"; those of a store keep their own if
+            this RDKit made them.
 
     Attributes:
         source: as given.
@@ -60,12 +64,18 @@ class Input:
     """
 
     def __init__(
-        self, source: Source, conversion: ConversionConfig, workers: int = 1, max_atoms: int = MAX_ATOMS
+        self,
+        source: Source,
+        conversion: ConversionConfig,
+        workers: int = 1,
+        max_atoms: int = MAX_ATOMS,
+        featurizers: tuple[str, ...] = (),
     ) -> None:
         self.source = source
         self._conversion = conversion
         self._workers = workers
         self._max_atoms = max_atoms
+        self._featurizers = featurizers
         self._passed = 0
         self._beside = Beside(source)
         self.header = self._beside.names
@@ -90,7 +100,11 @@ class Input:
         given: deque[tuple[str, ...]] = deque()
         held = self.source.format.holds_records
         rows = self._noting(given)
-        results = map(_held, rows) if held else convert_in_order(rows, self._conversion, self._workers)
+        results = (
+            map(self._reader(), rows)
+            if held
+            else convert_in_order(rows, self._conversion, self._workers, self._featurizers)
+        )
         for result in results:
             cells = given.popleft()
             if isinstance(result, Rejection):
@@ -101,6 +115,18 @@ class Input:
                 yield InputRow(result.row_id, cells, None, reason)
             else:
                 yield InputRow(result.row_id, cells, result)
+
+    def _reader(self) -> Callable[[RawRow | Rejection], MoleculeRecord | Rejection]:
+        """Reads rows of a store."""
+        if not self._featurizers:
+            return _held
+        as_here = stored_as_here(MoleculeStore(self.source.path), self._featurizers)
+
+        def featurized(row: RawRow | Rejection) -> MoleculeRecord | Rejection:
+            held = _held(row)
+            return as_here(held) if isinstance(held, MoleculeRecord) else held
+
+        return featurized
 
     def _noting(self, given: deque[tuple[str, ...]]) -> Iterator[RawRow | Rejection]:
         """The rows, whose cells go to ``given`` as they pass."""

@@ -17,6 +17,7 @@ import numpy.typing as npt
 import torch
 
 from moleblend_plugin.data.batches.collate import collate
+from moleblend_plugin.data.head_inputs import HeadInputs
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.samples.featurize import Features, featurize
 from moleblend_plugin.errors import MoleblendError
@@ -59,6 +60,7 @@ def run(
     batch_size: int,
     window: int = WINDOW,
     codes: InputCodes | None = None,
+    head_inputs: HeadInputs | None = None,
 ) -> Iterator[FloatingArray]:
     """What ``net`` gives for every record, averaged over its conformers, in the order of ``records``.
 
@@ -70,6 +72,7 @@ def run(
         batch_size: items (conformers) per batch at most.
         window: molecules sorted together.
         codes: which codes of the records the network was trained on (``data.samples.featurize``).
+        head_inputs: what the network reads of a molecule beside its atoms; ``None``: nothing.
 
     Raises:
         MoleblendError: ``batch_size`` is below 1.
@@ -78,44 +81,54 @@ def run(
         raise MoleblendError(f"a batch size of {batch_size}: give 1 or more")
     source = iter(records)
     while part := list(islice(source, window)):
-        yield from _run_window(part, to_sample, net, device, batch_size, codes)
+        items = _Items(part, to_sample, codes, head_inputs)
+        yield from _run_window(items, net, device, batch_size)
 
 
-def _run_window(
-    records: list[MoleculeRecord],
-    to_sample: ToSample,
-    net: Net,
-    device: torch.device,
-    batch_size: int,
-    codes: InputCodes | None,
-) -> list[FloatingArray]:
+class _Items:
+    """Every (record, conformer) of some records, ascending in size, and its sample."""
+
+    def __init__(
+        self,
+        records: list[MoleculeRecord],
+        to_sample: ToSample,
+        codes: InputCodes | None,
+        head_inputs: HeadInputs | None,
+    ) -> None:
+        self.records = records
+        self.to_sample = to_sample
+        self.codes = codes
+        self.head_inputs = head_inputs
+        self.conformers = [1 if record.coords is None else len(record.coords) for record in records]
+        order = np.argsort([record.n_atoms for record in records], kind="stable").tolist()
+        self.numbers = [(index, conformer) for index in order for conformer in range(self.conformers[index])]
+
+    def samples(self) -> Iterator[Sample]:
+        """In the order of ``numbers``; the conformers of a record share its paths, and head inputs."""
+        features: Features | None = None
+        beside: Sample = cast("Sample", {})
+        for index, conformer in self.numbers:
+            record = self.records[index]
+            if features is None or conformer == 0:
+                features = featurize(record, 0, self.codes)
+                if self.head_inputs is not None:
+                    beside = cast("Sample", {"head_inputs": self.head_inputs(record)})
+            elif record.coords is not None:
+                features = replace(features, coords=record.coords[conformer])
+            yield self.to_sample(features) | beside | {"index": np.array(index)}
+
+
+def _run_window(items: _Items, net: Net, device: torch.device, batch_size: int) -> list[FloatingArray]:
     """Results of some records, in their order."""
-    conformers = [1 if record.coords is None else len(record.coords) for record in records]
-    order = np.argsort([record.n_atoms for record in records], kind="stable").tolist()
-    items = [(index, conformer) for index in order for conformer in range(conformers[index])]
-    totals: list[FloatingArray] = [np.zeros(0)] * len(records)
-    samples = _samples(records, items, to_sample, codes)
-    for batch in cut([records[index].n_atoms for index, _ in items], batch_size):
+    totals: list[FloatingArray] = [np.zeros(0)] * len(items.records)
+    samples = items.samples()
+    for batch in cut([items.records[index].n_atoms for index, _ in items.numbers], batch_size):
         padded = collate(list(islice(samples, batch.stop - batch.start)))
         with torch.inference_mode():
             moved = {
                 name: cast("torch.Tensor", value).to(device) for name, value in padded["net_input"].items()
             }
             outputs = net(cast("InputFields[torch.Tensor]", moved))
-        for (index, conformer), output in zip(items[batch], outputs, strict=True):
+        for (index, conformer), output in zip(items.numbers[batch], outputs, strict=True):
             totals[index] = totals[index] + output if conformer else output
-    return [total / count for total, count in zip(totals, conformers, strict=True)]
-
-
-def _samples(
-    records: list[MoleculeRecord], items: list[tuple[int, int]], to_sample: ToSample, codes: InputCodes | None
-) -> Iterator[Sample]:
-    """Sample of every (record, conformer); the conformers of a record share its paths."""
-    features: Features | None = None
-    for index, conformer in items:
-        record = records[index]
-        if features is None or conformer == 0:
-            features = featurize(record, 0, codes)
-        elif record.coords is not None:
-            features = replace(features, coords=record.coords[conformer])
-        yield to_sample(features) | {"index": np.array(index)}
+    return [total / count for total, count in zip(totals, items.conformers, strict=True)]

@@ -11,11 +11,24 @@ from mypy import api
 from moleblend_plugin import schema
 from moleblend_plugin.data.batches.collate import Batch, Targets, collate
 from moleblend_plugin.data.samples.blend import Sample
-from moleblend_plugin.schema import INPUT_FIELDS, PROPERTY_FIELDS, TARGET_FIELDS, VIEW_FIELDS, Field
+from moleblend_plugin.schema import (
+    HEAD_FIELDS,
+    INPUT_FIELDS,
+    PROPERTY_FIELDS,
+    TARGET_FIELDS,
+    VIEW_FIELDS,
+    Field,
+)
 from tests.invariants import samples
 
 ROOT = Path(__file__).resolve().parents[2]
-TABLES = {"INPUT": INPUT_FIELDS, "TARGET": TARGET_FIELDS, "PROPERTY": PROPERTY_FIELDS, "VIEW": VIEW_FIELDS}
+TABLES = {
+    "INPUT": INPUT_FIELDS,
+    "HEAD": HEAD_FIELDS,
+    "TARGET": TARGET_FIELDS,
+    "PROPERTY": PROPERTY_FIELDS,
+    "VIEW": VIEW_FIELDS,
+}
 
 
 @pytest.mark.parametrize(("name", "table"), TABLES.items())

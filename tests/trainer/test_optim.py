@@ -79,7 +79,31 @@ def test_steps_follow_the_formula_of_decoupled_decay(fused: bool) -> None:
 
 
 @pytest.mark.parametrize("fused", [False, True])
-def test_a_parameter_that_got_no_gradient_is_at_its_own_step(fused: bool) -> None:
+@pytest.mark.parametrize("first", ["a", "b"])
+def test_a_parameter_that_got_no_gradient_is_at_its_own_step(fused: bool, first: str) -> None:
+    """Also for eps, which counts more in early steps: without a gradient there is no step, and no decay."""
+    weights = {name: nn.Parameter(torch.tensor([1.0])) for name in "ab"}
+    late = weights["b" if first == "a" else "a"]
+    optimizer = Optimizer(build_adamw(list(weights.items()), options(adam_eps=0.5), fused=fused))
+    expected = {name: 1.0 for name in "ab"}
+    moments = {name: (0.0, 0.0, 0) for name in "ab"}
+    for moving in (first, first, "ab", "ab"):
+        optimizer.zero_grad()
+        for name in moving:
+            weights[name].grad = torch.tensor([0.3])
+            mean, square, step = moments[name]
+            mean, square, step = 0.8 * mean + 0.2 * 0.3, 0.9 * square + 0.1 * 0.3**2, step + 1
+            moments[name] = mean, square, step
+            rate = 0.1 * np.sqrt(1 - 0.9**step) / (1 - 0.8**step)
+            expected[name] -= rate * mean / (np.sqrt(square) + 0.5)
+        optimizer.step()
+        if late.grad is None:
+            assert late.item() == 1
+    assert {name: weight.item() for name, weight in weights.items()} == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("fused", [False, True])
+def test_a_parameter_behind_moves_as_far_as_others_at_first(fused: bool) -> None:
     early, late = (nn.Parameter(torch.tensor([1.0])) for _ in "ab")
     optimizer = Optimizer(build_adamw([("a", early), ("b", late)], options(weight_decay=0.0), fused=fused))
     for moving in ([early], [early, late]):

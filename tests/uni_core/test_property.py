@@ -53,6 +53,26 @@ def test_both_hosts_fine_tune_alike(data: Path, pretrained: Path, tmp_path: Path
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=name)
 
 
+@pytest.mark.parametrize("epochs", [2, 3], ids=["frozen at the break", "all learn at the break"])
+def test_both_hosts_freeze_the_encoder_at_first_and_read_descriptors(
+    pretrained: Path, tmp_path: Path, epochs: int
+) -> None:
+    """Two epochs of four with a frozen encoder, weight decay on; the other host goes on with the run."""
+    data = write_labelled(tmp_path, regression_tables(), descriptors=5)
+    settings = [*REGRESSION, "--finetune-from-model", pretrained, "--freeze-epochs", 2, "--clip-norm", 1,
+                "--molecule-featurizers", "descriptors", "--weight-decay", 0.1]  # fmt: skip
+    theirs = train(UNICORE, data, tmp_path / "u", *settings, "--max-epoch", epochs)
+    if epochs == 2:
+        frozen = torch.load(pretrained)["model"]
+        kept = load_property_model(tmp_path / "u" / "checkpoint_last.pt")[0].state_dict()
+        assert all(torch.equal(value, frozen[name]) for name, value in kept.items() if name in frozen)
+    straight = train(EMBEDDED, data, tmp_path / "e", *settings, "--max-epoch", 4)
+    halves = train(EMBEDDED, data, tmp_path / "u", *settings, "--max-epoch", 4)
+    together = logged(theirs, "train_inner") + logged(halves, "train_inner")
+    same(logged(straight, "train_inner"), together, ("loss", "bsz"))
+    same(logged(straight, "valid"), logged(theirs, "valid") + logged(halves, "valid"), MEASURED)
+
+
 def test_the_name_of_a_bundled_network(data: Path, tmp_path: Path) -> None:
     """Uni-Core opens a path; it gets the network's file. The update is too small to change a weight much."""
     once = ("--lr", "1e-9", "--max-update", 1)

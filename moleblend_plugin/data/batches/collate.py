@@ -11,6 +11,7 @@ from torch import Tensor
 
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.schema import (
+    HEAD_FIELDS,
     INPUT_FIELDS,
     PROPERTY_FIELDS,
     TARGET_FIELDS,
@@ -70,7 +71,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         return {}
     n_atoms = max(sample["atom_codes"].shape[0] for sample in samples)
     batch: Batch = {
-        "net_input": pad_fields(INPUT_FIELDS, samples, n_atoms),
+        "net_input": pad_fields(INPUT_FIELDS | HEAD_FIELDS, samples, n_atoms),
         "target": pad_fields(TARGET_FIELDS | PROPERTY_FIELDS, samples, n_atoms),
         "index": torch.tensor([int(sample["index"]) for sample in samples], dtype=torch.int64),
     }

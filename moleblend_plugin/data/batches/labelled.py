@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.data.batches.dataset import Records, StoredMolecules
+from moleblend_plugin.data.head_inputs import HeadInputs
 from moleblend_plugin.data.samples.blend import Sample, unblended
 from moleblend_plugin.data.samples.featurize import featurize
 from moleblend_plugin.data.store.reader import DamagedValue
@@ -34,6 +35,7 @@ class PropertyMolecules(StoredMolecules):
         strict: whether a damaged row is an error, else it is left out of its batch.
         counts: conformers of every molecule [M], where they are known already ("all" only).
         weight_column: which column of ``MoleculeRecord.targets`` holds weights; ``None``: all count alike.
+        head_inputs: what the network's head reads beside the encoder; ``None``: nothing.
     """
 
     def __init__(
@@ -47,10 +49,12 @@ class PropertyMolecules(StoredMolecules):
         strict: bool = False,
         counts: npt.NDArray[np.int64] | None = None,
         weight_column: int | None = None,
+        head_inputs: HeadInputs | None = None,
     ) -> None:
         super().__init__(records, seed, shuffle, strict)
         self.columns = np.array(columns, np.int64)
         self.weight_column = weight_column
+        self.head_inputs = head_inputs
         self.input_mode = input_mode
         self._items: npt.NDArray[np.int64] | None = None  # [items, 2]: molecule, conformer
         if conformers == "all":
@@ -80,6 +84,8 @@ class PropertyMolecules(StoredMolecules):
         sample = unblended(featurize(record, conformer, self.codes), self.input_mode) | {"targets": targets}
         if self.weight_column is not None:
             sample["weights"] = np.array(record.targets[self.weight_column], np.float32)
+        if self.head_inputs is not None:
+            sample["head_inputs"] = self.head_inputs(record)
         return sample
 
 

@@ -25,6 +25,7 @@ from moleblend_plugin.schema import (
     Array,
     Float32Array,
     Float64Array,
+    HeadFields,
     InputFields,
     InputMode,
     PropertyFields,
@@ -37,7 +38,14 @@ from moleblend_plugin.schema import (
 BlendScope = Literal["molecule", "batch"]
 
 
-class Sample(InputFields[Array], TargetFields[Array], PropertyFields[Array], ViewFields[Array], total=False):
+class Sample(
+    InputFields[Array],
+    HeadFields[Array],
+    TargetFields[Array],
+    PropertyFields[Array],
+    ViewFields[Array],
+    total=False,
+):
     """One molecule, ready to be padded: rows of the schema's tables without B, and its number."""
 
     index: npt.NDArray[np.int64]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Final
+from typing import Final, cast, get_args
 
 import torch
 
@@ -17,7 +17,9 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.conversion import write_conversion
+from moleblend_plugin.inference.featurized import feature_settings
 from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.property.network import HeadConfig, MoleculeFeaturizers
 from moleblend_plugin.networks.resolve import name_or_path
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
 from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
@@ -41,6 +43,7 @@ class FitConfig:
         batch_size: molecules per update.
         learning_rate: highest rate; it rises over the first 6 % of the updates and falls linearly to 0.
         dropout: of the head.
+        molecule_featurizers: what the head reads beside the encoder: "none", "descriptors", "ecfp" or "both".
         patience: epochs without a better validation loss before the end.
         seed: of everything random, 0 <= seed < 2**32.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -59,6 +62,7 @@ class FitConfig:
     batch_size: int = 32
     learning_rate: float = 5e-4
     dropout: float = 0.1
+    molecule_featurizers: MoleculeFeaturizers = "none"
     patience: int = 10
     seed: int = 0
     device: str = "auto"
@@ -70,11 +74,24 @@ class FitConfig:
             raise MoleblendError(f"arch={self.arch!r} is unknown; choose from {', '.join(ARCHITECTURES)}")
         if self.input_mode not in ("2d", "3d", "both"):
             raise MoleblendError(f"input_mode={self.input_mode!r} is unknown; choose from 2d, 3d, both")
+        featurizers_of(self.molecule_featurizers)
         for name in ("epochs", "batch_size", "patience"):
             if getattr(self, name) < 1:
                 raise MoleblendError(f"{name}={getattr(self, name)}: give 1 or more")
         if not self.learning_rate > 0:
             raise MoleblendError(f"learning_rate={self.learning_rate}: give more than 0")
+
+
+def featurizers_of(given: str) -> tuple[str, ...]:
+    """The fields of records that ``molecule_featurizers`` needs.
+
+    Raises:
+        MoleblendError: it is unknown.
+    """
+    known = get_args(MoleculeFeaturizers)
+    if given not in known:
+        raise MoleblendError(f"molecule_featurizers={given!r} is unknown; choose from {', '.join(known)}")
+    return HeadConfig(molecule_featurizers=cast("MoleculeFeaturizers", given)).featurizers
 
 
 def fit_checkpoint(
@@ -101,15 +118,21 @@ def fit_checkpoint(
         data.mkdir()
         for split, records in (("train", train), ("valid", valid)):
             if records:
-                _write_store(data / f"{split}.lmdb", records, names, conversion)
+                wanted = featurizers_of(config.molecule_featurizers)
+                write_store(data / f"{split}.lmdb", records, names, conversion, wanted)
         train_in_process(
             train_arguments(data, run, config, validates=bool(valid)), config.verbose, config.device
         )
-        state = read_checkpoint(run / (BEST_CHECKPOINT if valid else LAST_CHECKPOINT))
+        return portable_checkpoint(run / (BEST_CHECKPOINT if valid else LAST_CHECKPOINT), conversion)
+
+
+def portable_checkpoint(path: Path, conversion: ConversionConfig) -> bytes:
+    """A run's checkpoint without its folders, and with how molecules became records, as its file's bytes."""
+    state = read_checkpoint(path)
     args = state["args"]
     args.data = args.save_dir = args.tmp_save_dir = ""  # they are gone
-    if config.checkpoint is not None:
-        args.finetune_from_model = name_or_path(config.checkpoint)
+    if args.finetune_from_model:
+        args.finetune_from_model = name_or_path(args.finetune_from_model)
     args.conversion = write_conversion(conversion)
     packed = io.BytesIO()
     torch.save(state, packed)
@@ -121,7 +144,7 @@ def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -
     words: list[object] = [
         *(data, "--task", "moleblend_property", "--loss", f"moleblend_{config.kind}"),
         *("--arch", f"moleblend_property_{config.arch}", "--input-mode", config.input_mode),
-        *("--head-dropout", config.dropout),
+        *("--head-dropout", config.dropout, "--molecule-featurizers", config.molecule_featurizers),
         *optimizer_flags(str(config.learning_rate), warmup_ratio="0.06"),
         *("--max-epoch", config.epochs, "--batch-size", config.batch_size, "--seed", config.seed),
         *("--num-workers", 0, "--save-dir", run, "--tmp-save-dir", run),
@@ -138,10 +161,16 @@ def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -
     return [str(word) for word in words]
 
 
-def _write_store(
-    path: Path, records: Sequence[MoleculeRecord], names: tuple[str, ...], conversion: ConversionConfig
+def write_store(
+    path: Path,
+    records: Sequence[MoleculeRecord],
+    names: tuple[str, ...],
+    conversion: ConversionConfig,
+    featurizers: tuple[str, ...] = (),
 ) -> None:
+    """Write records with labels, and with what ``featurizers`` names, as a store for a run."""
     settings = {"made_by": "an estimator", "conversion": write_conversion(conversion)}
+    settings |= feature_settings(records, featurizers)
     with StoreWriter(path, settings=settings, sources={}, target_names=names, split=path.stem) as writer:
         for record in records:
             writer.add(record)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
+from moleblend_plugin.chem.identity.featurizers import featurized
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.inputs import open_molecules
@@ -77,7 +78,10 @@ def _column(table: Any) -> Any:  # noqa: ANN401  array, frame or table of shape 
 
 
 def convert_all(
-    molecules: Sequence[object], config: ConversionConfig, n_jobs: int | None
+    molecules: Sequence[object],
+    config: ConversionConfig,
+    n_jobs: int | None,
+    featurizers: tuple[str, ...] = (),
 ) -> list[MoleculeRecord | Rejection]:
     """Record or rejection of every molecule, in order.
 
@@ -85,18 +89,22 @@ def convert_all(
         molecules: SMILES, RDKit molecules or rows of a file.
         config: how.
         n_jobs: processes, as joblib counts them.
+        featurizers: what records get besides: "descriptors", "ecfp".
     """
     chunks = [(molecules[start : start + _CHUNK], start) for start in range(0, len(molecules), _CHUNK)]
     parts: list[list[MoleculeRecord | Rejection]] = Parallel(n_jobs=n_jobs)(
-        delayed(_convert_chunk)(chunk, start, config) for chunk, start in chunks
+        delayed(_convert_chunk)(chunk, start, config, featurizers) for chunk, start in chunks
     )
     return [result for part in parts for result in part]
 
 
 def _convert_chunk(
-    chunk: Sequence[object], start: int, config: ConversionConfig
+    chunk: Sequence[object], start: int, config: ConversionConfig, featurizers: tuple[str, ...]
 ) -> list[MoleculeRecord | Rejection]:
-    return [_converted(molecule, start + number, config) for number, molecule in enumerate(chunk)]
+    found = [_converted(molecule, start + number, config) for number, molecule in enumerate(chunk)]
+    if not featurizers:
+        return found
+    return [featurized(each, featurizers) if isinstance(each, MoleculeRecord) else each for each in found]
 
 
 def _converted(molecule: object, number: int, config: ConversionConfig) -> MoleculeRecord | Rejection:

@@ -143,24 +143,42 @@ class PropertyHead(nn.Module):
     molecule's value is made of atomic ones; "mean" divides by the real atoms, not by the padded length.
     "attention" applies the head to the mean of the atoms' states under weights that a linear map of each
     state gives (softmax over real atoms).
+
+    With F numbers of the molecule beside its atoms, "cls" and "attention" read both, joined, through the
+    first linear map. "sum" and "mean" have no state of the molecule to join them with: there the outputs of
+    another such head, on the atoms' mean state joined with the numbers, are added.
     """
 
-    def __init__(self, width: int, outputs: int, readout: Readout = "cls", dropout: float = 0.0) -> None:
+    def __init__(
+        self,
+        width: int,
+        outputs: int,
+        readout: Readout = "cls",
+        dropout: float = 0.0,
+        inputs: int = 0,
+    ) -> None:
         super().__init__()
         self.readout = readout
+        of_atoms = readout in ("mean", "sum")
         self.dropout = Dropout(dropout)
-        self.dense = nn.Linear(width, width)
+        self.dense = nn.Linear(width if of_atoms else width + inputs, width)
         self.out = nn.Linear(width, outputs)
         self.weigh = nn.Linear(width, 1, bias=False) if readout == "attention" else None
+        self.joined = PropertyHead(width, outputs, "cls", dropout, inputs) if of_atoms and inputs else None
 
-    def forward(self, states: Tensor, real: Tensor) -> Tensor:
-        """[B, outputs] from states [B, T, D] and the real atoms bool [B, N]."""
+    def forward(self, states: Tensor, real: Tensor, inputs: Tensor | None = None) -> Tensor:
+        """[B, outputs] from states [B, T, D], the real atoms bool [B, N] and maybe numbers [B, F]."""
         if self.readout == "cls":
-            return self._outputs(states[:, 0])
+            return self._outputs(_join(states[:, 0], inputs))
         if self.weigh is not None:
-            return self._outputs(self._pooled(states[:, 1:], real, self.weigh))
+            return self._outputs(_join(self._pooled(states[:, 1:], real, self.weigh), inputs))
         total = torch.where(real[..., None], self._outputs(states[:, 1:]), 0.0).sum(1)
-        return total if self.readout == "sum" else total / real.sum(1, keepdim=True)
+        outputs = total if self.readout == "sum" else total / real.sum(1, keepdim=True)
+        if self.joined is None:
+            return outputs
+        mean = torch.where(real[..., None], states[:, 1:], 0.0).sum(1) / real.sum(1, keepdim=True)
+        joined: Tensor = self.joined(mean[:, None], real, inputs)
+        return outputs + joined
 
     def _outputs(self, read: Tensor) -> Tensor:
         out: Tensor = self.out(self.dropout(F.gelu(self.dense(self.dropout(read)))))
@@ -171,3 +189,8 @@ class PropertyHead(nn.Module):
         logits = weigh(atoms)[..., 0].float().masked_fill(~real, -torch.inf)
         weights = torch.softmax(logits, dim=1).to(atoms.dtype)  # [B, N]
         return (weights[:, None] @ atoms)[:, 0]
+
+
+def _join(state: Tensor, inputs: Tensor | None) -> Tensor:
+    """[B, D + F]."""
+    return state if inputs is None else torch.cat((state, inputs.to(state.dtype)), dim=-1)

@@ -76,6 +76,7 @@ class GinProperty(PropertyOutputs):
         """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
         codes = net_input["atom_codes"]
         has_graph = torch.full((len(codes),), int(Modality.GRAPH), dtype=torch.uint8, device=codes.device)
-        read = self.view_encoders["2d"](net_input, {"modalities": has_graph})
+        with self.encoder_gradients():
+            read = self.view_encoders["2d"](net_input, {"modalities": has_graph})
         outputs: Tensor = self.head(self.head_dropout(read))
         return outputs

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, ClassVar, Self, Unpack
+from typing import Any, ClassVar, Literal, Self, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -17,6 +17,9 @@ from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
 from moleblend_plugin.schema import InputFields, LabelKind
+
+MoleculeFeaturizers = Literal["none", "descriptors", "ecfp", "both"]
+"""What a head reads of a molecule beside the encoder."""
 
 FRESH = ("head.", "target_")
 """Prefixes of what belongs to the labels; every other weight has pretraining's name."""
@@ -35,6 +38,8 @@ class HeadConfig:
         head_dropout: dropout of the head ("pooler dropout" elsewhere).
         freeze_layers: -1 trains everything; 0 keeps embeddings and relations as they are, N also the first
             N layers. What is frozen also runs without dropout.
+        molecule_featurizers: what the head reads beside the encoder: none, descriptors (RDKit's, scaled; of
+            stores built with --descriptors), ecfp (ECFP4 counts, as log(1 + count); --ecfp), or both.
 
     Raises:
         MoleblendError: an impossible value.
@@ -43,6 +48,13 @@ class HeadConfig:
     readout: Readout = "cls"
     head_dropout: float = 0.0
     freeze_layers: int = -1
+    molecule_featurizers: MoleculeFeaturizers = "none"
+
+    @property
+    def featurizers(self) -> tuple[str, ...]:
+        """What the head reads, by the name that records and the metadata of stores have for it."""
+        chosen = self.molecule_featurizers
+        return {"none": (), "both": ("descriptors", "ecfp")}.get(chosen, (chosen,))
 
     def __post_init__(self) -> None:
         check_rates(self, "head_dropout")
@@ -58,11 +70,13 @@ class PropertyConfig:
         outputs: L, number of labels.
         kind: "classification" or "regression".
         head: readout, dropout, freezing.
+        inputs: F, how many numbers the head reads beside the encoder.
     """
 
     outputs: int
     kind: LabelKind
     head: HeadConfig = field(default_factory=HeadConfig)
+    inputs: int = 0
 
 
 class PropertyOutputs(nn.Module):
@@ -81,6 +95,8 @@ class PropertyOutputs(nn.Module):
     property: PropertyConfig
     target_mean: Tensor  # fp32 [L]
     target_std: Tensor  # fp32 [L]
+    encoder_held = False
+    """Whether all below the head stays as it is (:meth:`hold_encoder`)."""
 
     def add_outputs(self, property: PropertyConfig) -> None:
         """Build the buffers; call it in ``__init__``."""
@@ -116,6 +132,35 @@ class PropertyOutputs(nn.Module):
             else:
                 yield parameter, len(layers) + 1
 
+    def hold_encoder(self, held: bool) -> None:
+        """Train the head alone, or all again; what is held runs without dropout, as what is frozen does.
+
+        Weights below the head get no gradient then, but where processes exchange gradients, which wait for
+        all of them: there the caller drops them (:meth:`drop_held_gradients`).
+        """
+        self.encoder_held = held
+        self.train(self.training)
+
+    def drop_held_gradients(self) -> None:
+        """Leave no gradient to what is held: an optimiser passes over it, with its decay and its moments."""
+        if self.encoder_held:
+            for parameter, depth in self.layer_depths():
+                if depth > 0:
+                    parameter.grad = None
+
+    def train(self, mode: bool = True) -> Self:
+        """Switch dropout; what is held stays without."""
+        super().train(mode)
+        for name, module in self.named_children():
+            if self.encoder_held and not name.startswith("head"):
+                module.eval()
+        return self
+
+    def encoder_gradients(self) -> torch.set_grad_enabled:
+        """The block in which the encoder computes."""
+        alone = not (torch.distributed.is_available() and torch.distributed.is_initialized())
+        return torch.set_grad_enabled(torch.is_grad_enabled() and not (self.encoder_held and alone))
+
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Self:
         """Move or convert, but keep the scale of the labels in fp32: half would round it."""
         kept = {name: getattr(self, name) for name in ("target_mean", "target_std")}
@@ -144,18 +189,20 @@ class PropertyNet(PropertyOutputs, MoleBlendEncoder):
                 f"--freeze-layers {head.freeze_layers}: the encoder has {config.encoder_layers} layers"
             )
         self.add_outputs(property)
-        self.head = PropertyHead(config.encoder_embed_dim, property.outputs, head.readout, head.head_dropout)
+        sizes = (config.encoder_embed_dim, property.outputs)
+        self.head = PropertyHead(*sizes, head.readout, head.head_dropout, property.inputs)
         self.head.apply(init_weights)
         for module in self._frozen():
             module.requires_grad_(False)
 
-    def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
-        """[B, L]: logits, or standardised values. Arguments are the rows of ``schema.INPUT_FIELDS``."""
-        encoded = self.encode(**net_input)
-        outputs: Tensor = self.head(encoded.states, encoded.real)
+    def forward(self, head_inputs: Tensor | None = None, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
+        """[B, L]: logits, or standardised values. Arguments are rows of the schema's tables."""
+        with self.encoder_gradients():
+            encoded = self.encode(**net_input)
+        outputs: Tensor = self.head(encoded.states, encoded.real, head_inputs)
         return outputs
 
-    def train(self, mode: bool = True) -> PropertyNet:
+    def train(self, mode: bool = True) -> Self:
         """Switch dropout; what is frozen stays without."""
         super().train(mode)
         for module in self._frozen():

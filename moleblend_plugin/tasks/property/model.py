@@ -25,6 +25,7 @@ from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.schema import LabelKind
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
+from moleblend_plugin.tasks.property.head_inputs import head_input_size
 from moleblend_plugin.tasks.property.task import MoleblendPropertyTask, kind_of
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class PropertyModel(PropertyOutputs, LoadsWeights):
     @classmethod
     def of(cls, args: argparse.Namespace, outputs: int, kind: LabelKind) -> Self:
         """The network of a run's options for so many labels of a kind."""
-        property = PropertyConfig(outputs, kind, read_flags(args, HeadConfig))
+        property = PropertyConfig(outputs, kind, read_flags(args, HeadConfig), head_input_size(args))
         return cls(read_flags(args, cls.CONFIGS[0]), property)
 
     @classmethod

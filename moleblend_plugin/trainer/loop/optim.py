@@ -86,14 +86,29 @@ class AdamW(torch.optim.AdamW):
     beta2^t``. In the first updates eps then counts much more, and small gradients move weights less.
     """
 
+    _stepping: tuple[int, bool] = (-1, True)
+    """How many parameters had gradients at the last step, and whether all of them were at the same step."""
+
     def step(self, closure: Callable[[], float] | None = None) -> float | None:  # type: ignore[override]
         """Make one step: in one pass over a parameter (``fused``), or in Uni-Core's order of operations."""
-        if self.param_groups[0]["fused"]:
+        if self.param_groups[0]["fused"] and self._is_in_step():
             return self._fused_step(closure)
         loss = None if closure is None else closure()
         for group in self.param_groups:
             self._unfused_step(group)
         return loss
+
+    def _is_in_step(self) -> bool:
+        """Whether all parameters with gradients are at the same step, as one eps for a group needs.
+
+        Those that got no gradient for a while are behind, for good. The steps may be on a GPU, so they are
+        looked at only where more or fewer parameters than before have gradients.
+        """
+        parameters = [p for group in self.param_groups for p in group["params"] if p.grad is not None]
+        if len(parameters) != self._stepping[0]:
+            states = (self.state.get(parameter, {}) for parameter in parameters)
+            self._stepping = len(parameters), len({int(state.get("step", 0)) for state in states}) <= 1
+        return self._stepping[1]
 
     def _fused_step(self, closure: Callable[[], float] | None) -> float | None:
         """Torch's step with ``eps / sqrt(c)``, which is the same but for rounding."""
@@ -253,6 +268,8 @@ class Optimizer:
         fused = self.param_groups[0].get("fused")  # else torch would go on without, and not bit by bit
         groups = [group | {"fused": fused} for group in state["param_groups"]]
         self.inner.load_state_dict(state | {"param_groups": groups})
+        if isinstance(self.inner, AdamW):
+            self.inner._stepping = AdamW._stepping
         for parameter, values in self.inner.state.items():
             for key, value in values.items():
                 if isinstance(value, Tensor) and value.shape == parameter.shape:
