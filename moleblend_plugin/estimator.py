@@ -64,11 +64,25 @@ class MoleblendRegressor(RegressorMixin, NetworkEstimator):
         n_jobs: processes that read molecules and make conformers, as joblib counts them.
         on_error: what ``predict`` does with molecules that cannot be read: "raise", or "nan" for NaN.
         verbose: 1 shows the trainer's log.
+        ensemble_size: number of networks, whose predictions are averaged.
+        ensemble: how they differ: "folds" of cross-validation, each network trained without one fold and all
+            at the epoch that is best on the mean of the folds (``validation_fraction`` and ``patience`` then
+            have no effect), or "seeds".
+        folds: "random" (classes of one target in proportion), or "scaffold" to keep molecules of one
+            Bemis-Murcko scaffold together.
+        stacking: combine the networks with random forests on RDKit's descriptors, on counts of ECFP4 and on
+            both, by weights that are fitted on predictions of molecules that no model was trained on.
 
     Attributes:
-        checkpoint_: the trained checkpoint, bytes of its file.
+        checkpoint_: the trained model, bytes of its file.
         started_from_: the bundled network or file that training started from; ``None``: from scratch.
         target_names_: names of the targets.
+        oof_prediction_: [n] or [n, T], with folds: value or probability of every molecule that was trained
+            on, by the model that did not see it; NaN for those of weight 0.
+        oof_fold_: int64 [n], the fold of every molecule; -1 without one.
+        n_epochs_: epoch of the members of an ensemble.
+        validation_curve_: by epoch, the mean of their validation losses.
+        stack_weights_: with stacking, by base model, its weight [T] in every target.
     """
 
     _kind = "regression"
@@ -116,9 +130,12 @@ class MoleblendClassifier(ClassifierMixin, NetworkEstimator):
 
     Attributes:
         classes_: the two classes; for several targets a list of ``[0, 1]``, one each.
-        checkpoint_: the trained checkpoint, bytes of its file.
+        checkpoint_: the trained model, bytes of its file.
         started_from_: the bundled network or file that training started from; ``None``: from scratch.
         target_names_: names of the targets.
+
+    Attributes of an ensemble are those of the regressor; ``oof_prediction_`` holds probabilities of the
+    second class, or of 1.
     """
 
     _kind = "classification"
@@ -303,7 +320,7 @@ def _coded(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Float64Array:
     codes = [
         float("nan") if is_missing(label) else place.get(label, float("nan")) for label in labels.tolist()
     ]
-    return np.array(codes)[:, None]
+    return np.array(codes, np.float64)[:, None]
 
 
 def _mean_score(

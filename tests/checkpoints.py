@@ -22,10 +22,17 @@ PRETRAIN = (
 
 
 def property_checkpoint(
-    path: Path, names: Sequence[str] = ("y",), kind: str = "regression", mode: str = "2d"
+    path: Path,
+    names: Sequence[str] = ("y",),
+    kind: str = "regression",
+    mode: str = "2d",
+    shift: float = 0.0,
 ) -> Path:
-    """Checkpoint of task moleblend_property on eight made molecules; classification labels alternate 0, 1."""
-    labels = np.arange(8.0) % 2 if kind == "classification" else 100 + 10 * np.arange(8.0)
+    """Checkpoint of task moleblend_property on eight made molecules.
+
+    Classification labels alternate 0, 1; those of regression begin at 100 + ``shift``.
+    """
+    labels = np.arange(8.0) % 2 if kind == "classification" else 100 + shift + 10 * np.arange(8.0)
     records = [make_record(4 + seed, seed, targets=[label] * len(names)) for seed, label in enumerate(labels)]
     conversion = ConversionConfig(None if mode == "2d" else ConformerConfig(), source_coords=mode != "2d")
     config = FitConfig(kind=kind, input_mode=mode, epochs=1, batch_size=4)  # type: ignore[arg-type]

@@ -83,8 +83,8 @@ if __name__ == "__main__":
     run("predict", "r/checkpoint_last.pt", table, "--out", "p.csv", "--workers", 1)
     run("embed", "r/checkpoint_last.pt", table, "--out", "e.npz", "--workers", 1)
     import moleblend_plugin.cli.bench
-    from moleblend_plugin.bench.run import cell_process, runner
-    assert cell_process._cpu_seconds() > 0
+    from moleblend_plugin.bench.run import cell_process, runner, usage
+    assert usage.cpu_seconds() > 0
     assert not cell_process.leads_group()
     from moleblend_plugin import MoleblendRegressor
     model = MoleblendRegressor(arch="tiny", checkpoint=None, input_mode="2d", epochs=1)

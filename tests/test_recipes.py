@@ -57,7 +57,10 @@ def test_the_page_has_the_recipes() -> None:
     assert changed["Loss term"] == ["moleblend_plugin/losses/pretrain.py"]
     assert len(changed["Relation"]) == 2
     assert len(changed["Network over labels"]) == len(changed["Format of files of molecules"]) == 2
-    assert [title for title in changed if len(files_of(title)) != len(changed[title]) + 1] == ["Head", "Bundled network"]
+    assert [title for title in changed if len(files_of(title)) != len(changed[title]) + 1] == [
+        "Head",
+        "Bundled network",
+    ]
 
 
 def test_hunks_are_read() -> None:

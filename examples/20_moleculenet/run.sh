@@ -32,10 +32,13 @@ run unicore-train "$OUT/store" --user-dir moleblend_plugin \
   --log-interval 50 --validate-interval-updates 1000 --save-interval-updates 500 --keep-interval-updates 2 \
   --keep-last-epochs 1 --save-dir "$OUT/pretrain" --tmp-save-dir "$OUT/tmp"
 
-step "3/4  seven MoleculeNet sets, three seeds"
+step "3/4  eleven MoleculeNet sets, three seeds"
 PRETRAINED=$OUT/pretrain/checkpoint_last.pt
-run moleblend bench examples/20_moleculenet/moleculenet.toml --data "$DATA" --out "$OUT/bench" \
-  --checkpoint "ours-pretrained=$PRETRAINED"
+STARTS=()
+for NAME in ours-pretrained ours-frozen-ridge ours-frozen-rf ours-frozen-knn ours-frozen-descriptors-rf; do
+  STARTS+=(--checkpoint "$NAME=$PRETRAINED")
+done
+run moleblend bench examples/20_moleculenet/moleculenet.toml --data "$DATA" --out "$OUT/bench" "${STARTS[@]}"
 
 step "4/4  the gap of 12,000 QM9 molecules: what 3D adds"
 run moleblend bench examples/20_moleculenet/qm9_gap.toml --data "$DATA" --out "$OUT/qm9" \

@@ -32,6 +32,10 @@ def bench(
         list[str] | None,
         typer.Option(help="NAME=FILE: the checkpoint, or bundled network, that a model starts from."),
     ] = None,
+    python: Annotated[
+        list[str] | None,
+        typer.Option(help="NAME=FILE: the Python that has a model's packages (chemprop, minimol)."),
+    ] = None,
     jobs: Annotated[
         int | None, typer.Option("--jobs", "--workers", min=1, help="Processes at a time.")
     ] = None,
@@ -53,7 +57,8 @@ def bench(
     if report_only:
         _report(Plan.read(out), out)
         return
-    whole = load_config(config, data, _named(checkpoint or []), _names(only_models))
+    weights, interpreters = _named("--checkpoint", checkpoint or []), _named("--python", python or [])
+    whole = load_config(config, data, weights, _names(only_models), interpreters)
     plan, part = Plan.of(whole), _part(whole, only_sets, only_models)
     what = f"another moleblend bench works in {out}"
     with (
@@ -67,12 +72,12 @@ def bench(
         raise typer.Exit(1)
 
 
-def _named(words: Sequence[str]) -> dict[str, Path]:
+def _named(flag: str, words: Sequence[str]) -> dict[str, Path]:
     found = {}
     for word in words:
         name, equals, path = word.partition("=")
         if not (name and equals and path):
-            raise MoleblendError(f"--checkpoint {word!r}: write it as NAME=FILE, with a model's name")
+            raise MoleblendError(f"{flag} {word!r}: write it as NAME=FILE, with a model's name")
         found[name] = Path(path)
     return found
 
@@ -102,11 +107,12 @@ def _run(config: BenchConfig, out: Path, jobs: int | None) -> int:
     """Build what is missing and run what is not finished; how many cells or sets failed."""
     from moleblend_plugin.bench.run.runner import run_cells
     from moleblend_plugin.bench.spec.cell_spec import finished, planned_cells
+    from moleblend_plugin.bench.spec.model_spec import OURS
     from moleblend_plugin.files import sha256_of
 
-    gpus = _gpus() if any(model.kind == "ours" for model in config.models) else 0
+    gpus = _gpus() if any(model.kind in OURS for model in config.models) else 0
     count = jobs or config.jobs or gpus or max(1, usable_cores() // config.threads)
-    skipped = _without_chemprop(config)
+    skipped = _without_packages(config)
     config = replace(config, models=tuple(model for model in config.models if model.name not in skipped))
     stores, unbuilt = _stores(config, out, count * config.threads)
     weights = {model.name: sha256_of(model.checkpoint) for model in config.models if model.checkpoint}
@@ -140,15 +146,22 @@ def _stores(config: BenchConfig, out: Path, workers: int) -> tuple[dict[str, dic
     return stores, failed
 
 
-def _without_chemprop(config: BenchConfig) -> set[str]:
-    """Models that cannot run for want of chemprop; they are named and left out."""
-    import importlib.util
+def _without_packages(config: BenchConfig) -> set[str]:
+    """Models that cannot run for want of another package; they are named and left out."""
+    from moleblend_plugin.bench.run.interpreters import version_in
+    from moleblend_plugin.bench.spec.model_spec import PACKAGES
 
-    names = {model.name for model in config.models if model.kind == "chemprop"}
-    if names and importlib.util.find_spec("chemprop") is None:
-        _say(f"skipped: {', '.join(sorted(names))}, because chemprop is not installed (pip install chemprop)")
-        return names
-    return set()
+    absent: dict[tuple[str, str], list[str]] = {}
+    for model in config.models:
+        package = PACKAGES.get(model.kind, "")
+        if package and not version_in(model.python, package):
+            absent.setdefault((package, model.python), []).append(model.name)
+    for (package, python), names in absent.items():
+        where = f" for {python}" if python else ""
+        _say(
+            f"skipped: {', '.join(names)}, because {package} is not installed{where} (pip install {package})"
+        )
+    return {name for names in absent.values() for name in names}
 
 
 def _gpus() -> int:

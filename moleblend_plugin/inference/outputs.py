@@ -6,10 +6,14 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, Final
 
+import numpy as np
+
+from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.embedder import Embedder
 from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inference.npz_writer import ArrayFile, open_arrays
@@ -100,31 +104,54 @@ def predicted(
 
 
 def predict_to_table(
-    predictor: Predictor, rows: Input, path: Path, batch_size: int, progress: OnRows, window: int = LARGEST
+    predictor: Predictor,
+    rows: Input,
+    path: Path,
+    batch_size: int,
+    progress: OnRows,
+    window: int = LARGEST,
+    members_sd: bool = False,
 ) -> Counts:
     """Write a table: the input's columns, ``row_id``, ``predicted_NAME`` for every target, ``reason``.
 
-    A number that is not finite is no prediction: its cell is empty, and the reason names the target.
+    With ``members_sd`` also ``members_sd_NAME``: the standard deviation of the networks' predictions. A
+    number that is not finite is no prediction: its cell is empty, and the reason names the target.
 
     Raises:
-        MoleblendError: the table cannot be written.
+        MoleblendError: the table cannot be written, or ``members_sd`` of a single network.
     """
+    if members_sd and predictor.n_members == 1:
+        raise MoleblendError("--members-sd: the model holds one network, whose predictions have no deviation")
     columns = input_columns(rows.header)
-    names = predictor.target_names
+    names = [f"predicted_{name}" for name in predictor.target_names]
+    names += [f"members_sd_{name}" for name in predictor.target_names] if members_sd else []
     for name in names:
-        columns[free_name(f"predicted_{name}", columns)] = "number"
+        columns[free_name(name, columns)] = "number"
     columns[free_name("reason", columns)] = "text"
     counts, blank = Counts(), [None] * len(names)
+    results = partial(_with_sd, predictor) if members_sd else predictor.predict_records
     with open_table(path, columns) as table:
-        for part in predicted(predictor, rows, batch_size, progress, window):
+        for part in in_windows(rows, lambda records: results(records, batch_size), progress, window):
             for row, values in part:
                 numbers: Sequence[Any] = blank if values is None else values.tolist()
-                lost = [name for name, value in zip(names, numbers, strict=True) if _is_lost(value)]
+                lost = [
+                    name
+                    for name, value in zip(predictor.target_names, numbers, strict=False)
+                    if _is_lost(value)
+                ]
                 reason = f"{NOT_FINITE}: {', '.join(lost)}" if lost else row.reason
                 numbers = [None if _is_lost(value) else value for value in numbers]
                 table.write([row.row_id, *row.cells, *numbers, reason])
                 counts.add(row, NOT_FINITE if lost else "")
     return counts
+
+
+def _with_sd(
+    predictor: Predictor, records: Iterable[MoleculeRecord], batch_size: int
+) -> Iterator[FloatingArray]:
+    """Predictions and deviations [2 T] of every record."""
+    for found in predictor.predict_members(records, batch_size):
+        yield np.concatenate((found.values, found.sd))
 
 
 def _is_lost(value: float | None) -> bool:

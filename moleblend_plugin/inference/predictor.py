@@ -1,16 +1,18 @@
 """Predictions of a property checkpoint: molecules in, values in original units or probabilities out.
 
-Legend: M molecules, C conformers, T targets of the checkpoint.
+Legend: M molecules, C conformers, T targets of the checkpoint, E members of an ensemble.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 import torch
@@ -18,7 +20,10 @@ import torch
 from moleblend_plugin.chem.identity.featurizers import featurized
 from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble
 from moleblend_plugin.inference.featurized import head_inputs_here, stored_as_here
+from moleblend_plugin.inference.stack import Stack
 from moleblend_plugin.inference.stream import WINDOW, FloatingArray, run
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
@@ -27,6 +32,24 @@ from moleblend_plugin.tasks.property.head_inputs import kept_head_inputs
 if TYPE_CHECKING:
     from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.models.property.network import PropertyOutputs
+
+
+class Prediction(NamedTuple):
+    """What an ensemble says of one molecule.
+
+    Attributes:
+        values: [T], what it predicts.
+        members: [E, T], what each network predicts.
+    """
+
+    values: Float64Array
+    members: Float64Array
+
+    @property
+    def sd(self) -> Float64Array:
+        """Standard deviation of the networks' predictions [T] (n - 1 below the sum of squares)."""
+        found: Float64Array = self.members.std(0, ddof=1)
+        return found
 
 
 class Predictor:
@@ -51,8 +74,10 @@ class Predictor:
         featurizers: what its head reads beside the encoder: "descriptors", "ecfp", both or nothing.
         args: as given.
         device: where it computes.
+        n_members: number of networks, 1 unless it is an :class:`Ensemble`.
     """
 
+    n_members = 1
     featurizers: tuple[str, ...] = ()
 
     def __init__(self, model: PropertyOutputs, args: argparse.Namespace, device: str = "auto") -> None:
@@ -69,10 +94,11 @@ class Predictor:
 
     @classmethod
     def from_checkpoint(cls, path: str | Path, device: str = "auto", use_ema: bool = False) -> Predictor:
-        """Predictor of a checkpoint of task ``moleblend_property``.
+        """Predictor of a checkpoint of task ``moleblend_property``, or of a file of several networks.
 
         Args:
-            path: the file.
+            path: the file, or the name of a bundled network that predicts a property; a file of several
+                networks gives an :class:`Ensemble`.
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             use_ema: take the moving average of the weights.
 
@@ -81,6 +107,8 @@ class Predictor:
         """
         from moleblend_plugin.tasks.load import load_property_model
 
+        if is_ensemble(Path(path)):
+            return _read(Path(path), device, use_ema)
         model, args = load_property_model(path, use_ema=use_ema)
         return cls(model, args, device)
 
@@ -118,6 +146,13 @@ class Predictor:
         )
         return (np.asarray(value, np.float64) for value in predictions)
 
+    def predict_members(
+        self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW
+    ) -> Iterator[Prediction]:
+        """The same with what every network says; arguments are those of :meth:`predict_records`."""
+        for values in self.predict_records(records, batch_size, window):
+            yield Prediction(values, values[None])
+
     def _featurized(self, record: MoleculeRecord) -> MoleculeRecord:
         missing = [name for name in self.featurizers if getattr(record, name) is None]
         return featurized(record, missing) if missing else record
@@ -141,3 +176,83 @@ class Predictor:
     def _predict(self, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
         values: FloatingArray = self._model.predict(**net_input).cpu().double().numpy()  # [B, T]
         return list(values)
+
+
+class Ensemble(Predictor):
+    """Several networks of the same targets: the mean of their predictions, or a stack of it with forests.
+
+    Args:
+        networks: one or more.
+        stack: what combines their mean with forests, ``None`` for the mean alone.
+
+    Attributes:
+        networks: as given.
+        stack: as given.
+
+    Raises:
+        MoleblendError: the networks do not predict the same.
+    """
+
+    def __init__(self, networks: Sequence[Predictor], stack: Stack | None = None) -> None:
+        first = networks[0]
+        self.networks = tuple(networks)
+        self.stack = stack
+        self.n_members = len(networks)
+        self.args, self.device = first.args, first.device
+        self.target_names, self.kind = first.target_names, first.kind
+        self.input_mode, self.input_codes = first.input_mode, first.input_codes
+        self.featurizers = tuple(dict.fromkeys(name for one in networks for name in one.featurizers))
+        for number, network in enumerate(networks, 1):
+            if (network.target_names, network.kind, network.input_mode) != (
+                self.target_names,
+                self.kind,
+                self.input_mode,
+            ):
+                raise MoleblendError(
+                    f"member {number} predicts {network.kind} of {', '.join(network.target_names)} from "
+                    f"{network.input_mode}, unlike member 1: combine networks that were trained alike"
+                )
+
+    def predict_records(
+        self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW
+    ) -> Iterator[Float64Array]:
+        """Predictions [T] of every record, in order; arguments as those of one network."""
+        return (found.values for found in self.predict_members(records, batch_size, window))
+
+    def predict_members(
+        self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW
+    ) -> Iterator[Prediction]:
+        """Predictions of every record, and those of every network."""
+        source = map(self._featurized, records)  # once for all networks
+        while part := list(islice(source, window)):
+            each = np.array([list(one.predict_records(part, batch_size, window)) for one in self.networks])
+            values = each.mean(0)  # [M, T]
+            if self.stack is not None:
+                values = self.stack.combine(values, [record.smiles for record in part])
+            yield from map(Prediction, values, each.swapaxes(0, 1))
+
+
+def _read(path: Path, device: str, use_ema: bool) -> Ensemble:
+    """The ensemble of a file.
+
+    Raises:
+        MoleblendError: damage, named by member.
+    """
+    found = read_ensemble(path)
+    networks = []
+    for number, member in enumerate(found.members, 1):
+        with TemporaryDirectory(prefix="moleblend-") as folder:
+            single = Path(folder, f"member_{number}.pt")
+            single.write_bytes(member)
+            try:
+                networks.append(Predictor.from_checkpoint(single, device, use_ema))
+            except MoleblendError as error:
+                words = re.sub(rf"(checkpoint )?'?{re.escape(str(single))}'?", "it", str(error))
+                raise MoleblendError(
+                    f"member {number} of {len(found.members)} of {str(path)!r} cannot be used: {words}"
+                ) from error
+    try:
+        stack = None if found.stack is None else Stack.read(found.stack, found.forests)
+    except MoleblendError as error:
+        raise MoleblendError(f"the stack of {str(path)!r} cannot be used: {error}") from error
+    return Ensemble(networks, stack)

@@ -160,12 +160,27 @@ def paired_difference(
         _scores(score, labels, a, weights) - _scores(score, labels, b, weights)
         for weights in _draws(len(labels), n, seed)
     ]
-    found = _defined(drawn, n).scores
-    low, high = _ends(found, level)
-    if not len(found):
+    return difference_of(difference, _defined(drawn, n).scores, level)
+
+
+def difference_of(difference: float, resampled: Float64Array, level: float = 0.95) -> Difference:
+    """A difference with its interval and p, from the differences of resamples that both models share.
+
+    Args:
+        difference: on all molecules.
+        resampled: in each resample, [S]; none: all NaN.
+        level: coverage of the interval.
+    """
+    low, high = _ends(resampled, level)
+    if not len(resampled):
         return Difference(difference, low, high, float("nan"))
-    side = min(int((found <= 0).sum()), int((found >= 0).sum()))
-    return Difference(difference, low, high, min(1.0, 2 * (side + 1) / (len(found) + 1)))
+    side = min(int((resampled <= 0).sum()), int((resampled >= 0).sum()))
+    return Difference(difference, low, high, min(1.0, 2 * (side + 1) / (len(resampled) + 1)))
+
+
+def interval_of(resampled: Float64Array, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of scores of resamples, [S]; (NaN, NaN) of none."""
+    return _ends(resampled, level)
 
 
 def holm(p: Sequence[float]) -> list[float]:

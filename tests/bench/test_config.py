@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
+from moleblend_plugin.bench.report.summary import Plan
 from moleblend_plugin.bench.spec.cell_spec import planned_cells
 from moleblend_plugin.bench.spec.config import BenchConfig, load_config
 from moleblend_plugin.errors import MoleblendError
@@ -120,11 +122,15 @@ def test_a_set_names_numbers_to_choose_from_for_our_models(folder: Path) -> None
         ('name = "mine"', 'name = "../x"', "name = '../x' should be a name of letters"),
         ('table = "mine.csv"', 'table = "no.csv"', "no.csv does not exist; correct table, or give --data"),
         ("rows:esol.json", "rows:no.json", "no.json does not exist; correct split, or give --data"),
-        ('kind = "ecfp4-rf"', 'kind = "ecfp4-svm"', "kind = 'ecfp4-svm' should be one of ours, ecfp4-rf"),
+        (
+            'kind = "ecfp4-rf"',
+            'kind = "ecfp4-svm"',
+            "kind = 'ecfp4-svm' should be one of ours, ours-ensemble, ours-stack",
+        ),
         (
             'kind = "ecfp4-rf"',
             'kind = "ecfp4-rf"\narch = "a"',
-            "arch is for models of kind ours, not ecfp4-rf",
+            "arch is for models of kind ours, ours-ensemble, ours-stack, not ecfp4-rf",
         ),
         ("grid = { lr", "grid = { max_iter", "grid: unknown key 'max_iter'; choose from lr, batch"),
         ("[1e-4, 1e-3]", "1e-4", "grid: lr = 0.0001 should be a list of values"),
@@ -166,3 +172,89 @@ def test_another_data_folder_may_be_given(folder: Path, tmp_path: Path) -> None:
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match=r"no.toml cannot be read \(No such file or directory\)"):
         load_config(tmp_path / "no.toml")
+
+
+KINDS = """
+[[sets]]
+name = "mine"
+table = "mine.csv"
+split = "random"
+targets = ["y"]
+metric = "mae"
+sample = 50
+[[models]]
+name = "vectors"
+kind = "ours-frozen"
+head = "ridge"
+join = "descriptors"
+[[models]]
+name = "five"
+kind = "chemprop"
+ensemble_size = 5
+[[models]]
+name = "one"
+kind = "chemprop"
+[[models]]
+name = "other"
+kind = "minimol"
+grid = { max_depth = [3] }
+"""
+
+
+def load_kinds(folder: Path, text: str = KINDS, **python: str) -> BenchConfig:
+    (folder / "bench.toml").write_text(text)
+    interpreters = {name: Path(path) for name, path in python.items()}
+    weights = {"vectors": folder / "weights.pt"}
+    return load_config(folder / "bench.toml", folder / "tables", weights, interpreters=interpreters)
+
+
+def test_each_kind_takes_what_belongs_to_it(folder: Path) -> None:
+    """What is left at its default is not in the settings: cells of a plain chemprop stay finished."""
+    config = load_kinds(folder, five=sys.executable)
+    cells = {
+        cell.model: cell for cell in planned_cells(config, folder / "out", {"mine": {}}, {"vectors": "ab"})
+    }
+    assert cells["vectors"].options == {
+        "grid": {}, "checkpoint_sha256": "ab", "readout": "mean", "head": "ridge", "join": ["descriptors"]
+    }  # fmt: skip
+    assert cells["five"].options == {"grid": {}, "ensemble_size": 5}
+    assert cells["one"].options == {"grid": {}}
+    assert cells["other"].options == {"grid": {"max_depth": [3]}, "head": "rf"}
+    assert [cells[name].python for name in ("five", "one")] == [sys.executable, ""]
+    assert config.sets[0].sample == 50
+    notes = Plan.of(config).notes
+    assert notes[0].startswith("mine: 50 rows of the table")
+    assert notes[1].startswith("other: its training saw labels related to these sets")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ('head = "ridge"', 'head = "svm"', "head = 'svm' should be one of rf, ridge, knn"),
+        ('join = "descriptors"', 'join = "maccs"', "join = 'maccs' should be one of ecfp4, ecfp4-counts"),
+        (
+            'head = "ridge"',
+            "ensemble_size = 3",
+            "ensemble_size is for models of kind ours-ensemble, ours-stack, chemp",
+        ),
+        ("ensemble_size = 5", "ensemble_size = 0", "ensemble_size = 0 should be a whole number from 1"),
+        (
+            "ensemble_size = 5",
+            'python = "no/python"',
+            "no/python is no program; correct python, or give --python",
+        ),
+        ("max_depth = [3]", "lr = [1]", "unknown key 'lr'; choose from n_estimators"),
+        ("sample = 50", "sample = 5", "sample = 5 should be a whole number from 10"),
+    ],
+)
+def test_a_mistake_in_a_kind_is_one_line(folder: Path, before: str, after: str, told: str) -> None:
+    with pytest.raises(MoleblendError) as caught:
+        load_kinds(folder, KINDS.replace(before, after))
+    assert told in str(caught.value)
+
+
+def test_an_interpreter_is_for_a_model_that_takes_one(folder: Path) -> None:
+    with pytest.raises(
+        MoleblendError, match=r"--python vectors=...: no model of that name .* five, one, other"
+    ):
+        load_kinds(folder, vectors=sys.executable)

@@ -10,20 +10,17 @@ from typing import Any
 import numpy as np
 import pytest
 
+from moleblend_plugin.bench.report import resampling
+from moleblend_plugin.bench.report.comparisons import FINE_RESAMPLES, compare, comparisons, of_best_ours
 from moleblend_plugin.bench.report.figure_data import by_scaffold_size, mean_roc
 from moleblend_plugin.bench.report.html_report import MOST_SHOWN, _headline_list
-from moleblend_plugin.bench.report.summary import (
-    FINE_RESAMPLES,
-    CellGroup,
-    Plan,
-    compare,
-    comparisons,
-    mean_sd,
-)
+from moleblend_plugin.bench.report.resampling import RESAMPLES, interval
+from moleblend_plugin.bench.report.summary import CellGroup, Plan, mean_sd
 from moleblend_plugin.bench.report.table import form_of
-from moleblend_plugin.bench.run.cell_process import filled, settings_of
+from moleblend_plugin.bench.run.cell_process import settings_of
 from moleblend_plugin.bench.run.chemprop import write_parts
 from moleblend_plugin.bench.run.moleblend_runs import best_on_test, command, read_log
+from moleblend_plugin.bench.run.outcome import filled
 from moleblend_plugin.bench.run.runner import last_line
 from moleblend_plugin.bench.run.split_arrays import PartArrays
 from moleblend_plugin.bench.spec.cell_spec import (
@@ -35,6 +32,8 @@ from moleblend_plugin.bench.spec.cell_spec import (
     write_result,
 )
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.metrics import bootstrap
+from moleblend_plugin.metrics.bootstrap import paired_difference
 
 
 def make_cell(out: Path, seed: int = 0, **other: Any) -> Cell:
@@ -126,6 +125,50 @@ def test_a_pair_is_the_mean_over_common_seeds(tmp_path: Path) -> None:
     worse = compare(other, ours, "rmse")
     assert worse is not None
     assert (worse.verdict, worse.difference) == ("worse", pytest.approx(0.5))
+
+
+def test_pairs_are_those_of_the_paired_bootstrap(tmp_path: Path) -> None:
+    """As if the seeds were tasks side by side; and again from the files that were kept."""
+    rng = np.random.default_rng(0)
+    labels = rng.normal(size=(40, 2))
+    labels[::5, 1] = np.nan
+    made = {
+        name: {seed: arrays(labels, np.nan_to_num(labels) + rng.normal(size=(40, 2))) for seed in (0, 1)}
+        for name in ("ours", "other")
+    }
+    ours, other = (make_group(tmp_path, name, by_seed) for name, by_seed in made.items())
+    columns = [
+        np.concatenate([one["test_predictions"] for one in by_seed.values()], axis=1)
+        for by_seed in made.values()
+    ]
+    first, second = columns
+    twice = np.tile(labels, 2)
+    n = FINE_RESAMPLES if paired_difference("rmse", twice, first, second).p <= 0.05 else RESAMPLES
+    expected = paired_difference("rmse", twice, first, second, n=n)
+    for _ in range(2):
+        found = compare(ours, other, "rmse")
+        assert found is not None
+        assert found[3:7] == pytest.approx(expected)
+        resampling._of_file.cache_clear()
+    assert interval(ours, "rmse") == pytest.approx(bootstrap.interval("rmse", twice, first))
+
+
+def test_our_best_row_is_chosen_on_validation_and_corrected_alone(tmp_path: Path) -> None:
+    """On test the other of ours is better; two baselines, so the least p counts twice."""
+    labels, validation = [[0.0]] * 6, {"a": 2.0, "b": 1.0, "forest": 3.0, "trees": 3.0}
+    errors = {"a": 0.5, "b": 1.0, "forest": 2.0, "trees": 2.0}
+    groups = {}
+    for name, error in errors.items():
+        group = make_group(tmp_path, name, {0: arrays(labels, np.full((6, 1), error))})
+        result = {"valid": {"scores": {"rmse": validation[name]}}, "test": {"scores": {"rmse": error}}}
+        groups["s", name] = group._replace(results={0: result})
+    kinds = {"a": "ours", "b": "ours-frozen", "forest": "ecfp4-rf", "trees": "ecfp4-gb"}
+    plan = Plan(sets={"s": "rmse"}, splits={}, models=kinds, seeds=(0,))
+    every = comparisons(plan, groups)
+    found = of_best_ours(plan, groups, every)
+    assert [(one.ours, one.other) for one in found] == [("b", "forest"), ("b", "trees")]
+    assert [one.p_all for one in found] == pytest.approx([2 * 2 / (FINE_RESAMPLES + 1)] * 2)
+    assert len(every) == 5
 
 
 def test_many_pairs_are_corrected_for_together(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from rdkit import Chem
 from rdkit.Chem import AllChem, Crippen, rdMolDescriptors
 
-from moleblend_plugin.chem.identity.fingerprints import descriptors, ecfp4
+from moleblend_plugin.chem.identity.fingerprints import descriptors, ecfp4, ecfp4_counts
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O"]
 
@@ -24,6 +24,16 @@ def test_ecfp4_is_the_morgan_fingerprint_of_radius_2() -> None:
 def test_stereoisomers_share_their_bits() -> None:
     left, right = ecfp4(["C[C@H](N)C(=O)O", "C[C@@H](N)C(=O)O"]).values
     assert (left == right).all()
+
+
+def test_counts_say_how_often_each_environment_occurs() -> None:
+    found = ecfp4_counts(SMILES)
+    assert (found.values.shape, found.values.dtype) == ((4, 2048), np.uint16)
+    for smiles, row in zip(SMILES, found.values, strict=True):
+        counts = AllChem.GetHashedMorganFingerprint(Chem.MolFromSmiles(smiles), 2, nBits=2048)
+        assert {int(bit): int(row[bit]) for bit in np.flatnonzero(row)} == counts.GetNonzeroElements()
+    assert found.values.max() > 1
+    assert ((found.values > 0) == ecfp4(SMILES).values).all()
 
 
 def test_descriptors_have_names_and_values() -> None:

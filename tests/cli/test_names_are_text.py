@@ -6,10 +6,12 @@ import ast
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import typer
 
-from moleblend_plugin.bench.report import figures, html_report
+from moleblend_plugin.bench.report import html_report
+from moleblend_plugin.bench.report.dot_plot import dot_plot
 from moleblend_plugin.bench.report.summary import CellGroup, Plan
 from moleblend_plugin.bench.report.table import Best, escaped, markdown, tables
 from moleblend_plugin.cli import main as command
@@ -186,18 +188,25 @@ def test_a_comparisons_page_and_table_show_names_as_they_are() -> None:
     plan, groups = comparison()
     found = tables(plan, groups, [], {})
     html = "".join(html_report._table(table) for table in found)
-    assert "<b>1.000</b> [1 of 2 seeds]" in html
+    assert "<b>1.000</b>, 1.0 s [1 of 2 seeds]" in html
     assert '<th scope="col">**x** &lt;b&gt;|[a](b)</th>' in html
     assert 'class="better"' not in html
     text = markdown(plan, found)
     assert r"\*\*x\*\* \<b>\|[a]\(b)" in text
-    assert "| **1.000** [1 of 2 seeds] |" in text
+    assert "| **1.000**, 1.0 s [1 of 2 seeds] |" in text
     assert r"s [/m] \$a\_{\$" in text
 
 
-def test_names_in_pictures_are_no_formulas() -> None:
+def test_names_in_pictures_are_no_formulas(tmp_path: Path) -> None:
     plan, groups = comparison()
-    assert figures.overview(plan, groups).light.startswith(b"\x89PNG")
+    arrays = {
+        "names": ["t"],
+        "test_targets": [[0.0], [1.0], [3.0]],
+        "test_predictions": [[1.0], [1.0], [2.0]],
+    }
+    np.savez(tmp_path / "0.npz", **{name: np.array(array) for name, array in arrays.items()})
+    groups = {key: group._replace(folder=tmp_path) for key, group in groups.items()}
+    assert dot_plot(plan, groups).light.startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize(

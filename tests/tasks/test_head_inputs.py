@@ -242,9 +242,7 @@ def test_an_estimator_learns_from_them(tmp_path: Path, reads: str) -> None:
 
 
 def test_an_unknown_featurizer_is_told() -> None:
-    with pytest.raises(
-        MoleblendError, match="molecule_featurizers='morgan' is unknown; choose from none"
-    ):
+    with pytest.raises(MoleblendError, match="molecule_featurizers='morgan' is unknown; choose from none"):
         MoleblendRegressor(molecule_featurizers="morgan").fit(CHAINS, [1.0] * len(CHAINS))
 
 

@@ -1,17 +1,11 @@
-"""Pictures of a comparison.
-
-Overview: every model's test score on every set. Per set: ROC or parity, learning curves, score by size of
-scaffold.
-"""
+"""The panels of one set: ROC or parity, learning curves, score by size of scaffold."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
+from moleblend_plugin.bench.report.comparisons import best_model
 from moleblend_plugin.bench.report.figure_data import (
     by_scaffold_size,
     learning_curves,
@@ -19,7 +13,7 @@ from moleblend_plugin.bench.report.figure_data import (
     mean_roc,
 )
 from moleblend_plugin.bench.report.summary import CellGroup, CellGroups, Plan, mean_sd
-from moleblend_plugin.bench.report.table import best_model
+from moleblend_plugin.bench.spec.model_spec import OURS
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.report.run_log import best_point
 from moleblend_plugin.report.theme import Picture, Theme, draw, legend_label
@@ -29,50 +23,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
-
-
-def overview(plan: Plan, groups: CellGroups) -> Picture:
-    """One small panel per set: mean test score of every model, one standard deviation to each side."""
-    columns = min(4, len(plan.sets))
-    rows = ceil(len(plan.sets) / columns)
-
-    def fill(figure: Figure, theme: Theme) -> None:
-        for number, (name, metric) in enumerate(plan.sets.items()):
-            panel = figure.add_subplot(rows, columns, number + 1)
-            panel.set_title(
-                f"{name}: {metric} {'→' if METRICS[metric].rises else '←'}", fontsize=10, loc="left"
-            )
-            _score_dots(panel, plan, groups, name, theme)
-            if number % columns:
-                panel.set_yticklabels([])
-
-    size = (3.1 * columns, 0.4 + (0.7 + 0.26 * len(plan.models)) * rows)
-    return draw("Test score of every model on every set", size, fill)
-
-
-def _score_dots(panel: Axes, plan: Plan, groups: CellGroups, name: str, theme: Theme) -> None:
-    models = list(plan.models)
-    best = best_model(plan, groups, name)
-    for place, model in enumerate(models):
-        mean, spread = mean_sd(groups[name, model].scores("test", plan.sets[name]))
-        if np.isnan(mean):
-            panel.text(
-                0.5, place, "no result", transform=panel.get_yaxis_transform(), ha="center", va="center"
-            )
-            continue
-        panel.errorbar(
-            mean,
-            place,
-            xerr=0 if np.isnan(spread) else spread,
-            color=theme.lines[place % len(theme.lines)],
-            marker=MARKERS[place % len(MARKERS)],
-            markersize=8 if model == best else 5,
-            capsize=3,
-        )
-    panel.set_yticks(range(len(models)), models)
-    panel.set_ylim(len(models) - 0.5, -0.5)
-    panel.margins(x=0.15)
-    panel.grid(visible=True, axis="x", linewidth=0.5)
+MOST_LINES: Final = 6
 
 
 def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) -> Picture:
@@ -85,15 +36,13 @@ def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) 
         sizes: by row id of a test molecule, how many molecules share its scaffold.
     """
     metric = plan.sets[name]
-    there = {
-        model: groups[name, model] for model in plan.models if groups[name, model].results
-    }  # in the order of the plan
+    there = {model: groups[name, model] for model in shown_models(plan, groups, name)}
     curves = {model: found for model, group in there.items() if (found := learning_curves(group))}
 
     def fill(figure: Figure, theme: Theme) -> None:
         look = {
             model: {"color": theme.lines[place % len(theme.lines)], "marker": MARKERS[place % len(MARKERS)]}
-            for place, model in enumerate(plan.models)
+            for place, model in enumerate(there)
         }
         panels = figure.subplots(1, 2 + bool(curves), squeeze=False)[0]
         if METRICS[metric].kind == "classification":
@@ -106,6 +55,21 @@ def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) 
 
     caption = f"{name}: predictions, scores by scaffold and learning curves"
     return draw(caption, (4.2 * (2 + bool(curves)), 3.4), fill)
+
+
+def shown_models(plan: Plan, groups: CellGroups, name: str) -> list[str]:
+    """Models with results, in the order of the plan, at most :data:`MOST_LINES`: more cannot be told apart.
+
+    The best of ours and the best of the others stay, then those whose validation score is better.
+    """
+    there = [model for model in plan.models if groups[name, model].results]
+    if len(there) <= MOST_LINES:
+        return there
+    means = {model: mean_sd(groups[name, model].scores("valid", plan.sets[name]))[0] for model in there}
+    ranked = sorted(there, key=means.__getitem__, reverse=METRICS[plan.sets[name]].rises)
+    firsts = [next((one for one in ranked if one in some), "") for some in (plan.ours, plan.baselines)]
+    kept = list(dict.fromkeys([*filter(None, firsts), *ranked]))[:MOST_LINES]
+    return [model for model in there if model in kept]
 
 
 Look = Mapping[str, Mapping[str, Any]]
@@ -149,7 +113,7 @@ def _parity(panel: Axes, there: Mapping[str, CellGroup], look: Look, theme: Them
 
 
 def _is_ours(group: CellGroup) -> bool:
-    return any(result["kind"] == "ours" for result in group.results.values())
+    return any(result["kind"] in OURS for result in group.results.values())
 
 
 def _scaffolds(

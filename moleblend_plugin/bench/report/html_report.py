@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence, Sized
 from html import escape
 from typing import Final
 
-from moleblend_plugin.bench.report.summary import Comparison, Plan
+from moleblend_plugin.bench.report.comparisons import Comparison
+from moleblend_plugin.bench.report.summary import Plan
 from moleblend_plugin.bench.report.table import Best, ReportTable, Verdict
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.report.page import html_page, html_picture, html_table
@@ -43,7 +44,7 @@ def report_page(
     ]
     shown = [_table(table) for table in tables]
     intro = "Everything is selected on the validation part; the test part is scored once."
-    parts = [headline_list, shown[0], html_picture(overview), *shown[1:2], *sets, *shown[2:]]
+    parts = [headline_list, html_picture(overview), shown[0], *shown[1:2], *sets, *shown[2:]]
     return html_page(title, intro, parts, " ".join(notes))
 
 
@@ -68,11 +69,11 @@ def headlines(plan: Plan, compared: Sequence[Comparison], best: Mapping[str, str
         best: by set, the best model that is not ours, "" for none.
     """
     lines = []
-    for model in [name for name, kind in plan.models.items() if kind == "ours"]:
+    for model in plan.ours:
         against = [one for one in compared if one.ours == model and one.other == best.get(one.set)]
         if against:
             lines.append(f"{model} {_counted(plan, against)} the best baseline of each set")
-        for other in [name for name, kind in plan.models.items() if kind == "ours" and name != model]:
+        for other in [name for name in plan.ours if name != model]:
             pairs = [one for one in compared if (one.ours, one.other) == (model, other)]
             if pairs:
                 lines.append(f"{model} {_counted(plan, pairs)} {other}")

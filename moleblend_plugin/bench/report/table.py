@@ -1,72 +1,17 @@
-"""``scores.csv`` and ``table.md`` of a comparison."""
+"""``table.md`` of a comparison."""
 
 from __future__ import annotations
 
-import csv
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
-from moleblend_plugin.bench.report.summary import CellGroups, Comparison, Plan, mean_sd
-from moleblend_plugin.files import replacing
+from moleblend_plugin.bench.report.comparisons import Comparison, best_model, of_best_ours
+from moleblend_plugin.bench.report.summary import CellGroup, CellGroups, Plan, mean_sd
 from moleblend_plugin.metrics.scores import METRICS
-
-FIELDS: Final = (
-    "set", "model", "kind", "seed", "status", "metric", "valid", "test", "test_selected", "n_train",
-    "n_valid", "n_test", "tasks", "tasks_left_out", "chosen", "seconds", "cpu_seconds", "settings_hash",
-    "error",
-)  # fmt: skip
-
-
-def write_scores(plan: Plan, groups: CellGroups, path: Path) -> None:
-    """One row per cell: finished, failed and not yet run."""
-    with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as stream:
-        writer = csv.DictWriter(stream, FIELDS, restval="", lineterminator="\n")
-        writer.writeheader()
-        writer.writerows(score_rows(plan, groups))
-
-
-def score_rows(plan: Plan, groups: CellGroups) -> Iterator[dict[str, Any]]:
-    """The rows of ``scores.csv``."""
-    for (name, model), group in groups.items():
-        for seed in plan.seeds:
-            row = {
-                "set": name,
-                "model": model,
-                "kind": plan.models[model],
-                "seed": seed,
-                "metric": plan.sets[name],
-            }
-            if seed in group.results:
-                yield row | _numbers(group.results[seed], plan.sets[name])
-            else:
-                error = group.failed.get(seed)
-                yield row | {"status": "failed" if error else "not run", "error": error or ""}
-
-
-def _numbers(result: Mapping[str, Any], metric: str) -> dict[str, Any]:
-    selected = result.get("test_selected")
-    return {
-        "status": "done",
-        "valid": _exact(result["valid"]["scores"][metric]),
-        "test": _exact(result["test"]["scores"][metric]),
-        "test_selected": "" if selected is None else _exact(selected),
-        **{f"n_{part}": count for part, count in result["n"].items()},
-        "tasks": result["tasks"],
-        "tasks_left_out": len(result["test"]["left_out"][metric]),
-        "chosen": " ".join(f"{key}={value}" for key, value in result["chosen"].items()),
-        "seconds": result["seconds"]["total"],
-        "cpu_seconds": result["cpu_seconds"],
-        "settings_hash": result["hash"],
-    }
-
-
-def _exact(value: float) -> str:
-    return f"{value:.6g}"
 
 
 class Form(NamedTuple):
@@ -95,15 +40,6 @@ def form_of(plan: Plan, groups: CellGroups, name: str) -> Form:
     means = [mean_sd(groups[name, model].scores("test", metric))[0] for model in plan.models]
     least = min((mean for mean in means if 0 < mean < math.inf), default=1.0)
     return Form(1, max(3, 2 - math.floor(math.log10(least))))
-
-
-def best_model(plan: Plan, groups: CellGroups, name: str) -> str:
-    """The model with the best mean test score on a set, "" where none finished."""
-    metric = plan.sets[name]
-    means = {model: mean_sd(groups[name, model].scores("test", metric))[0] for model in plan.models}
-    means = {model: mean for model, mean in means.items() if not np.isnan(mean)}
-    pick = max if METRICS[metric].rises else min
-    return pick(means, key=lambda model: means[model]) if means else ""
 
 
 Shared = Mapping[str, Mapping[str, int]]
@@ -154,8 +90,12 @@ def tables(
         shared: by set, what train and valid share with test; empty where the stores do not tell.
     """
     found = [_score_table(plan, groups)]
-    if compared:
-        found.append(_difference_table(plan, groups, compared))
+    best = of_best_ours(plan, groups, compared)
+    if best:
+        caption = "Our model with the best validation score of each set against every baseline"
+        found.append(_difference_table(plan, groups, best, caption))
+    if len(compared) > len(best):
+        found.append(_difference_table(plan, groups, compared, "All differences of test scores"))
     ours = [model for model, kind in plan.models.items() if kind == "ours"]
     if ours:
         found.append(_selection_table(plan, groups, ours))
@@ -175,13 +115,23 @@ def _score_table(plan: Plan, groups: CellGroups) -> ReportTable:
             group = groups[name, model]
             text = form.mean(group.scores("test", metric))
             missing = len(plan.seeds) - len(group.results)
-            facts = f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
+            facts = f", {_seconds(group)}" if group.results else ""
+            facts += (
+                f" [{len(group.results)} of {len(plan.seeds)} seeds]" if missing and group.results else ""
+            )
             cells.append(Best(text, facts) if model == best else text + facts)
         rows.append(
             [name, f"{metric} {'↑' if METRICS[metric].rises else '↓'}", *_sizes(groups, plan, name), *cells]
         )
-    caption = f"Test score, selected on validation: mean (sd) over seeds {', '.join(map(str, plan.seeds))}"
+    seeds = ", ".join(map(str, plan.seeds))
+    caption = f"Test score, selected on validation: mean (sd) over seeds {seeds}; processor seconds of a run"
     return caption, ["set", "metric", "test molecules", "tasks", *plan.models], rows
+
+
+def _seconds(group: CellGroup) -> str:
+    """Mean processor time of a cell; below 10 seconds with a digit."""
+    mean = float(np.mean([float(one["cpu_seconds"]) for one in group.results.values()]))
+    return f"{mean:,.0f} s" if mean >= 10 else f"{mean:.1f} s"
 
 
 def _sizes(groups: CellGroups, plan: Plan, name: str) -> list[str]:
@@ -194,7 +144,9 @@ def _sizes(groups: CellGroups, plan: Plan, name: str) -> list[str]:
     return [str(results[0]["n"]["test"]), tasks]
 
 
-def _difference_table(plan: Plan, groups: CellGroups, compared: Sequence[Comparison]) -> ReportTable:
+def _difference_table(
+    plan: Plan, groups: CellGroups, compared: Sequence[Comparison], caption: str
+) -> ReportTable:
     rows = []
     for one in compared:
         form = form_of(plan, groups, one.set)
@@ -203,9 +155,9 @@ def _difference_table(plan: Plan, groups: CellGroups, compared: Sequence[Compari
         by_chance = one.verdict in ("better", "worse") and one.p_all > 0.05  # one of many: no green, no red
         verdict = f"{one.verdict}, taken alone" if by_chance else Verdict(one.verdict)
         rows.append([one.set, one.ours, one.other, middle, f"{low} to {high}", *p, verdict])
-    caption = (
-        "Differences of test scores: paired bootstrap over test molecules, 95 % intervals; the second p "
-        f"counts all {len(compared)} comparisons (Holm)"
+    caption += (
+        ": paired bootstrap over test molecules, 95 % intervals; the second p "
+        f"counts all {len(compared)} comparisons of this table (Holm)"
     )
     header = ["set", "model", "against", "difference", "interval", "p", "p of all", "verdict"]
     return caption, header, rows
@@ -276,7 +228,9 @@ def _failed_table(groups: CellGroups) -> ReportTable:
 def markdown(plan: Plan, found: Sequence[ReportTable]) -> str:
     """``table.md``."""
     splits = escaped(", ".join(f"{name}: {plan.splits[name]}" for name in plan.sets))
-    parts = [f"Splits: {splits}.\n\nAreas under curves are in per cent; errors in the units of the labels.\n"]
+    notes = "".join(f"{escaped(note)}.\n\n" for note in plan.notes)
+    units = "Areas under curves are in per cent; errors in the units of the labels."
+    parts = [f"Splits: {splits}.\n\n{notes}{units}\n"]
     for caption, header, rows in found:
         lines = [[escaped(cell) for cell in header], ["---"] * len(header)]
         lines += [[_cell(cell) for cell in row] for row in rows]

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from moleblend_plugin.bench.report import figures, html_report
-from moleblend_plugin.bench.report.summary import CellGroups, Plan, comparisons, read_groups
-from moleblend_plugin.bench.report.table import best_model, escaped, markdown, tables, write_scores
+from moleblend_plugin.bench.report.comparisons import best_model, comparisons
+from moleblend_plugin.bench.report.dot_plot import dot_plot
+from moleblend_plugin.bench.report.scores_csv import write_scores
+from moleblend_plugin.bench.report.summary import CellGroups, Plan, read_groups
+from moleblend_plugin.bench.report.table import escaped, markdown, tables
 from moleblend_plugin.bench.run.stores import scaffold_sizes, shared_with_test
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
@@ -48,7 +52,7 @@ def write_report(plan: Plan, out: Path) -> WrittenReport:
     top = html_report.headlines(plan, compared, _best_others(plan, groups))
     text = "\n".join([*(f"- {escaped(line)}" for line in top), "", markdown(plan, found)])
     html = html_report.report_page(
-        plan, top, found, figures.overview(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
+        plan, top, found, dot_plot(plan, groups), _of_sets(plan, groups, out), _notes(whole, groups)
     )
     for path, content in ((report.table, text), (report.page, html)):
         with replacing(path) as temporary:
@@ -61,14 +65,12 @@ def _there(plan: Plan, groups: CellGroups) -> Plan:
     held = [key for key, group in groups.items() if group.results or group.failed]
     sets = {name: metric for name, metric in plan.sets.items() if any(name == one for one, _ in held)}
     models = {name: kind for name, kind in plan.models.items() if any(name == one for _, one in held)}
-    return Plan(sets, plan.splits, models, plan.seeds)
+    return replace(plan, sets=sets, models=models)
 
 
 def _best_others(plan: Plan, groups: CellGroups) -> dict[str, str]:
     """By set, the best model that is not ours."""
-    others = {model: kind for model, kind in plan.models.items() if kind != "ours"}
-    narrow = Plan(plan.sets, plan.splits, others, plan.seeds)
-    return {name: best_model(narrow, groups, name) for name in plan.sets}
+    return {name: best_model(plan, groups, name, plan.baselines) for name in plan.sets}
 
 
 def _of_sets(plan: Plan, groups: CellGroups, out: Path) -> dict[str, Picture]:
@@ -87,6 +89,7 @@ def _notes(plan: Plan, groups: CellGroups) -> list[str]:
     revisions = {str(result["revision"])[:12] for result in results if result.get("revision")}
     cells = len(groups) * len(plan.seeds)
     return [
+        *(f"{note}." for note in plan.notes),
         f"{len(results)} of {cells} cells are finished.",
         f"Packages: {', '.join(sorted(versions))}.",
         f"Revisions: {', '.join(sorted(revisions)) or 'not from a checkout'}.",

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
+from moleblend_plugin.bench.run.interpreters import run_python, version_in
+from moleblend_plugin.bench.run.outcome import CellOutcome, Parts
 from moleblend_plugin.bench.run.split_arrays import PartArrays
 from moleblend_plugin.bench.spec.cell_spec import Cell
 from moleblend_plugin.errors import MoleblendError
@@ -22,12 +23,13 @@ EPOCHS: Final = 50
 _SPLIT_WORDS: Final = {"train": "train", "valid": "val", "test": "test"}
 
 
-def run_chemprop(cell: Cell, parts: Mapping[str, PartArrays]) -> list[Float64Array]:
-    """Train on the training part, choose the epoch on validation, predict both other parts [M, T].
+def run(cell: Cell, parts: Parts, numbers: Mapping[str, Any]) -> CellOutcome:
+    """Train on the training part, choose the epoch on validation, predict both other parts.
 
     Raises:
         MoleblendError: chemprop failed; what it said stands in the cell's log.
     """
+    started = time.monotonic()
     folder = cell.run
     folder.mkdir(parents=True, exist_ok=True)
     table = folder / "molecules.csv"
@@ -38,8 +40,13 @@ def run_chemprop(cell: Cell, parts: Mapping[str, PartArrays]) -> list[Float64Arr
         *("train", "--data-path", str(table), "--smiles-columns", "smiles", "--target-columns", *names),
         *("--splits-column", "split", "--task-type", cell.task, "--output-dir", str(folder / "model")),
         *("--epochs", str(EPOCHS), "--pytorch-seed", str(cell.seed), "--num-workers", "0"),
+        *("--ensemble-size", str(cell.options.get("ensemble_size", 1)), *cell.options.get("flags", [])),
     )
-    return [_predict(cell, parts[part], folder, part, names) for part in ("valid", "test")]
+    trained = time.monotonic()
+    valid, test = (_predict(cell, parts[part], folder, part, names) for part in ("valid", "test"))
+    seconds = {"train": trained - started, "predict": time.monotonic() - trained}
+    packages = {"chemprop": version_in(cell.python, "chemprop")}
+    return CellOutcome(valid, test, dict(numbers), seconds, packages=packages)
 
 
 def write_parts(path: Path, parts: Mapping[str, PartArrays], names: Sequence[str]) -> None:
@@ -67,6 +74,6 @@ def _predict(cell: Cell, part: PartArrays, folder: Path, name: str, names: Seque
 
 def _chemprop(cell: Cell, *words: str) -> None:
     call = "import sys; from chemprop.cli.main import main; sys.argv[0] = 'chemprop'; main()"
-    done = subprocess.run([sys.executable, "-c", call, *words], check=False)
-    if done.returncode:
-        raise MoleblendError(f"chemprop {words[0]} ended with code {done.returncode}; see {cell.log}")
+    code = run_python(cell.python, call, words)
+    if code:
+        raise MoleblendError(f"chemprop {words[0]} ended with code {code}; see {cell.log}")

@@ -7,10 +7,12 @@ import shlex
 import shutil
 import subprocess
 import sys
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from moleblend_plugin.bench.run.outcome import CellOutcome, Parts, filled, middle_of
 from moleblend_plugin.bench.spec.cell_spec import Cell
 from moleblend_plugin.bench.spec.recipes import Training, train_flags
 from moleblend_plugin.errors import MoleblendError
@@ -33,6 +35,28 @@ class Trained(NamedTuple):
     curve: EpochScores
     seconds: float
     folder: Path
+
+
+def run(cell: Cell, parts: Parts, numbers: Mapping[str, Any]) -> CellOutcome:
+    """Fine-tune with one setting and predict with the best checkpoint."""
+    name = "-".join(f"{key}={value}" for key, value in numbers.items()) or "run"
+    trained = train_cell(cell, numbers, cell.run / name)
+    started = time.monotonic()
+    middle = middle_of(parts["train"].targets)
+    predicted = predict_parts(trained.folder, Path(cell.stores), ("valid", "test"))
+    (valid, absent_valid), (test, absent_test) = (filled(part, middle) for part in predicted)
+    return CellOutcome(
+        valid,
+        test,
+        dict(numbers),
+        {"train": trained.seconds, "predict": time.monotonic() - started},
+        {
+            "curve": trained.curve,
+            "test_selected": best_on_test(trained.curve, cell.rises),
+            "run": str(trained.folder),
+            "not_predicted": {"valid": absent_valid, "test": absent_test},
+        },
+    )
 
 
 def command(cell: Cell, numbers: Mapping[str, Any], folder: Path, has_gpu: bool) -> list[str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from moleblend_plugin.bench.run.set_table import with_table
 from moleblend_plugin.bench.spec.cell_spec import store_folder
 from moleblend_plugin.bench.spec.config import SetSpec
 from moleblend_plugin.building.run import build
@@ -47,7 +48,7 @@ def ensure_stores(spec: SetSpec, out: Path, workers: int) -> Built:
     about = _read_about(folder)
     new = about.get("settings") != wanted or not all((folder / f"{part}.lmdb").is_file() for part in PARTS)
     if new:
-        _build(spec, folder, out / "logs" / f"build-{spec.name}.log", workers)
+        _build(with_table(spec, out), folder, out / "logs" / f"build-{spec.name}.log", workers)
     if new or "shared" not in about:
         with replacing(folder / ABOUT) as temporary:
             facts = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder), "shared": _shared(folder)}
@@ -90,7 +91,10 @@ def _settings(spec: SetSpec) -> dict[str, Any]:
         "split": split,
         "seed": spec.split_seed,
         "geometry_version": GEOMETRY_VERSION,
-    } | ({"words": {key: list(given) for key, given in spec.words.items()}} if spec.words else {})
+        **({"words": {key: list(given) for key, given in spec.words.items()}} if spec.words else {}),
+        **({"sample": spec.sample} if spec.sample is not None else {}),
+        **({"header": list(spec.header)} if spec.header else {}),
+    }
 
 
 def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:

@@ -15,7 +15,10 @@ from typing import Any, Final
 
 import numpy as np
 
-from moleblend_plugin.bench.spec.config import BenchConfig, ModelSpec, SetSpec
+from moleblend_plugin.baselines.kinds import BASELINES
+from moleblend_plugin.baselines.learners import DETERMINISTIC
+from moleblend_plugin.bench.spec.config import BenchConfig, SetSpec
+from moleblend_plugin.bench.spec.model_spec import FINE_TUNED, ModelSpec
 from moleblend_plugin.data.store.meta import fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
@@ -26,7 +29,7 @@ from moleblend_plugin.version import __version__
 RESULT_VERSION: Final = 2
 """Goes into every hash: raise it when results of older versions may not be mixed with new ones."""
 
-SEEDLESS: Final = frozenset({"ecfp4-gb"})
+SEEDLESS: Final = frozenset(kind for kind, made in BASELINES.items() if made.learner in DETERMINISTIC)
 """Kinds that draw nothing at random: one seed's result is every seed's."""
 
 CellResult = dict[str, Any]
@@ -47,6 +50,7 @@ class Cell:
         stored: fingerprint of each store.
         options: what else determines the result.
         checkpoint: file to start from, or "".
+        python: interpreter that has the model's packages, or "" for this one.
         threads: for this run.
         keep: what stays of a training run.
         track_test: whether the test score of every epoch is logged.
@@ -62,6 +66,7 @@ class Cell:
     stored: dict[str, str]
     options: dict[str, Any]
     checkpoint: str = ""
+    python: str = ""
     threads: int = 1
     keep: str = "best"
     track_test: bool = True
@@ -138,6 +143,7 @@ def planned_cells(
             stored=dict(stores[spec.name]),
             options=_options(spec, model, checkpoints.get(model.name, "")),
             checkpoint=str(model.checkpoint.resolve()) if model.checkpoint else "",
+            python=model.python,
             threads=config.threads,
             keep=config.keep,
             track_test=config.track_test,
@@ -156,9 +162,12 @@ def store_folder(out: Path, name: str) -> Path:
 
 def _options(spec: SetSpec, model: ModelSpec, checkpoint_sha256: str) -> dict[str, Any]:
     grid = {key: list(values) for key, values in _grid(spec, model).items()}
+    if model.kind not in FINE_TUNED:
+        return {"grid": grid} | _choices(model, checkpoint_sha256)
+    several = {}
     if model.kind != "ours":
-        return {"grid": grid}
-    return {
+        several = {"ensemble_size": model.ensemble_size, "folds": model.folds, "fold_rows": model.fold_rows}
+    return several | {
         "grid": grid,
         "arch": model.arch,
         "checkpoint_sha256": checkpoint_sha256,
@@ -169,10 +178,24 @@ def _options(spec: SetSpec, model: ModelSpec, checkpoint_sha256: str) -> dict[st
     }
 
 
+def _choices(model: ModelSpec, checkpoint_sha256: str) -> dict[str, Any]:
+    """What a model of another kind is told; nothing for what is as it always was, so that its hash stays."""
+    told = {
+        "checkpoint_sha256": checkpoint_sha256,
+        "input_mode": model.input_mode,
+        "readout": model.readout,
+        "head": model.head,
+        "join": list(model.join),
+        "flags": list(model.flags),
+        "ensemble_size": model.ensemble_size if model.ensemble_size > 1 else 0,
+    }
+    return {key: value for key, value in told.items() if value}
+
+
 def _grid(spec: SetSpec, model: ModelSpec) -> Mapping[str, tuple[Any, ...]]:
     """What is chosen among on validation: the set's numbers for our models, under all that the model says."""
     own = model.grid or {}
-    if model.kind != "ours":
+    if model.kind not in FINE_TUNED:
         return own
     fixed = model.training or {}
     return {key: values for key, values in (spec.grid or {}).items() if key not in fixed} | dict(own)

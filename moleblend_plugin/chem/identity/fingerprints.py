@@ -69,3 +69,18 @@ def _rows(
             else:
                 values[number] = row(mol)
     return FeatureRows(values, reasons)
+
+
+def ecfp4_counts(smiles: Sequence[str]) -> FeatureRows:
+    """Morgan fingerprints of radius 2, counted and folded to 2048 columns: uint16 [M, 2048].
+
+    How often each environment occurs, without chirality (Rogers and Hahn 2010).
+    """
+    generator = rdFingerprintGenerator.GetMorganGenerator(radius=ECFP_RADIUS, fpSize=ECFP_BITS)
+
+    def row(mol: Chem.Mol) -> npt.NDArray[np.uint16]:
+        counts = generator.GetCountFingerprintAsNumPy(mol)
+        found: npt.NDArray[np.uint16] = np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16)
+        return found
+
+    return _rows(smiles, row, np.zeros(ECFP_BITS, np.uint16))

@@ -2,18 +2,23 @@
 
 The file is a checkpoint like any other (``moleblend predict``, ``embed`` and ``score`` take it) with one more
 key, ``estimator``, of plain values. It is read with torch's ``weights_only``: a stranger's file runs nothing.
+Several networks are an archive of such checkpoints (:mod:`moleblend_plugin.inference.ensemble_file`).
 """
 
 from __future__ import annotations
 
 import io
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
+from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble, write_ensemble
+
+if TYPE_CHECKING:
+    from moleblend_plugin.inference.predictor import Predictor
 
 KEY: Final = "estimator"
 FORMAT_VERSION: Final = 1
@@ -53,53 +58,60 @@ def write_estimator(path: Path, checkpoint: bytes, kind: str, kept: Kept) -> Non
     from moleblend_plugin.host import read_checkpoint
     from moleblend_plugin.version import __version__
 
+    settings = {
+        "format": FORMAT_VERSION,
+        "version": __version__,
+        "kind": kind,
+        "params": {name: _plain(value) for name, value in kept.params.items() if _is_plain(value)},
+        "classes": None if kept.classes is None else np.asarray(kept.classes).tolist(),
+        "object": kept.classes is not None and np.asarray(kept.classes).dtype.kind == "O",
+        "two_d": kept.two_d,
+    }
     with replacing(path) as temporary:
         temporary.write_bytes(checkpoint)
+        if is_ensemble(temporary):
+            write_ensemble(temporary, read_ensemble(temporary)._replace(estimator=settings))
+            return
         state = read_checkpoint(temporary, ("model", "args"))
-        state[KEY] = {
-            "format": FORMAT_VERSION,
-            "version": __version__,
-            "kind": kind,
-            "params": {name: _plain(value) for name, value in kept.params.items() if _is_plain(value)},
-            "classes": None if kept.classes is None else np.asarray(kept.classes).tolist(),
-            "object": kept.classes is not None and np.asarray(kept.classes).dtype.kind == "O",
-            "two_d": kept.two_d,
-        }
+        state[KEY] = settings
         packed = io.BytesIO()
         torch.save(state, packed)
         temporary.write_bytes(packed.getvalue())
 
 
-def read_estimator(path: Path, kind: str, known: set[str]) -> tuple[bytes, Kept, tuple[str, ...]]:
-    """Read what :func:`write_estimator` wrote, or a property checkpoint of a training run.
+def read_estimator(path: Path, found: Predictor, kind: str, known: set[str]) -> Kept:
+    """Read what :func:`write_estimator` kept, or for a property checkpoint of a training run what its
+    options say.
 
     Args:
         path: the file.
+        found: its networks.
         kind: what it must be, "classification" or "regression".
         known: names of the estimator's parameters.
 
-    Returns:
-        The checkpoint's bytes, what is kept beside it, and the names of the targets.
-
     Raises:
-        MoleblendError: no checkpoint of a property, one of the other kind or of a newer format, or a damaged
-            one.
+        MoleblendError: a model of the other kind, or of a newer format, or a damaged one.
     """
-    from moleblend_plugin.tasks.load import load_property_model
-
-    model, args = load_property_model(path)
-    found = model.property.kind
-    if found != kind:
-        other = "MoleblendClassifier" if found == "classification" else "MoleblendRegressor"
-        raise MoleblendError(f"{str(path)!r} is a model of {found}: load it with {other}.load")
-    names = tuple(args.target_names)
-    return path.read_bytes(), _kept(path, vars(args), kind, known, len(names)), names
-
-
-def _kept(path: Path, args: dict[str, Any], kind: str, known: set[str], targets: int) -> Kept:
     from moleblend_plugin.host import read_checkpoint
 
-    kept = read_checkpoint(path, ("model", "args")).get(KEY)
+    if found.kind != kind:
+        other = "MoleblendClassifier" if found.kind == "classification" else "MoleblendRegressor"
+        raise MoleblendError(f"{str(path)!r} is a model of {found.kind}: load it with {other}.load")
+    if is_ensemble(path):
+        settings = read_ensemble(path).estimator
+    else:
+        settings = read_checkpoint(path, ("model", "args")).get(KEY)
+    return _kept(path, vars(found.args), settings, kind, known, len(found.target_names))
+
+
+def _kept(
+    path: Path,
+    args: dict[str, Any],
+    kept: Any,  # noqa: ANN401  whatever the file holds
+    kind: str,
+    known: set[str],
+    targets: int,
+) -> Kept:
     if kept is None:  # of a trainer: its options tell
         conversion = args.get("conversion") or {}
         made = conversion.get("conformers") or {}

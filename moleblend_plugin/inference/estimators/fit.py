@@ -118,15 +118,21 @@ def fit_checkpoint(
         data.mkdir()
         for split, records in (("train", train), ("valid", valid)):
             if records:
-                _write_store(data / f"{split}.lmdb", records, names, config, conversion)
+                wanted = featurizers_of(config.molecule_featurizers)
+                write_store(data / f"{split}.lmdb", records, names, conversion, wanted)
         train_in_process(
             train_arguments(data, run, config, validates=bool(valid)), config.verbose, config.device
         )
-        state = read_checkpoint(run / (BEST_CHECKPOINT if valid else LAST_CHECKPOINT))
+        return portable_checkpoint(run / (BEST_CHECKPOINT if valid else LAST_CHECKPOINT), conversion)
+
+
+def portable_checkpoint(path: Path, conversion: ConversionConfig) -> bytes:
+    """A run's checkpoint without its folders, and with how molecules became records, as its file's bytes."""
+    state = read_checkpoint(path)
     args = state["args"]
     args.data = args.save_dir = args.tmp_save_dir = ""  # they are gone
-    if config.checkpoint is not None:
-        args.finetune_from_model = name_or_path(config.checkpoint)
+    if args.finetune_from_model:
+        args.finetune_from_model = name_or_path(args.finetune_from_model)
     args.conversion = write_conversion(conversion)
     packed = io.BytesIO()
     torch.save(state, packed)
@@ -155,15 +161,16 @@ def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -
     return [str(word) for word in words]
 
 
-def _write_store(
+def write_store(
     path: Path,
     records: Sequence[MoleculeRecord],
     names: tuple[str, ...],
-    config: FitConfig,
     conversion: ConversionConfig,
+    featurizers: tuple[str, ...] = (),
 ) -> None:
+    """Write records with labels, and with what ``featurizers`` names, as a store for a run."""
     settings = {"made_by": "an estimator", "conversion": write_conversion(conversion)}
-    settings |= feature_settings(records, featurizers_of(config.molecule_featurizers))
+    settings |= feature_settings(records, featurizers)
     with StoreWriter(path, settings=settings, sources={}, target_names=names, split=path.stem) as writer:
         for record in records:
             writer.add(record)

@@ -28,7 +28,11 @@ from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 if TYPE_CHECKING:
     from typing import Self
 
+    from moleblend_plugin.inference.estimators.ensemble import FittedEnsemble
     from moleblend_plugin.inference.predictor import Predictor
+
+_OF_ENSEMBLES: Final = ("oof_prediction_", "oof_fold_", "n_epochs_", "validation_curve_", "stack_weights_")
+"""Attributes of a fitted ensemble."""
 
 _WEIGHT: Final = "sample_weight"
 OnError = Literal["raise", "nan"]
@@ -87,6 +91,10 @@ class NetworkEstimator(OnMolecules):
         n_jobs: int | None = None,
         on_error: OnError = "raise",
         verbose: int = 0,
+        ensemble_size: int = 1,
+        ensemble: str = "folds",
+        folds: str = "random",
+        stacking: bool = False,
     ) -> None:
         self.arch = arch
         self.checkpoint = checkpoint
@@ -104,6 +112,10 @@ class NetworkEstimator(OnMolecules):
         self.n_jobs = n_jobs
         self.on_error = on_error
         self.verbose = verbose
+        self.ensemble_size = ensemble_size
+        self.ensemble = ensemble
+        self.folds = folds
+        self.stacking = stacking
 
     def save(self, path: str | Path) -> None:
         """Write the fitted estimator as one file, for :meth:`load`.
@@ -134,10 +146,14 @@ class NetworkEstimator(OnMolecules):
             MoleblendError: no such file, no property checkpoint, one of the other kind, or a damaged one.
             TypeError: ``params`` names a parameter that the estimator does not have.
         """
+        from moleblend_plugin.inference.predictor import Predictor
+
         known = set(cls().get_params(deep=False))
-        checkpoint, kept, names = read_estimator(find_checkpoint_file(path), cls._kind, known)
+        file = find_checkpoint_file(path)
+        found = Predictor.from_checkpoint(file, "cpu")
+        kept, names = read_estimator(file, found, cls._kind, known), found.target_names
         made = cls(**{**kept.params, **params})
-        made.checkpoint_, made.target_names_, made._two_d = checkpoint, names, kept.two_d
+        made.checkpoint_, made.target_names_, made._two_d = file.read_bytes(), names, kept.two_d
         if cls._kind == "classification":
             made.classes_ = [np.array([0, 1])] * len(names) if kept.two_d else kept.classes
         return made
@@ -164,9 +180,17 @@ class NetworkEstimator(OnMolecules):
         self, X: Molecules, targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
     ) -> None:
         """Set ``checkpoint_`` from molecules, labels [n, T] (NaN where missing) and weights [n]."""
+        from moleblend_plugin.inference.estimators.ensemble import (
+            EnsembleConfig,
+            TrainingPart,
+            fit_ensemble,
+            packed,
+        )
         from moleblend_plugin.inference.estimators.fit import FitConfig, featurizers_of, fit_checkpoint
+        from moleblend_plugin.inference.estimators.members import LabelledRecords
         from moleblend_plugin.inference.estimators.start import choose_start
 
+        ensemble = EnsembleConfig(self.ensemble_size, self.ensemble, self.folds, self.stacking)
         random = check_random_state(self.random_state)
         conversion = self._conversion()
         featurizers = featurizers_of(self.molecule_featurizers)
@@ -178,22 +202,49 @@ class NetworkEstimator(OnMolecules):
             for record, labels in zip(results, columns, strict=True)
             if isinstance(record, MoleculeRecord)
         ]
+        used = np.ones(len(records), bool) if weights is None else weights > 0
         if (
             weights is not None
         ):  # a molecule of weight 0 counts for nothing: not for the units, nor in validation
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
-            targets = targets[weights > 0]
+            targets, weights = targets[weights > 0], weights[weights > 0]
         own = {item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)}
         own |= choose_start(self.checkpoint, self.arch)._asdict()
         seed = int(random.randint(2**31 - 1))
         config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
-        chosen = self._validation_rows(targets, random)
+        whole = ensemble.ensemble_size > 1 and ensemble.ensemble == "folds"  # which hold out their own
+        chosen = np.zeros(len(targets), bool) if whole else self._validation_rows(targets, random)
+        stored = (*names, weight_column) if weight_column else names
+        if ensemble.ensemble_size > 1:
+            part = TrainingPart(
+                LabelledRecords(records, stored, conversion, featurizers), targets, names, weights
+            )
+            fitted = fit_ensemble(part, config, ensemble, chosen)
+            self._set_fitted(packed(fitted.file), names)
+            self._keep(fitted, used)
+            return
         train = [record for record, held in zip(records, chosen, strict=True) if not held]
         valid = [record for record, held in zip(records, chosen, strict=True) if held]
-        stored = (*names, weight_column) if weight_column else names
-        self.checkpoint_ = fit_checkpoint(train, valid, stored, config, conversion)
-        self.target_names_ = names
-        self.__dict__.pop("_predictor", None)
+        self._set_fitted(fit_checkpoint(train, valid, stored, config, conversion), names)
+
+    def _set_fitted(self, checkpoint: bytes, names: tuple[str, ...]) -> None:
+        """Take over a model; what an earlier fit of an ensemble left is gone."""
+        self.checkpoint_, self.target_names_ = checkpoint, names
+        for name in ("_predictor", *_OF_ENSEMBLES):
+            self.__dict__.pop(name, None)
+
+    def _keep(self, fitted: FittedEnsemble, used: npt.NDArray[np.bool_]) -> None:
+        """Set the attributes of an ensemble; ``used`` [n] says which molecules it was given."""
+        predictions = np.full((len(used), len(self.target_names_)), np.nan)
+        predictions[used] = fitted.out_of_fold
+        self.oof_prediction_ = predictions if self._two_d else predictions[:, 0]
+        self.oof_fold_ = np.full(len(used), -1)
+        self.oof_fold_[used] = fitted.folds
+        if fitted.members is not None:
+            self.n_epochs_, self.validation_curve_ = fitted.members.epoch, fitted.members.curve
+        if fitted.stacked is not None:
+            stack = fitted.stacked.stack
+            self.stack_weights_ = dict(zip(stack.base_models, stack.weights, strict=True))
 
     def _validation_rows(self, targets: Float64Array, random: np.random.RandomState) -> npt.NDArray[np.bool_]:
         """Which molecules are held out to choose the epoch, bool [n]; one target's classes in proportion."""

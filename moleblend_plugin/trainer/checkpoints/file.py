@@ -20,6 +20,7 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import put_in_place, sync_file
+from moleblend_plugin.runs.run_files import ENSEMBLE
 from moleblend_plugin.trainer.command.config import SaveConfig, ValidConfig
 
 State = dict[str, Any]
@@ -140,15 +141,22 @@ def find_damage(path: Path) -> str | None:
 
     Raises:
         OSError: the file cannot be read.
+        MoleblendError: it is no checkpoint but an archive of several.
     """
     with path.open("rb") as stream:
         if stream.read(4) != b"PK\x03\x04":
             return None
     try:
         with zipfile.ZipFile(path) as archive:
+            names = archive.namelist()
             piece = archive.testzip()
     except (zipfile.BadZipFile, zlib.error, struct.error, EOFError, ValueError, RuntimeError) as error:
         return _printable(str(error) or type(error).__name__)
+    if ENSEMBLE in names:
+        raise MoleblendError(
+            f"{str(path)!r} holds several networks, where one is needed: take one out of it with "
+            "'unzip FILE member_1.pt'"
+        )
     return None if piece is None else f"{_printable(piece)} differs from its checksum"
 
 

@@ -1,0 +1,174 @@
+"""Members of an ensemble: one training run each, and one epoch for all that their mean validation curve
+chooses.
+
+Legend: n molecules, T targets, k members.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.ensembles.epoch import best_epoch, mean_curve
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host.in_process import train_in_process
+from moleblend_plugin.inference.estimators.fit import portable_checkpoint, write_store
+from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.runs.run_files import EVENT_LOG
+from moleblend_plugin.schema import Float64Array, MoleculeRecord
+
+Arguments = Callable[[Path, Path, int], Sequence[str]]
+"""``arguments(data, run, seed)``: of ``moleblend-train`` on the stores of a folder, with validation."""
+
+_EVERY_EPOCH: Final = (
+    *("--save-interval", "1", "--no-last-checkpoints", "--no-save-optimizer-state"),
+    *("--patience", "-1"),  # a curve that ends early on one fold could not be averaged
+)
+
+
+class LabelledRecords(NamedTuple):
+    """Molecules with labels, as they are stored.
+
+    Attributes:
+        records: n of them, with labels.
+        names: of their labels, and of the weights where there are any.
+        conversion: how they became records.
+        featurizers: what the networks' heads read of them beside the encoder: "descriptors", "ecfp".
+    """
+
+    records: Sequence[MoleculeRecord]
+    names: tuple[str, ...]
+    conversion: ConversionConfig
+    featurizers: tuple[str, ...] = ()
+
+
+class MemberRun(NamedTuple):
+    """What one member is trained on and chosen by: places among the molecules, and its seed."""
+
+    train: npt.NDArray[np.int64]
+    valid: npt.NDArray[np.int64]
+    seed: int
+
+
+class Members(NamedTuple):
+    """Trained members.
+
+    Attributes:
+        checkpoints: bytes of their files.
+        epoch: that all of them are of.
+        curve: by epoch, the mean of the validation metric.
+    """
+
+    checkpoints: tuple[bytes, ...]
+    epoch: int
+    curve: dict[int, float]
+
+
+class MemberSettings(NamedTuple):
+    """How members are trained.
+
+    Attributes:
+        arguments: of a member's run.
+        metric: of validation, which chooses the epoch.
+        rises: whether more of it is better.
+        device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        verbose: whether the trainer's log is shown.
+    """
+
+    arguments: Arguments
+    metric: str = "loss"
+    rises: bool = False
+    device: str = "auto"
+    verbose: bool = False
+
+
+def fold_runs(
+    folds: npt.NDArray[np.int64], seed: int, valid: npt.NDArray[np.int64] | None = None
+) -> list[MemberRun]:
+    """A run per fold: trained on the molecules outside it, chosen by those in it.
+
+    Args:
+        folds: int64 [n], -1 for molecules that are in no fold and trained on by none.
+        seed: of the first member; the next has the next.
+        valid: places of molecules that choose the epoch in place of each fold.
+    """
+    runs = []
+    for number in range(int(folds.max()) + 1):
+        train, held = np.flatnonzero((folds >= 0) & (folds != number)), np.flatnonzero(folds == number)
+        runs.append(MemberRun(train, held if valid is None else valid, (seed + number) % 2**32))
+    return runs
+
+
+def train_members(labelled: LabelledRecords, runs: Sequence[MemberRun], settings: MemberSettings) -> Members:
+    """Train every member to the end, keep its epochs meanwhile, and take the epoch that is best on the mean.
+
+    All epochs lie in the folder for temporary files while this runs: k times their number in checkpoints.
+
+    Raises:
+        MoleblendError: something in the arguments does not work, or no epoch validates in every member.
+    """
+    with TemporaryDirectory(prefix="moleblend-") as folder:
+        saved, curves, labels = [], [], []
+        for number, run in enumerate(runs, 1):
+            saved.append(Path(folder, f"member_{number}"))
+            curves.append(_train(labelled, run, settings, saved[-1]))
+            present = [~np.isnan(labelled.records[place].targets) for place in run.valid]
+            labels.append(float(np.sum(present)))
+        curve = mean_curve(curves, labels)
+        epoch = best_epoch(curve, settings.rises)
+        checkpoints = tuple(
+            portable_checkpoint(member / "run" / f"checkpoint{epoch}.pt", labelled.conversion)
+            for member in saved
+        )
+    return Members(checkpoints, epoch, curve)
+
+
+def out_of_fold(
+    members: Sequence[Predictor], records: Sequence[MoleculeRecord], folds: npt.NDArray[np.int64]
+) -> Float64Array:
+    """Predictions [n, T] of every molecule by the member that did not see it; NaN outside of the folds."""
+    predictions = np.full((len(records), len(members[0].target_names)), np.nan)
+    for number, member in enumerate(members):
+        held = np.flatnonzero(folds == number)
+        predictions[held] = list(member.predict_records([records[place] for place in held.tolist()]))
+    return predictions
+
+
+def _train(
+    labelled: LabelledRecords, run: MemberRun, settings: MemberSettings, folder: Path
+) -> dict[int, float]:
+    """Train one member; its validation curve."""
+    data, saved = folder / "data", folder / "run"
+    data.mkdir(parents=True)
+    for part, places in (("train", run.train), ("valid", run.valid)):
+        chosen = [labelled.records[place] for place in places]
+        write_store(data / f"{part}.lmdb", chosen, labelled.names, labelled.conversion, labelled.featurizers)
+    given = [word for word in settings.arguments(data, saved, run.seed) if word != "--no-epoch-checkpoints"]
+    train_in_process([*given, *_EVERY_EPOCH], settings.verbose, settings.device)
+    return read_curve(saved / EVENT_LOG, settings.metric)
+
+
+def read_curve(log: Path, metric: str) -> dict[int, float]:
+    """By epoch, a metric of the part ``valid`` in a run's log.
+
+    Raises:
+        MoleblendError: the log holds none.
+    """
+    curve = {}
+    for line in log.read_text(encoding="utf-8").splitlines():
+        event = json.loads(line)
+        if event.get("event") == "valid" and event.get("subset") == "valid":
+            value = event.get(metric)
+            curve[int(event["epoch"])] = float("nan") if value is None else float(value)
+    if not curve:
+        raise MoleblendError(
+            "the run never validated, so no epoch can be chosen: leave out --disable-validation"
+        )
+    return curve

@@ -1,0 +1,170 @@
+"""Fitting a stack: forests, and weights on predictions of molecules that no model was trained on.
+
+Networks say what they do not know by folds. A forest need not be fitted again for that: each of its trees is
+fitted on molecules that are drawn for it, and of 300 trees about 110 know nothing of a given one (out of bag,
+Breiman 2001). Where folds keep scaffolds together, what is out of bag would be easier than what is out of
+fold: then the forests are fitted once per fold, as the networks are.
+
+Legend: n molecules, T tasks, K base models.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.baselines.task_models import TaskModels, fit_tasks
+from moleblend_plugin.chem.convert import TOOLKIT
+from moleblend_plugin.ensembles.weights import fit_weights, weighted_mean
+from moleblend_plugin.inference.stack import (
+    Blocks,
+    Stack,
+    TaskForests,
+    feature_blocks,
+    features_of,
+    probe_of,
+)
+from moleblend_plugin.schema import Float64Array, LabelKind
+
+FORESTS: Final = ("descriptors-rf", "ecfp4-counts-rf", "descriptors-ecfp4-counts-rf")
+"""Kinds of forests beside the networks: on descriptors, on counts of ECFP4, and on both."""
+
+LEAST_TREES: Final = 50
+"""With fewer, predictions out of the bag are of too few trees: one molecule in 10^10 is in the bags of 50."""
+
+
+class TrainingRows(NamedTuple):
+    """What forests and weights are fitted on.
+
+    Attributes:
+        blocks: features by name, [n, F] each.
+        columns: names of the descriptors.
+        targets: [n, T], NaN where a label is missing.
+        names: of the T tasks.
+        folds: int64 [n], fold of every molecule.
+        sample_weight: [n], what a molecule's labels count; ``None``: all alike.
+        grouped: whether folds keep molecules of one scaffold together.
+    """
+
+    blocks: Blocks
+    columns: tuple[str, ...]
+    targets: Float64Array
+    names: tuple[str, ...]
+    folds: npt.NDArray[np.int64]
+    sample_weight: Float64Array | None = None
+    grouped: bool = False
+
+    @classmethod
+    def of(
+        cls,
+        smiles: Sequence[str],
+        targets: Float64Array,
+        names: tuple[str, ...],
+        folds: npt.NDArray[np.int64],
+        sample_weight: Float64Array | None = None,
+        grouped: bool = False,
+    ) -> TrainingRows:
+        """With the features of :data:`FORESTS`."""
+        blocks, columns = feature_blocks(FORESTS, smiles)
+        return cls(blocks, columns, targets, names, folds, sample_weight, grouped)
+
+
+class FittedStack(NamedTuple):
+    """A stack and what it was chosen by.
+
+    Attributes:
+        stack: it.
+        out_of_fold: [K, n, T], predictions of every base model, none of them trained on the molecule.
+        combined: [n, T], their combination by the stack's weights.
+    """
+
+    stack: Stack
+    out_of_fold: Float64Array
+    combined: Float64Array
+
+
+def fit_stack(
+    rows: TrainingRows,
+    network: Float64Array,
+    kind: LabelKind,
+    seed: int,
+    numbers: Mapping[str, Any] | None = None,
+) -> FittedStack:
+    """Fit forests on all molecules, and weights on what they and the networks say of molecules new to them.
+
+    Args:
+        rows: molecules of the training part.
+        network: [n, T], out-of-fold predictions of the networks: each by the member that did not see it.
+        kind: classification or regression.
+        seed: of the forests.
+        numbers: parameters of the forests that differ from those of the baselines, such as ``n_estimators``.
+    """
+    each, forests = [network], {}
+    everything = np.ones(len(rows.targets), bool)
+    for name in FORESTS:
+        features = features_of(name, rows.blocks)
+        models = _fit(name, rows, features, everything, kind, seed, {"oob_score": True} | dict(numbers or {}))
+        forests[name] = TaskForests.of(models)
+        if not rows.grouped and _enough_trees(models):
+            each.append(out_of_bag(models, features, rows.targets))
+            continue
+        predicted = np.full(rows.targets.shape, np.nan)
+        for fold in np.unique(rows.folds):
+            held = rows.folds == fold
+            predicted[held] = _fit(name, rows, features, ~held, kind, seed, numbers).predict(features[held])
+        each.append(predicted)
+    out_of_fold = np.stack(each)
+    weights = fit_weights(out_of_fold, rows.targets, kind, rows.sample_weight)
+    stack = Stack(forests, weights, rows.columns, TOOLKIT, probe_of(FORESTS, rows.columns))
+    return FittedStack(stack, out_of_fold, weighted_mean(out_of_fold, weights))
+
+
+def out_of_bag(models: TaskModels, features: npt.NDArray[Any], targets: Float64Array) -> Float64Array:
+    """Predictions [n, T] of the molecules that forests were fitted on, by the trees that did not draw them.
+
+    Args:
+        models: forests with ``oob_score=True``, fitted on these molecules.
+        features: [n, F].
+        targets: [n, T]; what has no label, a forest was not fitted on, and all of it predicts.
+    """
+    predictions = models.predict(features)
+    for task, model in enumerate(models.models):
+        if model is not None:
+            forest = _forest(model)
+            found = forest.oob_decision_function_[:, 1] if models.classify else forest.oob_prediction_
+            predictions[~np.isnan(targets[:, task]), task] = found
+    return predictions
+
+
+def _enough_trees(models: TaskModels) -> bool:
+    """Whether every molecule is out of the bag of many trees: with few, some are in all of them."""
+    return all(model is None or _forest(model).n_estimators >= LEAST_TREES for model in models.models)
+
+
+def _forest(model: Any) -> Any:  # noqa: ANN401  scikit-learn has no types
+    return model.steps[-1][1] if hasattr(model, "steps") else model
+
+
+def _fit(
+    name: str,
+    rows: TrainingRows,
+    features: npt.NDArray[Any],
+    chosen: npt.NDArray[np.bool_],
+    kind: LabelKind,
+    seed: int,
+    numbers: Mapping[str, Any] | None,
+) -> TaskModels:
+    weights = None if rows.sample_weight is None else rows.sample_weight[chosen]
+    return fit_tasks(
+        name,
+        kind == "classification",
+        seed,
+        features[chosen],
+        rows.targets[chosen],
+        rows.names,
+        numbers,
+        sample_weight=weights,
+    )

@@ -1,0 +1,184 @@
+"""Estimators of several networks: folds, seeds, stacks, and their one file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+
+from moleblend_plugin import MoleblendClassifier, MoleblendRegressor
+from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
+from moleblend_plugin.ensembles.weights import weighted_mean
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.inference.ensemble_file import read_ensemble
+from moleblend_plugin.inference.estimators import ensemble as ensemble_module
+from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.inference.stack_fit import FORESTS, fit_stack
+
+NAN = float("nan")
+SMILES = ["C" * n + end for n in range(1, 9) for end in ("O", "N")]
+HEAVY = np.array([len(smiles) for smiles in SMILES], float)
+HAS_N = np.array([smiles.endswith("N") for smiles in SMILES], float)
+QUICK: dict[str, Any] = {
+    "checkpoint": None,
+    "input_mode": "2d",
+    "epochs": 2,
+    "batch_size": 8,
+    "device": "cpu",
+}
+TWO = QUICK | {"ensemble_size": 2, "learning_rate": 3e-3}
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_forests() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ensemble_module, "fit_stack", partial(fit_stack, numbers={"n_estimators": 3}))
+        yield
+
+
+@pytest.fixture(scope="module")
+def folds() -> MoleblendRegressor:
+    """The first four molecules weigh nothing."""
+    weight = np.where(np.arange(16) < 4, 0.0, 1.0)
+    return MoleblendRegressor(**TWO).fit(SMILES, HEAVY, weight)
+
+
+@pytest.fixture(scope="module")
+def stack() -> MoleblendClassifier:
+    """Two targets; one label in three of the second is missing."""
+    y = np.stack([HAS_N, HEAVY > 5], 1).astype(float)
+    y[::3, 1] = NAN
+    return MoleblendClassifier(**TWO, stacking=True).fit(SMILES, y)
+
+
+def members_of(model: Any, folder: Path) -> list[Predictor]:
+    """The networks of a fitted estimator, by the file that it saves."""
+    model.save(folder / "model.pt")
+    return [Predictor.from_bytes(member, "cpu") for member in read_ensemble(folder / "model.pt").members]
+
+
+def by_network(predictor: Predictor, smiles: list[str]) -> Any:
+    config = ConversionConfig(None, source_coords=False)
+    return np.array(list(predictor.predict_records(convert_molecule(one, 0, config) for one in smiles)))  # type: ignore[misc]
+
+
+def test_every_molecule_is_predicted_by_the_member_that_did_not_see_it(
+    folds: MoleblendRegressor, tmp_path: Path
+) -> None:
+    assert np.bincount(folds.oof_fold_[4:]).tolist() == [6, 6]
+    assert (folds.oof_fold_[:4] == -1).all()
+    assert np.isnan(folds.oof_prediction_).tolist() == [True] * 4 + [False] * 12
+    each = [by_network(member, SMILES)[:, 0] for member in members_of(folds, tmp_path)]
+    for number, (fold, found) in enumerate(zip(folds.oof_fold_, folds.oof_prediction_, strict=True)):
+        assert number < 4 or found == pytest.approx(each[fold][number], rel=1e-5)
+    np.testing.assert_allclose(folds.predict(SMILES), np.mean(each, 0), rtol=1e-5)
+    assert np.abs(each[0] - each[1]).max() > 1e-3
+
+
+def test_all_members_are_of_the_epoch_that_is_best_on_the_mean(
+    folds: MoleblendRegressor, tmp_path: Path
+) -> None:
+    curve = folds.validation_curve_
+    assert sorted(curve) == [1, 2]
+    assert folds.n_epochs_ == min(curve, key=lambda epoch: curve[epoch])
+    folds.save(tmp_path / "model.pt")
+    for number, member in enumerate(read_ensemble(tmp_path / "model.pt").members):
+        (tmp_path / f"{number}.pt").write_bytes(member)
+        state = torch.load(tmp_path / f"{number}.pt", weights_only=False)
+        assert state["optimizer_history"][-1]["num_updates"] == folds.n_epochs_, "one update per epoch"
+        assert state["args"].data == ""
+
+
+def test_equal_seeds_give_equal_ensembles_and_a_single_fit_forgets_them(folds: MoleblendRegressor) -> None:
+    weight = np.where(np.arange(16) < 4, 0.0, 1.0)
+    again = clone(folds).fit(SMILES, HEAVY, weight)
+    np.testing.assert_array_equal(again.predict(SMILES), folds.predict(SMILES))
+    again.set_params(ensemble_size=1, epochs=1).fit(SMILES, HEAVY)
+    assert not hasattr(again, "oof_prediction_")
+    assert not hasattr(again, "n_epochs_")
+
+
+def test_it_comes_back_from_its_file(folds: MoleblendRegressor, tmp_path: Path) -> None:
+    folds.save(tmp_path / "model.pt")
+    loaded = MoleblendRegressor.load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(loaded.predict(SMILES), folds.predict(SMILES))
+    assert loaded.get_params() == folds.get_params()
+    loaded.save(tmp_path / "again.pt")
+    again = MoleblendRegressor.load(tmp_path / "again.pt", on_error="nan").predict(["CCO", "bad("])
+    assert np.isnan(again).tolist() == [False, True]
+    with pytest.raises(MoleblendError, match="a model of regression: load it with MoleblendRegressor.load"):
+        MoleblendClassifier.load(tmp_path / "model.pt")
+
+
+def test_seeds_share_what_is_held_out(tmp_path: Path) -> None:
+    model = MoleblendRegressor(**TWO, ensemble="seeds", validation_fraction=0.25).fit(SMILES, HEAVY)
+    first, second = members_of(model, tmp_path)
+    assert (second.args.seed - first.args.seed, len(model.validation_curve_)) == (1, 2)
+    assert (model.oof_fold_ == -1).all()
+    assert np.isnan(model.oof_prediction_).all()
+    each = [by_network(member, SMILES[:3])[:, 0] for member in (first, second)]
+    np.testing.assert_allclose(model.predict(SMILES[:3]), np.mean(each, 0), rtol=1e-5)
+    without = MoleblendRegressor(**TWO | {"epochs": 1}, ensemble="seeds", validation_fraction=0).fit(
+        SMILES, HEAVY
+    )
+    assert not hasattr(without, "n_epochs_")
+    assert np.isfinite(without.predict(SMILES)).all()
+
+
+def test_a_stack_of_several_targets_with_missing_labels(stack: MoleblendClassifier, tmp_path: Path) -> None:
+    weights = stack.stack_weights_
+    assert list(weights) == ["network", *FORESTS]
+    np.testing.assert_allclose(np.sum(list(weights.values()), 0), [1, 1])
+    assert stack.oof_prediction_.shape == stack.predict_proba(SMILES).shape == (16, 2)
+    assert np.isfinite(stack.oof_prediction_).all()
+    members = members_of(stack, tmp_path)
+    loaded = Predictor.from_checkpoint(tmp_path / "model.pt", "cpu")
+    network = np.mean([by_network(member, SMILES) for member in members], 0)
+    fitted = loaded.stack  # type: ignore[attr-defined]
+    blocks = fitted.blocks(SMILES)
+    each = [fitted.forests[FORESTS[0]].predict(blocks["descriptors"])]
+    each += [fitted.forests[FORESTS[1]].predict(blocks["ecfp4-counts"])]
+    both = np.concatenate([blocks["descriptors"], blocks["ecfp4-counts"]], 1, dtype=np.float32)
+    each += [fitted.forests[FORESTS[2]].predict(both)]
+    expected = weighted_mean([network, *each], np.array(list(weights.values())))
+    np.testing.assert_allclose(stack.predict_proba(SMILES), expected, rtol=1e-5)
+    again = MoleblendClassifier.load(tmp_path / "model.pt")
+    np.testing.assert_array_equal(again.predict_proba(SMILES), stack.predict_proba(SMILES))
+    assert stack.score(SMILES, np.stack([HAS_N, HEAVY > 5], 1)) > 0.6
+
+
+def test_strings_and_scaffolds_with_weights(tmp_path: Path) -> None:
+    rings = ["c1ccccc1", "C1CCCCC1", "c1ccncc1", "c1ccsc1"]
+    smiles = ["C" * n + ring for ring in rings for n in range(1, 5)]
+    y = np.array(["odd", "even"] * 8)
+    model = MoleblendClassifier(**TWO | {"epochs": 1}, folds="scaffold", stacking=True)
+    model.fit(smiles, y, np.linspace(0.5, 2, 16))
+    for start in range(0, 16, 4):
+        assert len(set(model.oof_fold_[start : start + 4].tolist())) == 1
+    assert model.classes_.tolist() == ["even", "odd"]
+    model.save(tmp_path / "model.pt")
+    again = MoleblendClassifier.load(tmp_path / "model.pt")
+    assert again.predict(smiles).tolist() == model.predict(smiles).tolist()
+    assert set(again.predict(smiles)) <= {"odd", "even"}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        ({"ensemble_size": 0}, "ensemble_size=0: give 1 or more"),
+        ({"ensemble": "bags"}, "ensemble='bags' is unknown; choose from folds, seeds"),
+        ({"folds": "time"}, "folds='time' is unknown; choose from random, scaffold"),
+        ({"stacking": True}, "stacking=True needs predictions by networks that did not see the molecule"),
+        ({"stacking": True, "ensemble_size": 3, "ensemble": "seeds"}, "stacking=True needs predictions"),
+        ({"ensemble_size": 17}, "n_samples=16 cannot be shared out among 17 folds"),
+    ],
+)
+def test_an_impossible_ensemble_is_one_line(options: dict[str, Any], words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        MoleblendRegressor(**QUICK | options).fit(SMILES, HEAVY)
