@@ -83,6 +83,8 @@ def test_the_network_of_the_tables_is_whole_and_the_one_described() -> None:
     assert network.sha256 in page
     encoder, _ = load_encoder(network.name)
     pretrained = MoleBlend(PRESETS["moleblend_tiny"])
-    missing = set(dict(pretrained.named_parameters())) - set(read_checkpoint(network.path)["model"])
+    missing = set(dict(pretrained.named_parameters())) - set(
+        read_checkpoint(network.path, ("model",))["model"]
+    )
     assert missing == set()
     assert encoder.config == PRESETS["moleblend_tiny"]

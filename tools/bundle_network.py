@@ -71,11 +71,10 @@ def bundle(
             f"{name!r} is taken: choose another name, or add --replace if it was never released"
         )
     text = card.read_text(encoding="utf-8")
-    summary = summary_of(text, card)
+    summary = summary_of(text, card, name)
     state, args = read_run(checkpoint)
     weights = chosen_weights(state, use_ema, encoder_only)
-    # What Uni-Core looks for besides weights and options may be empty.
-    kept = {"args": portable(args), "model": weights, "optimizer_history": [], "extra_state": {}}
+    kept = {"args": portable(args), "model": weights}  # Uni-Core takes any "extra_state" for that of a run
     with TemporaryDirectory() as made:
         file = Path(made, target.name)
         if holds_nothing_else(state, kept):
@@ -113,22 +112,21 @@ def holds_nothing_else(state: Mapping[str, Any], kept: Mapping[str, Any]) -> boo
     """Whether a checkpoint is what would be written: its bytes, and so its checksum, can stay."""
     return (
         state.keys() == kept.keys()
-        and not (state["optimizer_history"] or state["extra_state"])
         and vars(state["args"]) == vars(kept["args"])
         and state["model"].keys() == kept["model"].keys()
         and all(torch.equal(value, kept["model"][name]) for name, value in state["model"].items())
     )
 
 
-def summary_of(card: str, path: Path) -> str:
+def summary_of(card: str, path: Path, name: str) -> str:
     """The paragraph under the title, one line.
 
     Raises:
         MoleblendError: there is none, or a section is missing.
     """
-    found = re.match(r"# .+\n\n((?:(?!#).+\n)+)", card)
+    found = re.match(rf"# {name}\n\n((?:(?!#).+\n)+)", card)
     if found is None:
-        raise MoleblendError(f"{path}: begin with '# NAME', and a line on what the network is")
+        raise MoleblendError(f"{path}: begin with '# {name}', and a line on what the network is")
     missing = [title for title in CARD_HEADINGS[:-1] if not re.search(rf"^## {title}\n", card, re.MULTILINE)]
     if missing:
         raise MoleblendError(

@@ -35,7 +35,7 @@ run unicore-train "$OUT/store" --user-dir moleblend_plugin \
 step "3/4  eleven MoleculeNet sets, three seeds"
 PRETRAINED=$OUT/pretrain/checkpoint_last.pt
 STARTS=()
-for NAME in ours-pretrained ours-frozen-ridge ours-frozen-rf ours-frozen-knn ours-frozen-descriptors-rf; do
+for NAME in ours-pretrained ours-ensemble ours-stack ours-frozen-{ridge,rf,knn,descriptors-rf}; do
   STARTS+=(--checkpoint "$NAME=$PRETRAINED")
 done
 run moleblend bench examples/20_moleculenet/moleculenet.toml --data "$DATA" --out "$OUT/bench" "${STARTS[@]}"

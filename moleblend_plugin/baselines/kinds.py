@@ -5,13 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+FEATURE_NAMES: Final = ("ecfp4", "ecfp4-counts", "descriptors")
+"""Features of molecules, keys of ``FEATURES`` (``baselines/features.py``)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Baseline:
     """What one baseline is made of.
 
     Attributes:
-        features: keys of ``FEATURES`` (``baselines/features.py``), side by side in this order.
+        features: out of :data:`FEATURE_NAMES`, side by side in this order.
         learner: a key of ``LEARNERS`` (``baselines/learners.py``): forest, boosted trees, linear with L2,
             nearest neighbours.
     """

@@ -93,7 +93,7 @@ class Embedder:
         """Embedder of a checkpoint of pretraining or of task ``moleblend_property``.
 
         Args:
-            path: the file.
+            path: the file, or the name of a bundled network.
             what: as of the class.
             device: as of the class.
             input_mode: as of the class.

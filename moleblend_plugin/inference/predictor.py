@@ -97,7 +97,8 @@ class Predictor:
         """Predictor of a checkpoint of task ``moleblend_property``, or of a file of several networks.
 
         Args:
-            path: the file; of several networks it gives an :class:`Ensemble`.
+            path: the file, or the name of a bundled network that predicts a property; a file of several
+                networks gives an :class:`Ensemble`.
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             use_ema: take the moving average of the weights.
 

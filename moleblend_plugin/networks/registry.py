@@ -29,7 +29,7 @@ CARD_HEADINGS: Final = (
 )
 """Sections of every model card."""
 
-_REINSTALL: Final = "install the package again: pip install --force-reinstall moleblend_plugin"
+_REINSTALL: Final = "install the package again (pip install --force-reinstall)"
 
 
 @dataclass(frozen=True, slots=True)

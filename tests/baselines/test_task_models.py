@@ -12,8 +12,9 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 
-from moleblend_plugin.baselines.features import molecule_features
-from moleblend_plugin.baselines.kinds import BASELINES
+from moleblend_plugin.baselines.features import FEATURES, molecule_features
+from moleblend_plugin.baselines.kinds import BASELINES, FEATURE_NAMES, LEARNER_NUMBERS
+from moleblend_plugin.baselines.learners import LEARNERS
 from moleblend_plugin.baselines.task_models import TaskModels, fit_learner, fit_tasks
 
 RNG = np.random.default_rng(0)
@@ -75,6 +76,14 @@ def test_a_task_of_one_class_is_that_class_and_is_named(label: float) -> None:
     predictions = found.predict(OTHER)
     assert (predictions[:, 0] == label).all()
     assert len(set(predictions[:, 1])) > 1
+
+
+def test_every_baseline_is_made_of_what_is_there() -> None:
+    assert tuple(FEATURES) == FEATURE_NAMES
+    assert LEARNER_NUMBERS.keys() == LEARNERS.keys()
+    for kind, made in BASELINES.items():
+        assert set(made.features) <= FEATURES.keys()
+        assert kind == "-".join([*made.features, made.learner])
 
 
 def test_features_stand_side_by_side() -> None:

@@ -13,10 +13,10 @@ import pytest
 from moleblend_plugin.bench.report import resampling
 from moleblend_plugin.bench.report.comparisons import FINE_RESAMPLES, compare, comparisons, of_best_ours
 from moleblend_plugin.bench.report.figure_data import by_scaffold_size, mean_roc
-from moleblend_plugin.bench.report.html_report import MOST_SHOWN, _headline_list
+from moleblend_plugin.bench.report.html_report import MOST_ROWS, MOST_SHOWN, _headline_list, _table
 from moleblend_plugin.bench.report.resampling import RESAMPLES, interval
 from moleblend_plugin.bench.report.summary import CellGroup, Plan, mean_sd
-from moleblend_plugin.bench.report.table import form_of
+from moleblend_plugin.bench.report.table import form_of, tables
 from moleblend_plugin.bench.run.cell_process import settings_of
 from moleblend_plugin.bench.run.chemprop import write_parts
 from moleblend_plugin.bench.run.moleblend_runs import best_on_test, command, read_log
@@ -288,6 +288,40 @@ def test_chemprop_gets_the_same_rows(tmp_path: Path) -> None:
     assert (tmp_path / "t.csv").read_text().split() == [
         "smiles,task0,task1,split", "CCO,1,,train", "CCO,1,,val", "CCO,1,,test"
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("count", [6, 7])
+def test_many_models_are_a_row_each(count: int) -> None:
+    one = {"scores": {"rmse": 1.0}, "left_out": {"rmse": []}}
+    result = {
+        "kind": "ecfp4-rf",
+        "valid": one,
+        "test": one,
+        "n": {"test": 3},
+        "tasks": 2,
+        "cpu_seconds": 20.0,
+    }
+    result |= {"seconds": {"total": 30.0}}
+    models = [f"m{number}" for number in range(count)]
+    groups = {
+        (name, model): CellGroup(name, model, {0: result}, {}, Path()) for name in "ab" for model in models
+    }
+    plan = Plan(dict.fromkeys("ab", "rmse"), {}, dict.fromkeys(models, "ecfp4-rf"), (0,))
+    _, header, rows = tables(plan, groups, [], {})[0]
+    if count == 6:
+        assert header == ["set", "metric", "test molecules", "tasks", *models]
+        assert [row[:5] for row in rows] == [[name, "rmse ↓", "3", "2", "1.000, 20 s"] for name in "ab"]
+    else:
+        assert header == ["", "a", "b"]
+        assert rows[:3] == [["metric", "rmse ↓", "rmse ↓"], ["test molecules", "3", "3"], ["tasks", "2", "2"]]
+        assert rows[3:] == [[model, "1.000, 20 s", "1.000, 20 s"] for model in models]
+
+
+@pytest.mark.parametrize("count", [MOST_ROWS, MOST_ROWS + 1])
+def test_a_long_table_is_folded(count: int) -> None:
+    shown = _table(("What", ["a"], [[str(number)] for number in range(count)]))
+    assert shown.startswith("<details>") is (count > MOST_ROWS)
+    assert shown.count("<tr>") == count + 1
 
 
 @pytest.mark.parametrize(("count", "folded"), [(MOST_SHOWN, False), (MOST_SHOWN + 1, True)])

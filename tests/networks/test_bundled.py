@@ -47,9 +47,8 @@ def test_the_folder_holds_three_files_of_each_and_the_package_carries_them() -> 
 def test_its_file_is_the_one_of_the_entry_and_holds_a_network_only(network: BundledNetwork) -> None:
     assert network.find_damage() is None
     assert network.size <= LARGEST
-    state = read_checkpoint(network.path)
-    assert set(state) == {"args", "model", "optimizer_history", "extra_state"}
-    assert (state["optimizer_history"], state["extra_state"]) == ([], {})
+    state = read_checkpoint(network.path, ("model",))
+    assert set(state) == {"args", "model"}  # Uni-Core takes any "extra_state" for that of a run
     assert sum(value.numel() for value in state["model"].values()) == network.weights
     assert state["args"].arch == network.arch
     texts = [value for value in vars(state["args"]).values() if isinstance(value, str)]
@@ -61,7 +60,7 @@ def test_its_card_has_every_section(network: BundledNetwork) -> None:
     card = network.card.read_text(encoding="utf-8")
     titles = re.findall(r"^## (.+)$", card, re.MULTILINE)
     assert [title for title in titles if title in CARD_HEADINGS] == list(CARD_HEADINGS)
-    assert card.startswith(f"# {network.name}\n\n{network.summary}")
+    assert " ".join(card.split()).startswith(f"# {network.name} {network.summary}")
     for title in CARD_HEADINGS:
         assert re.search(rf"^## {title}\n\n\S", card, re.MULTILINE), f"{title} is empty"
     last = card.partition(f"## {CARD_HEADINGS[-1]}\n")[2]
@@ -117,9 +116,7 @@ def test_a_damaged_file_is_one_line_with_the_remedy(copied: Path, damage: object
     with pytest.raises(MoleblendError, match=words) as caught:
         find_checkpoint_file(DEFAULT_NETWORK)
     assert str(caught.value).startswith(f"bundled network {DEFAULT_NETWORK!r} is damaged: {copied}")
-    assert str(caught.value).endswith(
-        "install the package again: pip install --force-reinstall moleblend_plugin"
-    )
+    assert str(caught.value).endswith("install the package again (pip install --force-reinstall)")
     assert "\n" not in str(caught.value)
 
 

@@ -16,6 +16,9 @@ from moleblend_plugin.report.theme import Picture
 MOST_SHOWN: Final = 10
 """Sentences that stand above the table."""
 
+MOST_ROWS: Final = 30
+"""Rows of a table that is not folded."""
+
 
 def report_page(
     plan: Plan,
@@ -90,7 +93,10 @@ def _counted(plan: Plan, pairs: Sequence[Comparison]) -> str:
 
 def _table(table: ReportTable) -> str:
     caption, header, rows = table
-    return html_table(caption, header, [[_cell(cell) for cell in row] for row in rows])
+    shown = html_table(caption, header, [[_cell(cell) for cell in row] for row in rows])
+    if len(rows) <= MOST_ROWS:
+        return shown
+    return f"<details><summary>{escape(caption)}: {len(rows)} rows</summary>{shown}</details>"
 
 
 def _cell(text: str) -> str:

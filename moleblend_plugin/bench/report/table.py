@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -41,6 +41,9 @@ def form_of(plan: Plan, groups: CellGroups, name: str) -> Form:
     least = min((mean for mean in means if 0 < mean < math.inf), default=1.0)
     return Form(1, max(3, 2 - math.floor(math.log10(least))))
 
+
+MOST_COLUMNS: Final = 6
+"""Models that stand side by side; more are a row each, where there are fewer sets."""
 
 Shared = Mapping[str, Mapping[str, int]]
 """By part: counts of ``molecules``, ``conflicts`` and ``scaffolds``."""
@@ -125,7 +128,15 @@ def _score_table(plan: Plan, groups: CellGroups) -> ReportTable:
         )
     seeds = ", ".join(map(str, plan.seeds))
     caption = f"Test score, selected on validation: mean (sd) over seeds {seeds}; processor seconds of a run"
-    return caption, ["set", "metric", "test molecules", "tasks", *plan.models], rows
+    return _arranged(plan, caption, ["set", "metric", "test molecules", "tasks", *plan.models], rows)
+
+
+def _arranged(plan: Plan, caption: str, header: list[str], rows: list[list[str]]) -> ReportTable:
+    """A row per set; with many models and fewer sets a row per model."""
+    if len(plan.models) <= max(MOST_COLUMNS, len(plan.sets)):
+        return caption, header, rows
+    columns = [list(column) for column in zip(header, *rows, strict=True)]
+    return caption, ["", *columns[0][1:]], columns[1:]
 
 
 def _seconds(group: CellGroup) -> str:
@@ -195,7 +206,8 @@ def _cost_table(plan: Plan, groups: CellGroups) -> ReportTable:
             cpu = [float(one["cpu_seconds"]) for one in results]
             cells.append(f"{np.mean(wall):,.0f} / {np.mean(cpu):,.0f}" if wall else "-")
         rows.append([name, *cells])
-    return "Compute per cell: seconds passed / processor seconds", ["set", *plan.models], rows
+    caption = "Compute per cell: seconds passed / processor seconds"
+    return _arranged(plan, caption, ["set", *plan.models], rows)
 
 
 def _shared_table(shared: Mapping[str, Shared]) -> ReportTable:

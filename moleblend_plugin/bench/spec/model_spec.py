@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, get_args
 
-from moleblend_plugin.baselines.features import FEATURES
-from moleblend_plugin.baselines.kinds import BASELINES, LEARNER_NUMBERS
+from moleblend_plugin.baselines.kinds import BASELINES, FEATURE_NAMES, LEARNER_NUMBERS
 from moleblend_plugin.bench.spec.toml_reader import Reader
 from moleblend_plugin.ensembles.folds import FoldKind
 from moleblend_plugin.errors import MoleblendError
@@ -65,7 +64,7 @@ class ModelSpec:
         folds: how rows are shared out among our members, one of ``FoldKind``.
         fold_rows: which rows those are, one of :data:`FOLD_ROWS`.
         head: learner on vectors, one of :data:`HEADS`.
-        join: features that stand beside the vectors, keys of ``FEATURES``.
+        join: features that stand beside the vectors, out of ``FEATURE_NAMES``.
         readout: which vector of a molecule, one of :data:`READOUTS`.
     """
 
@@ -173,8 +172,8 @@ def _interpreter(item: Reader, folder: Path) -> str:
 def _join(item: Reader) -> tuple[str, ...]:
     names = item.texts("join", ())
     for name in names:
-        if name not in FEATURES:
-            raise MoleblendError(f"{item.where}: join = {name!r} should be one of {', '.join(FEATURES)}")
+        if name not in FEATURE_NAMES:
+            raise MoleblendError(f"{item.where}: join = {name!r} should be one of {', '.join(FEATURE_NAMES)}")
     return names
 
 

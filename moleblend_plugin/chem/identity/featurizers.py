@@ -52,7 +52,7 @@ PROBE_SMILES: Final = (
 )
 """Drugs, charges, a salt, halogens, boron, selenium, and most of the groups that RDKit counts."""
 
-_BLANK: Final = {
+_BLANK: Final[dict[str, Array]] = {
     "descriptors": np.full(len(DESCRIPTORS), np.nan, np.float32),
     "ecfp": np.empty((0, 2), np.uint16),
 }
