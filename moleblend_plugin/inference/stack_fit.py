@@ -104,11 +104,14 @@ def fit_stack(
     """
     each, forests = [network], {}
     everything = np.ones(len(rows.targets), bool)
+    by_bag = not rows.grouped and (numbers or {}).get("n_estimators", LEAST_TREES) >= LEAST_TREES
     for name in FORESTS:
         features = features_of(name, rows.blocks)
-        models = _fit(name, rows, features, everything, kind, seed, {"oob_score": True} | dict(numbers or {}))
+        models = _fit(
+            name, rows, features, everything, kind, seed, {"oob_score": by_bag} | dict(numbers or {})
+        )
         forests[name] = TaskForests.of(models)
-        if not rows.grouped and _enough_trees(models):
+        if by_bag:
             each.append(out_of_bag(models, features, rows.targets))
             continue
         predicted = np.full(rows.targets.shape, np.nan)
@@ -137,11 +140,6 @@ def out_of_bag(models: TaskModels, features: npt.NDArray[Any], targets: Float64A
             found = forest.oob_decision_function_[:, 1] if models.classify else forest.oob_prediction_
             predictions[~np.isnan(targets[:, task]), task] = found
     return predictions
-
-
-def _enough_trees(models: TaskModels) -> bool:
-    """Whether every molecule is out of the bag of many trees: with few, some are in all of them."""
-    return all(model is None or _forest(model).n_estimators >= LEAST_TREES for model in models.models)
 
 
 def _forest(model: Any) -> Any:  # noqa: ANN401  scikit-learn has no types
