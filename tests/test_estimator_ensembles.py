@@ -182,3 +182,13 @@ def test_strings_and_scaffolds_with_weights(tmp_path: Path) -> None:
 def test_an_impossible_ensemble_is_one_line(options: dict[str, Any], words: str) -> None:
     with pytest.raises(ValueError, match=words):
         MoleblendRegressor(**QUICK | options).fit(SMILES, HEAVY)
+
+
+def test_heads_that_read_descriptors_go_through_the_folds(tmp_path: Path) -> None:
+    """Members scale descriptors by their own training part, and compute them for new molecules."""
+    settings = TWO | {"epochs": 1, "molecule_featurizers": "descriptors"}
+    model = MoleblendRegressor(**settings).fit(SMILES, HEAVY)
+    model.save(tmp_path / "model.pt")
+    loaded = Predictor.from_checkpoint(tmp_path / "model.pt", "cpu")
+    assert loaded.featurizers == ("descriptors",)
+    np.testing.assert_allclose(by_network(loaded, SMILES[:3])[:, 0], model.predict(SMILES[:3]), rtol=1e-5)

@@ -1,6 +1,6 @@
 """One epoch for all members: the best of the mean validation curve.
 
-A fold of 60 molecules tells the best epoch of its own member badly: the minimum of a noisy curve is where the
+A fold of 60 molecules is a poor judge of its own member: the minimum of a noisy curve is where the
 noise is low, and the score there is too good. The mean over all folds is the curve of every molecule
 together.
 """

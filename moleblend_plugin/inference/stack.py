@@ -164,7 +164,7 @@ class Stack:
         if DESCRIPTORS in then:
             before, after = np.array(then[DESCRIPTORS], np.float64), np.array(now[DESCRIPTORS], np.float64)
             near = np.asarray(np.isclose(before, after, rtol=1e-4, atol=1e-6, equal_nan=True))
-            same = near.all(0).tolist()
+            same = [bool(column.all()) for column in near.T]
             differing += [name for name, equal in zip(self.columns, same, strict=True) if not equal]
         if differing:
             more = f" and {len(differing) - 3} more" if len(differing) > 3 else ""

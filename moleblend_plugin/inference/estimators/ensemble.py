@@ -170,7 +170,7 @@ def settings_of(fit: FitConfig) -> MemberSettings:
 
 def _fit_seeds(part: TrainingPart, fit: FitConfig, k: int, held: npt.NDArray[np.bool_]) -> FittedEnsemble:
     """Networks of different seeds on the same molecules, at the epoch that is best on the mean of all."""
-    records, names, conversion = part.labelled
+    records, names, conversion, _ = part.labelled
     seeds = [(fit.seed + number) % 2**32 for number in range(k)]
     nothing = np.full((len(records), len(part.names)), np.nan)
     no_folds = np.full(len(records), -1)
