@@ -4,7 +4,7 @@ Every term (method 4) returns the scalar that is optimised (fp32) and the counts
 A term without a single target is 0, never NaN. Nothing here waits for the device. The table of the terms is
 at the end.
 
-B molecules, N atoms, P path hops, F descriptors, E bits of ECFP.
+B molecules, N atoms, P path hops.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.losses.molecule import descriptor_term, ecfp_term
 from moleblend_plugin.losses.term_table import Term, TermSpec, masked_mean
 from moleblend_plugin.schema import Curve, InputFields, Predictions, Shown, TargetFields
 from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES, EdgeClasses, SpdClasses
@@ -201,44 +202,6 @@ def denoise_term(predicted: Tensor, noise: Tensor, keep: Tensor) -> Term:
     cosine = _cosine(predicted, noise)
     score = cosine.detach().where(keep, 0.0).sum()
     return Term(masked_mean(1 - cosine, keep), score, keep.sum())
-
-
-def descriptor_term(predicted: Tensor, target: Tensor) -> Term:
-    """Smooth L1 of scaled descriptors, mean over those that there are; the score sums absolute errors.
-
-    Args:
-        predicted: [B, F].
-        target: fp32 [B, F] in standard deviations, NaN where a molecule lacks one: values are left out one by
-            one, never a molecule.
-    """
-    from torch.nn import functional as F
-
-    there = target.isfinite()
-    wanted = target.where(there, 0.0)
-    values = predicted.float()
-    error = (values.detach() - wanted).abs().where(there, 0.0)
-    return Term(
-        masked_mean(F.smooth_l1_loss(values, wanted, reduction="none"), there), error.sum(), there.sum()
-    )
-
-
-def ecfp_term(logits: Tensor, counts: Tensor) -> Term:
-    """Cross entropy of the environments that molecules have, summed over bits, per set bit.
-
-    Most bits are not set and nearly free, so a mean over all would hide what is learned. The score counts
-    set bits that are found.
-
-    Args:
-        logits: [B, E].
-        counts: uint8 [B, E].
-    """
-    from torch.nn import functional as F
-
-    there = counts.gt(0)
-    values = logits.float()
-    loss = F.binary_cross_entropy_with_logits(values, there.float(), reduction="sum")
-    found = (values.detach().gt(0) & there).sum()
-    return Term(loss / there.sum().clamp(min=1), found, there.sum())
 
 
 class Objective(NamedTuple):

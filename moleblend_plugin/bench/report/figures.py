@@ -58,7 +58,7 @@ def of_set(plan: Plan, groups: CellGroups, name: str, sizes: Mapping[str, int]) 
 
 
 def shown_models(plan: Plan, groups: CellGroups, name: str) -> list[str]:
-    """Models with results, in the order of the plan, at most :data:`MOST_LINES`: more cannot be told apart.
+    """Models with results, in the order of the plan, at most :data:`MOST_LINES`: more look alike.
 
     The best of ours and the best of the others stay, then those whose validation score is better.
     """

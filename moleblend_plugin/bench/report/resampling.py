@@ -61,7 +61,7 @@ def _of_seed(group: CellGroup, seed: int, metric: str, n: int) -> Resampled:
 
 @lru_cache(maxsize=4096)
 def _of_file(predictions: Path, made: int, metric: str, n: int) -> Resampled:
-    """Of one cell; ``made``, when its file was written, tells a file from an earlier one of the same name."""
+    """Of one cell; ``made`` is when its file was written: a file of the same name may be a new one."""
     with np.load(predictions, allow_pickle=False) as archive:
         arrays = {name: archive[name] for name in ("names", "test_targets", "test_predictions")}
     targets, values = arrays["test_targets"], arrays["test_predictions"]

@@ -179,7 +179,7 @@ def _options(spec: SetSpec, model: ModelSpec, checkpoint_sha256: str) -> dict[st
 
 
 def _choices(model: ModelSpec, checkpoint_sha256: str) -> dict[str, Any]:
-    """What a model of another kind is told; nothing for what is as it always was, so that its hash stays."""
+    """Options of a model of another kind; what is at its default is left out, so that old hashes stay."""
     told = {
         "checkpoint_sha256": checkpoint_sha256,
         "input_mode": model.input_mode,
