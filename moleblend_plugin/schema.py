@@ -247,6 +247,7 @@ class Predictions(NamedTuple):
     noise: Tensor  # fp32 [B, N, 3]
     descriptors: Tensor | None = None  # [B, F], where the model has that head
     ecfp: Tensor | None = None  # [B, E], logits, where it has that one
+    rows: Tensor | None = None  # int64: the molecules that the pair and atom outputs are of; None for all
 
 
 class StructureOutput(NamedTuple):

@@ -13,7 +13,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.losses.molecule import descriptor_term, ecfp_term
@@ -227,10 +227,12 @@ def pretrain_terms(
         pairs: which pairs count.
         distance_max: centre of the last distance bin in Angstrom.
     """
+    of_molecules = target
+    if predictions.rows is not None:
+        net_input, target = (_rows_of(fields, predictions.rows) for fields in (net_input, target))
     real = net_input["atom_codes"][..., 0] > 0
+    every_pair = real[:, :, None] & real[:, None, :]
     shown = net_input["pair_shown"]
-    blended = (shown & (shown - 1)).eq(0)  # at most one relation: the others of a pair are to be predicted
-    every_pair = real[:, :, None] & real[:, None, :] & blended
 
     def keep(relation: Shown) -> Tensor:
         return every_pair if pairs == "all" else every_pair & (shown & int(relation)).eq(0)
@@ -249,10 +251,14 @@ def pretrain_terms(
         terms["direction"] = direction_term(predictions.direction, clean, with_3d)
     terms["denoise"] = denoise_term(predictions.noise, target["noise"], noisy)
     if predictions.descriptors is not None:
-        terms["descriptor"] = descriptor_term(predictions.descriptors, target["descriptors"])
+        terms["descriptor"] = descriptor_term(predictions.descriptors, of_molecules["descriptors"])
     if predictions.ecfp is not None:
-        terms["ecfp"] = ecfp_term(predictions.ecfp, target["ecfp"])
+        terms["ecfp"] = ecfp_term(predictions.ecfp, of_molecules["ecfp"])
     return terms
+
+
+def _rows_of(fields: Any, rows: Tensor) -> Any:  # noqa: ANN401  the same table of fields
+    return {name: value[rows] for name, value in fields.items()}
 
 
 def weigh(terms: Mapping[str, Term], config: PretrainLossConfig) -> Tensor:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 import torch
 
 from moleblend_plugin.data.batches.collate import collate
@@ -46,7 +47,7 @@ def objective(whole_share: float) -> dict[str, float]:
     ]
     batch = collate(samples)
     torch.manual_seed(0)
-    model = MoleBlend(PRESETS["moleblend_tiny"], descriptors=4).eval()
+    model = MoleBlend(PRESETS["moleblend_tiny"], descriptors=4, some_whole=whole_share > 0).eval()
     found = pretrain_objective(
         model(**batch["net_input"]), batch["net_input"], batch["target"], PretrainLossConfig(), 20.0
     )
@@ -73,3 +74,23 @@ def test_the_ecfp_term_by_hand() -> None:
     torch.testing.assert_close(term.loss, 2 * torch.log(torch.tensor(2.0)))  # over one set bit
     assert (int(term.score), int(term.counted)) == (0, 1)
     assert int(ecfp_term(torch.tensor([[3.0, 0.0, 0.0]]), counts).score) == 1
+
+
+def test_terms_of_blended_molecules_are_those_of_their_own_batch() -> None:
+    """Leaving whole molecules out of the pair heads changes nothing for the others, but the padding."""
+    torch.manual_seed(0)
+    model = MoleBlend(PRESETS["moleblend_tiny"], descriptors=4, some_whole=True).eval()
+
+    def terms(shares: list[float]) -> dict[str, float]:
+        samples = [
+            blend(featurize(make_record(9, i)), BlendConfig(whole_share=share), 1, 1, i)
+            | {"index": np.array(i), "descriptors": np.full(4, i, np.float32)}
+            for i, share in enumerate(shares)
+        ]
+        batch = collate(samples)
+        predictions, config = model(**batch["net_input"]), PretrainLossConfig()
+        found = pretrain_objective(predictions, batch["net_input"], batch["target"], config, 20.0).terms
+        return {name: float(term.loss.detach()) for name, term in found.items() if name != "descriptor"}
+
+    alone, beside = terms([0.0, 0.0]), terms([0.0, 0.0, 1.0])
+    assert alone == pytest.approx(beside, rel=1e-5)

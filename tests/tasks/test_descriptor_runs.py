@@ -60,7 +60,8 @@ def test_records_hold_raw_values_and_metadata_the_transform(folders: dict[str, P
         np.testing.assert_array_equal(record.descriptors, stable_descriptors(record.smiles))
         rows.append(record.descriptors)
     again = DescriptorScale.fit(np.stack(rows), DESCRIPTORS, held["toolkit"])
-    assert again.to_plain() == held  # of the training part alone
+    wanted = again.to_plain()
+    assert {name: held[name] for name in wanted} == wanted  # of the training part alone
     assert MoleculeStore(folders["with"] / "valid.lmdb").meta.settings["descriptors"] == held
 
 

@@ -41,11 +41,12 @@ class BilinearPairs(nn.Module):
         row = self.row_norm(F.gelu(self.row(x)))
         col = self.col_norm(F.gelu(self.col(x)))
         weight, bias = self.weight_and_bias()
-        batch, atoms, hidden = row.shape
+        batch, atoms, hidden = row.shape  # the batch may be empty
+        outputs = len(weight)
         contracted = F.linear(col, weight.view(-1, hidden).to(col.dtype))  # [B, N, C * hidden]
-        contracted = contracted.view(batch, -1, hidden)  # [B, N * C, hidden]
+        contracted = contracted.view(batch, atoms * outputs, hidden)  # [B, N * C, hidden]
         pairs: Tensor = row @ contracted.transpose(1, 2)  # [B, N, N * C]: the losses read along C
-        return pairs.view(batch, atoms, atoms, -1) + bias.to(row.dtype)
+        return pairs.view(batch, atoms, atoms, outputs) + bias.to(row.dtype)
 
 
 class DirectionPairs(BilinearPairs):

@@ -114,9 +114,13 @@ class MoleBlend(MoleBlendEncoder):
         config: sizes and choices.
         descriptors: F, how many descriptors are learned; 0 builds no such head.
         ecfp: E, how many bits of ECFP are learned; 0 builds no such head.
+        some_whole: whether batches hold molecules that are not blended (``BlendConfig.whole_share``): heads
+            of pairs and atoms, which cost most, are not run on them.
     """
 
-    def __init__(self, config: ModelConfig, descriptors: int = 0, ecfp: int = 0) -> None:
+    def __init__(
+        self, config: ModelConfig, descriptors: int = 0, ecfp: int = 0, some_whole: bool = False
+    ) -> None:
         super().__init__(config)
         width, hidden = config.encoder_embed_dim, config.pair_hidden_dim
         self.spd_head = BilinearPairs(width, hidden, SPD_CLASSES.size)
@@ -132,6 +136,7 @@ class MoleBlend(MoleBlendEncoder):
         for head in (self.spd_head, self.edge_head, self.pair_head, self.denoise_head):
             head.apply(init_weights)
         self.descriptor_head = MoleculeHead(width, descriptors) if descriptors else None
+        self.some_whole = some_whole
         self.ecfp_head = MoleculeHead(width, ecfp) if ecfp else None
         for added in (self.descriptor_head, self.ecfp_head):
             if added is not None:
@@ -139,7 +144,10 @@ class MoleBlend(MoleBlendEncoder):
 
     def forward(self, **net_input: Unpack[InputFields[Tensor]]) -> Predictions:
         """Predictions for a batch; arguments are the rows of ``schema.INPUT_FIELDS``."""
-        encoded = self.encode(**net_input)
+        encoded = whole = self.encode(**net_input)
+        rows = blended_rows(net_input["pair_shown"]) if self.some_whole else None
+        if rows is not None:
+            encoded = Encoded(*(part[rows] for part in whole))
         atoms = encoded.states[:, 1:]  # [B, N, D]
         pairs = self.pair_head(atoms)
         directed = self.config.pair_target == "direction"
@@ -149,9 +157,16 @@ class MoleBlend(MoleBlendEncoder):
             distance=None if directed else pairs,
             direction=pairs if directed else None,
             noise=self.denoise_head(atoms, encoded.pair_bias, encoded.unit),
-            descriptors=self.descriptor_head(encoded.states, encoded.real) if self.descriptor_head else None,
-            ecfp=self.ecfp_head(encoded.states, encoded.real) if self.ecfp_head else None,
+            descriptors=self.descriptor_head(whole.states, whole.real) if self.descriptor_head else None,
+            ecfp=self.ecfp_head(whole.states, whole.real) if self.ecfp_head else None,
+            rows=rows,
         )
+
+
+def blended_rows(pair_shown: Tensor) -> Tensor:
+    """Numbers of the molecules whose pairs show one relation at most, int64, of ``pair_shown`` [B, N, N]."""
+    one = (pair_shown & (pair_shown - 1)).eq(0)
+    return one.flatten(1).all(1).nonzero()[:, 0]
 
 
 def init_weights(module: nn.Module) -> None:

@@ -21,7 +21,8 @@ class MoleBlendModel(MoleBlend, LoadsWeights):
     @classmethod
     def build_model(cls, args: argparse.Namespace, task: BaseTask) -> MoleBlendModel:
         """The network of ``args``."""
-        return cls(read_flags(args, ModelConfig), len(learned_names(args)), ecfp_bits(args))
+        some_whole = getattr(args, "whole_share", 0.0) > 0
+        return cls(read_flags(args, ModelConfig), len(learned_names(args)), ecfp_bits(args), some_whole)
 
 
 for _name, _config in PRESETS.items():
