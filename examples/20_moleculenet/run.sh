@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Pretrains moleblend_tiny without any held-out molecule, then compares on seven MoleculeNet sets and on QM9's gap:
+# Pretrains moleblend_tiny without any held-out molecule, then compares on eleven MoleculeNet sets and on QM9's gap:
 # run.sh PATH_TO_DATA. See README.md beside it.
 set -euo pipefail
 
@@ -12,24 +12,27 @@ DATA=$(realpath "$DATA")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 OUT=runs/moleculenet
-UPDATES=8000
+UPDATES=${UPDATES:-8000}
 
 step() { printf '\n== %s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
 
-step "1/4  molecules to pretrain on, and one conformer each (about half an hour on 2 cores)"
+step "1/4  molecules to pretrain on, 3D for a quarter of them, and their descriptors (about half an hour on 2 cores)"
 if [ ! -f "$OUT/store/train.lmdb" ]; then
-  run python examples/20_moleculenet/prepare.py "$DATA" "$OUT/molecules"
-  run moleblend build "$OUT/molecules/moleculenet.csv" "$OUT/molecules/qm9.npz" --smiles-column smiles \
-    --out "$OUT/store" --conformers 1 --timeout 5 --split random --split-sizes 0.98,0.02,0
+  run python -m pip download --quiet --no-deps molsets==0.3.1 --dest "$OUT/moses"
+  run python examples/20_moleculenet/prepare.py "$DATA" "$OUT/molecules" --moses "$OUT"/moses/molsets-0.3.1-*.whl
+  run moleblend build "$OUT/molecules/with_3d.csv" --out "$OUT/with_3d" --conformers 1 --timeout 5 --overwrite
+  run moleblend build "$OUT/with_3d/train.lmdb" "$OUT/molecules/flat.csv" "$OUT/molecules/qm9.npz" \
+    --out "$OUT/store" --conformers none --descriptors --split random --split-sizes 0.98,0.02,0
 fi
 
-step "2/4  pretrain for $UPDATES updates (45 minutes of one core)"
+step "2/4  pretrain for $UPDATES updates on relations and descriptors (three quarters of an hour of one core)"
 run unicore-train "$OUT/store" --user-dir moleblend_plugin \
   --task moleblend_pretrain --arch moleblend_tiny --loss moleblend_pretrain \
   --optimizer adam --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 300 \
-  --total-num-update "$UPDATES" --max-update "$UPDATES" --batch-size 64 --clip-norm 5 --seed 1 --num-workers 0 --input-codes published \
-  --log-interval 50 --validate-interval-updates 1000 --save-interval-updates 500 --keep-interval-updates 2 \
+  --total-num-update "$UPDATES" --max-update "$UPDATES" --batch-size 32 --clip-norm 5 --seed 1 --num-workers 0 \
+  --attention-dropout 0 --activation-dropout 0 --whole-share 0.4 \
+  --log-interval 100 --validate-interval-updates 2000 --save-interval-updates 500 --keep-interval-updates 1 \
   --keep-last-epochs 1 --save-dir "$OUT/pretrain" --tmp-save-dir "$OUT/tmp"
 
 step "3/4  eleven MoleculeNet sets, three seeds"
