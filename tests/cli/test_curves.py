@@ -113,6 +113,7 @@ def test_better_is_lower_for_losses_and_errors_and_higher_for_scores() -> None:
         "edge_accuracy",
         "direction_cosine",
         "denoise_cosine",
+        "ecfp_recall",
         *("retrieval_refined", "retrieval_read"),
         *("retrieval_2d_image", "retrieval_2d_3d", "retrieval_image_3d"),
         *("roc_auc", "pr_auc", "r2", "spearman"),

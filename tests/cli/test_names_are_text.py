@@ -122,6 +122,7 @@ COMMANDS = {
     "anchors": ["{}", "s.lmdb", "--out", "x"],
     "bench": ["{}", "--out", "x"],
     "import-official": ["{}", "--out", "x.pt"],
+    "models": ["{}"],
 }
 
 

@@ -32,7 +32,7 @@ def test_a_signal_stops_two_processes_after_the_same_update(
             start_new_session=True,
         )
     try:
-        until = time.monotonic() + 90
+        until = time.monotonic() + 240  # a busy machine starts two processes slowly
         while len(losses(folder)) < 3:
             assert process.poll() is None, (tmp_path / "errors").read_text()
             assert time.monotonic() < until
