@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import tomllib
 from typing import Any
 
@@ -44,9 +43,3 @@ def test_the_ablations_see_them_from_start_to_end() -> None:
     config = read("40_structure_aware/ablations.toml")
     assert names_codes(config["pretrain"]["flags"])
     assert names_codes(config["readout"])
-
-
-def test_pretraining_for_the_seven_sets_sees_them() -> None:
-    script = (EXAMPLES / "20_moleculenet" / "run.sh").read_text(encoding="utf-8")
-    command = script.partition("run unicore-train")[2].partition("\n\nstep")[0]
-    assert names_codes(shlex.split(command.replace("\\\n", " ")))

@@ -14,7 +14,7 @@ from typing import Final
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import sha256_of
 
-DEFAULT_NETWORK: Final = "moleblend-tiny-relations"
+DEFAULT_NETWORK: Final = "moleblend-tiny"
 """Where the estimators and ``moleblend embed`` start from, and what :data:`DEFAULT` stands for."""
 
 DEFAULT: Final = "default"
