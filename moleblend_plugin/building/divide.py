@@ -2,26 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import compress
 from pathlib import Path
-from typing import Any, Final
 
 from moleblend_plugin.building.finished_rows import FinishedRows
 from moleblend_plugin.building.outcomes import Excluded, Molecule
 from moleblend_plugin.building.plan import BuildPlan
 from moleblend_plugin.building.work import Row
-from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.schema import PARTS, Rejection
 from moleblend_plugin.splits.given_rows import RowsFile
 from moleblend_plugin.splits.methods import PART_WORDS
-
-SPLIT_LIST: Final = "split.json"
-EXCLUDED: Final = "excluded"
+from moleblend_plugin.splits.split_list import EXCLUDED, write_split_list
 
 
 def without_excluded(rows: Iterable[RawRow | Rejection], split: RowsFile) -> Iterator[Row]:
@@ -57,12 +51,8 @@ def assign_parts(plan: BuildPlan, rows: FinishedRows) -> bytes:
     return bytes(rows.counts[Molecule])
 
 
-def write_split_list(path: Path, plan: BuildPlan, rows: FinishedRows, parts: bytes) -> str:
-    """Write ``split.json``: the row ids of every part in the order of its store, and their sha256.
-
-    The hash of a part is over its row ids, each followed by a line feed; the hash of the split is over the
-    lines ``PART HASH`` of train, valid and test. Row ids are read from
-    ``rows``, so that memory does not grow.
+def write_split(path: Path, plan: BuildPlan, rows: FinishedRows, parts: bytes) -> str:
+    """Write ``split.json`` (``splits.split_list``), from ``rows``, so that memory does not grow.
 
     Args:
         path: the file.
@@ -82,33 +72,4 @@ def write_split_list(path: Path, plan: BuildPlan, rows: FinishedRows, parts: byt
             return iter(())
         return compress(rows.column("row_id"), map(number.__eq__, parts))
 
-    facts: dict[str, dict[str, Any]] = {}
-    for part in (*PARTS, EXCLUDED):
-        count, digest = 0, hashlib.sha256()
-        for row_id in row_ids(part):
-            count += 1
-            digest.update(f"{row_id}\n".encode())
-        facts[part] = {"rows" if part == EXCLUDED else "molecules": count, "sha256": digest.hexdigest()}
-    lines = "".join(f"{part} {facts[part]['sha256']}\n" for part in PARTS)
-    head: dict[str, Any] = {
-        "method": plan.method.kind,
-        "settings": plan.split_settings(),
-        "sha256": hashlib.sha256(lines.encode()).hexdigest(),
-        "toolkit": TOOLKIT,
-    }
-    with path.open("w", encoding="utf-8") as out:
-
-        def write(part: str) -> None:
-            out.write(f'"{part}": {json.dumps(facts[part])[:-1]}, "row_ids": [')
-            for number, row_id in enumerate(row_ids(part)):
-                out.write((", " if number else "") + json.dumps(row_id))
-            out.write("]}")
-
-        out.write(json.dumps(head, indent=2)[:-2] + ',\n  "parts": {')
-        for part in PARTS:
-            out.write("\n    " if part == PARTS[0] else ",\n    ")
-            write(part)
-        out.write("\n  },\n  ")
-        write(EXCLUDED)
-        out.write("\n}\n")
-    return str(head["sha256"])
+    return write_split_list(path, plan.method.kind, plan.split_settings(), row_ids)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, SupportsIndex
 
 from moleblend_plugin.building.descriptors import descriptor_settings
-from moleblend_plugin.building.divide import SPLIT_LIST, assign_parts, without_excluded, write_split_list
+from moleblend_plugin.building.divide import assign_parts, without_excluded, write_split
 from moleblend_plugin.building.duplicates import duplicates
 from moleblend_plugin.building.exclude import read_exclusions
 from moleblend_plugin.building.finished_rows import FinishedRows
@@ -38,6 +38,7 @@ from moleblend_plugin.schema import PARTS
 from moleblend_plugin.splits.given_rows import read_rows_file
 from moleblend_plugin.splits.methods import parse_split
 from moleblend_plugin.splits.part_files import in_part, with_own_names
+from moleblend_plugin.splits.split_list import SPLIT_LIST
 
 AnyPath = str | Path
 
@@ -261,7 +262,7 @@ def _divide(
         tally,
         duplicates(finished, parts, plan.columns.targets),
         splits,
-        write_split_list(folder / SPLIT_LIST, plan, finished, parts),
+        write_split(folder / SPLIT_LIST, plan, finished, parts),
         settings,
         checksums,
         time.monotonic() - started,

@@ -30,7 +30,7 @@ class RowProgress:
         self._rows_before, self._done_before = 0, 0.0
         self._started = self._shown = time.monotonic()
         self._wait = _FIRST_SECONDS
-        self._bar = _Bar(name) if sys.stderr.isatty() else None
+        self._bar = Bar(name) if sys.stderr.isatty() else None
 
     def __enter__(self) -> RowProgress:
         if self._bar is not None:
@@ -70,7 +70,7 @@ class RowProgress:
         self.say(f"{self._name}: {done:.0%}, {text}{left}")
 
 
-class _Bar:
+class Bar:
     """The bar of a terminal."""
 
     def __init__(self, name: str) -> None:

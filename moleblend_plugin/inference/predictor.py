@@ -25,6 +25,7 @@ from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble
 from moleblend_plugin.inference.featurized import head_inputs_here, stored_as_here
 from moleblend_plugin.inference.stack import Stack
 from moleblend_plugin.inference.stream import WINDOW, FloatingArray, run
+from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
 from moleblend_plugin.tasks.property.head_inputs import kept_head_inputs
@@ -97,8 +98,8 @@ class Predictor:
         """Predictor of a checkpoint of task ``moleblend_property``, or of a file of several networks.
 
         Args:
-            path: the file, or the name of a bundled network that predicts a property; a file of several
-                networks gives an :class:`Ensemble`.
+            path: the file, the folder of a ``moleblend fit``, or the name of a bundled network that predicts
+                a property; a file of several networks gives an :class:`Ensemble`.
             device: "auto", "cpu", "cuda", "cuda:N" or "mps".
             use_ema: take the moving average of the weights.
 
@@ -107,8 +108,9 @@ class Predictor:
         """
         from moleblend_plugin.tasks.load import load_property_model
 
-        if is_ensemble(Path(path)):
-            return _read(Path(path), device, use_ema)
+        path = find_checkpoint_file(path)
+        if is_ensemble(path):
+            return _read(path, device, use_ema)
         model, args = load_property_model(path, use_ema=use_ema)
         return cls(model, args, device)
 

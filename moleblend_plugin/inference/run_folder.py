@@ -3,17 +3,24 @@
 from __future__ import annotations
 
 import argparse
+import tomllib
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs.folders import parts_in
-from moleblend_plugin.networks.resolve import find_checkpoint_file
+from moleblend_plugin.networks.resolve import MODEL_FILE, find_checkpoint_file
 from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT, RUN_RECORD
 from moleblend_plugin.runs.run_record import read_record
 
 CHECKPOINTS: Final = (BEST_CHECKPOINT, LAST_CHECKPOINT)
+
+TEST_PREDICTIONS: Final = "predictions_test.csv"
+"""The test part of a ``moleblend fit``, beside its model: all columns of these rows, and the predictions."""
+
+FIT_RECORD: Final = "run.toml"
+"""Options of a ``moleblend fit``, beside its model."""
 
 
 class PartFile(NamedTuple):
@@ -29,16 +36,19 @@ def find_checkpoint(given: Path) -> Path:
     Raises:
         MoleblendError: there is none.
     """
-    if not given.is_dir():
+    if not given.is_dir() or (given / MODEL_FILE).is_file():
         found = find_checkpoint_file(given)
         if not found.exists():
-            raise MoleblendError(f"{given} does not exist: give a checkpoint, or the --save-dir of a run")
+            raise MoleblendError(
+                f"{given} does not exist: give a checkpoint, the --save-dir of a run, or the folder of a fit"
+            )
         return found
     for name in CHECKPOINTS:
         if (given / name).is_file():
             return given / name
     raise MoleblendError(
-        f"{given} holds neither {' nor '.join(CHECKPOINTS)}: give a checkpoint, or the --save-dir of a run"
+        f"{given} holds neither {' nor '.join(CHECKPOINTS)}: give a checkpoint, the --save-dir of a run, "
+        "or the folder of a fit"
     )
 
 
@@ -56,6 +66,8 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
         MoleblendError: there is no such data or part.
     """
     note = ""
+    if data is None and checkpoint.name == MODEL_FILE and (checkpoint.parent / TEST_PREDICTIONS).is_file():
+        return PartFile(checkpoint.parent / TEST_PREDICTIONS, note)
     if data is None:
         data, note = _data_of_run(checkpoint, args)
     if not data.is_dir():
@@ -73,8 +85,11 @@ def find_part(checkpoint: Path, args: argparse.Namespace, part: str, data: Path 
 def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list[str]]:
     """What ``--missing-label``, ``--positive`` and ``--negative`` of the build of the run's data were.
 
-    By the names of the options; nothing where the training data are not there any more.
+    By the names of the options; nothing where the training data are not there any more. Of a
+    ``moleblend fit`` they are in the file beside the model.
     """
+    if checkpoint.name == MODEL_FILE and (checkpoint.parent / FIT_RECORD).is_file():
+        return _words_of_fit(checkpoint.parent / FIT_RECORD)
     try:
         folder, _ = _data_of_run(checkpoint, args)
         columns = MoleculeStore(folder / "train.lmdb").meta.settings.get("columns") or {}
@@ -87,6 +102,16 @@ def words_of_build(checkpoint: Path, args: argparse.Namespace) -> dict[str, list
         "positive": list(columns.get("positive", ())),
         "negative": list(columns.get("negative", ())),
     }
+
+
+def _words_of_fit(path: Path) -> dict[str, list[str]]:
+    try:
+        options = tomllib.loads(path.read_text(encoding="utf-8"))["fit"]
+        return {name: list(options.get(name, ())) for name in ("missing_label", "positive", "negative")}
+    except (OSError, ValueError, KeyError) as error:
+        raise MoleblendError(
+            f"{path} is damaged ({error}): take the folder from where it came again"
+        ) from error
 
 
 def _data_of_run(checkpoint: Path, args: argparse.Namespace) -> tuple[Path, str]:

@@ -7,6 +7,7 @@ import logging
 import os
 from argparse import Namespace
 from pathlib import Path
+from typing import Final
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.networks.registry import (
@@ -19,9 +20,13 @@ from moleblend_plugin.networks.registry import (
 
 logger = logging.getLogger("moleblend_plugin")
 
+MODEL_FILE: Final = "model.moleblend"
+"""The model in a folder that ``moleblend fit`` made: the one file that predicting needs."""
+
 
 def find_checkpoint_file(given: str | Path, what: str = "checkpoint") -> Path:
-    """The file that ``given`` names: its own path, or that of the bundled network of this name.
+    """The file that ``given`` names: its own path, that of the bundled network of this name, or the model in
+    a folder of ``moleblend fit``.
 
     A file that exists wins over a network of the same name, with a warning. "default" always means the
     default network.
@@ -45,7 +50,7 @@ def find_checkpoint_file(given: str | Path, what: str = "checkpoint") -> Path:
                 f"{what} {text!r} is a file here, which is taken; the bundled network of this name is "
                 f"{network.path}"
             )
-        return path
+        return path / MODEL_FILE if (path / MODEL_FILE).is_file() else path
     if network:
         return network.verified()
     if hint := near_names(text):

@@ -19,6 +19,7 @@ from moleblend_plugin.ensembles.folds import FoldKind, assign_folds
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.ensemble_file import EnsembleFile, write_ensemble
 from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint, train_arguments
+from moleblend_plugin.inference.estimators.member_jobs import MemberJobs
 from moleblend_plugin.inference.estimators.members import (
     LabelledRecords,
     MemberRun,
@@ -114,7 +115,11 @@ def folds_of(part: TrainingPart, kind: LabelKind, k: int, how: str, seed: int) -
 
 
 def fit_ensemble(
-    part: TrainingPart, fit: FitConfig, config: EnsembleConfig, held: npt.NDArray[np.bool_]
+    part: TrainingPart,
+    fit: FitConfig,
+    config: EnsembleConfig,
+    held: npt.NDArray[np.bool_],
+    jobs: MemberJobs | None = None,
 ) -> FittedEnsemble:
     """Train the members and, where asked for, the stack.
 
@@ -123,15 +128,16 @@ def fit_ensemble(
         fit: how each network is trained.
         config: how many, and how they differ.
         held: bool [n], what chooses the epoch of seeds; folds hold out their own.
+        jobs: members in processes, in a folder that keeps what is finished; ``None``: in this process.
 
     Raises:
         MoleblendError: something in ``fit`` does not work.
         ValueError: the molecules cannot be shared out among the folds.
     """
     if config.ensemble == "seeds":
-        return _fit_seeds(part, fit, config.ensemble_size, held)
+        return _fit_seeds(part, fit, config.ensemble_size, held, jobs)
     folds = folds_of(part, fit.kind, config.ensemble_size, config.folds, fit.seed)
-    members = train_members(part.labelled, fold_runs(folds, fit.seed), settings_of(fit))
+    members = train_members(part.labelled, fold_runs(folds, fit.seed), settings_of(fit), jobs)
     grouped = config.folds == "scaffold"
     return with_stack(part, folds, members, fit.kind, fit.seed, fit.device, config.stacking, grouped)
 
@@ -168,7 +174,9 @@ def settings_of(fit: FitConfig) -> MemberSettings:
     return MemberSettings(arguments, device=fit.device, verbose=fit.verbose)
 
 
-def _fit_seeds(part: TrainingPart, fit: FitConfig, k: int, held: npt.NDArray[np.bool_]) -> FittedEnsemble:
+def _fit_seeds(
+    part: TrainingPart, fit: FitConfig, k: int, held: npt.NDArray[np.bool_], jobs: MemberJobs | None
+) -> FittedEnsemble:
     """Networks of different seeds on the same molecules, at the epoch that is best on the mean of all."""
     records, names, conversion, _ = part.labelled
     seeds = [(fit.seed + number) % 2**32 for number in range(k)]
@@ -176,7 +184,7 @@ def _fit_seeds(part: TrainingPart, fit: FitConfig, k: int, held: npt.NDArray[np.
     no_folds = np.full(len(records), -1)
     if held.any():
         runs = [MemberRun(np.flatnonzero(~held), np.flatnonzero(held), seed) for seed in seeds]
-        members = train_members(part.labelled, runs, settings_of(fit))
+        members = train_members(part.labelled, runs, settings_of(fit), jobs)
         return FittedEnsemble(EnsembleFile(members.checkpoints), members, no_folds, nothing)
     checkpoints = tuple(
         fit_checkpoint(records, [], names, replace(fit, seed=seed), conversion) for seed in seeds

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Final, NamedTuple
@@ -20,6 +21,13 @@ from moleblend_plugin.ensembles.epoch import best_epoch, mean_curve
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.estimators.fit import portable_checkpoint, write_store
+from moleblend_plugin.inference.estimators.member_jobs import (
+    Job,
+    MemberJobs,
+    curve_of,
+    run_jobs,
+    sha256_of_records,
+)
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.runs.run_files import EVENT_LOG
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
@@ -106,22 +114,37 @@ def fold_runs(
     return runs
 
 
-def train_members(labelled: LabelledRecords, runs: Sequence[MemberRun], settings: MemberSettings) -> Members:
+def train_members(
+    labelled: LabelledRecords,
+    runs: Sequence[MemberRun],
+    settings: MemberSettings,
+    jobs: MemberJobs | None = None,
+) -> Members:
     """Train every member to the end, keep its epochs meanwhile, and take the epoch that is best on the mean.
 
-    All epochs lie in the folder for temporary files while this runs: k times their number in checkpoints.
+    All epochs lie in the folder for temporary files while this runs, or in that of ``jobs``, which stays: k
+    times their number in checkpoints.
+
+    Args:
+        labelled: the molecules.
+        runs: what each member is trained on.
+        settings: how.
+        jobs: members in processes, in a folder that keeps what is finished; ``None``: one after the other in
+            this process.
 
     Raises:
         MoleblendError: something in the arguments does not work, or no epoch validates in every member.
     """
     with TemporaryDirectory(prefix="moleblend-") as folder:
-        saved, curves, labels = [], [], []
-        for number, run in enumerate(runs, 1):
-            saved.append(Path(folder, f"member_{number}"))
-            curves.append(_train(labelled, run, settings, saved[-1]))
-            present = [~np.isnan(labelled.records[place].targets) for place in run.valid]
-            labels.append(float(np.sum(present)))
-        curve = mean_curve(curves, labels)
+        place = Path(folder) if jobs is None else jobs.folder
+        saved = [place / f"member_{number}" for number in range(1, len(runs) + 1)]
+        if jobs is None:
+            curves = [_train(labelled, run, settings, own) for run, own in zip(runs, saved, strict=True)]
+        else:
+            each = [_job(labelled, run, settings, own) for run, own in zip(runs, saved, strict=True)]
+            run_jobs(each, jobs, partial(read_curve, metric=settings.metric))
+            curves = [curve_of(job) for job in each]
+        curve = mean_curve(curves, [_labels_of(labelled, run) for run in runs])
         epoch = best_epoch(curve, settings.rises)
         checkpoints = tuple(
             portable_checkpoint(member / "run" / f"checkpoint{epoch}.pt", labelled.conversion)
@@ -144,15 +167,42 @@ def out_of_fold(
 def _train(
     labelled: LabelledRecords, run: MemberRun, settings: MemberSettings, folder: Path
 ) -> dict[int, float]:
-    """Train one member; its validation curve."""
-    data, saved = folder / "data", folder / "run"
+    """Train one member in this process; its validation curve."""
+    _write_data(labelled, run, folder)
+    train_in_process(_arguments(run, settings, folder), settings.verbose, settings.device)
+    return read_curve(folder / "run" / EVENT_LOG, settings.metric)
+
+
+def _job(labelled: LabelledRecords, run: MemberRun, settings: MemberSettings, folder: Path) -> Job:
+    """The same for a process."""
+    parts = [[labelled.records[place] for place in places] for places in (run.train, run.valid)]
+    return Job(
+        folder,
+        _arguments(run, settings, folder),
+        settings.device,
+        sha256_of_records(*parts),
+        partial(_write_data, labelled, run, folder),
+    )
+
+
+def _arguments(run: MemberRun, settings: MemberSettings, folder: Path) -> list[str]:
+    given = settings.arguments(folder / "data", folder / "run", run.seed)
+    return [*(word for word in given if word != "--no-epoch-checkpoints"), *_EVERY_EPOCH]
+
+
+def _write_data(labelled: LabelledRecords, run: MemberRun, folder: Path) -> None:
+    """The stores that a member is trained on and chosen by."""
+    data = folder / "data"
     data.mkdir(parents=True)
     for part, places in (("train", run.train), ("valid", run.valid)):
         chosen = [labelled.records[place] for place in places]
         write_store(data / f"{part}.lmdb", chosen, labelled.names, labelled.conversion, labelled.featurizers)
-    given = [word for word in settings.arguments(data, saved, run.seed) if word != "--no-epoch-checkpoints"]
-    train_in_process([*given, *_EVERY_EPOCH], settings.verbose, settings.device)
-    return read_curve(saved / EVENT_LOG, settings.metric)
+
+
+def _labels_of(labelled: LabelledRecords, run: MemberRun) -> float:
+    """Labels that a member's validation counts."""
+    present = [~np.isnan(labelled.records[place].targets) for place in run.valid]
+    return float(np.sum(present))
 
 
 def read_curve(log: Path, metric: str) -> dict[int, float]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from typing import Self
 
     from moleblend_plugin.inference.estimators.ensemble import FittedEnsemble
+    from moleblend_plugin.inference.estimators.member_jobs import MemberJobs
     from moleblend_plugin.inference.predictor import Predictor
 
 _OF_ENSEMBLES: Final = ("oof_prediction_", "oof_fold_", "n_epochs_", "validation_curve_", "stack_weights_")
@@ -71,6 +72,8 @@ class NetworkEstimator(OnMolecules):
     target_names_: tuple[str, ...]
     classes_: Any
     _two_d: bool
+    _jobs: MemberJobs | None = None
+    """How members are trained side by side (``moleblend fit``); ``None``: one after the other, in here."""
 
     def __init__(
         self,
@@ -168,6 +171,7 @@ class NetworkEstimator(OnMolecules):
     def __getstate__(self) -> dict[str, Any]:
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_predictor", None)  # made again from the checkpoint's bytes
+        state.pop("_jobs", None)  # of one machine and one fit
         return state
 
     def _conversion(self) -> ConversionConfig:
@@ -219,7 +223,7 @@ class NetworkEstimator(OnMolecules):
             part = TrainingPart(
                 LabelledRecords(records, stored, conversion, featurizers), targets, names, weights
             )
-            fitted = fit_ensemble(part, config, ensemble, chosen)
+            fitted = fit_ensemble(part, config, ensemble, chosen, self._jobs)
             self._set_fitted(packed(fitted.file), names)
             self._keep(fitted, used)
             return

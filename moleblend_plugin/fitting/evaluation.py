@@ -1,0 +1,201 @@
+"""The test part: predictions, scores with intervals beside those of baselines, likeness to training.
+
+Legend: m molecules of the test part, n of the training part, T targets, E networks.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.baselines.features import molecule_features
+from moleblend_plugin.baselines.kinds import BASELINES
+from moleblend_plugin.baselines.task_models import fit_tasks
+from moleblend_plugin.fitting.table import FitTable
+from moleblend_plugin.inference.input_rows import Input, InputRow
+from moleblend_plugin.inference.outputs import predict_to_table
+from moleblend_plugin.inference.predictor import Ensemble, Predictor
+from moleblend_plugin.inference.scoring import Score, Scored, score_all
+from moleblend_plugin.inference.stack import features_of
+from moleblend_plugin.schema import Float64Array
+
+MODEL: Final = "this model"
+BASELINE_KINDS: Final = {
+    "descriptors-rf": "random forest on RDKit's descriptors",
+    "ecfp4-counts-rf": "random forest on ECFP4 counts",
+}
+"""Baselines that stand beside the model, and what the report calls them."""
+
+MOST_BASELINE_ROWS: Final = 5_000
+"""Training molecules of a baseline: a forest on 2,048 columns takes longer than the network beyond."""
+
+_CHUNK: Final = 256
+"""Test molecules that are compared at a time."""
+
+
+class Evaluation(NamedTuple):
+    """What the test part says.
+
+    Attributes:
+        rows: int64 [m], places in the table.
+        labels: [m, T], NaN where one is missing.
+        predictions: [m, T], by what made them; the first is ``MODEL``.
+        scores: by what made the predictions, every score of the task with its intervals.
+        similarity: [m], Tanimoto similarity (ECFP4) to the nearest training molecule.
+        nearest: int64 [m], its place in the table.
+        notes: what a reader must know.
+    """
+
+    rows: npt.NDArray[np.int64]
+    labels: Float64Array
+    predictions: dict[str, Float64Array]
+    scores: dict[str, dict[str, Score]]
+    similarity: Float64Array
+    nearest: npt.NDArray[np.int64]
+    notes: tuple[str, ...] = ()
+
+
+class HeldInput(Input):
+    """Molecules that are converted already, as an input of ``predict_to_table``.
+
+    Args:
+        table: the table.
+        rows: places of the molecules.
+    """
+
+    def __init__(self, table: FitTable, rows: npt.NDArray[np.int64]) -> None:
+        self.header = table.held.header
+        self._rows = [
+            InputRow(
+                table.held.row_id(int(table.kept[row])), table.held.cells[table.kept[row]], table.records[row]
+            )
+            for row in rows.tolist()
+        ]
+
+    def __iter__(self) -> Iterator[InputRow]:
+        return iter(self._rows)
+
+
+def write_predictions(predictor: Predictor, table: FitTable, rows: npt.NDArray[np.int64], path: Path) -> None:
+    """Write what ``moleblend predict`` would of these rows: all their columns, and the predictions."""
+    predict_to_table(
+        predictor,
+        HeldInput(table, rows),
+        path,
+        64,
+        lambda done: None,
+        members_sd=predictor.n_members > 1,
+    )
+
+
+def evaluate(
+    predictor: Predictor,
+    table: FitTable,
+    train: npt.NDArray[np.int64],
+    test: npt.NDArray[np.int64],
+) -> Evaluation:
+    """Score the model and the baselines on the test part.
+
+    Args:
+        predictor: the model.
+        table: the table.
+        train: places of what it was trained on.
+        test: places of the others, one or more.
+    """
+    own = np.array(list(predictor.predict_records([table.records[row] for row in test.tolist()])))
+    predictions = {MODEL: own}
+    notes = _add_baselines(predictions, predictor, table, train, test)
+    labels = table.labels[test]
+    ids = [table.row_ids[row] for row in test.tolist()]
+    scores = {}
+    for name, values in predictions.items():
+        scored = Scored(table.names, ids, labels, values, len(test))
+        scores[name] = score_all(predictor, scored, 1000, 0, 0.95)
+    similarity, nearest = nearest_training(
+        [table.smiles[row] for row in test.tolist()], [table.smiles[row] for row in train.tolist()]
+    )
+    return Evaluation(test, labels, predictions, scores, similarity, train[nearest], tuple(notes))
+
+
+def _add_baselines(
+    predictions: dict[str, Float64Array],
+    predictor: Predictor,
+    table: FitTable,
+    train: npt.NDArray[np.int64],
+    test: npt.NDArray[np.int64],
+) -> list[str]:
+    """Predictions of the baselines; those that a stack holds were fitted on the training part already."""
+    smiles = [table.smiles[row] for row in test.tolist()]
+    stack = predictor.stack if isinstance(predictor, Ensemble) else None
+    if stack is not None and set(BASELINE_KINDS) <= set(stack.forests):
+        blocks = stack.blocks(smiles)
+        for kind, name in BASELINE_KINDS.items():
+            predictions[name] = stack.forests[kind].predict(features_of(kind, blocks))
+        return ["The baselines are also base models of the stack."]
+    notes = []
+    if len(train) > MOST_BASELINE_ROWS:
+        train = np.random.default_rng(0).choice(train, MOST_BASELINE_ROWS, replace=False)
+        notes.append(f"The baselines were fitted on {MOST_BASELINE_ROWS:,} molecules of the training part.")
+    for kind, name in BASELINE_KINDS.items():
+        features = BASELINES[kind].features
+        fitted = fit_tasks(
+            kind,
+            table.kind == "classification",
+            0,
+            molecule_features(features, [table.smiles[row] for row in train.tolist()]).values,
+            table.labels[train],
+            table.names,
+        )
+        predictions[name] = fitted.predict(molecule_features(features, smiles).values)
+    return notes
+
+
+def nearest_training(test: Sequence[str], train: Sequence[str]) -> tuple[Float64Array, npt.NDArray[np.int64]]:
+    """Tanimoto similarity of ECFP4 to the nearest training molecule [m], and its number [m]."""
+    known = molecule_features(("ecfp4",), train).values.astype(np.float32)
+    own = molecule_features(("ecfp4",), test).values.astype(np.float32)
+    sizes = known.sum(1)
+    similarity, nearest = np.zeros(len(own)), np.zeros(len(own), np.int64)
+    for start in range(0, len(own), _CHUNK):
+        part = own[start : start + _CHUNK]
+        shared = part @ known.T
+        either = part.sum(1)[:, None] + sizes - shared
+        found = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
+        nearest[start : start + _CHUNK] = found.argmax(1)
+        similarity[start : start + _CHUNK] = found.max(1)
+    return similarity, nearest
+
+
+def errors(evaluation: Evaluation) -> Float64Array:
+    """How wrong the model is on each molecule [m]: mean over its labels, each in units of its deviation."""
+    spread = np.nanstd(evaluation.labels, axis=0)
+    spread[~(spread > 0)] = 1.0
+    off = np.abs(evaluation.predictions[MODEL] - evaluation.labels) / spread
+    known = ~np.isnan(off)
+    mean: Float64Array = np.where(known, off, 0).sum(1) / np.maximum(known.sum(1), 1)
+    return mean
+
+
+def score_facts(evaluation: Evaluation) -> dict[str, dict[str, dict[str, object]]]:
+    """Scores as plain values: by what made the predictions, by score, the mean and every target."""
+    return {
+        name: {key: _fact(score) for key, score in scores.items()}
+        for name, scores in evaluation.scores.items()
+    }
+
+
+def _fact(score: Score) -> dict[str, object]:
+    names: Mapping[str, float] = score.values.per_task
+    return {
+        "mean": _plain(score.values.mean),
+        "interval": [_plain(value) for value in score.intervals.mean],
+        "per_target": {name: _plain(value) for name, value in names.items()},
+    }
+
+
+def _plain(value: float) -> float | None:
+    return None if value != value else value

@@ -1,0 +1,277 @@
+"""``report.html``: what a fit found, on one page that needs nothing else.
+
+Legend: m molecules of the test part, T targets.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any, Final
+
+import numpy as np
+
+from moleblend_plugin.chem.draw import draw_grid
+from moleblend_plugin.fitting import pictures
+from moleblend_plugin.fitting.evaluation import MODEL, Evaluation, errors
+from moleblend_plugin.fitting.parts import Divided
+from moleblend_plugin.fitting.table import FitTable, reasons
+from moleblend_plugin.fitting.training import Estimator
+from moleblend_plugin.inference.predictor import Ensemble, Predictor
+from moleblend_plugin.metrics.scores import METRICS
+from moleblend_plugin.names import write_name
+from moleblend_plugin.networks.resolve import MODEL_FILE
+from moleblend_plugin.report.page import html_page, html_picture, html_table
+from moleblend_plugin.schema import PARTS
+from moleblend_plugin.splits.likeness_report import LIKENESS_KINDS
+from moleblend_plugin.version import __version__
+
+_WORST: Final = 8
+_COLUMNS: Final = 4
+_FAR: Final = 0.3
+"""Similarity below which a molecule is unlike all training molecules."""
+
+_CITED: Final = (
+    ("The method", "Yu, Zhang, Ni, Feng, Lan, Zhou, Liu: Multimodal Molecular Pretraining via Modality Blending. "
+     "ICLR 2024, arXiv:2307.06235."),
+    ("This software", f"moleblend_plugin {__version__} (CITATION.cff)."),
+)  # fmt: skip
+
+
+def fit_page(
+    table: FitTable,
+    divided: Divided,
+    evaluation: Evaluation | None,
+    estimator: Estimator,
+    predictor: Predictor,
+    leaks: Mapping[str, Any],
+    split_sha256: str,
+    curves: Sequence[Mapping[int, float]] = (),
+) -> str:
+    """The page.
+
+    Args:
+        table: the table.
+        divided: its parts.
+        evaluation: of the test part; ``None`` without one.
+        estimator: as it was fitted.
+        predictor: the model.
+        leaks: the report on leaks (``splits.report``).
+        split_sha256: checksum of the split.
+        curves: validation loss by epoch, of every network.
+    """
+    what = "two classes" if table.kind == "classification" else "values"
+    names = ", ".join(table.names[:5]) + (f" and {len(table.names) - 5} more" if len(table.names) > 5 else "")
+    parts = [_headlines(table, evaluation)]
+    if evaluation is not None:
+        draw = pictures.values_picture if table.kind == "regression" else pictures.classes_picture
+        parts += [
+            "<h2>Test scores</h2>",
+            html_picture(pictures.scores_picture(evaluation)),
+            _scores_table(evaluation),
+            _targets_table(evaluation, table.names),
+            _paragraph(" ".join(evaluation.notes)),
+            "<h2>Predicted and true</h2>",
+            html_picture(draw(evaluation, table.names)),
+            "<h2>Where this model should not be used</h2>",
+            _domain(evaluation),
+            html_picture(pictures.likeness_picture(evaluation)),
+            "<h2>Worst predictions of the test part</h2>",
+            _worst(table, evaluation),
+        ]
+    parts += [
+        *_training(table, estimator, predictor, curves),
+        "<h2>Data</h2>",
+        _data_table(table, divided, split_sha256),
+        _leaks_table(leaks),
+        _notes(table, divided),
+        "<h2>Run again</h2>",
+        _commands(table),
+        "<h2>How to cite</h2>",
+        "<ul>" + "".join(f"<li>{escape(who)}: {escape(text)}</li>" for who, text in _CITED) + "</ul>",
+    ]
+    title = f"Model of {names}"
+    intro = f"Fitted to {what} in {table.options.data}. Nothing was chosen on the test part."
+    return html_page(title, intro, parts, "")
+
+
+def _headlines(table: FitTable, evaluation: Evaluation | None) -> str:
+    lines = []
+    if evaluation is None:
+        lines.append("No test part was held out: how good this model is, is not known.")
+    else:
+        metric = next(iter(evaluation.scores[MODEL]))
+        found = evaluation.scores[MODEL][metric]
+        title = METRICS[metric].curve.title
+        lines.append(f"{title} {_with_interval(found)} on {len(evaluation.rows):,} test molecules.")
+        lines.append(_against(evaluation, metric))
+        far = float(np.mean(evaluation.similarity < _FAR))
+        if far > 0.5:
+            lines.append(f"{far:.0%} of the test molecules are unlike all training molecules.")
+    if table.rejected:
+        lines.append(f"{len(table.rejected):,} rows could not be used: rejected.csv says why.")
+    return f'<ul class="headlines">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'
+
+
+def _against(evaluation: Evaluation, metric: str) -> str:
+    """The model against the better baseline."""
+    rises = METRICS[metric].rises
+    means = {name: scores[metric].values.mean for name, scores in evaluation.scores.items()}
+    own = means.pop(MODEL)
+    if not means or own != own:
+        return "Too few labels for a comparison."
+    best = (max if rises else min)(means, key=lambda name: means[name])
+    better = own > means[best] if rises else own < means[best]
+    low, high = evaluation.scores[best][metric].intervals.mean
+    clear = "" if not low <= own <= high else " (within the other's interval: no clear difference)"
+    return f"{'Better' if better else 'Not better'} than a {best} ({means[best]:.3g}){clear}."
+
+
+def _scores_table(evaluation: Evaluation) -> str:
+    metrics = list(evaluation.scores[MODEL])
+    rows = [
+        [escape(name), *(_with_interval(scores[metric]) for metric in metrics)]
+        for name, scores in evaluation.scores.items()
+    ]
+    header = ["model", *(METRICS[metric].curve.title for metric in metrics)]
+    return html_table("Mean over targets, with 95 % intervals over test molecules", header, rows)
+
+
+def _targets_table(evaluation: Evaluation, names: Sequence[str]) -> str:
+    if len(names) < 2:
+        return ""
+    scores = evaluation.scores[MODEL]
+    rows = [
+        [escape(name), f"{int((~np.isnan(evaluation.labels[:, place])).sum()):,}"]
+        + [
+            _number(score.values.per_task.get(name), score.intervals.per_task[place])
+            for score in scores.values()
+        ]
+        for place, name in enumerate(names)
+    ]
+    return html_table("Every target", ["target", "labels", *(METRICS[m].curve.title for m in scores)], rows)
+
+
+def _with_interval(score: Any) -> str:  # noqa: ANN401  Score
+    return _number(score.values.mean, score.intervals.mean)
+
+
+def _number(value: float | None, interval: tuple[float, float]) -> str:
+    if value is None or value != value:
+        return "undefined"
+    low, high = interval
+    return f"{value:.3g}" if low != low else f"{value:.3g} ({low:.3g} to {high:.3g})"
+
+
+def _domain(evaluation: Evaluation) -> str:
+    """In words and numbers: on molecules unlike those of training."""
+    far = int((evaluation.similarity < _FAR).sum())
+    text = (
+        f"Of the {len(evaluation.rows):,} test molecules {far:,} have a Tanimoto similarity (ECFP4) below "
+        f"{_FAR:g} to "
+        "every training molecule. On new molecules like these, and on kinds of molecules that the table "
+        "does not "
+        "hold, expect errors at least as large as in the first rows of this table."
+    )
+    rows = [
+        [f"{low:g} to {high:g}", f"{count:,}", f"{mean:.3g}"]
+        for low, high, mean, count in pictures.likeness_ranges(evaluation)
+    ]
+    header = (
+        "similarity to the nearest training molecule",
+        "test molecules",
+        "mean error / sd of the labels",
+    )
+    return _paragraph(text) + html_table("Error by likeness", header, rows)
+
+
+def _worst(table: FitTable, evaluation: Evaluation) -> str:
+    order = np.argsort(-errors(evaluation), kind="stable")[:_WORST]
+    smiles, labels = [], []
+    for place in order.tolist():
+        row = int(evaluation.rows[place])
+        off = np.abs(evaluation.predictions[MODEL][place] - evaluation.labels[place])
+        target = int(np.nanargmax(off))
+        name = f"{table.names[target][:14]} " if len(table.names) > 1 else ""
+        true, found = evaluation.labels[place, target], evaluation.predictions[MODEL][place, target]
+        smiles.append(table.smiles[row])
+        labels.append(f"row {table.records[row].row}: {name}{true:.3g}, predicted {found:.3g}")
+    svg = draw_grid(smiles, labels, _COLUMNS).decode()
+    drawing = svg[svg.index("<svg") :]
+    return f'<div style="background:#fff;border-radius:8px;padding:.5rem">{drawing}</div>'
+
+
+def _training(
+    table: FitTable, estimator: Estimator, predictor: Predictor, curves: Sequence[Mapping[int, float]]
+) -> list[str]:
+    options = table.options
+    rows = [
+        ["start", escape(str(estimator.started_from_ or "fresh weights"))],
+        ["networks", f"{predictor.n_members}, one per fold ({options.folds} folds)"],
+        ["epochs", f"{options.epochs}, of which the best on the mean of the folds is taken"],
+        ["input", escape(options.input_mode)],
+    ]
+    if isinstance(predictor, Ensemble) and predictor.stack is not None:
+        weights = predictor.stack.weights.mean(1)
+        told = ", ".join(
+            f"{name} {weight:.2f}" for name, weight in zip(predictor.stack.base_models, weights, strict=True)
+        )
+        rows.append(["weights of the stack", escape(told)])
+    parts = ["<h2>Training</h2>", html_table("Settings", ("setting", "value"), rows)]
+    curve = getattr(estimator, "validation_curve_", None)
+    if curve:
+        epoch = int(estimator.n_epochs_)
+        parts.append(html_picture(pictures.curves_picture(curves, curve, epoch)))
+    return parts
+
+
+def _data_table(table: FitTable, divided: Divided, split_sha256: str) -> str:
+    columns = ", ".join(map(write_name, table.names[:10]))
+    rows = [
+        ["file", escape(table.options.data)],
+        ["columns of labels", escape(columns)],
+        ["rows", f"{len(table.held.rows):,}"],
+        *[[part, f"{len(divided.rows(part)):,} molecules"] for part in PARTS if len(divided.rows(part))],
+        ["rejected", f"{len(table.rejected):,}"],
+        *[[f"- {escape(reason)}", f"{count:,}"] for reason, count in reasons(table.rejected).most_common(5)],
+        ["split", escape(divided.method)],
+        ["sha256 of the split", split_sha256[:16]],
+    ]
+    return html_table("What was read", ("", ""), rows)
+
+
+def _leaks_table(leaks: Mapping[str, Any]) -> str:
+    """What train and test share."""
+    rows = []
+    for pair, facts in leaks["pairs"].items():
+        last = pair.split("-")[1]
+        shared = facts["scaffolds"]["achiral"]
+        rows.append([f"{pair}: scaffolds", f"{shared['shared']:,}", f"{shared['molecules'][last]:,}"])
+        for kind, found in facts["likeness"].items():
+            name = LIKENESS_KINDS[kind]
+            rows.append([f"{pair}: {escape(name)}", f"{found['groups']:,}", f"{found['molecules'][last]:,}"])
+    header = ("what two parts share", "groups", "molecules of the second part")
+    return html_table("Leaks", header, rows) if rows else ""
+
+
+def _notes(table: FitTable, divided: Divided) -> str:
+    lines = [*table.notes, *divided.notes]
+    return (
+        f"<p>What was guessed or noticed:</p><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
+    )
+
+
+def _commands(table: FitTable) -> str:
+    data = shlex.quote(table.options.data)
+    lines = (
+        f"moleblend fit --config run.toml --out again/      # the same table ({data}) and settings",
+        "moleblend predict THIS_FOLDER new.csv -o predictions.csv",
+        "moleblend score THIS_FOLDER labelled.csv",
+    )
+    text = f"{MODEL_FILE} is the one file that predicting needs. run.toml holds all settings."
+    return f"{_paragraph(text)}<pre>{escape(chr(10).join(lines))}</pre>"
+
+
+def _paragraph(text: str) -> str:
+    return f"<p>{escape(text)}</p>" if text else ""

@@ -1,0 +1,172 @@
+"""Pictures of the report: predicted against true, residuals, classes, learning curves, error by likeness.
+
+Legend: m molecules of the test part, T targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from moleblend_plugin.fitting.evaluation import MODEL, Evaluation, errors
+from moleblend_plugin.metrics.scores import METRICS
+from moleblend_plugin.report.theme import Picture, Theme, draw
+from moleblend_plugin.schema import Float64Array
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+MOST_TARGETS: Final = 6
+"""Targets that get a panel of their own."""
+
+_COLUMNS: Final = 3
+_BINS: Final = 5
+_FEWEST: Final = 5
+"""Molecules of a bin of which a mean is drawn."""
+
+
+def scores_picture(evaluation: Evaluation) -> Picture:
+    """Every score of the model and the baselines with its 95 % interval, one panel per score."""
+    names, metrics = list(evaluation.scores), list(evaluation.scores[MODEL])
+
+    def fill(figure: Figure, theme: Theme) -> None:
+        panels = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
+        for panel, metric in zip(panels, metrics, strict=True):
+            for place, name in enumerate(names):
+                score = evaluation.scores[name][metric]
+                low, high = score.intervals.mean
+                color = theme.lines[0] if name == MODEL else theme.lines[1]
+                panel.hlines(place, low, high, color=color, linewidth=2)
+                panel.plot([score.values.mean], [place], "o" if name == MODEL else "s", color=color)
+            better = "higher is better" if METRICS[metric].rises else "lower is better"
+            panel.set_title(f"{METRICS[metric].curve.title}, {better}", fontsize=9, loc="left")
+            panel.set_yticks(range(len(names)), names)
+            panel.set_ylim(len(names) - 0.4, -0.6)
+            panel.margins(x=0.1)
+            panel.locator_params(axis="x", nbins=4)
+            panel.grid(visible=True, axis="x", linewidth=0.5)
+
+    size = (2.5 + 2.4 * len(metrics), 0.8 + 0.35 * len(names))
+    return draw("Test scores of the model and of baselines, with 95 % intervals", size, fill)
+
+
+def values_picture(evaluation: Evaluation, names: Sequence[str]) -> Picture:
+    """Predicted against true values, and residuals against predicted ones, a pair of panels per target."""
+    shown = list(names[:MOST_TARGETS])
+
+    def fill(figure: Figure, theme: Theme) -> None:
+        panels = figure.subplots(len(shown), 2, squeeze=False)
+        for number, name in enumerate(shown):
+            true, found = _known(evaluation, number)
+            left, right = panels[number]
+            ends = [min(true.min(), found.min()), max(true.max(), found.max())] if len(true) else [0.0, 1.0]
+            left.plot(ends, ends, color=theme.grid, linewidth=1)
+            left.plot(true, found, ".", color=theme.lines[1], alpha=0.7)
+            _label(left, name, "true", "predicted")
+            right.axhline(0, color=theme.grid, linewidth=1)
+            right.plot(found, found - true, ".", color=theme.lines[1], alpha=0.7)
+            _label(right, "residuals", "predicted", "predicted less true")
+
+    return draw("Predicted against true values, and residuals", (8.5, 3.4 * len(shown)), fill)
+
+
+def classes_picture(evaluation: Evaluation, names: Sequence[str]) -> Picture:
+    """ROC curve, precision and recall, and calibration of every target."""
+    shown = list(names[:MOST_TARGETS])
+
+    def fill(figure: Figure, theme: Theme) -> None:
+        from sklearn.metrics import precision_recall_curve, roc_curve
+
+        panels = figure.subplots(len(shown), _COLUMNS, squeeze=False)
+        for number, name in enumerate(shown):
+            true, found = _known(evaluation, number)
+            roc, recall, calibration = panels[number]
+            if len(set(true.tolist())) == 2:
+                false_rate, true_rate, _ = roc_curve(true, found)
+                roc.plot(false_rate, true_rate, color=theme.lines[0])
+                precision, recalled, _ = precision_recall_curve(true, found)
+                recall.plot(recalled, precision, color=theme.lines[0])
+                recall.axhline(true.mean(), color=theme.grid, linewidth=1)
+                _draw_calibration(calibration, true, found, theme)
+            roc.plot([0, 1], [0, 1], color=theme.grid, linewidth=1)
+            _label(roc, f"{name}: ROC", "false positives", "true positives")
+            _label(recall, "precision and recall", "recall", "precision")
+            recall.set_ylim(-0.02, 1.02)
+            _label(calibration, "calibration", "predicted probability", "share of class 1")
+
+    return draw("ROC, precision and recall, and calibration", (10.5, 3.2 * len(shown)), fill)
+
+
+def _draw_calibration(panel: Axes, true: Float64Array, found: Float64Array, theme: Theme) -> None:
+    """Share of class 1 in five ranges of the predicted probability, with the number of molecules."""
+    panel.plot([0, 1], [0, 1], color=theme.grid, linewidth=1)
+    order = np.argsort(found, kind="stable")
+    for places in np.array_split(order, min(_BINS, len(order))):
+        share, count = true[places].mean(), len(places)
+        spread = 1.96 * np.sqrt(max(share * (1 - share), 0.25 / count) / count)
+        panel.errorbar(found[places].mean(), share, spread, fmt="o", color=theme.lines[0], linewidth=1)
+    panel.set_xlim(-0.02, 1.02)
+    panel.set_ylim(-0.02, 1.02)
+
+
+def curves_picture(curves: Sequence[Mapping[int, float]], mean: Mapping[int, float], epoch: int) -> Picture:
+    """Validation loss of every network on its fold, their mean, and the epoch that was chosen."""
+
+    def fill(figure: Figure, theme: Theme) -> None:
+        panel = figure.subplots()
+        for curve in curves:
+            panel.plot(list(curve), list(curve.values()), color=theme.train, linewidth=1, alpha=0.7)
+        panel.plot(list(mean), list(mean.values()), color=theme.valid, linewidth=2, label="mean of the folds")
+        panel.axvline(epoch, color=theme.ink, linewidth=0.8, linestyle=":", label=f"chosen: epoch {epoch}")
+        _label(panel, "learning curves", "epoch", "validation loss")
+        panel.legend(frameon=False)
+
+    return draw("Validation loss by epoch", (7, 3.2), fill)
+
+
+def likeness_picture(evaluation: Evaluation) -> Picture:
+    """Error by similarity to the nearest training molecule: every test molecule, and the mean of ranges."""
+
+    def fill(figure: Figure, theme: Theme) -> None:
+        left, right = figure.subplots(1, 2, width_ratios=(2, 1))
+        off = errors(evaluation)
+        left.plot(evaluation.similarity, off, ".", color=theme.lines[1], alpha=0.5)
+        for low, high, mean, _ in likeness_ranges(evaluation):
+            left.hlines(mean, low, high, color=theme.lines[0], linewidth=3)
+        _label(
+            left, "error and likeness", "Tanimoto similarity to the nearest training molecule", "error / sd"
+        )
+        left.set_xlim(-0.02, 1.02)
+        right.hist(evaluation.similarity, bins=list(np.linspace(0, 1, 11)), color=theme.lines[5])
+        _label(right, "test molecules", "similarity", "molecules")
+
+    return draw("Error by similarity to the nearest training molecule", (10, 3.4), fill)
+
+
+def likeness_ranges(evaluation: Evaluation) -> list[tuple[float, float, float, int]]:
+    """From, to, mean error in standard deviations of the labels, molecules: of ranges with enough of them."""
+    off, found = errors(evaluation), []
+    edges = (0.0, 0.3, 0.5, 0.7, 0.9, 1.01)
+    for low, high in zip(edges, edges[1:], strict=False):
+        inside = (evaluation.similarity >= low) & (evaluation.similarity < high)
+        if np.count_nonzero(inside) >= _FEWEST:
+            found.append((low, min(high, 1.0), float(off[inside].mean()), int(np.count_nonzero(inside))))
+    return found
+
+
+def _known(evaluation: Evaluation, target: int) -> tuple[Float64Array, Float64Array]:
+    """Labels and predictions of the molecules that have a label of a target."""
+    true = evaluation.labels[:, target]
+    known = ~np.isnan(true)
+    return true[known], evaluation.predictions[MODEL][known, target]
+
+
+def _label(panel: Axes, title: str, x: str, y: str) -> None:
+    panel.set_title(title[:60], fontsize=9, loc="left")
+    panel.set_xlabel(x, fontsize=8)
+    panel.set_ylabel(y, fontsize=8)
+    panel.grid(visible=True, linewidth=0.4)
+    panel.set_axisbelow(True)
