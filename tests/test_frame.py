@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = ("00_demo", "10_pretrain_qm9", "20_moleculenet")
 AWARE = "40_structure_aware"
 COMMANDS = (
-    *("build", "inspect", "splits", "export", "recipe", "bench", "predict", "embed"),
+    *("fit", "build", "inspect", "splits", "export", "recipe", "bench", "predict", "embed"),
     *("curves", "rerun", "import-official", "images", "anchors"),
 )
 

@@ -182,4 +182,7 @@ def data_sha256(options: FitOptions) -> dict[str, str]:
         MoleblendError: a file cannot be read.
     """
     paths = [options.data, *options.valid, *options.test]
+    for path in paths:
+        if path != "-" and not Path(path).is_file():
+            raise MoleblendError(f"{path} is no file: name a table of molecules with labels")
     return {path: sha256_of(Path(path)) for path in paths if path != "-"}

@@ -33,8 +33,8 @@ _FAR: Final = 0.3
 """Similarity below which a molecule is unlike all training molecules."""
 
 _CITED: Final = (
-    ("The method", "Yu, Zhang, Ni, Feng, Lan, Zhou, Liu: Multimodal Molecular Pretraining via Modality Blending. "
-     "ICLR 2024, arXiv:2307.06235."),
+    ("The method", "Yu, Zhang, Ni, Feng, Lan, Zhou, Liu: Multimodal Molecular Pretraining via Modality "
+     "Blending. ICLR 2024, arXiv:2307.06235."),
     ("This software", f"moleblend_plugin {__version__} (CITATION.cff)."),
 )  # fmt: skip
 
