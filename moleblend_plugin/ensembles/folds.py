@@ -58,6 +58,28 @@ def assign_folds(
     return _grouped(groups, strata, k, seed)
 
 
+def keep_together(folds: npt.NDArray[np.int64], groups: Sequence[str]) -> npt.NDArray[np.int64]:
+    """``folds`` in which rows of one group are in the fold of its first row: those of one molecule.
+
+    A molecule in two folds would be predicted by a member that was trained on it.
+
+    Args:
+        folds: int64 [n].
+        groups: [n], equal for rows that stay together.
+
+    Raises:
+        ValueError: a fold would be left empty.
+    """
+    first: dict[str, int] = {}
+    kept = folds[[first.setdefault(group, row) for row, group in enumerate(groups)]]
+    if len(set(kept.tolist())) < len(set(folds.tolist())):
+        raise ValueError(
+            f"{len(first)} different molecules cannot be shared out among {len(set(folds.tolist()))} folds: "
+            "give more molecules or fewer folds"
+        )
+    return kept
+
+
 def _strata(targets: Float64Array) -> npt.NDArray[np.int64]:
     """Class of every molecule, -1 where it is missing."""
     strata: npt.NDArray[np.int64] = np.where(np.isnan(targets[:, 0]), -1, targets[:, 0]).astype(np.int64)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from moleblend_plugin.ensembles.folds import assign_folds
+from moleblend_plugin.ensembles.folds import assign_folds, keep_together
 
 NAN = float("nan")
 
@@ -59,3 +59,10 @@ def test_what_cannot_be_shared_out(
 ) -> None:
     with pytest.raises(ValueError, match=words):
         assign_folds(np.array(targets)[:, None], "classification", k, 0, scaffolds)
+
+
+def test_rows_of_one_molecule_are_in_the_fold_of_the_first() -> None:
+    folds = np.array([0, 1, 2, 0, 1, 2])
+    assert keep_together(folds, ["a", "b", "c", "b", "a", "d"]).tolist() == [0, 1, 2, 1, 0, 2]
+    with pytest.raises(ValueError, match="2 different molecules cannot be shared out among 3 folds"):
+        keep_together(np.array([0, 1, 2]), ["a", "b", "a"])

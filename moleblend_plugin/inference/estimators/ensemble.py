@@ -14,8 +14,9 @@ from typing import NamedTuple, get_args
 import numpy as np
 import numpy.typing as npt
 
+from moleblend_plugin.chem.identity.likeness import identity
 from moleblend_plugin.chem.identity.scaffold import scaffold_of
-from moleblend_plugin.ensembles.folds import FoldKind, assign_folds
+from moleblend_plugin.ensembles.folds import FoldKind, assign_folds, keep_together
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.ensemble_file import EnsembleFile, write_ensemble
 from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint, train_arguments
@@ -106,12 +107,15 @@ class FittedEnsemble(NamedTuple):
 def folds_of(part: TrainingPart, kind: LabelKind, k: int, how: str, seed: int) -> npt.NDArray[np.int64]:
     """Fold of every molecule, int64 [n]: at random, or by Bemis-Murcko scaffold.
 
+    Rows of one molecule (without stereochemistry and isotopes) are in one fold.
+
     Raises:
         ValueError: there are too few molecules, scaffolds, or molecules of a class.
     """
     smiles = [record.smiles for record in part.labelled.records]
     scaffolds = [scaffold_of(text, chiral=False) for text in smiles] if how == "scaffold" else None
-    return assign_folds(part.targets, kind, k, seed, scaffolds)
+    folds = assign_folds(part.targets, kind, k, seed, scaffolds)
+    return keep_together(folds, [identity(text) for text in smiles]) if scaffolds is None else folds
 
 
 def fit_ensemble(
