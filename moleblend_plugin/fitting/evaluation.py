@@ -21,7 +21,10 @@ from moleblend_plugin.inference.outputs import predict_to_table
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.inference.scoring import Score, Scored, score_all
 from moleblend_plugin.inference.stack import features_of
+from moleblend_plugin.inference.trust_columns import LEVEL, choose_trust_columns
 from moleblend_plugin.schema import Float64Array
+from moleblend_plugin.trust.domain import nearest, packed_ecfp4
+from moleblend_plugin.trust.model import Trust
 
 MODEL: Final = "this model"
 BASELINE_KINDS: Final = {
@@ -32,9 +35,6 @@ BASELINE_KINDS: Final = {
 
 MOST_BASELINE_ROWS: Final = 5_000
 """Training molecules of a baseline: a forest on 2,048 columns takes longer than the network beyond."""
-
-_CHUNK: Final = 256
-"""Test molecules that are compared at a time."""
 
 
 class Evaluation(NamedTuple):
@@ -48,6 +48,9 @@ class Evaluation(NamedTuple):
         similarity: [m], Tanimoto similarity (ECFP4) to the nearest training molecule.
         nearest: int64 [m], its place in the table.
         notes: what a reader must know.
+        trust: calibration and domain of the model; ``None`` where it has none.
+        bounds: [m, T, 2], intervals at :data:`LEVEL`; ``None`` of classes, or where there are none.
+        calibrated: [m, T], calibrated probabilities; ``None`` of values, or where there are none.
     """
 
     rows: npt.NDArray[np.int64]
@@ -57,6 +60,18 @@ class Evaluation(NamedTuple):
     similarity: Float64Array
     nearest: npt.NDArray[np.int64]
     notes: tuple[str, ...] = ()
+    trust: Trust | None = None
+    bounds: Float64Array | None = None
+    calibrated: Float64Array | None = None
+
+    @property
+    def coverage(self) -> Float64Array:
+        """Share of the test labels inside of their intervals [T]; NaN without any."""
+        assert self.bounds is not None
+        known = ~np.isnan(self.labels)
+        inside = (self.labels >= self.bounds[..., 0]) & (self.labels <= self.bounds[..., 1])
+        share: Float64Array = (inside & known).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
+        return share
 
 
 class HeldInput(Input):
@@ -82,14 +97,10 @@ class HeldInput(Input):
 
 def write_predictions(predictor: Predictor, table: FitTable, rows: npt.NDArray[np.int64], path: Path) -> None:
     """Write what ``moleblend predict`` would of these rows: all their columns, and the predictions."""
-    predict_to_table(
-        predictor,
-        HeldInput(table, rows),
-        path,
-        64,
-        lambda done: None,
-        members_sd=predictor.n_members > 1,
-    )
+    several = predictor.n_members > 1
+    extra, _ = choose_trust_columns(predictor, several, None, with_trust=True)
+    rows_in = HeldInput(table, rows)
+    predict_to_table(predictor, rows_in, path, 64, lambda done: None, members_sd=several, extra=extra)
 
 
 def evaluate(
@@ -115,10 +126,22 @@ def evaluate(
     for name, values in predictions.items():
         scored = Scored(table.names, ids, labels, values, len(test))
         scores[name] = score_all(predictor, scored, 1000, 0, 0.95)
-    similarity, nearest = nearest_training(
-        [table.smiles[row] for row in test.tolist()], [table.smiles[row] for row in train.tolist()]
-    )
-    return Evaluation(test, labels, predictions, scores, similarity, train[nearest], tuple(notes))
+    near = nearest(*(packed_ecfp4([table.smiles[row] for row in rows.tolist()]) for rows in (test, train)))
+    found = Evaluation(test, labels, predictions, scores, near.similarity, train[near.place], tuple(notes))
+    return _with_trust(found, predictor.trust)
+
+
+def _with_trust(found: Evaluation, trust: Trust | None) -> Evaluation:
+    """With intervals or calibrated probabilities, where the model can give them."""
+    found = found._replace(trust=trust)
+    if trust is None or trust.calibration is None:
+        return found
+    own = found.predictions[MODEL]
+    if trust.kind == "classification":
+        return found._replace(calibrated=trust.calibrated(own))
+    if len(trust.too_few(LEVEL)) == len(trust.names):
+        return found
+    return found._replace(bounds=trust.intervals(own, found.similarity, LEVEL))
 
 
 def _add_baselines(
@@ -152,22 +175,6 @@ def _add_baselines(
         )
         predictions[name] = fitted.predict(molecule_features(features, smiles).values)
     return notes
-
-
-def nearest_training(test: Sequence[str], train: Sequence[str]) -> tuple[Float64Array, npt.NDArray[np.int64]]:
-    """Tanimoto similarity of ECFP4 to the nearest training molecule [m], and its number [m]."""
-    known = molecule_features(("ecfp4",), train).values.astype(np.float32)
-    own = molecule_features(("ecfp4",), test).values.astype(np.float32)
-    sizes = known.sum(1)
-    similarity, nearest = np.zeros(len(own)), np.zeros(len(own), np.int64)
-    for start in range(0, len(own), _CHUNK):
-        part = own[start : start + _CHUNK]
-        shared = part @ known.T
-        either = part.sum(1)[:, None] + sizes - shared
-        found = np.divide(shared, either, out=np.zeros_like(shared), where=either > 0)
-        nearest[start : start + _CHUNK] = found.argmax(1)
-        similarity[start : start + _CHUNK] = found.max(1)
-    return similarity, nearest
 
 
 def errors(evaluation: Evaluation) -> Float64Array:

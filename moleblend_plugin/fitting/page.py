@@ -19,6 +19,7 @@ from moleblend_plugin.fitting.parts import Divided
 from moleblend_plugin.fitting.table import FitTable, reasons
 from moleblend_plugin.fitting.training import Estimator
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
+from moleblend_plugin.inference.trust_columns import LEVEL
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import write_name
 from moleblend_plugin.networks.resolve import MODEL_FILE
@@ -74,6 +75,7 @@ def fit_page(
             _paragraph(" ".join(evaluation.notes)),
             "<h2>Predicted and true</h2>",
             html_picture(draw(evaluation, table.names)),
+            *_trust(evaluation, table.names),
             "<h2>Where this model should not be used</h2>",
             _domain(evaluation),
             html_picture(pictures.likeness_picture(evaluation)),
@@ -162,6 +164,39 @@ def _number(value: float | None, interval: tuple[float, float]) -> str:
         return "undefined"
     low, high = interval
     return f"{value:.3g}" if low != low else f"{value:.3g} ({low:.3g} to {high:.3g})"
+
+
+def _trust(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
+    """Whether intervals and probabilities keep what they promise on the test part."""
+    trust = evaluation.trust
+    if trust is None or trust.calibration is None:
+        return []
+    targets = trust.summary(LEVEL)["targets"]
+    rows = []
+    for place, name in enumerate(names):
+        facts = targets[name]
+        if evaluation.bounds is not None:
+            width = facts["half_width"]
+            told = ["too few" if width is None else f"± {width:.3g}", f"{evaluation.coverage[place]:.0%}"]
+            rows.append([escape(name), f"{facts['molecules']:,}", *told])
+        elif evaluation.calibrated is not None:
+            errors_of = (facts["calibration_error"], facts["calibration_error_after"])
+            told = ["undefined" if value is None else f"{value:.3f}" for value in errors_of]
+            rows.append([escape(name), f"{facts['molecules']:,}", *told])
+    if not rows:
+        return []
+    header = ["target", "calibration molecules"]
+    if evaluation.bounds is not None:
+        caption = f"Intervals that hold {LEVEL:.0%} of molecules like those of training"
+        header += ["median interval", "share of test labels inside"]
+    else:
+        caption = "Expected calibration error, by folds of the training part"
+        header += ["as predicted", "calibrated"]
+    text = (
+        "Calibrated on predictions of training molecules by networks that had not seen them "
+        f"({trust.calibration.source}). The promise holds for molecules like those of training."
+    )
+    return ["<h2>How far to trust a prediction</h2>", _paragraph(text), html_table(caption, header, rows)]
 
 
 def _domain(evaluation: Evaluation) -> str:

@@ -64,13 +64,26 @@ def values_picture(evaluation: Evaluation, names: Sequence[str]) -> Picture:
             left, right = panels[number]
             ends = [min(true.min(), found.min()), max(true.max(), found.max())] if len(true) else [0.0, 1.0]
             left.plot(ends, ends, color=theme.grid, linewidth=1)
+            if evaluation.bounds is not None:
+                known = ~np.isnan(evaluation.labels[:, number])
+                low, high = evaluation.bounds[known, number].T
+                left.vlines(true, low, high, color=theme.lines[5], linewidth=0.8, alpha=0.5)
             left.plot(true, found, ".", color=theme.lines[1], alpha=0.7)
+            left.set_ylim(*_around(np.concatenate((true, found))))
             _label(left, name, "true", "predicted")
             right.axhline(0, color=theme.grid, linewidth=1)
             right.plot(found, found - true, ".", color=theme.lines[1], alpha=0.7)
             _label(right, "residuals", "predicted", "predicted less true")
 
     return draw("Predicted against true values, and residuals", (8.5, 3.4 * len(shown)), fill)
+
+
+def _around(values: Float64Array) -> tuple[float, float]:
+    """Ends of an axis that shows all values: intervals may be infinite."""
+    if not len(values):
+        return 0.0, 1.0
+    margin = 0.15 * (np.ptp(values) or 1.0)
+    return float(values.min() - margin), float(values.max() + margin)
 
 
 def classes_picture(evaluation: Evaluation, names: Sequence[str]) -> Picture:
@@ -90,7 +103,12 @@ def classes_picture(evaluation: Evaluation, names: Sequence[str]) -> Picture:
                 precision, recalled, _ = precision_recall_curve(true, found)
                 recall.plot(recalled, precision, color=theme.lines[0])
                 recall.axhline(true.mean(), color=theme.grid, linewidth=1)
-                _draw_calibration(calibration, true, found, theme)
+                _draw_calibration(calibration, true, found, theme.lines[0], "as predicted", theme)
+                if evaluation.calibrated is not None:
+                    known = ~np.isnan(evaluation.labels[:, number])
+                    better = evaluation.calibrated[known, number]
+                    _draw_calibration(calibration, true, better, theme.lines[1], "calibrated", theme)
+                    calibration.legend(frameon=False, fontsize=8)
             roc.plot([0, 1], [0, 1], color=theme.grid, linewidth=1)
             _label(roc, f"{name}: ROC", "false positives", "true positives")
             _label(recall, "precision and recall", "recall", "precision")
@@ -100,14 +118,19 @@ def classes_picture(evaluation: Evaluation, names: Sequence[str]) -> Picture:
     return draw("ROC, precision and recall, and calibration", (10.5, 3.2 * len(shown)), fill)
 
 
-def _draw_calibration(panel: Axes, true: Float64Array, found: Float64Array, theme: Theme) -> None:
+def _draw_calibration(
+    panel: Axes, true: Float64Array, found: Float64Array, color: str, label: str, theme: Theme
+) -> None:
     """Share of class 1 in five ranges of the predicted probability, with the number of molecules."""
     panel.plot([0, 1], [0, 1], color=theme.grid, linewidth=1)
     order = np.argsort(found, kind="stable")
-    for places in np.array_split(order, min(_BINS, len(order))):
+    for number, places in enumerate(np.array_split(order, min(_BINS, len(order)))):
         share, count = true[places].mean(), len(places)
         spread = 1.96 * np.sqrt(max(share * (1 - share), 0.25 / count) / count)
-        panel.errorbar(found[places].mean(), share, spread, fmt="o", color=theme.lines[0], linewidth=1)
+        named = label if number == 0 else None
+        panel.errorbar(
+            found[places].mean(), share, spread, fmt="o", color=color, linewidth=1, markersize=4, label=named
+        )
     panel.set_xlim(-0.02, 1.02)
     panel.set_ylim(-0.02, 1.02)
 

@@ -18,7 +18,7 @@ from moleblend_plugin.fitting.options import RUN_FILE, FitOptions, write_run_fil
 from moleblend_plugin.fitting.page import fit_page
 from moleblend_plugin.fitting.parts import OUT, Divided, divide
 from moleblend_plugin.fitting.table import FitTable, read_table, reasons, write_rejected
-from moleblend_plugin.fitting.training import TimeEstimate, estimate_time, processes_for, train
+from moleblend_plugin.fitting.training import TimeEstimate, estimate_time, name_rows, processes_for, train
 from moleblend_plugin.inference.estimators.member_jobs import CURVE, MemberJobs, read_curve_file
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.run_folder import TEST_PREDICTIONS
@@ -123,6 +123,7 @@ def _fit(
     estimator = train(table, learned, _jobs(folder, table, told, share))
     told.progress(0.95, "test part")
     estimator.save(folder.result / MODEL_FILE)
+    name_rows(folder.result / MODEL_FILE, table, learned)
     predictor = Predictor.from_checkpoint(folder.result / MODEL_FILE, table.options.device)
     evaluation = _evaluate(folder, predictor, table, divided, learned)
     told.progress(0.98, "report")

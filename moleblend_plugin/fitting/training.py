@@ -8,6 +8,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
 from typing import Any, Final, NamedTuple
@@ -24,12 +25,16 @@ from moleblend_plugin.estimator import MoleblendClassifier, MoleblendRegressor
 from moleblend_plugin.fitting.options import FitOptions
 from moleblend_plugin.fitting.table import FitTable, conversion_of
 from moleblend_plugin.host.in_process import train_in_process
+from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble, write_ensemble
 from moleblend_plugin.inference.estimators.fit import FitConfig, train_arguments, write_store
 from moleblend_plugin.inference.estimators.member_jobs import MemberJobs
 from moleblend_plugin.inference.estimators.start import choose_start
+from moleblend_plugin.inference.kept_trust import with_trust
+from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.stack_fit import FORESTS
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array
+from moleblend_plugin.trust.file import write_trust
 
 _PROBE: Final = 192
 """Molecules of the probe."""
@@ -118,6 +123,33 @@ def train(table: FitTable, rows: npt.NDArray[np.int64], jobs: MemberJobs | None)
     weights = None if table.weights is None else table.weights[rows]
     labels: Any = NamedLabels(table.labels[rows], table.names)
     return make_estimator(table, jobs).fit(molecules, labels, sample_weight=weights)
+
+
+def name_rows(path: Path, table: FitTable, rows: npt.NDArray[np.int64]) -> None:
+    """Let a saved model call training molecules by their rows in the file, not in what was given to ``fit``.
+
+    Args:
+        path: the model.
+        table: the table.
+        rows: places of the molecules that it was trained on.
+    """
+    found = Predictor.from_checkpoint(path, "cpu").trust
+    if found is None:
+        return
+    numbers = np.array([table.records[place].row for place in rows.tolist()], np.int64)
+    domain = replace(found.domain, rows=numbers[found.domain.rows])
+    held = found.calibration
+    named = write_trust(
+        replace(
+            found,
+            domain=domain,
+            calibration=None if held is None else replace(held, rows=numbers[held.rows]),
+        )
+    )
+    if is_ensemble(path):
+        write_ensemble(path, read_ensemble(path)._replace(trust=named))
+    else:
+        path.write_bytes(with_trust(path.read_bytes(), named))
 
 
 def estimate_time(table: FitTable, rows: npt.NDArray[np.int64]) -> TimeEstimate:
