@@ -37,7 +37,7 @@ NoTrust = Annotated[
 def predict(
     checkpoint: Annotated[
         Path,
-        typer.Argument(help="Checkpoint of task moleblend_property, model of an estimator, or a name."),
+        typer.Argument(help="Folder of a fit or a run, checkpoint, model of an estimator, or a name."),
     ],
     molecules: shared.MoleculesArgument,
     out: Annotated[Path, typer.Option("--out", "-o", help="Table to write: .csv, .tsv or .parquet.")],
@@ -71,13 +71,14 @@ def predict(
     from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.inference.outputs import predict_to_table
     from moleblend_plugin.inference.predictor import Predictor
+    from moleblend_plugin.inference.run_folder import find_checkpoint
     from moleblend_plugin.inference.table_writer import check_table
     from moleblend_plugin.inference.trust_columns import choose_trust_columns
     from moleblend_plugin.inputs import open_molecules
 
     check_table(out)
     refuse_existing(out, overwrite)
-    network = Predictor.from_checkpoint(checkpoint, device, use_ema)
+    network = Predictor.from_checkpoint(find_checkpoint(checkpoint), device, use_ema)
     extra, notes = choose_trust_columns(network, members_sd, interval, not no_trust)
     print_notes(notes)
     rows = open_rows(

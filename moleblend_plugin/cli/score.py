@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from moleblend_plugin.inference.predictor import Predictor
 
 Model = Annotated[
-    Path, typer.Argument(help="Run folder (--save-dir; its best checkpoint), a checkpoint or a name.")
+    Path, typer.Argument(help="Folder of a fit or a run (its best checkpoint), checkpoint or name.")
 ]
 Data = Annotated[
     Path | None,

@@ -5,7 +5,7 @@ Legend: m molecules of the test part, n of the training part, T targets, E netwo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final, NamedTuple
 

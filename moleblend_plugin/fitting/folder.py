@@ -16,7 +16,7 @@ from typing import Any, Final
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import put_in_place, sha256_of
 from moleblend_plugin.fitting.options import RUN_FILE, FitOptions, read_options, write_run_file
-from moleblend_plugin.inference.run_folder import TEST_PREDICTIONS
+from moleblend_plugin.inference.run_folder import FIT_WORK, TEST_PREDICTIONS
 from moleblend_plugin.locks import holding
 from moleblend_plugin.networks.resolve import MODEL_FILE
 from moleblend_plugin.runs.run_record import package_versions
@@ -31,7 +31,6 @@ MANIFEST: Final = "manifest.json"
 FILES: Final = (RUN_FILE, REJECTED, SPLIT_LIST, LEAKS, TEST_PREDICTIONS, REPORT, MANIFEST, MODEL_FILE)
 """In the order in which they are put in place."""
 
-_WORK: Final = "work"
 _ASKED: Final = "asked.toml"
 _LOCK: Final = ".fit.lock"
 
@@ -45,7 +44,7 @@ class ModelFolder:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.work = path / _WORK
+        self.work = path / FIT_WORK
         self.result = self.work / "result"
         self.members = self.work / "members"
 
@@ -94,7 +93,7 @@ class ModelFolder:
                 f"{self.path} holds a model already: name another folder by --out, or replace it with "
                 "--overwrite"
             )
-        strange = [item.name for item in self.path.iterdir() if item.name not in (*FILES, _WORK, _LOCK)]
+        strange = [item.name for item in self.path.iterdir() if item.name not in (*FILES, FIT_WORK, _LOCK)]
         if strange and not (self.path / MODEL_FILE).exists() and not self.work.exists():
             raise MoleblendError(
                 f"--out {self.path} holds other files, such as {sorted(strange)[0]}: name a new folder"

@@ -19,6 +19,9 @@ CHECKPOINTS: Final = (BEST_CHECKPOINT, LAST_CHECKPOINT)
 TEST_PREDICTIONS: Final = "predictions_test.csv"
 """The test part of a ``moleblend fit``, beside its model: all columns of these rows, and the predictions."""
 
+FIT_WORK: Final = "work"
+"""Of a ``moleblend fit`` that is not finished, what there is."""
+
 FIT_RECORD: Final = "run.toml"
 """Options of a ``moleblend fit``, beside its model."""
 
@@ -43,6 +46,10 @@ def find_checkpoint(given: Path) -> Path:
                 f"{given} does not exist: give a checkpoint, the --save-dir of a run, or the folder of a fit"
             )
         return found
+    if (given / FIT_WORK).is_dir():
+        raise MoleblendError(
+            f"{given} holds a fit that was interrupted: finish it by moleblend fit --out {given} --resume"
+        )
     for name in CHECKPOINTS:
         if (given / name).is_file():
             return given / name

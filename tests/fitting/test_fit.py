@@ -72,7 +72,7 @@ def test_a_fit_goes_on_where_it_was(fitted: Path, capsys: pytest.CaptureFixture[
     assert kept
     assert not (model / MODEL_FILE).exists()
     assert run("predict", model, fitted / "my [b].csv", "-o", fitted / "no.csv") == 2
-    assert "no fit" in capsys.readouterr().err
+    assert "--resume" in capsys.readouterr().err
     assert run("fit", fitted / "my [b].csv", "--out", model) == 2
     assert "--resume" in capsys.readouterr().err
     assert run("fit", "--out", model, "--resume", "--epochs", 5) == 2
