@@ -55,6 +55,20 @@ Stacking = Annotated[Text, typer.Option(help="Combine with random forests: auto,
 Epochs = Annotated[int | None, typer.Option(help="Passes over the molecules [default: by the table's size].")]
 BatchSize = Annotated[int | None, typer.Option(help="Molecules per update [default: by the table's size].")]
 LearningRate = Annotated[float | None, typer.Option(help="Highest learning rate [default: 0.0005].")]
+Dropout = Annotated[float | None, typer.Option(help="Dropout of the head [default: 0.1].")]
+Readout = Annotated[
+    Text, typer.Option(help="How the head reads a molecule: cls, mean, sum, attention [default: cls].")
+]
+FreezeEpochs = Annotated[
+    int | None, typer.Option(help="First epochs, in which the head alone is trained [default: 0].")
+]
+Featurizers = Annotated[
+    Text,
+    typer.Option(
+        "--molecule-featurizers",
+        help="What the head reads too: none, descriptors, ecfp or both [default: none].",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Of parts, folds and training [default: 0].")]
 Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps [default: auto].")]
 
@@ -88,6 +102,10 @@ def fit(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
+    dropout: Dropout = None,
+    readout: Readout = None,
+    freeze_epochs: FreezeEpochs = None,
+    molecule_featurizers: Featurizers = None,
     seed: Seed = None,
     device: Device = None,
     config: Annotated[
