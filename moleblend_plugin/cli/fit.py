@@ -130,7 +130,7 @@ def fit(
 
     if out is None:
         raise MoleblendError("--out is missing: name a folder for the model, as in --out model/")
-    options = _options(given)
+    options = given_options(given)
     with FitProgress() as progress, termination_as_exit():
         try:
             result = fit_table(options, out, OnFit(progress.say, progress.update), resume, overwrite)
@@ -143,7 +143,7 @@ def fit(
     print("\n".join(_summary(result)))
 
 
-def _options(given: dict[str, Any]) -> FitOptions:
+def given_options(given: dict[str, Any]) -> FitOptions:
     """The options that were given, over those of ``--config``."""
     from dataclasses import replace
 

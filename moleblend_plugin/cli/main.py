@@ -23,6 +23,7 @@ from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
 from moleblend_plugin.cli.score import score
 from moleblend_plugin.cli.splits import splits
+from moleblend_plugin.cli.tune import tune
 from moleblend_plugin.entry import begin, one_line
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.version import __version__
@@ -35,7 +36,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    *(fit, predict, score, build, inspect, images, embed, splits),
+    *(fit, tune, predict, score, build, inspect, images, embed, splits),
     *(export, curves, rerun, recipe, anchors, bench, models, import_official),
 ):
     app.command()(command)

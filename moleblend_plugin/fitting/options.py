@@ -166,7 +166,7 @@ def write_run_file(path: Path, options: FitOptions, found: dict[str, Any]) -> No
         found: facts beside it, plain values.
     """
     lines = [
-        f"# Written by moleblend_plugin {__version__}. Again: moleblend fit --config {path.name} --out FOLDER",
+        f"# Written by moleblend_plugin {__version__}. Use: moleblend fit --config {path.name} --out FOLDER",
         "[fit]",
         *(f"{name} = {_toml(value)}" for name, value in asdict(options).items()),
         "",
