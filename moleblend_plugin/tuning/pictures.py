@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+LOGARITHMIC: Final = "learning_rate"
+"""The setting that is searched by its logarithm."""
+
 _PANELS: Final = 4
 _JITTER: Final = 0.12
 
@@ -82,7 +85,7 @@ def settings_picture(
         panels = figure.subplots(rows, _PANELS, squeeze=False, sharey=True).ravel()
         for panel, name in zip(panels, names, strict=False):
             _draw_setting(
-                panel, [trial.params[name] for trial in done], [trial.value for trial in done], theme
+                panel, name, [trial.params[name] for trial in done], [trial.value for trial in done], theme
             )
             place = done.index(best)
             x = _positions([trial.params[name] for trial in done])[0][place]
@@ -96,13 +99,13 @@ def settings_picture(
     return draw("Score by the value of every setting", (11, 2.5 * rows), fill)
 
 
-def _draw_setting(panel: Axes, settings: list[Any], scores: list[float], theme: Theme) -> None:
+def _draw_setting(panel: Axes, name: str, settings: list[Any], scores: list[float], theme: Theme) -> None:
     positions, words = _positions(settings)
     panel.plot(positions, scores, "o", color=theme.lines[1], alpha=0.7, markersize=4)
     if words:
         panel.set_xticks(range(len(words)), words, fontsize=8)
         panel.set_xlim(-0.5, len(words) - 0.5)
-    elif settings and isinstance(settings[0], float) and min(settings) > 0:
+    elif name == LOGARITHMIC:
         panel.set_xscale("log")
         panel.tick_params(axis="x", which="both", labelsize=7)
     panel.grid(visible=True, linewidth=0.4)
