@@ -26,7 +26,9 @@ def tune(
     ] = 30.0,
     trials: Annotated[
         int,
-        typer.Option(help="Finished trials of all calls together [default: as many as the minutes allow]."),
+        typer.Option(
+            help="Trials that are completed or pruned, of all calls together [default: as many as fit]."
+        ),
     ] = 0,
     target: options_of.Target = None,
     smiles_column: options_of.SmilesColumn = None,

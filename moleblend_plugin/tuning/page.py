@@ -111,11 +111,11 @@ def _headlines(
             f"{title} of the best setting (trial {best.number}): {_with_spread(won)} over {len(won)} folds; "
             f"of the default: {_with_spread(default)}.",
             f"The best setting is better in {better} of {len(won)} folds. It is the best of "
-            f"{states.count('complete')} trials on these folds, so that its score is a little too good: the "
-            "test part of a fit says how good it is.",
+            f"{states.count('complete') + states.count('pruned')} trials on these folds, so that its score is a "
+            "little too good: the test part of a fit says how good it is.",
         ]
     lines.append(
-        f"{states.count('complete')} trials were finished, {states.count('pruned')} pruned, "
+        f"{states.count('complete')} trials were completed, {states.count('pruned')} pruned, "
         f"{states.count('failed')} failed. The search ended because {ended}."
     )
     return f'<ul class="headlines">{"".join(f"<li>{escape(line)}</li>" for line in lines)}</ul>'

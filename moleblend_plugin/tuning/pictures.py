@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from moleblend_plugin.report.theme import Picture, Theme, draw
+from moleblend_plugin.tuning.space import RATES
 from moleblend_plugin.tuning.trials import TriedSettings, finished, winner
 
 if TYPE_CHECKING:
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 LOGARITHMIC: Final = "learning_rate"
 """The setting that is searched by its logarithm."""
 
+_RATE_TICKS: Final = (1e-4, 3e-4, 1e-3)
 _PANELS: Final = 4
 _JITTER: Final = 0.12
 
@@ -107,7 +109,9 @@ def _draw_setting(panel: Axes, name: str, settings: list[Any], scores: list[floa
         panel.set_xlim(-0.5, len(words) - 0.5)
     elif name == LOGARITHMIC:
         panel.set_xscale("log")
-        panel.tick_params(axis="x", which="both", labelsize=7)
+        panel.set_xticks(_RATE_TICKS, [f"{rate:g}" for rate in _RATE_TICKS])
+        panel.minorticks_off()
+        panel.set_xlim(RATES[0] / 1.2, RATES[1] * 1.2)
     panel.grid(visible=True, linewidth=0.4)
     panel.set_axisbelow(True)
 

@@ -122,7 +122,7 @@ class Tuner:
         repeats = 0
         while True:
             if self._budget.trials and self._count() >= self._budget.trials:
-                return f"{self._budget.trials} trials are finished"
+                return f"the {self._budget.trials} trials that were asked for are done"
             if self.left <= 0:
                 self._check_default()
                 return _OUT_OF_TIME

@@ -60,7 +60,7 @@ def test_the_folder_and_its_report(tmp_path: Path, capsys: pytest.CaptureFixture
         file.write("bad,C1CC,1.5,3\n")
     assert tune(table, "--target", "logS", "--out", out, "--trials", 12) == 0
     said = capsys.readouterr()
-    assert "12 trials are finished" in said.out
+    assert "12 trials that were asked for are done" in said.out
     assert f"moleblend fit --config {out / 'best.toml'}" in said.out
     assert "logS" not in (out / "split.json").read_text(encoding="utf-8")
     assert {"study.db", "best.toml", "trials.csv", "report.html", "rejected.csv", "split.json"} <= {
