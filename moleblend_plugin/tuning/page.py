@@ -101,6 +101,7 @@ def _headlines(
 ) -> str:
     default, won = pair
     states = [trial.state for trial in trials]
+    compared = states.count("complete") + states.count("pruned")
     lines = []
     if mean_of(won) == mean_of(default):
         lines.append(f"No setting was better than the default: {title} {_with_spread(default)}.")
@@ -111,8 +112,8 @@ def _headlines(
             f"{title} of the best setting (trial {best.number}): {_with_spread(won)} over {len(won)} folds; "
             f"of the default: {_with_spread(default)}.",
             f"The best setting is better in {better} of {len(won)} folds. It is the best of "
-            f"{states.count('complete') + states.count('pruned')} trials on these folds, so that its score is a "
-            "little too good: the test part of a fit says how good it is.",
+            f"{compared} trials on these folds, so that its score is a little too good: the test part "
+            "of a fit says how good it is.",
         ]
     lines.append(
         f"{states.count('complete')} trials were completed, {states.count('pruned')} pruned, "
