@@ -145,7 +145,7 @@ class SetClassifier(TrustedEstimator):
         """Which classes cannot be excluded: bool [n, 2] in the order of ``classes_``, or [n, T, 2].
 
         Of the molecules of *each* class that are drawn like those of training, a share of about ``level``
-        or more has it in its set. A set is never empty: where both classes are excluded it holds the likelier one.
+        or more has it in its set. A set is never empty: where both are excluded it holds the likelier one.
 
         Args:
             X: the molecules.
