@@ -41,11 +41,12 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "host": {"runs", "trainer"},
     "tasks": {"data", "models", "losses", "metrics", "networks", "runs", "host"},
     "ensembles": set(),
+    "trust": {"chem"},
     "inference": {
         *("chem", "baselines", "data", "inputs", "models", "metrics", "networks", "runs", "host", "tasks"),
-        "ensembles",
+        *("ensembles", "trust"),
     },
-    "estimator": {"networks", "inference"},
+    "estimator": {"networks", "trust", "inference"},
     "report": {"losses", "metrics", "runs"},
     "bench": {
         *(
