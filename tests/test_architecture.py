@@ -47,6 +47,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     },
     "estimator": {"networks", "inference"},
     "report": {"losses", "metrics", "runs"},
+    "explain": {"chem", "models", "networks", "inference", "report"},
     "bench": {
         *(
             "chem",
@@ -64,7 +65,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     },
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "networks", "runs", "tasks"),
-        *("inference", "report", "bench"),
+        *("inference", "report", "bench", "explain"),
     },
     "__main__": {"cli"},
     # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.

@@ -12,6 +12,7 @@ from moleblend_plugin.cli.bench import bench
 from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
 from moleblend_plugin.cli.embed import embed
+from moleblend_plugin.cli.explain import explain
 from moleblend_plugin.cli.export import export
 from moleblend_plugin.cli.images import images
 from moleblend_plugin.cli.import_official import import_official
@@ -34,7 +35,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    *(build, inspect, images, predict, score, embed, splits),
+    *(build, inspect, images, predict, score, explain, embed, splits),
     *(export, curves, rerun, recipe, anchors, bench, models, import_official),
 ):
     app.command()(command)

@@ -105,7 +105,8 @@ class Explainer:
     ) -> None:
         unknown = [method for method in methods if method not in METHODS]
         if unknown or not methods:
-            raise MoleblendError(f"method {unknown[0] if unknown else ''!r}: choose from {', '.join(METHODS)}")
+            named = repr(unknown[0]) if unknown else "missing"
+            raise MoleblendError(f"method {named}: choose from {', '.join(METHODS)}")
         self.predictor = predictor
         self.methods = cast("tuple[Method, ...]", tuple(dict.fromkeys(methods)))
         self.targets = _chosen(predictor.target_names, targets)

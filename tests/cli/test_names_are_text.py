@@ -118,6 +118,7 @@ COMMANDS = {
     "curves": ["{}"],
     "rerun": ["{}"],
     "score": ["{}"],
+    "explain": ["{}", "a.csv", "--out", "p.html"],
     "recipe": ["{}"],
     "anchors": ["{}", "s.lmdb", "--out", "x"],
     "bench": ["{}", "--out", "x"],
