@@ -2,9 +2,9 @@
 
     python crippen.py molecules.csv --out runs/explain
 
-Crippen's logP is a sum over atoms (Wildman and Crippen, J. Chem. Inf. Comput. Sci. 1999, 39, 868), so that every
-atom has a true contribution. A model is fitted to the sum, another one to shuffled sums, and the contributions
-of atoms that explain them are compared with the true ones on molecules that neither was fitted to.
+Crippen's logP is a sum over atoms (Wildman and Crippen, J. Chem. Inf. Comput. Sci. 1999, 39, 868), so every
+atom has a true contribution. A model is fitted to the sum, another one to shuffled sums, and what explains
+their predictions is compared with the true contributions, on molecules that neither was fitted to.
 """
 
 from __future__ import annotations
@@ -45,9 +45,8 @@ def true_contributions(smiles: str) -> np.ndarray:
 
 
 def read_smiles(path: Path, column: str) -> list[str]:
-    """SMILES of 5 to 50 heavy atoms without explicit hydrogens, each molecule once, in a fixed random order."""
-    reading = gzip.open(path, "rt") if path.suffix == ".gz" else path.open()
-    with reading as stream:
+    """SMILES of 5 to 50 heavy atoms without explicit hydrogens, each molecule once, in a random order."""
+    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as stream:
         given = [row[column] for row in csv.DictReader(stream)]
     found = {}
     for smiles in given:
@@ -110,7 +109,11 @@ def main() -> None:
     sums = np.array([true_contributions(each).sum() for each in train])
     records = [convert_molecule(each, 0, ConversionConfig(None, source_coords=False)) for each in test]
     assert all(isinstance(record, MoleculeRecord) for record in records)
-    options: dict[str, object] = {"epochs": chosen.epochs, "validation_fraction": 0.1, "patience": chosen.epochs}
+    options: dict[str, object] = {
+        "epochs": chosen.epochs,
+        "validation_fraction": 0.1,
+        "patience": chosen.epochs,
+    }
     shuffled = np.random.default_rng(1).permutation(sums)
     models = {"crippen": (sums, options), "shuffled": (shuffled, options | {"validation_fraction": 0})}
     rows = []

@@ -1,8 +1,8 @@
 """Contributions of atoms by integrated gradients (Sundararajan, Taly and Yan, ICML 2017).
 
-The path is a straight line from the masked molecule, all of whose atoms are masked (:mod:`explain.masking`),
-to the molecule. Relations are the molecule's all along the path: they are codes, with nothing half-way between
-shown and hidden. The baseline is therefore the bare skeleton: how the atoms are connected and where they are,
+The path is a straight line from the masked molecule, all of whose atoms are masked (``explain.masking``), to
+the molecule. Relations are the molecule's all along the path: they are codes, with nothing half-way between
+shown and hidden. The baseline therefore is the bare skeleton: how the atoms are connected and where they are,
 not what they are; and what contributions sum to is what the atoms' identities add to it.
 
 The integral is a Gauss-Legendre quadrature, whose number of steps doubles until contributions sum to output
@@ -60,10 +60,8 @@ def integrated_gradients(
     with torch.inference_mode(False):
         molecule = copies(net_input, 1)
         with torch.no_grad():
-            seen: list[Tensor] = []
-            with vectors.changed(lambda given: seen.append(given) or given):  # type: ignore[func-returns-value]
-                outputs = network(**molecule)[0].cpu().double()
-            end = seen[0]
+            end = vectors.read(network, molecule)
+            outputs = network(**molecule)[0].cpu().double()
             hidden = torch.ones(molecule["atom_codes"].shape[:2], dtype=torch.bool, device=end.device)
             start = vectors.mask(end, hidden)
             with vectors.changed(lambda _given: start):
@@ -78,7 +76,10 @@ def integrated_gradients(
 
 
 def missing(contributions: Tensor, outputs: Tensor, baseline: Tensor) -> Tensor:
-    """By how much contributions [N, L] miss output minus baseline, as a share of it: [L]."""
+    """By how much contributions [N, L] miss output minus baseline, as a share of it: [L].
+
+    Where output and baseline are almost equal: as a share of a hundredth of the absolute contributions.
+    """
     wanted = outputs - baseline
     rounding = _ROUNDING / TOLERANCE * contributions.abs().sum(0)
     scale = torch.maximum(wanted.abs(), rounding).clamp(min=torch.finfo(torch.float32).tiny)

@@ -1,10 +1,10 @@
 """What a network is shown of an atom that is masked.
 
 Pretraining hides what two atoms are to each other (``data.samples.blend``): a pair shows one relation, and
-nothing stands for those that are hidden. No atom is ever hidden there, so a vector that stands for none has to
-be chosen. It is what the network makes of an atom without any feature: the embedding norm of a vector of zeros,
-or zeros in a network that has no such norm. Padding would not do: an atom that is padding is no atom, its
-molecule a smaller one, and a molecule of padding alone has no outputs (0 / 0 in the mean over atoms).
+nothing stands for those that are hidden. No atom is ever hidden there, so a vector that stands for none has
+to be chosen. It is what the network makes of an atom without any feature: the embedding norm of a vector of
+zeros, or zeros in a network that has no such norm. Padding would not do: an atom that is padding is no atom,
+its molecule a smaller one, and a molecule of padding alone has no outputs (0 / 0 in the mean over atoms).
 
 B molecules, N atoms, T tokens, D width.
 """
@@ -66,6 +66,18 @@ class AtomVectors:
             yield
         finally:
             hook.remove()
+
+    def read(self, network: nn.Module, net_input: NetInput) -> Tensor:
+        """The vectors [B, T, D] of a batch."""
+        seen: list[Tensor] = []
+
+        def keep(given: Tensor) -> Tensor:
+            seen.append(given.detach())
+            return given
+
+        with self.changed(keep):
+            network(**net_input)
+        return seen[0]
 
     def mask(self, vectors: Tensor, hidden: Tensor) -> Tensor:
         """``vectors`` [B, T, D] with those of ``hidden`` atoms, bool [B, N], masked."""

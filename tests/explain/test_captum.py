@@ -29,14 +29,7 @@ def test_the_same_as_captum(steps: int) -> None:
         ours = integrated_gradients(network, net_input, first=steps, most=steps)
         with torch.inference_mode(False), torch.enable_grad():
             molecule = copies(net_input, 1)
-            seen: list[Tensor] = []
-
-            def keep(given: Tensor) -> Tensor:
-                seen.append(given.detach())
-                return given
-
-            with vectors.changed(keep):
-                network(**molecule)
+            end = vectors.read(network, molecule)
             hidden = torch.ones(molecule["atom_codes"].shape[:2], dtype=torch.bool)
 
             def outputs(points: Tensor) -> Tensor:
@@ -45,7 +38,7 @@ def test_the_same_as_captum(steps: int) -> None:
                 return found
 
             theirs = attr.IntegratedGradients(outputs, multiply_by_inputs=True).attribute(
-                seen[0], vectors.mask(seen[0], hidden), n_steps=steps, method="gausslegendre"
+                end, vectors.mask(end, hidden), n_steps=steps, method="gausslegendre"
             )
         pairs.append((ours.contributions[:, 0], theirs[0, 1:].sum(-1).detach()))
         return [np.zeros(1)]
