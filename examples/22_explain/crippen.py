@@ -72,9 +72,11 @@ def occluded(
     return [occlusion(network, net_input, with_relations)[0][:, 0].numpy()]
 
 
-def integrated(network: PropertyNet, net_input: dict[str, torch.Tensor]) -> list[np.ndarray]:
+def integrated(
+    with_relations: bool, network: PropertyNet, net_input: dict[str, torch.Tensor]
+) -> list[np.ndarray]:
     """[N + 1]: the same, and the number of steps."""
-    found = integrated_gradients(network, net_input)
+    found = integrated_gradients(network, net_input, with_relations)
     return [np.append(found.contributions[:, 0].numpy(), found.steps)]
 
 
@@ -129,13 +131,14 @@ def main() -> None:
         methods: dict[str, Contributions] = {
             "occlusion, relations masked": partial(occluded, True, network),
             "occlusion, relations kept": partial(occluded, False, network),
-            "integrated gradients": partial(integrated, network),
+            "integrated gradients, relations masked": partial(integrated, True, network),
+            "integrated gradients, relations kept": partial(integrated, False, network),
         }
         for method, net in methods.items():
             began = time.process_time()
             found = list(predictor.run(net, records, 1))
             steps = ""
-            if method == "integrated gradients":
+            if method.startswith("integrated"):
                 steps = f"{max(each[-1] for each in found):.0f}"
                 found = [each[:-1] for each in found]
             seconds = (time.process_time() - began) / len(test)

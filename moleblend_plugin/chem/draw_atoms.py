@@ -22,6 +22,9 @@ _FAINTEST: Final = 0.03
 _DISC: Final = 0.42
 """Radius of a disc, as a share of the median bond."""
 
+_BOND: Final = 38.0
+"""Pixels of a bond where there is room; large molecules are drawn smaller."""
+
 _LARGEST_DISC: Final = 16.0
 _BLACK: Final = re.compile("#000000")
 
@@ -51,6 +54,8 @@ def draw_atoms(record: MoleculeRecord, values: Sequence[float], scale: float, ti
     options.addAtomIndices = True
     options.annotationFontScale = 0.45
     options.padding = 0.08
+    options.fixedBondLength = _BOND
+    options.maxFontSize = 18
     with rdBase.BlockLogs():
         canvas.DrawMolecule(rdMolDraw2D.PrepareMolForDrawing(mol, addChiralHs=False))
     canvas.FinishDrawing()

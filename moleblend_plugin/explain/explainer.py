@@ -17,7 +17,7 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.explain.gradients import integrated_gradients, missing
-from moleblend_plugin.explain.masking import AtomVectors
+from moleblend_plugin.explain.masking import AtomInputs
 from moleblend_plugin.explain.occlusion import occlusion
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.inference.stream import FloatingArray
@@ -114,7 +114,7 @@ class Explainer:
         self.unit = LOG_ODDS if predictor.kind == "classification" else "unit of the label"
         self._networks = predictor.networks if isinstance(predictor, Ensemble) else (predictor,)
         for network in self._networks:
-            AtomVectors.of(network.network)
+            AtomInputs.of(network.network)
 
     @classmethod
     def from_checkpoint(

@@ -1,23 +1,25 @@
 """Contributions of atoms by integrated gradients (Sundararajan, Taly and Yan, ICML 2017).
 
-The path is a straight line from the masked molecule, all of whose atoms are masked (``explain.masking``), to
-the molecule. Relations are the molecule's all along the path: they are codes, with nothing half-way between
-shown and hidden. The baseline therefore is the bare skeleton: how the atoms are connected and where they are,
-not what they are; and what contributions sum to is what the atoms' identities add to it.
+The path is a straight line from the masked molecule to the molecule. In the masked molecule all atoms are
+masked, and all relations hidden (``explain.masking``); what is left is the number of atoms. Both sides of the
+input go along the path: the vectors of the atoms, and the biases that relations put on attention, 2D and 3D
+alike. What a pair's bias adds counts half for each of its atoms.
 
 The integral is a Gauss-Legendre quadrature, whose number of steps doubles until contributions sum to output
-minus baseline. S steps, N atoms, T tokens, D width, L labels.
+minus baseline. S steps, N atoms, T tokens, H heads, D width, L labels.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Final, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from moleblend_plugin.explain.masking import AtomVectors, NetInput, copies
+from moleblend_plugin.explain.masking import AtomInputs, NetInput, copies
 from moleblend_plugin.inference.stream import PAIRS
 
 FIRST_STEPS: Final = 16
@@ -45,31 +47,64 @@ class Integrated(NamedTuple):
     steps: int
 
 
+class Seen(NamedTuple):
+    """What the layers of a network see of molecules.
+
+    Attributes:
+        vectors: of atoms and tokens before them, [S, T, D].
+        biases: of pairs, [S, H, N, N]; ``None`` where they stay as they are.
+    """
+
+    vectors: Tensor
+    biases: Tensor | None
+
+    def between(self, end: Seen, share: Tensor) -> Seen:
+        """Points on the way to ``end`` by their share [S] of it, each a leaf with a gradient."""
+
+        def on_way(begin: Tensor, last: Tensor) -> Tensor:
+            return torch.lerp(begin, last, share.view(-1, *[1] * (begin.dim() - 1))).requires_grad_()
+
+        biases = None
+        if self.biases is not None and end.biases is not None:
+            biases = on_way(self.biases, end.biases)
+        return Seen(on_way(self.vectors, end.vectors), biases)
+
+
 def integrated_gradients(
-    network: nn.Module, net_input: NetInput, first: int = FIRST_STEPS, most: int = MOST_STEPS
+    network: nn.Module,
+    net_input: NetInput,
+    with_relations: bool = True,
+    first: int = FIRST_STEPS,
+    most: int = MOST_STEPS,
 ) -> Integrated:
     """Contributions of one molecule's atoms, in units of the network's outputs.
 
     Args:
         network: in evaluation mode; its forward gives [B, L].
         net_input: the molecule, a batch of one.
+        with_relations: whether relations go along the path; otherwise they are the molecule's all along, and
+            its skeleton is part of the baseline.
         first: steps that are tried first.
         most: steps after which it ends, whether the sum is right or not (:func:`missing`).
     """
-    vectors = AtomVectors.of(network)
+    inputs = AtomInputs.of(network)
     with torch.inference_mode(False):
         molecule = copies(net_input, 1)
         with torch.no_grad():
-            end = vectors.read(network, molecule)
+            end = seen_by(network, inputs, molecule)
+            hidden = torch.ones_like(molecule["degree"], dtype=torch.bool)
+            biases = end.biases if with_relations else None
+            start = Seen(
+                inputs.mask(end.vectors, hidden), None if biases is None else torch.zeros_like(biases)
+            )
             outputs = network(**molecule)[0].cpu().double()
-            hidden = torch.ones(molecule["atom_codes"].shape[:2], dtype=torch.bool, device=end.device)
-            start = vectors.mask(end, hidden)
-            with vectors.changed(lambda _given: start):
+            with showing(inputs, start):
                 baseline = network(**molecule)[0].cpu().double()
         steps = first
         while True:
-            by_token = _integral(network, vectors, molecule, (start, end), steps)
-            found = Integrated(by_token[vectors.before :], outputs, baseline, steps)
+            found = Integrated(
+                _integral(network, inputs, molecule, (start, end), steps), outputs, baseline, steps
+            )
             if steps >= most or bool((missing(*found[:3]) <= TOLERANCE).all()):
                 return found
             steps = min(2 * steps, most)
@@ -86,21 +121,58 @@ def missing(contributions: Tensor, outputs: Tensor, baseline: Tensor) -> Tensor:
     return (contributions.sum(0) - wanted).abs() / scale
 
 
+def seen_by(network: nn.Module, inputs: AtomInputs, molecule: Mapping[str, Tensor]) -> Seen:
+    """What the layers see of a molecule, S = 1."""
+    given: list[Tensor] = []
+
+    def keep(output: Tensor) -> Tensor:
+        given.append(output.detach())
+        return output
+
+    with ExitStack() as kept:
+        if inputs.biases is not None:
+            kept.enter_context(inputs.biases.changed(keep))  # they are computed first
+        kept.enter_context(inputs.vectors.changed(keep))
+        network(**molecule)
+    return Seen(given[-1], given[0] if inputs.biases is not None else None)
+
+
+@contextmanager
+def showing(inputs: AtomInputs, seen: Seen) -> Iterator[None]:
+    """A block in which the layers see something else than the network's input."""
+
+    def instead(value: Tensor) -> Callable[[Tensor], Tensor]:
+        return lambda _given: value
+
+    with ExitStack() as shown:
+        shown.enter_context(inputs.vectors.changed(instead(seen.vectors)))
+        if inputs.biases is not None and seen.biases is not None:
+            shown.enter_context(inputs.biases.changed(instead(seen.biases)))
+        yield
+
+
 def _integral(
-    network: nn.Module, vectors: AtomVectors, molecule: NetInput, ends: tuple[Tensor, Tensor], steps: int
+    network: nn.Module, inputs: AtomInputs, molecule: NetInput, ends: tuple[Seen, Seen], steps: int
 ) -> Tensor:
-    """Integrated gradients of every token, fp64 [T, L]."""
-    start, way = ends[0], ends[1] - ends[0]
+    """Integrated gradients of every atom, fp64 [N, L]."""
+    start, end = ends
     nodes, weights = np.polynomial.legendre.leggauss(steps)
-    share = torch.from_numpy(((nodes + 1) / 2).astype(np.float32)).to(way.device)  # of the way
+    share = torch.from_numpy(((nodes + 1) / 2).astype(np.float32)).to(end.vectors.device)  # of the way
     weight = torch.from_numpy(weights / 2)  # fp64, which not every device has
-    atoms, parts = molecule["atom_codes"].shape[1], []
-    for part in torch.arange(steps, device=way.device).split(max(1, PAIRS // atoms**2)):
-        points = (start + share[part, None, None] * way).requires_grad_()
-        with torch.enable_grad(), vectors.changed(lambda _given, points=points: points):  # type: ignore[misc]
+    atoms, parts = molecule["degree"].shape[1], []
+    for part in share.split(max(1, PAIRS // atoms**2)):
+        points = start.between(end, part)
+        leaves = [leaf for leaf in points if leaf is not None]
+        with torch.enable_grad(), showing(inputs, points):
             outputs = network(**copies(molecule, len(part)))
             columns = outputs.sum(0).unbind()  # a step's outputs hang on its own point alone
-        slopes = [torch.autograd.grad(column, points, retain_graph=True)[0] for column in columns]
-        along = [(slope * way).sum(-1) for slope in slopes]  # each [S, T]
-        parts.append(torch.stack(along, -1).cpu().double())
-    return torch.einsum("s,stl->tl", weight, torch.cat(parts))
+        by_label = []
+        for column in columns:
+            vectors, *biases = torch.autograd.grad(column, leaves, retain_graph=True)
+            along = (vectors * (end.vectors - start.vectors)).sum(-1)[:, inputs.before :]  # [S, N]
+            if biases and start.biases is not None and end.biases is not None:
+                pairs = (biases[0] * (end.biases - start.biases)).sum(1)  # [S, N, N]
+                along = along + (pairs.sum(1) + pairs.sum(2)) / 2
+            by_label.append(along)
+        parts.append(torch.stack(by_label, -1).cpu().double())
+    return torch.einsum("s,snl->nl", weight, torch.cat(parts))

@@ -1,12 +1,13 @@
 """What a network is shown of an atom that is masked.
 
 Pretraining hides what two atoms are to each other (``data.samples.blend``): a pair shows one relation, and
-nothing stands for those that are hidden. No atom is ever hidden there, so a vector that stands for none has
-to be chosen. It is what the network makes of an atom without any feature: the embedding norm of a vector of
-zeros, or zeros in a network that has no such norm. Padding would not do: an atom that is padding is no atom,
-its molecule a smaller one, and a molecule of padding alone has no outputs (0 / 0 in the mean over atoms).
+nothing stands for those that are hidden, no bias on their attention. Of a masked atom all relations are
+hidden. No atom itself is ever hidden there, so a vector that stands for none has to be chosen. It is what the
+network makes of an atom without any feature: the embedding norm of a vector of zeros, or zeros in a network
+that has no such norm. Padding would not do: an atom that is padding is no atom, its molecule a smaller one,
+and a molecule of padding alone has no outputs (0 / 0 in the mean over atoms).
 
-B molecules, N atoms, T tokens, D width.
+B molecules, N atoms, T tokens, H heads, D width.
 """
 
 from __future__ import annotations
@@ -27,57 +28,55 @@ NetInput = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True, slots=True)
-class AtomVectors:
-    """Where a network's atoms are vectors [B, T, D] for the last time before they meet each other.
-
-    Attributes:
-        module: what gives them.
-        before: tokens before the first atom, T - N.
-        masked: the vector [D] of an atom without any feature.
-    """
+class ModuleOutput:
+    """What a module of a network gives, to be read or replaced in a forward."""
 
     module: nn.Module
+
+    @contextmanager
+    def changed(self, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
+        """A block in which the output is what ``change`` makes of it."""
+        hook = self.module.register_forward_hook(lambda _module, _inputs, output: change(output))
+        try:
+            yield
+        finally:
+            hook.remove()
+
+
+@dataclass(frozen=True, slots=True)
+class AtomInputs:
+    """Where a network's atoms, and what they are to each other, are numbers for the last time before layers.
+
+    Attributes:
+        vectors: gives [B, T, D], a vector per atom.
+        before: tokens before the first atom, T - N.
+        masked: the vector [D] of a masked atom.
+        biases: gives [B, H, N, N], what the relations of a pair add to its attention; ``None`` in a network
+            that has no such place, whose relations cannot be hidden.
+    """
+
+    vectors: ModuleOutput
     before: int
     masked: Tensor
+    biases: ModuleOutput | None = None
 
     @classmethod
-    def of(cls, network: nn.Module) -> AtomVectors:
+    def of(cls, network: nn.Module) -> AtomInputs:
         """Those of a network.
 
         Raises:
-            MoleblendError: it has no such place.
+            MoleblendError: it has no vectors of atoms.
         """
         if isinstance(network, MoleBlendEncoder):
             norm = network.encoder.norm
-            return cls(norm, 1, norm.bias.detach())
+            return cls(ModuleOutput(norm), 1, norm.bias.detach(), ModuleOutput(network.bias))
         tables = [module for module in network.modules() if isinstance(module, AtomTable)]
         if len(tables) != 1:
             raise MoleblendError(
                 f"{type(network).__name__} cannot be explained: it has {len(tables)} tables of atoms instead "
                 "of one (moleblend_plugin.models.parts.atom_table.AtomTable)"
             )
-        return cls(tables[0], 0, torch.zeros_like(tables[0].features.weight[0]))
-
-    @contextmanager
-    def changed(self, change: Callable[[Tensor], Tensor]) -> Iterator[None]:
-        """A block in which the vectors [B, T, D] of a forward are what ``change`` makes of them."""
-        hook = self.module.register_forward_hook(lambda _module, _inputs, vectors: change(vectors))
-        try:
-            yield
-        finally:
-            hook.remove()
-
-    def read(self, network: nn.Module, net_input: NetInput) -> Tensor:
-        """The vectors [B, T, D] of a batch."""
-        seen: list[Tensor] = []
-
-        def keep(given: Tensor) -> Tensor:
-            seen.append(given.detach())
-            return given
-
-        with self.changed(keep):
-            network(**net_input)
-        return seen[0]
+        return cls(ModuleOutput(tables[0]), 0, torch.zeros_like(tables[0].features.weight[0]))
 
     def mask(self, vectors: Tensor, hidden: Tensor) -> Tensor:
         """``vectors`` [B, T, D] with those of ``hidden`` atoms, bool [B, N], masked."""
@@ -91,10 +90,6 @@ def copies(net_input: NetInput, count: int) -> dict[str, Tensor]:
 
 
 def hide_relations(net_input: dict[str, Tensor], hidden: Tensor) -> None:
-    """Hide, in place, what ``hidden`` atoms, bool [B, N], are to all others, and their degree or 3D summary.
-
-    A pair that shows nothing is what pretraining knows as a hidden relation.
-    """
+    """Hide, in place, what ``hidden`` atoms, bool [B, N], are to all others: no bit of their pairs is set."""
     pairs = hidden[:, :, None] | hidden[:, None, :]
     net_input["pair_shown"].masked_fill_(pairs, 0)
-    net_input["atom_shown"].masked_fill_(hidden, 0)

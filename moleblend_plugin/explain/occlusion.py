@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from moleblend_plugin.explain.masking import AtomVectors, NetInput, copies, hide_relations
+from moleblend_plugin.explain.masking import AtomInputs, NetInput, copies, hide_relations
 from moleblend_plugin.inference.stream import PAIRS
 
 
@@ -20,25 +20,25 @@ def occlusion(network: nn.Module, net_input: NetInput, with_relations: bool = Tr
         net_input: the molecule, a batch of one.
         with_relations: whether the relations of a masked atom are hidden too.
     """
-    vectors = AtomVectors.of(network)
+    inputs = AtomInputs.of(network)
     atoms = net_input["atom_codes"].shape[1]
     with torch.no_grad():
         whole = network(**copies(net_input, 1))[0].cpu().double()
         every = torch.eye(atoms, dtype=torch.bool, device=net_input["atom_codes"].device)
         without = [
-            _masked(network, vectors, net_input, hidden, with_relations)
+            _masked(network, inputs, net_input, hidden, with_relations)
             for hidden in every.split(max(1, PAIRS // atoms**2))
         ]
     return whole - torch.cat(without), whole
 
 
 def _masked(
-    network: nn.Module, vectors: AtomVectors, net_input: NetInput, hidden: Tensor, with_relations: bool
+    network: nn.Module, inputs: AtomInputs, net_input: NetInput, hidden: Tensor, with_relations: bool
 ) -> Tensor:
     """Outputs fp64 [B, L] for B copies of a molecule with atoms ``hidden`` bool [B, N]."""
     batch = copies(net_input, len(hidden))
     if with_relations:
         hide_relations(batch, hidden)
-    with vectors.changed(lambda given: vectors.mask(given, hidden)):
+    with inputs.vectors.changed(lambda given: inputs.mask(given, hidden)):
         outputs: Tensor = network(**batch)
     return outputs.cpu().double()

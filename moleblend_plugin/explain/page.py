@@ -47,7 +47,7 @@ HOW: Final[dict[Method, str]] = {
         "of single atoms need not sum to anything."
     ),
     "integrated-gradients": (
-        "Integrated gradients from the masked molecule, whose atoms are masked and whose relations are kept: "
+        "Integrated gradients from the masked molecule, all of whose atoms and relations are masked: "
         "contributions sum to the prediction less that of the masked molecule."
     ),
 }
@@ -195,8 +195,6 @@ class Page:
 
 
 def _title(header: Sequence[str], row: InputRow) -> str:
-    """The cell of a column of names, else the row's id."""
-    for name, cell in zip(header, row.cells, strict=True):
-        if cell and ("name" in name.lower() or name.lower() in ("title", "id")):
-            return cell
-    return row.row_id
+    """The cell of a column of names, else of one of titles or ids, else the row's id."""
+    cells = {name.lower(): cell for name, cell in zip(header, row.cells, strict=True) if cell}
+    return next((cells[name] for name in ("name", "title", "id") if name in cells), row.row_id)

@@ -75,6 +75,24 @@ def test_steps_rise_until_the_sum_is_right() -> None:
     assert 1 < sizes[0] <= 512
 
 
+def test_the_baseline_shows_neither_atoms_nor_relations() -> None:
+    """It is the same for every molecule of so many atoms, and that of a network without any input."""
+    predictor = predictor_of(transformer(), "ab", "both")
+    same = [make_record(6, seed) for seed in (1, 2)]
+    first, second = (each.attributions["integrated-gradients"].baseline for each in explain(predictor, same))
+    assert first is not None
+    np.testing.assert_allclose(first, second, rtol=1e-5)
+    kept = []
+
+    def with_relations_kept(net_input: dict[str, torch.Tensor]) -> list[np.ndarray]:
+        kept.append(integrated_gradients(predictor.network, net_input, with_relations=False))
+        return [np.zeros(1)]
+
+    list(predictor.run(with_relations_kept, same, 1))  # type: ignore[arg-type]
+    assert not torch.allclose(kept[0].baseline, kept[1].baseline, rtol=1e-3)
+    assert all((missing(*each[:3]) <= TOLERANCE).all() for each in kept)
+
+
 def test_the_share_that_is_missing_by_hand() -> None:
     contributions = torch.tensor([[1.0, 2.0], [3.0, -2.0]], dtype=torch.float64)
     outputs, baseline = torch.tensor([6.0, 1.0]), torch.tensor([1.0, 1.0])
