@@ -25,6 +25,9 @@ _DISC: Final = 0.42
 _BOND: Final = 38.0
 """Pixels of a bond where there is room; large molecules are drawn smaller."""
 
+_STRONGEST: Final = 0.75
+"""Opacity of the strongest disc: letters on it must be read."""
+
 _LARGEST_DISC: Final = 16.0
 _BLACK: Final = re.compile("#000000")
 
@@ -52,7 +55,7 @@ def draw_atoms(record: MoleculeRecord, values: Sequence[float], scale: float, ti
     options.clearBackground = False
     options.useBWAtomPalette()
     options.addAtomIndices = True
-    options.annotationFontScale = 0.45
+    options.annotationFontScale = 0.6
     options.padding = 0.08
     options.fixedBondLength = _BOND
     options.maxFontSize = 18
@@ -70,7 +73,7 @@ def draw_atoms(record: MoleculeRecord, values: Sequence[float], scale: float, ti
         kind = ("more" if value > 0 else "less") if strength >= _FAINTEST else "none"
         discs.append(
             f'<circle class="{kind}" cx="{place.x:.1f}" cy="{place.y:.1f}" r="{radius:.1f}" '
-            f'fill-opacity="{strength:.2f}"><title>{escape(tip)}</title></circle>'
+            f'fill-opacity="{_STRONGEST * strength:.2f}"><title>{escape(tip)}</title></circle>'
         )
     drawn = canvas.GetDrawingText()
     lines = _BLACK.sub("currentColor", drawn[drawn.index("<!-- END OF HEADER -->") :])

@@ -14,31 +14,34 @@ from moleblend_plugin.explain.explainer import Explainer, Explanation, Method
 from moleblend_plugin.explain.gradients import TOLERANCE
 from moleblend_plugin.inference.input_rows import InputRow
 from moleblend_plugin.report.page import html_page, html_table
-from moleblend_plugin.report.theme import DARK, LIGHT
 
-STYLE: Final = f"""
-:root {{ --more: {LIGHT.lines[0]}; --less: {LIGHT.lines[1]}; }}
-@media (prefers-color-scheme: dark) {{ :root {{ --more: {DARK.lines[0]}; --less: {DARK.lines[1]}; }} }}
-.cards {{ display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1rem;
-         align-items: start; }}
-.card {{ border: 1px solid var(--line); border-radius: 8px; padding: .8rem; min-width: 0; }}
-.card h3 {{ margin: 0; font-size: 1rem; overflow-wrap: anywhere; }}
-.card small {{ overflow-wrap: anywhere; }}
-figure {{ margin: .6rem 0 0; }}
-figcaption {{ font-variant-numeric: tabular-nums; }}
-svg.molecule {{ width: 100%; height: auto; color: var(--ink); }}
-svg.molecule .lines {{ pointer-events: none; }}
-svg.molecule .note {{ display: none; fill: var(--soft) !important; }}
-.card:has(details[open]) svg.molecule .note {{ display: inline; }}
-.more {{ fill: var(--more); stroke: var(--more); }}
-.less {{ fill: var(--less); stroke: var(--less); stroke-dasharray: 3 2; }}
-circle.none {{ fill: transparent; }}
-.bar {{ display: flex; align-items: center; gap: .6rem; margin: .3rem 0; flex-wrap: wrap; }}
-.bar i {{ display: inline-block; width: min(14rem, 50vw); height: .9rem; border: 1px solid var(--line);
-         border-radius: 4px; background: linear-gradient(90deg, var(--less), transparent, var(--more)); }}
-details {{ margin-top: .5rem; }}
-summary {{ cursor: pointer; color: var(--soft); }}
-details table {{ margin: .4rem 0; }}
+# Orange and blue differ for any colour vision (after Okabe and Ito); rings tell the sign without colour.
+STYLE: Final = """
+:root { --more: #d55e00; --less: #0072b2; }
+@media (prefers-color-scheme: dark) { :root { --more: #db6d28; --less: #2f81f7; } }
+.cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1rem;
+         align-items: start; }
+.card { border: 1px solid var(--line); border-radius: 8px; padding: .8rem; min-width: 0; }
+.card h3 { margin: 0; font-size: 1rem; overflow-wrap: anywhere; }
+.card small { overflow-wrap: anywhere; }
+figure { margin: .6rem 0 0; }
+figcaption { font-variant-numeric: tabular-nums; }
+svg.molecule { width: 100%; height: auto; color: var(--ink); }
+svg.molecule .lines { pointer-events: none; }
+svg.molecule .note { display: none; fill: var(--ink) !important; }
+.card:has(details[open]) svg.molecule .note { display: inline; }
+.more { fill: var(--more); stroke: var(--more); }
+.less { fill: var(--less); stroke: var(--less); stroke-dasharray: 3 2; }
+circle.none { fill: transparent; }
+.bar { display: flex; align-items: center; gap: .6rem; margin: .3rem 0; flex-wrap: wrap; }
+.bar i { display: inline-block; width: min(14rem, 50vw); height: .9rem; border: 1px solid var(--line);
+         border-radius: 4px; background: linear-gradient(90deg,
+         color-mix(in srgb, var(--less) 75%, transparent), transparent,
+         color-mix(in srgb, var(--more) 75%, transparent)); }
+details { margin-top: .5rem; }
+summary { cursor: pointer; color: var(--soft); }
+details table { margin: .4rem 0; font-size: .9rem; }
+details th { white-space: normal; }
 """
 
 HOW: Final[dict[Method, str]] = {

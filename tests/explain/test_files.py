@@ -212,6 +212,15 @@ def test_bad_arguments_in_python(model: Path, bad: dict[str, list[str]]) -> None
         explain_molecules(model, ["CC"], device="cpu", **bad)  # type: ignore[arg-type]
 
 
+def test_the_snippet_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "explain.md"
+    (snippet,) = re.findall(r"^```python\n(.*?)^```", page.read_text(encoding="utf-8"), re.M | re.S)
+    names: dict[str, list[Explanation]] = {}
+    exec(snippet, names)  # type: ignore[arg-type]
+    assert names["found"][1].attributions["integrated-gradients"].contributions.shape == (7, 1)
+    assert capsys.readouterr().out.startswith("[")
+
+
 def record_of(smiles: str) -> MoleculeRecord:
     found = convert_molecule(smiles, 0, ConversionConfig(None, source_coords=False))
     assert isinstance(found, MoleculeRecord)
@@ -235,6 +244,6 @@ def test_discs_say_sign_and_size() -> None:
     record = record_of("OCC")
     drawn = draw_atoms(record, [0.5, -2.0, 0.0], 1.0, ["<O>", "C", "C"])
     found = re.findall(r'<circle class="(\w+)".*?fill-opacity="([\d.]+)"><title>(.*?)</title>', drawn)
-    assert found == [("more", "0.50", "&lt;O&gt;"), ("less", "1.00", "C"), ("none", "0.00", "C")]
+    assert found == [("more", "0.38", "&lt;O&gt;"), ("less", "0.75", "C"), ("none", "0.00", "C")]
     assert "#000000" not in drawn
     assert draw_atoms(record_of("C"), [1.0], 1.0, ["C"]).count("<circle") == 1
