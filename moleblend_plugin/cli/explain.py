@@ -31,7 +31,9 @@ def explain(
     ],
     molecules: shared.MoleculesArgument,
     out: Outputs,
-    method: Annotated[str, typer.Option(help="occlusion, integrated-gradients, or both.")] = "occlusion",
+    method: Annotated[str, typer.Option(help="occlusion, integrated-gradients, or both.")] = (
+        "integrated-gradients"
+    ),
     target: Annotated[
         list[str] | None,
         typer.Option(help="Target to explain; may be given again [default: all, of which there may be 12]."),

@@ -26,6 +26,9 @@ from moleblend_plugin.schema import Float64Array, InputFields, LabelKind, Molecu
 
 Method = Literal["occlusion", "integrated-gradients"]
 METHODS: Final[tuple[Method, ...]] = get_args(Method)
+DEFAULT_METHODS: Final[tuple[Method, ...]] = ("integrated-gradients",)
+"""What came nearer to true contributions where these are known (``examples/22_explain``)."""
+
 LOG_ODDS: Final = "log-odds"
 MOST_TARGETS: Final = 12
 """Targets that are explained unless some are named: integrated gradients take a backward pass for each."""
@@ -100,7 +103,7 @@ class Explainer:
     def __init__(
         self,
         predictor: Predictor,
-        methods: Sequence[str] = ("occlusion",),
+        methods: Sequence[str] = DEFAULT_METHODS,
         targets: Sequence[str] | None = None,
     ) -> None:
         unknown = [method for method in methods if method not in METHODS]
@@ -121,7 +124,7 @@ class Explainer:
         cls,
         path: str | Path,
         device: str = "auto",
-        methods: Sequence[str] = ("occlusion",),
+        methods: Sequence[str] = DEFAULT_METHODS,
         targets: Sequence[str] | None = None,
     ) -> Explainer:
         """Explainer of whatever :meth:`Predictor.from_checkpoint` takes; arguments as there and here."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from moleblend_plugin.explain.explainer import Explainer, Explanation
+from moleblend_plugin.explain.explainer import DEFAULT_METHODS, Explainer, Explanation
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, convert_all
 from moleblend_plugin.inference.estimators.network import NetworkEstimator
@@ -16,7 +16,7 @@ from moleblend_plugin.schema import MoleculeRecord, Rejection
 def explain_molecules(
     model: str | Path | Predictor | NetworkEstimator,
     molecules: Molecules,
-    methods: Sequence[str] = ("occlusion",),
+    methods: Sequence[str] = DEFAULT_METHODS,
     targets: Sequence[str] | None = None,
     device: str = "auto",
     conformers: int | str | None = None,

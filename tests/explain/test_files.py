@@ -140,7 +140,7 @@ def test_a_file_of_several_networks(model: Path, table: Path, tmp_path: Path) ->
     assert of_both["notes"] == ["Contributions are the mean of those of 2 networks."]
     for one, other in zip(of_both["molecules"], of_one["molecules"], strict=True):
         if "reason" not in one:
-            parts = [each["methods"]["occlusion"]["contributions"]["z"] for each in (one, other)]
+            parts = [each["methods"]["integrated-gradients"]["contributions"]["z"] for each in (one, other)]
             assert parts[0] == pytest.approx(parts[1], rel=1e-5)
 
 
@@ -186,14 +186,15 @@ def test_a_network_that_predicts_nothing(table: Path, capsys: pytest.CaptureFixt
 def test_molecules_in_memory(model: Path) -> None:
     found = explain_molecules(model, ["OCC(=O)N", "C1CC"], device="cpu")
     assert isinstance(found[0], Explanation)
-    assert found[0].attributions["occlusion"].contributions.shape == (5, 2)
+    assert found[0].attributions["integrated-gradients"].contributions.shape == (5, 2)
     assert isinstance(found[1], Rejection)
     assert found[1].reason == "SMILES syntax"
     explainer = Explainer.from_checkpoint(model, "cpu")
     (again,) = explain_molecules(explainer.predictor, ["OCC(=O)N"])
     assert isinstance(again, Explanation)
     np.testing.assert_array_equal(
-        again.attributions["occlusion"].contributions, found[0].attributions["occlusion"].contributions
+        again.attributions["integrated-gradients"].contributions,
+        found[0].attributions["integrated-gradients"].contributions,
     )
     estimator = MoleblendRegressor.load(model, device="cpu")
     (same,) = explain_molecules(estimator, ["OCC(=O)N"], device="cpu")
