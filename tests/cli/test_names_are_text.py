@@ -124,6 +124,7 @@ COMMANDS = {
     "bench": ["{}", "--out", "x"],
     "import-official": ["{}", "--out", "x.pt"],
     "models": ["{}"],
+    "doctor": ["--folder", "{}"],
 }
 
 
