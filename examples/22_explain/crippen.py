@@ -13,7 +13,7 @@ import argparse
 import csv
 import gzip
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
@@ -93,6 +93,28 @@ def compare(parts: Iterable[np.ndarray], true: Sequence[np.ndarray]) -> list[str
     return [f"{value:.3f}" for value in (pooled, np.nanmean(each), np.nanmedian(each))]
 
 
+def explained(
+    name: str, predictor: Predictor, records: Sequence[MoleculeRecord], true: Sequence[np.ndarray]
+) -> Iterator[list[str]]:
+    """A row per method."""
+    network, std = predictor.network, float(predictor.network.target_std[0])
+    methods: dict[str, Contributions] = {
+        "occlusion, relations masked": partial(occluded, True, network),
+        "integrated gradients, relations masked": partial(integrated, True, network),
+    }
+    if name == "crippen":
+        methods["occlusion, relations kept"] = partial(occluded, False, network)
+        methods["integrated gradients, relations kept"] = partial(integrated, False, network)
+    for method, net in methods.items():
+        began, steps = time.process_time(), ""
+        found = list(predictor.run(net, records, 1))
+        if method.startswith("integrated"):
+            steps = f"{max(each[-1] for each in found):.0f}"
+            found = [each[:-1] for each in found]
+        seconds = (time.process_time() - began) / len(records)
+        yield [name, method, *compare([each * std for each in found], true), f"{seconds:.3f}", steps]
+
+
 def main() -> None:
     """Fit, explain, compare, and write scores.csv."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -126,29 +148,13 @@ def main() -> None:
         began = time.process_time()
         predictor = fitted(chosen.out / f"{name}.pt", train, labels, how)
         print(f"{name}: {time.process_time() - began:.0f} processor seconds to fit", flush=True)
-        network, std = predictor.network, float(predictor.network.target_std[0])
         predicted = np.array(list(predictor.predict_records(records)))[:, 0]
         wanted = np.array([each.sum() for each in true])
         rmse = np.sqrt(np.mean((predicted - wanted) ** 2))
         print(f"{name}: RMSE {rmse:.3f}, Pearson {pearson(predicted, wanted):.3f} on {len(test)} molecules")
-        methods: dict[str, Contributions] = {
-            "occlusion, relations masked": partial(occluded, True, network),
-            "integrated gradients, relations masked": partial(integrated, True, network),
-        }
-        if name == "crippen":
-            methods["occlusion, relations kept"] = partial(occluded, False, network)
-            methods["integrated gradients, relations kept"] = partial(integrated, False, network)
-        for method, net in methods.items():
-            began = time.process_time()
-            found = list(predictor.run(net, records, 1))
-            steps = ""
-            if method.startswith("integrated"):
-                steps = f"{max(each[-1] for each in found):.0f}"
-                found = [each[:-1] for each in found]
-            seconds = (time.process_time() - began) / len(test)
-            scores = compare([each * std for each in found], true)
-            rows.append([name, method, *scores, f"{seconds:.3f}", steps])
-            print(*rows[-1], sep=", ", flush=True)
+        for row in explained(name, predictor, records, true):
+            rows.append(row)
+            print(*row, sep=", ", flush=True)
     with (chosen.out / "scores.csv").open("w", newline="") as stream:
         header = ["labels", "method", "pooled", "mean", "median", "seconds_per_molecule", "most_steps"]
         csv.writer(stream, lineterminator="\n").writerows([header, *rows])
