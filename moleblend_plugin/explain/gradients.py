@@ -160,11 +160,12 @@ def _integral(
     share = torch.from_numpy(((nodes + 1) / 2).astype(np.float32)).to(end.vectors.device)  # of the way
     weight = torch.from_numpy(weights / 2)  # fp64, which not every device has
     atoms, parts = molecule["degree"].shape[1], []
-    for part in share.split(max(1, PAIRS // atoms**2)):
-        points = start.between(end, part)
+    size = max(1, PAIRS // atoms**2)
+    for first in range(0, steps, size):
+        points = start.between(end, share[first : first + size])
         leaves = [leaf for leaf in points if leaf is not None]
         with torch.enable_grad(), showing(inputs, points):
-            outputs = network(**copies(molecule, len(part)))
+            outputs = network(**copies(molecule, len(points.vectors)))
             columns = outputs.sum(0).unbind()  # a step's outputs hang on its own point alone
         by_label = []
         for column in columns:

@@ -25,9 +25,10 @@ def occlusion(network: nn.Module, net_input: NetInput, with_relations: bool = Tr
     with torch.no_grad():
         whole = network(**copies(net_input, 1))[0].cpu().double()
         every = torch.eye(atoms, dtype=torch.bool, device=net_input["atom_codes"].device)
+        size = max(1, PAIRS // atoms**2)
         without = [
-            _masked(network, inputs, net_input, hidden, with_relations)
-            for hidden in every.split(max(1, PAIRS // atoms**2))
+            _masked(network, inputs, net_input, every[first : first + size], with_relations)
+            for first in range(0, atoms, size)
         ]
     return whole - torch.cat(without), whole
 
