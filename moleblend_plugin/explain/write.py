@@ -116,8 +116,8 @@ def _not_finite(found: Explanation, targets: Sequence[str]) -> str:
     """Why an explanation is none, "" where it is one."""
     numbers = [found.predicted, found.explained]
     numbers += [attribution.contributions.sum(0) for attribution in found.attributions.values()]
-    bad = ~np.isfinite(numbers).all(0)
-    lost = [name for name, is_bad in zip(targets, bad, strict=True) if is_bad]
+    columns = np.array(numbers).T.tolist()
+    lost = [name for name, column in zip(targets, columns, strict=True) if not np.isfinite(column).all()]
     return f"{NOT_FINITE}: {', '.join(lost)}" if lost else ""
 
 
