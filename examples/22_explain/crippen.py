@@ -112,7 +112,8 @@ def explained(
             steps = f"{max(each[-1] for each in found):.0f}"
             found = [each[:-1] for each in found]
         seconds = (time.process_time() - began) / len(records)
-        yield [name, method, *compare([each * std for each in found], true), f"{seconds:.3f}", steps]
+        scores = compare([each * std for each in found], true)
+        yield [name, method, str(len(records)), *scores, f"{seconds:.3f}", steps]
 
 
 def main() -> None:
@@ -156,7 +157,8 @@ def main() -> None:
             rows.append(row)
             print(*row, sep=", ", flush=True)
     with (chosen.out / "scores.csv").open("w", newline="") as stream:
-        header = ["labels", "method", "pooled", "mean", "median", "seconds_per_molecule", "most_steps"]
+        header = ["labels", "method", "molecules", "pooled", "mean", "median"]
+        header += ["seconds_per_molecule", "most_steps"]
         csv.writer(stream, lineterminator="\n").writerows([header, *rows])
 
 
