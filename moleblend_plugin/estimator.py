@@ -25,7 +25,8 @@ from moleblend_plugin.inference.estimators.label_arrays import (
     two_classes,
 )
 from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, with_named_labels
-from moleblend_plugin.inference.estimators.network import NetworkEstimator, OnError, OnMolecules
+from moleblend_plugin.inference.estimators.network import OnError, OnMolecules
+from moleblend_plugin.inference.estimators.trusting import IntervalRegressor, SetClassifier
 from moleblend_plugin.networks.registry import DEFAULT
 from moleblend_plugin.networks.resolve import find_checkpoint_file, name_or_path
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 __all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor"]
 
 
-class MoleblendRegressor(RegressorMixin, NetworkEstimator):
+class MoleblendRegressor(RegressorMixin, IntervalRegressor):
     """Regression of one or several targets from SMILES or RDKit molecules.
 
     Args:
@@ -83,6 +84,7 @@ class MoleblendRegressor(RegressorMixin, NetworkEstimator):
         n_epochs_: epoch of the members of an ensemble.
         validation_curve_: by epoch, the mean of their validation losses.
         stack_weights_: with stacking, by base model, its weight [T] in every target.
+        trust_: calibration and domain, from ``oof_prediction_`` or the held-out share.
     """
 
     _kind = "regression"
@@ -122,7 +124,7 @@ class MoleblendRegressor(RegressorMixin, NetworkEstimator):
         return _mean_score(r2_score, y, self.predict(X), sample_weight)
 
 
-class MoleblendClassifier(ClassifierMixin, NetworkEstimator):
+class MoleblendClassifier(ClassifierMixin, SetClassifier):
     """Binary classification of one or several targets from SMILES or RDKit molecules.
 
     One target: ``y`` [n] holds two classes, numbers or strings. Several: ``y`` [n, T] holds 0, 1, or NaN
@@ -133,6 +135,7 @@ class MoleblendClassifier(ClassifierMixin, NetworkEstimator):
         checkpoint_: the trained model, bytes of its file.
         started_from_: the bundled network or file that training started from; ``None``: from scratch.
         target_names_: names of the targets.
+        trust_: calibration and domain, from ``oof_prediction_`` or the held-out share.
 
     Attributes of an ensemble are those of the regressor; ``oof_prediction_`` holds probabilities of the
     second class, or of 1.

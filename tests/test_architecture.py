@@ -41,13 +41,14 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "host": {"runs", "trainer"},
     "tasks": {"data", "models", "losses", "metrics", "networks", "runs", "host"},
     "ensembles": set(),
+    "trust": {"chem"},
     "inference": {
         *("chem", "baselines", "data", "inputs", "models", "metrics", "networks", "runs", "host", "tasks"),
-        "ensembles",
+        *("ensembles", "trust"),
     },
-    "estimator": {"networks", "inference"},
+    "estimator": {"networks", "trust", "inference"},
     "report": {"losses", "metrics", "runs"},
-    "explain": {"chem", "models", "networks", "inference", "report"},
+    "explain": {"chem", "models", "inference", "report"},
     "bench": {
         *(
             "chem",

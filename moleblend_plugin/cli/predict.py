@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from moleblend_plugin.cli import _options as shared
+from moleblend_plugin.cli._console import print_notes
 from moleblend_plugin.cli._output import refuse_existing
 from moleblend_plugin.cli._rows import open_rows, write_rows
 
@@ -15,6 +16,20 @@ MembersSd = Annotated[
     bool,
     typer.Option(
         "--members-sd", help="Also write the standard deviation of the predictions of its networks."
+    ),
+]
+Interval = Annotated[
+    float | None,
+    typer.Option(
+        "--interval",
+        help="Level of intervals and prediction sets, such as 0.9, which is taken where the model has them.",
+        show_default=False,
+    ),
+]
+NoTrust = Annotated[
+    bool,
+    typer.Option(
+        "--no-trust", help="Write predictions alone, without intervals and the nearest training molecule."
     ),
 ]
 
@@ -35,12 +50,21 @@ def predict(
     workers: shared.Workers = None,
     overwrite: shared.OverwriteFile = False,
     members_sd: MembersSd = False,
+    interval: Interval = None,
+    no_trust: NoTrust = False,
 ) -> None:
     """Predict the targets of a checkpoint for every row of a file.
 
     The table has the input's rows in their order, with row_id, the input's columns, predicted_NAME for each
     target (a probability, or a value in the target's own unit) and the reason where there is no number.
     A model of several networks gives the mean of their predictions, or what its stack makes of it.
+
+    A model that an estimator fitted also writes low_NAME and high_NAME, between which the value lies with
+    the probability --interval, or for classes calibrated_NAME, a calibrated probability, and set_NAME, the
+    classes that cannot be excluded; members_sd_NAME; nearest_similarity, nearest_training_row and
+    nearest_training_smiles, the nearest training molecule; and outside_domain.
+
+    Example: moleblend predict model.pt molecules.csv --out predictions.csv --interval 0.95
     """
     from functools import partial
 
@@ -48,13 +72,16 @@ def predict(
     from moleblend_plugin.inference.outputs import predict_to_table
     from moleblend_plugin.inference.predictor import Predictor
     from moleblend_plugin.inference.table_writer import check_table
+    from moleblend_plugin.inference.trust_columns import choose_trust_columns
     from moleblend_plugin.inputs import open_molecules
 
     check_table(out)
     refuse_existing(out, overwrite)
     network = Predictor.from_checkpoint(checkpoint, device, use_ema)
+    extra, notes = choose_trust_columns(network, members_sd, interval, not no_trust)
+    print_notes(notes)
     rows = open_rows(
         network, open_molecules(molecules, Columns(smiles_column)), conformers, workers, max_atoms
     )
-    write = partial(predict_to_table, members_sd=members_sd)
+    write = partial(predict_to_table, members_sd=members_sd, extra=extra)
     write_rows(("predict", "predicted"), write, network, rows, out, batch_size, overwrite)

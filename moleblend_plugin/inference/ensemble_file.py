@@ -1,7 +1,8 @@
 """One file of several networks: a zip archive of their checkpoints, and beside them what combines them.
 
 ``ensemble.json`` says what there is, ``member_1.pt`` and so on are ordinary checkpoints, ``forests_*.npz``
-the forests of a stack (:mod:`moleblend_plugin.ensembles.forest_arrays`). Reading it runs nothing: JSON,
+the forests of a stack (:mod:`moleblend_plugin.ensembles.forest_arrays`), ``trust.json`` and ``trust.npz``
+how far to trust it (:mod:`moleblend_plugin.trust.file`), where that is known. Reading it runs nothing: JSON,
 checkpoints through torch's ``weights_only``, arrays without pickle. ``unzip`` gives single members to
 whoever wants one.
 """
@@ -18,8 +19,12 @@ from typing import Any, Final, NamedTuple
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 from moleblend_plugin.runs.run_files import ENSEMBLE
+from moleblend_plugin.trust.file import TrustFile
 
 FORMAT_VERSION: Final = 1
+
+_TRUST: Final = ("trust.json", "trust.npz")
+_TRUST_WORDS: Final = "its trust in predictions"
 
 _UNREADABLE: Final = (
     zipfile.BadZipFile,
@@ -40,12 +45,14 @@ class EnsembleFile(NamedTuple):
         stack: plain values of a stack (``inference.stack``), ``None`` without one.
         forests: by kind of baseline, its forests as ``ensembles.forest_arrays.pack`` gives them.
         estimator: how the estimator that made it was set (``inference.estimators.file``), or ``None``.
+        trust: what ``trust.file.write_trust`` gave, or ``None``, as in files of before.
     """
 
     members: tuple[bytes, ...]
     stack: dict[str, Any] | None = None
     forests: dict[str, bytes] = {}
     estimator: dict[str, Any] | None = None
+    trust: TrustFile | None = None
 
 
 def is_ensemble(path: Path) -> bool:
@@ -72,6 +79,7 @@ def write_ensemble(path: Path, ensemble: EnsembleFile) -> None:
         "stack": ensemble.stack,
         "forests": sorted(ensemble.forests),
         "estimator": ensemble.estimator,
+        "trust": ensemble.trust is not None,
     }
     with replacing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
         archive.writestr(zipfile.ZipInfo(ENSEMBLE), json.dumps(about, indent=1))
@@ -79,6 +87,9 @@ def write_ensemble(path: Path, ensemble: EnsembleFile) -> None:
             archive.writestr(zipfile.ZipInfo(f"member_{number}.pt"), member)
         for kind, packed in sorted(ensemble.forests.items()):
             archive.writestr(zipfile.ZipInfo(f"forests_{kind}.npz"), packed)
+        if ensemble.trust is not None:
+            archive.writestr(zipfile.ZipInfo(_TRUST[0]), json.dumps(ensemble.trust.about, allow_nan=False))
+            archive.writestr(zipfile.ZipInfo(_TRUST[1]), ensemble.trust.arrays)
 
 
 def read_ensemble(path: Path) -> EnsembleFile:
@@ -100,11 +111,12 @@ def read_ensemble(path: Path) -> EnsembleFile:
                 kind: _piece(path, archive, f"forests_{kind}.npz", f"the forests {kind}")
                 for kind in about["forests"]
             }
+            trust = _trust(path, archive) if about.get("trust") else None
     except FileNotFoundError as error:
         raise MoleblendError(f"checkpoint {str(path)!r} does not exist: check the path") from error
     except (OSError, *_UNREADABLE) as error:
         raise MoleblendError(f"{str(path)!r} is damaged ({error}): use another copy") from error
-    return EnsembleFile(tuple(members), about["stack"], forests, about["estimator"])
+    return EnsembleFile(tuple(members), about["stack"], forests, about["estimator"], trust)
 
 
 def _about(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
@@ -128,6 +140,11 @@ def _about(path: Path, archive: zipfile.ZipFile) -> dict[str, Any]:
         raise MoleblendError(f"{str(path)!r} does not say what it holds ({ENSEMBLE}): use another copy")
     found: dict[str, Any] = about
     return found
+
+
+def _trust(path: Path, archive: zipfile.ZipFile) -> TrustFile:
+    about, arrays = (_piece(path, archive, name, _TRUST_WORDS) for name in _TRUST)
+    return TrustFile(json.loads(about), arrays)
 
 
 def _piece(path: Path, archive: zipfile.ZipFile, name: str, words: str) -> bytes:

@@ -6,12 +6,9 @@ import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final
-
-import numpy as np
+from typing import Any, Final, TypeVar
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.embedder import Embedder
@@ -20,6 +17,7 @@ from moleblend_plugin.inference.npz_writer import ArrayFile, open_arrays
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.stream import FloatingArray
 from moleblend_plugin.inference.table_writer import ColumnType, check_table, free_name, open_table
+from moleblend_plugin.inference.trust_columns import TrustColumns
 from moleblend_plugin.schema import MoleculeRecord
 
 OnRows = Callable[[int], None]
@@ -62,14 +60,18 @@ class Counts:
                 self.flat[row.record.coords_from.partition(":")[0]] += 1
 
 
-Results = Callable[[Iterable[MoleculeRecord]], Iterator[FloatingArray]]
 RowResult = tuple[InputRow, FloatingArray | None]
 """A row and its result, ``None`` where it is no molecule."""
 
+_Result = TypeVar("_Result")
+
 
 def in_windows(
-    rows: Iterable[InputRow], results: Results, progress: OnRows, largest: int = LARGEST
-) -> Iterator[list[RowResult]]:
+    rows: Iterable[InputRow],
+    results: Callable[[Iterable[MoleculeRecord]], Iterator[_Result]],
+    progress: OnRows,
+    largest: int = LARGEST,
+) -> Iterator[list[tuple[InputRow, _Result | None]]]:
     """All rows with their results, in order, a window at a time.
 
     The first windows are small, so that the first results are there early; each is twice the last. Which row
@@ -111,47 +113,45 @@ def predict_to_table(
     progress: OnRows,
     window: int = LARGEST,
     members_sd: bool = False,
+    extra: TrustColumns | None = None,
 ) -> Counts:
     """Write a table: the input's columns, ``row_id``, ``predicted_NAME`` for every target, ``reason``.
 
-    With ``members_sd`` also ``members_sd_NAME``: the standard deviation of the networks' predictions. A
-    number that is not finite is no prediction: its cell is empty, and the reason names the target.
+    Between them stand the columns of ``extra`` (``trust_columns.choose_trust_columns``), or with
+    ``members_sd`` alone ``members_sd_NAME``: the standard deviation of the networks' predictions. A number
+    that is not finite is no prediction: its cell is empty, and the reason names the target.
 
     Raises:
         MoleblendError: the table cannot be written, or ``members_sd`` of a single network.
     """
     if members_sd and predictor.n_members == 1:
         raise MoleblendError("--members-sd: the model holds one network, whose predictions have no deviation")
+    more = TrustColumns(members_sd) if extra is None else extra
     columns = input_columns(rows.header)
-    names = [f"predicted_{name}" for name in predictor.target_names]
-    names += [f"members_sd_{name}" for name in predictor.target_names] if members_sd else []
-    for name in names:
-        columns[free_name(name, columns)] = "number"
+    names: dict[str, ColumnType] = {f"predicted_{name}": "number" for name in predictor.target_names}
+    names |= more.columns(predictor)
+    for name, kind in names.items():
+        columns[free_name(name, columns)] = kind
     columns[free_name("reason", columns)] = "text"
     counts, blank = Counts(), [None] * len(names)
-    results = partial(_with_sd, predictor) if members_sd else predictor.predict_records
     with open_table(path, columns) as table:
-        for part in in_windows(rows, lambda records: results(records, batch_size), progress, window):
-            for row, values in part:
-                numbers: Sequence[Any] = blank if values is None else values.tolist()
+        for part in in_windows(
+            rows, lambda records: more.results(predictor, records, batch_size), progress, window
+        ):
+            for row, found in part:
+                numbers: Sequence[Any] = [] if found is None else found.values.tolist()
                 lost = [
                     name
                     for name, value in zip(predictor.target_names, numbers, strict=False)
                     if _is_lost(value)
                 ]
                 reason = f"{NOT_FINITE}: {', '.join(lost)}" if lost else row.reason
-                numbers = [None if _is_lost(value) else value for value in numbers]
-                table.write([row.row_id, *row.cells, *numbers, reason])
+                cells = [None if _is_lost(value) else value for value in numbers]
+                table.write(
+                    [row.row_id, *row.cells, *(blank if found is None else cells + found.beside), reason]
+                )
                 counts.add(row, NOT_FINITE if lost else "")
     return counts
-
-
-def _with_sd(
-    predictor: Predictor, records: Iterable[MoleculeRecord], batch_size: int
-) -> Iterator[FloatingArray]:
-    """Predictions and deviations [2 T] of every record."""
-    for found in predictor.predict_members(records, batch_size):
-        yield np.concatenate((found.values, found.sd))
 
 
 def _is_lost(value: float | None) -> bool:

@@ -23,6 +23,7 @@ from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble
 from moleblend_plugin.inference.featurized import head_inputs_here, stored_as_here
+from moleblend_plugin.inference.kept_trust import checked_trust, trust_in
 from moleblend_plugin.inference.stack import Stack
 from moleblend_plugin.inference.stream import WINDOW, FloatingArray, Net, run
 from moleblend_plugin.runs.devices import choose_device
@@ -32,6 +33,7 @@ from moleblend_plugin.tasks.property.head_inputs import kept_head_inputs
 if TYPE_CHECKING:
     from moleblend_plugin.data.store.reader import MoleculeStore
     from moleblend_plugin.models.property.network import PropertyOutputs
+    from moleblend_plugin.trust.model import Trust
 
 
 class Prediction(NamedTuple):
@@ -75,9 +77,11 @@ class Predictor:
         args: as given.
         device: where it computes.
         n_members: number of networks, 1 unless it is an :class:`Ensemble`.
+        trust: how far to trust it, ``None`` where its file does not say.
     """
 
     n_members = 1
+    trust: Trust | None = None
     featurizers: tuple[str, ...] = ()
 
     def __init__(self, model: PropertyOutputs, args: argparse.Namespace, device: str = "auto") -> None:
@@ -110,7 +114,12 @@ class Predictor:
         if is_ensemble(Path(path)):
             return _read(Path(path), device, use_ema)
         model, args = load_property_model(path, use_ema=use_ema)
-        return cls(model, args, device)
+        found = cls(model, args, device)
+        try:
+            found.trust = checked_trust(trust_in(args), found.target_names, found.kind)
+        except MoleblendError as error:
+            raise MoleblendError(f"{str(path)!r} cannot be used: {error}") from error
+        return found
 
     @classmethod
     def from_bytes(cls, checkpoint: bytes, device: str = "auto") -> Predictor:
@@ -265,4 +274,9 @@ def _read(path: Path, device: str, use_ema: bool) -> Ensemble:
         stack = None if found.stack is None else Stack.read(found.stack, found.forests)
     except MoleblendError as error:
         raise MoleblendError(f"the stack of {str(path)!r} cannot be used: {error}") from error
-    return Ensemble(networks, stack)
+    ensemble = Ensemble(networks, stack)
+    try:
+        ensemble.trust = checked_trust(found.trust, ensemble.target_names, ensemble.kind)
+    except MoleblendError as error:
+        raise MoleblendError(f"{str(path)!r} cannot be used: {error}") from error
+    return ensemble

@@ -79,11 +79,14 @@ class FittedStack(NamedTuple):
         stack: it.
         out_of_fold: [K, n, T], predictions of every base model, none of them trained on the molecule.
         combined: [n, T], their combination by the stack's weights.
+        cross_fitted: [n, T], that of every molecule by weights that were fitted without its fold. Residuals
+            of ``combined`` are a little too small, because its weights were chosen on them.
     """
 
     stack: Stack
     out_of_fold: Float64Array
     combined: Float64Array
+    cross_fitted: Float64Array
 
 
 def fit_stack(
@@ -122,7 +125,23 @@ def fit_stack(
     out_of_fold = np.stack(each)
     weights = fit_weights(out_of_fold, rows.targets, kind, rows.sample_weight)
     stack = Stack(forests, weights, rows.columns, TOOLKIT, probe_of(FORESTS, rows.columns))
-    return FittedStack(stack, out_of_fold, weighted_mean(out_of_fold, weights))
+    combined = weighted_mean(out_of_fold, weights)
+    return FittedStack(stack, out_of_fold, combined, _cross_fitted(rows, out_of_fold, combined, kind))
+
+
+def _cross_fitted(
+    rows: TrainingRows, out_of_fold: Float64Array, combined: Float64Array, kind: LabelKind
+) -> Float64Array:
+    """Predictions [n, T], of every fold by weights of the others; where those have no label, ``combined``."""
+    found = combined.copy()
+    for fold in np.unique(rows.folds):
+        held = rows.folds == fold
+        if np.isnan(rows.targets[~held]).all():
+            continue
+        counts = None if rows.sample_weight is None else rows.sample_weight[~held]
+        weights = fit_weights(out_of_fold[:, ~held], rows.targets[~held], kind, counts)
+        found[held] = weighted_mean(out_of_fold[:, held], weights)
+    return found
 
 
 def out_of_bag(models: TaskModels, features: npt.NDArray[Any], targets: Float64Array) -> Float64Array:

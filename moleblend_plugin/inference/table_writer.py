@@ -12,8 +12,9 @@ from moleblend_plugin.chem.readers.beside import free_name as free_name
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
-ColumnType = Literal["text", "number", "vector", "vectors"]
-"""``text`` str, ``number`` float64, ``vector`` float32 [D], ``vectors`` float32 [N, D] (Parquet only)."""
+ColumnType = Literal["text", "number", "integer", "flag", "vector", "vectors"]
+"""``text`` str, ``number`` float64, ``integer`` int64, ``flag`` bool, ``vector`` float32 [D], ``vectors``
+float32 [N, D] (the last two: Parquet only)."""
 
 _GROUP: Final = 4096
 """Rows of a Parquet row group: what is held in memory."""
@@ -43,6 +44,8 @@ class _Parquet:
         kinds = {
             "text": arrow.string(),
             "number": arrow.float64(),
+            "integer": arrow.int64(),
+            "flag": arrow.bool_(),
             "vector": arrow.list_(arrow.float32()),
             "vectors": arrow.list_(arrow.list_(arrow.float32())),
         }

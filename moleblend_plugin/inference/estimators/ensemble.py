@@ -93,6 +93,7 @@ class FittedEnsemble(NamedTuple):
         folds: int64 [n], -1 where there are none.
         out_of_fold: [n, T], of every molecule by what was not trained on it; NaN without folds.
         stacked: the stack, or ``None``.
+        grouped: whether folds keep molecules of one scaffold together.
     """
 
     file: EnsembleFile
@@ -100,6 +101,7 @@ class FittedEnsemble(NamedTuple):
     folds: npt.NDArray[np.int64]
     out_of_fold: Float64Array
     stacked: FittedStack | None = None
+    grouped: bool = False
 
 
 def folds_of(part: TrainingPart, kind: LabelKind, k: int, how: str, seed: int) -> npt.NDArray[np.int64]:
@@ -150,13 +152,13 @@ def with_stack(
     networks = [Predictor.from_bytes(checkpoint, device) for checkpoint in members.checkpoints]
     predicted = out_of_fold(networks, part.labelled.records, folds)
     if not stacking:
-        return FittedEnsemble(EnsembleFile(members.checkpoints), members, folds, predicted)
+        return FittedEnsemble(EnsembleFile(members.checkpoints), members, folds, predicted, grouped=grouped)
     smiles = [record.smiles for record in part.labelled.records]
     rows = TrainingRows.of(smiles, part.targets, part.names, folds, part.sample_weight, grouped)
     found = fit_stack(rows, predicted, kind, seed)
     plain, forests = found.stack.to_file()
     file = EnsembleFile(members.checkpoints, plain, forests)
-    return FittedEnsemble(file, members, folds, found.combined, found)
+    return FittedEnsemble(file, members, folds, found.combined, found, grouped)
 
 
 def settings_of(fit: FitConfig) -> MemberSettings:

@@ -180,6 +180,11 @@ class NetworkEstimator(OnMolecules):
         self, X: Molecules, targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
     ) -> None:
         """Set ``checkpoint_`` from molecules, labels [n, T] (NaN where missing) and weights [n]."""
+        from moleblend_plugin.inference.estimators.calibrate import (
+            Fitted,
+            trust_of_folds,
+            trust_of_validation,
+        )
         from moleblend_plugin.inference.estimators.ensemble import (
             EnsembleConfig,
             TrainingPart,
@@ -189,6 +194,7 @@ class NetworkEstimator(OnMolecules):
         from moleblend_plugin.inference.estimators.fit import FitConfig, featurizers_of, fit_checkpoint
         from moleblend_plugin.inference.estimators.members import LabelledRecords
         from moleblend_plugin.inference.estimators.start import choose_start
+        from moleblend_plugin.inference.kept_trust import with_trust
 
         ensemble = EnsembleConfig(self.ensemble_size, self.ensemble, self.folds, self.stacking)
         random = check_random_state(self.random_state)
@@ -215,17 +221,32 @@ class NetworkEstimator(OnMolecules):
         whole = ensemble.ensemble_size > 1 and ensemble.ensemble == "folds"  # which hold out their own
         chosen = np.zeros(len(targets), bool) if whole else self._validation_rows(targets, random)
         stored = (*names, weight_column) if weight_column else names
+        given = Fitted(self._kind, names, records, np.flatnonzero(used), targets, self._class_pair())
         if ensemble.ensemble_size > 1:
             part = TrainingPart(
                 LabelledRecords(records, stored, conversion, featurizers), targets, names, weights
             )
             fitted = fit_ensemble(part, config, ensemble, chosen)
-            self._set_fitted(packed(fitted.file), names)
+            trust = (
+                trust_of_folds(given, fitted)
+                if whole
+                else trust_of_validation(given, chosen, fitted.file, self.device)
+            )
+            self._set_fitted(packed(fitted.file._replace(trust=trust)), names)
             self._keep(fitted, used)
             return
         train = [record for record, held in zip(records, chosen, strict=True) if not held]
         valid = [record for record, held in zip(records, chosen, strict=True) if held]
-        self._set_fitted(fit_checkpoint(train, valid, stored, config, conversion), names)
+        checkpoint = fit_checkpoint(train, valid, stored, config, conversion)
+        trust = trust_of_validation(given, chosen, checkpoint, self.device)
+        self._set_fitted(with_trust(checkpoint, trust), names)
+
+    def _class_pair(self) -> tuple[Any, Any]:
+        """What 0 and 1 stand for, as plain values."""
+        if self._kind == "regression" or self._two_d:
+            return 0, 1
+        first, second = np.asarray(self.classes_).tolist()
+        return first, second
 
     def _set_fitted(self, checkpoint: bytes, names: tuple[str, ...]) -> None:
         """Take over a model; what an earlier fit of an ensemble left is gone."""
@@ -272,16 +293,23 @@ class NetworkEstimator(OnMolecules):
 
     def _raw(self, X: Molecules) -> Float64Array:
         """Predictions [n, T] of the network, NaN for molecules that are none."""
-        check_is_fitted(self)
+        self._check_fitted()
+        records, good = self._molecules(X)
+        values = np.full((len(good), len(self.target_names_)), np.nan)
+        if records:
+            values[good] = list(self._network().predict_records(records))
+        return values
+
+    def _molecules(self, X: Molecules) -> tuple[list[MoleculeRecord], npt.NDArray[np.bool_]]:
+        """Molecules as the network takes them, and which of the given they are: bool [n]."""
         network = self._network()
         config = conversion_for(network.args, network.input_mode, self.conformers).config
         results = self._results(X, config, network.featurizers)
         records = [result for result in results if isinstance(result, MoleculeRecord)]
-        values = np.full((len(results), len(self.target_names_)), np.nan)
-        good = np.array([isinstance(result, MoleculeRecord) for result in results])
-        if records:
-            values[good] = list(network.predict_records(records))
-        return values
+        return records, np.array([isinstance(result, MoleculeRecord) for result in results])
+
+    def _check_fitted(self) -> None:
+        check_is_fitted(self)
 
     def _network(self) -> Predictor:
         from moleblend_plugin.inference.predictor import Predictor

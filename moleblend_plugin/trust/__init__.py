@@ -1,0 +1,32 @@
+"""How far to trust a prediction: intervals, calibrated probabilities, prediction sets, a model's domain."""
+
+from typing import TYPE_CHECKING
+
+from moleblend_plugin.lazy import exports
+
+if TYPE_CHECKING:
+    from moleblend_plugin.trust.calibration import expected_calibration_error, fit_platt
+    from moleblend_plugin.trust.classes import class_p_values, prediction_sets
+    from moleblend_plugin.trust.conformal import conformal_quantile, p_values, rows_needed
+    from moleblend_plugin.trust.domain import Domain, Neighbours, nearest, packed_ecfp4
+    from moleblend_plugin.trust.model import Calibration, HeldOut, Trust, calibrate
+
+__all__ = [
+    "Calibration",
+    "Domain",
+    "HeldOut",
+    "Neighbours",
+    "Trust",
+    "calibrate",
+    "class_p_values",
+    "conformal_quantile",
+    "expected_calibration_error",
+    "fit_platt",
+    "nearest",
+    "p_values",
+    "packed_ecfp4",
+    "prediction_sets",
+    "rows_needed",
+]
+
+__getattr__ = exports(__name__, __file__)

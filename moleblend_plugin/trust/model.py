@@ -1,0 +1,321 @@
+"""How far to trust a model's predictions: its calibration and its domain, in one value that a file keeps.
+
+What is kept are the predictions of molecules that the model was not trained on, beside their labels; from
+them follow intervals, calibrated probabilities and prediction sets at any level.
+
+Legend: n calibration molecules, M new ones, T targets.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Final, Literal, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.schema import Float64Array, LabelKind
+from moleblend_plugin.trust.calibration import Platt, expected_calibration_error, fit_platt
+from moleblend_plugin.trust.classes import class_p_values, prediction_sets
+from moleblend_plugin.trust.conformal import check_level, rows_needed
+from moleblend_plugin.trust.domain import MOST, Domain, Neighbours, nearest, packed_ecfp4
+from moleblend_plugin.trust.intervals import ErrorLine, ResidualKind, fit_error_line, half_widths
+
+Source = Literal["folds", "scaffold folds", "validation"]
+"""Who predicted the calibration molecules: the member whose fold they are, or what held them out."""
+
+DEFAULT_RESIDUALS: Final[ResidualKind] = "normalised"
+
+NO_CALIBRATION: Final = (
+    "the model has no predictions of molecules that it was not trained on: fit it with ensemble_size=5 and "
+    "ensemble='folds', or with a validation_fraction"
+)
+
+
+class HeldOut(NamedTuple):
+    """Predictions of n molecules by what was not trained on them.
+
+    Attributes:
+        source: by what.
+        smiles: the molecules.
+        rows: int64 [n], their rows in what was given to ``fit``, counted from 0.
+        targets: [n, T], NaN where a label is missing.
+        predictions: [n, T], values or probabilities of class 1; NaN where there is none.
+        folds: int64 [n]; whose fold a molecule is in did not learn from it. ``None``: one group.
+    """
+
+    source: Source
+    smiles: Sequence[str]
+    rows: npt.NDArray[np.int64]
+    targets: Float64Array
+    predictions: Float64Array
+    folds: npt.NDArray[np.int64] | None = None
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """What is kept of :class:`HeldOut`.
+
+    Attributes:
+        source: see there.
+        rows: int64 [n].
+        targets: [n, T].
+        predictions: [n, T]; NaN where there is no label.
+        similarity: [n], to the nearest molecule that the prediction's model was trained on; NaN for all but
+            5,000 of a larger set, drawn at random.
+        lines: of T targets, in regression.
+        maps: of T targets, in classification.
+        error_after: of T targets, in classification: expected calibration error of probabilities that were
+            calibrated without the molecule's own fold.
+    """
+
+    source: Source
+    rows: npt.NDArray[np.int64]
+    targets: Float64Array
+    predictions: Float64Array
+    similarity: Float64Array
+    lines: tuple[ErrorLine, ...] = ()
+    maps: tuple[Platt, ...] = ()
+    error_after: tuple[float, ...] = ()
+
+    @property
+    def residuals(self) -> Float64Array:
+        """[n, T]: label minus prediction, NaN where one is missing."""
+        return self.targets - self.predictions
+
+
+@dataclass(frozen=True)
+class Trust:
+    """Calibration and domain of a model.
+
+    Attributes:
+        kind: "classification" or "regression".
+        names: of the T targets.
+        domain: the molecules that it was trained on.
+        calibration: ``None`` where nothing was held out.
+        classes: of one target with two classes, what 0 and 1 stand for; else 0 and 1.
+    """
+
+    kind: LabelKind
+    names: tuple[str, ...]
+    domain: Domain
+    calibration: Calibration | None = None
+    classes: tuple[Any, Any] = field(default=(0, 1))
+
+    @property
+    def held_out(self) -> Calibration:
+        """The calibration.
+
+        Raises:
+            MoleblendError: nothing was held out.
+        """
+        if self.calibration is None:
+            raise MoleblendError(NO_CALIBRATION)
+        return self.calibration
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """By target, the calibration molecules."""
+        known = np.isfinite(self.held_out.residuals).sum(0).tolist()
+        return dict(zip(self.names, known, strict=True))
+
+    def too_few(self, level: float) -> dict[str, int]:
+        """By target, the number of calibration molecules where an interval at ``level`` needs more."""
+        return {name: count for name, count in self.counts.items() if count < rows_needed(level)}
+
+    def intervals(
+        self,
+        values: npt.ArrayLike,
+        similarity: npt.ArrayLike,
+        level: float = 0.9,
+        residuals: ResidualKind = DEFAULT_RESIDUALS,
+    ) -> Float64Array:
+        """Lower and upper bounds [M, T, 2] in the targets' units, of a regression.
+
+        Args:
+            values: predictions [M, T].
+            similarity: [M], to the nearest training molecule (:meth:`nearest`).
+            level: wanted share of molecules inside.
+            residuals: see ``trust.intervals.ResidualKind``.
+
+        Returns:
+            NaN without a prediction; minus infinity and infinity for a target with too few calibration
+            molecules (:meth:`too_few`).
+
+        Raises:
+            MoleblendError: nothing was held out, every target has too few molecules for the level, or the
+                model distinguishes classes.
+        """
+        if self.kind != "regression":
+            raise MoleblendError("intervals are for regression: ask for prediction sets of a classification")
+        held, predicted = self.held_out, np.asarray(values, np.float64)
+        few = self.too_few(check_level(level))
+        if len(few) == len(self.names):
+            raise MoleblendError(
+                f"an interval at level {level:g} needs {rows_needed(level)} molecules that the model was not "
+                f"trained on, and there are {max(few.values())}: ask for a lower level, or fit on more"
+            )
+        widths = [
+            half_widths(column, held.similarity, similarity, line, level, residuals)
+            for column, line in zip(held.residuals.T, held.lines, strict=True)
+        ]
+        half = np.stack(widths, 1)
+        return np.stack((predicted - half, predicted + half), 2)
+
+    def calibrated(self, probabilities: npt.ArrayLike) -> Float64Array:
+        """Calibrated probabilities of class 1 [M, T], of the model's own.
+
+        Raises:
+            MoleblendError: nothing was held out, or the model is a regression.
+        """
+        given = np.asarray(probabilities, np.float64)
+        self._check_classes()
+        columns = [map_(column) for map_, column in zip(self.held_out.maps, given.T, strict=True)]
+        return np.stack(columns, 1)
+
+    def sets(self, probabilities: npt.ArrayLike, level: float = 0.9) -> npt.NDArray[np.bool_]:
+        """Which classes the prediction sets hold: bool [M, T, 2]; never none of a molecule with a prediction.
+
+        Args:
+            probabilities: [M, T], the model's own, not calibrated.
+            level: wanted share of each class's molecules whose set holds it.
+
+        Raises:
+            MoleblendError: nothing was held out, the level is out of range, or the model is a regression.
+        """
+        given = np.asarray(probabilities, np.float64)
+        self._check_classes()
+        held = self.held_out
+        found = [
+            prediction_sets(class_p_values(p, y, new), level)
+            for p, y, new in zip(held.predictions.T, held.targets.T, given.T, strict=True)
+        ]
+        return np.stack(found, 1)
+
+    def nearest(self, smiles: Sequence[str]) -> Neighbours:
+        """The nearest training molecule of each; ``place`` is that in ``domain``."""
+        return self.domain.nearest(smiles)
+
+    def summary(self, level: float = 0.9) -> dict[str, Any]:
+        """What there is to say, as plain values for a report.
+
+        Returns:
+            ``source``, ``level``, ``training_molecules``, ``domain_threshold`` (``None``: too few molecules);
+            ``targets`` by name: ``molecules``, and ``half_width`` (the median one of the calibration
+            molecules; ``None``: too few) or ``calibration_error`` and ``calibration_error_after``, ``slope``
+            and ``offset``. Empty ``targets`` where nothing was held out.
+        """
+        threshold = self.domain.threshold
+        found: dict[str, Any] = {
+            "source": None if self.calibration is None else self.calibration.source,
+            "level": check_level(level),
+            "training_molecules": len(self.domain.rows),
+            "domain_threshold": None if np.isnan(threshold) else threshold,
+            "targets": {},
+        }
+        if self.calibration is not None:
+            found["targets"] = {name: self._target(number, level) for number, name in enumerate(self.names)}
+        return found
+
+    def _target(self, number: int, level: float) -> dict[str, Any]:
+        held, count = self.held_out, self.counts[self.names[number]]
+        if self.kind == "regression":
+            half = half_widths(
+                held.residuals[:, number],
+                held.similarity,
+                held.similarity[~np.isnan(held.similarity)],
+                held.lines[number],
+                level,
+                DEFAULT_RESIDUALS,
+            )
+            median = float(np.median(half)) if len(half) else np.inf
+            return {"molecules": count, "half_width": median if np.isfinite(median) else None}
+        before = expected_calibration_error(held.predictions[:, number], held.targets[:, number])
+        after, map_ = held.error_after[number], held.maps[number]
+        return {
+            "molecules": count,
+            "calibration_error": None if np.isnan(before) else before,
+            "calibration_error_after": None if np.isnan(after) else after,
+            "slope": map_.slope,
+            "offset": map_.offset,
+        }
+
+    def _check_classes(self) -> None:
+        if self.kind != "classification":
+            raise MoleblendError("the model is a regression: ask for its intervals")
+
+
+def calibrate(
+    kind: LabelKind,
+    names: Sequence[str],
+    domain: Domain,
+    held: HeldOut | None = None,
+    classes: tuple[Any, Any] = (0, 1),
+) -> Trust:
+    """The trust in a model from what it said of molecules that it was not trained on.
+
+    Args:
+        kind: "classification" or "regression".
+        names: of the T targets.
+        domain: the molecules that the model was trained on; those of ``held`` among them have their folds.
+        held: what it said; ``None``: nothing was held out.
+        classes: what 0 and 1 stand for.
+    """
+    if held is None:
+        return Trust(kind, tuple(names), domain, None, classes)
+    predictions = np.where(np.isnan(held.targets), np.nan, held.predictions)
+    predictions = np.where(np.isfinite(predictions), predictions, np.nan)
+    similarity = _similarity(domain, held)
+    lines: tuple[ErrorLine, ...] = ()
+    maps: tuple[Platt, ...] = ()
+    after: tuple[float, ...] = ()
+    if kind == "regression":
+        errors = (held.targets - predictions).T
+        lines = tuple(fit_error_line(column, similarity) for column in errors)
+    else:
+        pairs = list(zip(predictions.T, held.targets.T, strict=True))
+        maps = tuple(fit_platt(p, y) for p, y in pairs)
+        after = tuple(
+            expected_calibration_error(_calibrated_by_others(p, y, _groups_of(held)), y) for p, y in pairs
+        )
+    rows = np.asarray(held.rows, np.int64)
+    kept = Calibration(held.source, rows, held.targets, predictions, similarity, lines, maps, after)
+    return Trust(kind, tuple(names), domain, kept, classes)
+
+
+def _similarity(domain: Domain, held: HeldOut) -> Float64Array:
+    """Similarity [n] to the nearest molecule that the prediction's model was trained on."""
+    found = np.full(len(held.rows), np.nan)
+    chosen = np.arange(len(found))
+    if len(chosen) > MOST:
+        chosen = np.sort(np.random.default_rng(0).choice(chosen, MOST, replace=False))
+    new = packed_ecfp4([held.smiles[place] for place in chosen.tolist()])
+    if held.folds is None:
+        found[chosen] = nearest(new, domain.fingerprints).similarity
+        return found
+    fold_of = dict(zip(held.rows.tolist(), held.folds.tolist(), strict=True))
+    groups = np.array([fold_of.get(row, -1) for row in domain.rows.tolist()], np.int64)
+    found[chosen] = nearest(new, domain.fingerprints, held.folds[chosen], groups).similarity
+    return found
+
+
+_PARTS: Final = 5
+
+
+def _groups_of(held: HeldOut) -> npt.NDArray[np.int64]:
+    """The folds, or five parts where there are none."""
+    return np.arange(len(held.rows)) % _PARTS if held.folds is None else held.folds
+
+
+def _calibrated_by_others(
+    probabilities: Float64Array, labels: Float64Array, groups: npt.NDArray[np.int64]
+) -> Float64Array:
+    """Probabilities [n], each calibrated by the molecules of the other groups."""
+    found = probabilities.copy()
+    for group in np.unique(groups):
+        own = groups == group
+        found[own] = fit_platt(probabilities[~own], labels[~own])(probabilities[own])
+    return found
