@@ -34,7 +34,7 @@ MOST_TARGETS: Final = 12
 """Targets that are explained unless some are named: integrated gradients take a backward pass for each."""
 
 WINDOW: Final = 32
-"""Molecules explained together, of which progress is told."""
+"""Molecules explained together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,7 +203,7 @@ Net = Callable[[PropertyOutputs, InputFields[torch.Tensor]], Sequence[FloatingAr
 
 
 def _occluded(network: PropertyOutputs, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
-    """[N + 1, L] of a batch of one: contributions, then the output, in the units that are told."""
+    """[N + 1, L] of a batch of one: contributions, then the output, in label units or log-odds."""
     scale, shift = _units(network)
     found, outputs = occlusion(network, cast("Mapping[str, torch.Tensor]", net_input))
     return [np.vstack((found.numpy() * scale, outputs.numpy() * scale + shift))]
