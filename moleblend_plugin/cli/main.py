@@ -11,7 +11,9 @@ from moleblend_plugin.cli.anchors import anchors
 from moleblend_plugin.cli.bench import bench
 from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
+from moleblend_plugin.cli.doctor import doctor
 from moleblend_plugin.cli.embed import embed
+from moleblend_plugin.cli.explain import explain
 from moleblend_plugin.cli.export import export
 from moleblend_plugin.cli.fit import fit
 from moleblend_plugin.cli.images import images
@@ -31,13 +33,13 @@ from moleblend_plugin.version import __version__
 app = typer.Typer(
     name="moleblend",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 for command in (
-    *(fit, tune, predict, score, build, inspect, images, embed, splits),
-    *(export, curves, rerun, recipe, anchors, bench, models, import_official),
+    *(fit, tune, predict, score, explain, build, inspect, images, embed, splits),
+    *(export, curves, rerun, recipe, anchors, bench, models, doctor, import_official),
 ):
     app.command()(command)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,8 +56,10 @@ def prepare(table: FitTable, say: Callable[[str], None], progress: Callable[[flo
         say(note)
     learned = np.concatenate((divided.rows("train"), divided.rows("valid")))
     learned.sort()
-    settled = table._replace(options=with_defaults(table.options, len(learned)))
-    return Prepared(settled, divided, identities, learned)
+    options = with_defaults(table.options, len(learned))
+    if divided.method in ("random", "stratified"):
+        options = replace(options, split=divided.method)
+    return Prepared(table._replace(options=options), divided, identities, learned)
 
 
 def write_parts(folder: Path, prepared: Prepared) -> str:
