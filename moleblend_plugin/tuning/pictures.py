@@ -50,7 +50,7 @@ def history_picture(trials: Sequence[TriedSettings], title: str, rises: bool) ->
             panel.plot(pruned, [edge] * len(pruned), "x", color=theme.lines[6], label="pruned")
         panel.set_xlabel("trial")
         panel.set_ylabel(title)
-        panel.xaxis.get_major_locator().set_params(integer=True)
+        panel.locator_params(axis="x", integer=True)
         panel.grid(visible=True, linewidth=0.4)
         panel.set_axisbelow(True)
         panel.legend(frameon=False, fontsize=8)
