@@ -70,7 +70,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     },
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "networks", "runs", "tasks"),
-        *("inference", "report", "bench", "fitting", "explain"),
+        *("inference", "report", "bench", "estimator", "fitting", "explain"),
     },
     "__main__": {"cli"},
     # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
