@@ -5,7 +5,6 @@ Legend: m molecules of the test part, T targets.
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Mapping, Sequence
 from html import escape
 from typing import Any, Final
@@ -15,17 +14,14 @@ import numpy as np
 from moleblend_plugin.chem.draw import draw_grid
 from moleblend_plugin.fitting import pictures
 from moleblend_plugin.fitting.evaluation import MODEL, Evaluation, errors
+from moleblend_plugin.fitting.page_data import commands, data_table, leaks_table, notes_list, paragraph
 from moleblend_plugin.fitting.parts import Divided
-from moleblend_plugin.fitting.table import FitTable, reasons
+from moleblend_plugin.fitting.table import FitTable
 from moleblend_plugin.fitting.training import Estimator
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.inference.trust_columns import LEVEL
 from moleblend_plugin.metrics.scores import METRICS
-from moleblend_plugin.names import write_name
-from moleblend_plugin.networks.resolve import MODEL_FILE
 from moleblend_plugin.report.page import html_page, html_picture, html_table
-from moleblend_plugin.schema import PARTS
-from moleblend_plugin.splits.likeness_report import LIKENESS_KINDS
 from moleblend_plugin.version import __version__
 
 _WORST: Final = 8
@@ -72,7 +68,7 @@ def fit_page(
             html_picture(pictures.scores_picture(evaluation)),
             _scores_table(evaluation),
             _targets_table(evaluation, table.names),
-            _paragraph(" ".join(evaluation.notes)),
+            paragraph(" ".join(evaluation.notes)),
             "<h2>Predicted and true</h2>",
             html_picture(draw(evaluation, table.names)),
             *_trust(evaluation, table.names),
@@ -85,11 +81,11 @@ def fit_page(
     parts += [
         *_training(table, estimator, predictor, curves),
         "<h2>Data</h2>",
-        _data_table(table, divided, split_sha256),
-        _leaks_table(leaks),
-        _notes(table, divided),
+        data_table(table, divided, split_sha256),
+        leaks_table(leaks),
+        notes_list(table, divided),
         "<h2>Run again</h2>",
-        _commands(table),
+        commands(table),
         "<h2>How to cite</h2>",
         "<ul>" + "".join(f"<li>{escape(who)}: {escape(text)}</li>" for who, text in _CITED) + "</ul>",
     ]
@@ -196,7 +192,7 @@ def _trust(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
         "Calibrated on predictions of training molecules by networks that had not seen them "
         f"({trust.calibration.source}). The promise holds for molecules like those of training."
     )
-    return ["<h2>How far to trust a prediction</h2>", _paragraph(text), html_table(caption, header, rows)]
+    return ["<h2>How far to trust a prediction</h2>", paragraph(text), html_table(caption, header, rows)]
 
 
 def _domain(evaluation: Evaluation) -> str:
@@ -218,7 +214,7 @@ def _domain(evaluation: Evaluation) -> str:
         "test molecules",
         "mean error / sd of the labels",
     )
-    return _paragraph(text) + html_table("Error by likeness", header, rows)
+    return paragraph(text) + html_table("Error by likeness", header, rows)
 
 
 def _worst(table: FitTable, evaluation: Evaluation) -> str:
@@ -259,54 +255,3 @@ def _training(
         epoch = int(estimator.n_epochs_)
         parts.append(html_picture(pictures.curves_picture(curves, curve, epoch)))
     return parts
-
-
-def _data_table(table: FitTable, divided: Divided, split_sha256: str) -> str:
-    columns = ", ".join(map(write_name, table.names[:10]))
-    rows = [
-        ["file", escape(table.options.data)],
-        ["columns of labels", escape(columns)],
-        ["rows", f"{len(table.held.rows):,}"],
-        *[[part, f"{len(divided.rows(part)):,} molecules"] for part in PARTS if len(divided.rows(part))],
-        ["rejected", f"{len(table.rejected):,}"],
-        *[[f"- {escape(reason)}", f"{count:,}"] for reason, count in reasons(table.rejected).most_common(5)],
-        ["split", escape(divided.method)],
-        ["sha256 of the split", split_sha256[:16]],
-    ]
-    return html_table("What was read", ("", ""), rows)
-
-
-def _leaks_table(leaks: Mapping[str, Any]) -> str:
-    """What train and test share."""
-    rows = []
-    for pair, facts in leaks["pairs"].items():
-        last = pair.split("-")[1]
-        shared = facts["scaffolds"]["achiral"]
-        rows.append([f"{pair}: scaffolds", f"{shared['shared']:,}", f"{shared['molecules'][last]:,}"])
-        for kind, found in facts["likeness"].items():
-            name = LIKENESS_KINDS[kind]
-            rows.append([f"{pair}: {escape(name)}", f"{found['groups']:,}", f"{found['molecules'][last]:,}"])
-    header = ("what two parts share", "groups", "molecules of the second part")
-    return html_table("Leaks", header, rows) if rows else ""
-
-
-def _notes(table: FitTable, divided: Divided) -> str:
-    lines = [*table.notes, *divided.notes]
-    return (
-        f"<p>What was guessed or noticed:</p><ul>{''.join(f'<li>{escape(line)}</li>' for line in lines)}</ul>"
-    )
-
-
-def _commands(table: FitTable) -> str:
-    data = shlex.quote(table.options.data)
-    lines = (
-        f"moleblend fit --config run.toml --out again/      # the same table ({data}) and settings",
-        "moleblend predict THIS_FOLDER new.csv -o predictions.csv",
-        "moleblend score THIS_FOLDER labelled.csv",
-    )
-    text = f"{MODEL_FILE} is the one file that predicting needs. run.toml holds all settings."
-    return f"{_paragraph(text)}<pre>{escape(chr(10).join(lines))}</pre>"
-
-
-def _paragraph(text: str) -> str:
-    return f"<p>{escape(text)}</p>" if text else ""

@@ -202,7 +202,7 @@ def _jobs(folder: ModelFolder, table: FitTable, told: OnFit, share: float) -> Me
     size = table.options.ensemble_size
 
     def report(done: int, total: int) -> None:
-        what = f"{size} networks, epoch {done // size} of {total // size}" if done < total else "forests"
+        what = f"{done:,} of {total:,} epochs of {size} networks" if done < total else "forests"
         told.progress(share * done / max(total, 1), what)
 
     return MemberJobs(folder.members, processes_for(table.options), report)

@@ -5,9 +5,11 @@ Legend: n molecules of the training part, T targets.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory, mkdtemp
@@ -158,8 +160,9 @@ def estimate_time(table: FitTable, rows: npt.NDArray[np.int64]) -> TimeEstimate:
     places = rows[:: max(1, len(rows) // _PROBE)][:_PROBE]
     with TemporaryDirectory(prefix="moleblend-") as folder:
         _write_probe(table, places, Path(folder, "data"))
-        _probe(table, Path(folder), 1)  # the first one also loads and compiles
-        first, more = (_probe(table, Path(folder), epochs) for epochs in (1, 3))
+        with _silence():
+            _probe(table, Path(folder), 1)  # the first one also loads and compiles
+            first, more = (_probe(table, Path(folder), epochs) for epochs in (1, 3))
     epoch = max(more - first, 0.02) / 2
     member = _START_SECONDS + options.epochs * epoch * len(rows) / len(
         places
@@ -167,6 +170,17 @@ def estimate_time(table: FitTable, rows: npt.NDArray[np.int64]) -> TimeEstimate:
     rounds = math.ceil(options.ensemble_size / processes_for(options))
     forests = _forest_seconds(table, places, len(rows)) if options.stacking == "yes" else 0.0
     return TimeEstimate(rounds * member, forests)
+
+
+@contextmanager
+def _silence() -> Iterator[None]:
+    """No log lines: a probe is no training."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(before)
 
 
 def _write_probe(table: FitTable, places: npt.NDArray[np.int64], data: Path) -> None:
