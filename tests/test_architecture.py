@@ -67,9 +67,10 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
         *("chem", "splits", "baselines", "inputs", "metrics", "networks", "runs", "host", "inference"),
         *("estimator", "report", "trust"),
     },
+    "serving": {"chem", "inputs", "networks", "inference"},
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "networks", "runs", "tasks"),
-        *("inference", "report", "bench", "fitting"),
+        *("inference", "report", "bench", "fitting", "serving"),
     },
     "__main__": {"cli"},
     # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
@@ -94,6 +95,8 @@ ONLY_IN = {
     "msgpack": {"data"},
     "sqlite3": {"building"},
     "typer": {"cli"},
+    "fastapi": {"serving", "cli"},
+    "uvicorn": {"serving", "cli"},
     "matplotlib": {"cli", "report", "bench", "fitting"},
 }
 LONGEST_FILE = 350

@@ -131,9 +131,10 @@ def _stores(config: BenchConfig, out: Path, workers: int) -> tuple[dict[str, dic
     from moleblend_plugin.bench.run.stores import ensure_stores
 
     stores, failed = {}, 0
+    featurizers = tuple(sorted({name for model in config.models for name in model.featurizers}))
     for spec in config.sets:
         try:
-            built = ensure_stores(spec, out, workers)
+            built = ensure_stores(spec, out, workers, featurizers)
         except MoleblendError as error:
             _say(f"failed: {error}")
             failed += 1

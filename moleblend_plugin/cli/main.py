@@ -11,6 +11,7 @@ from moleblend_plugin.cli.anchors import anchors
 from moleblend_plugin.cli.bench import bench
 from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
+from moleblend_plugin.cli.doctor import doctor
 from moleblend_plugin.cli.embed import embed
 from moleblend_plugin.cli.export import export
 from moleblend_plugin.cli.fit import fit
@@ -22,6 +23,7 @@ from moleblend_plugin.cli.predict import predict
 from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
 from moleblend_plugin.cli.score import score
+from moleblend_plugin.cli.serve import serve
 from moleblend_plugin.cli.splits import splits
 from moleblend_plugin.entry import begin, one_line
 from moleblend_plugin.errors import MoleblendError
@@ -30,13 +32,13 @@ from moleblend_plugin.version import __version__
 app = typer.Typer(
     name="moleblend",
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=True,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
 for command in (
-    *(fit, predict, score, build, inspect, images, embed, splits),
-    *(export, curves, rerun, recipe, anchors, bench, models, import_official),
+    *(fit, predict, score, serve, build, inspect, images, embed, splits),
+    *(export, curves, rerun, recipe, anchors, bench, models, doctor, import_official),
 ):
     app.command()(command)
 

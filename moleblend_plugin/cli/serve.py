@@ -46,8 +46,8 @@ def serve(
 ) -> None:
     """Serve a model on a page of this machine: paste SMILES or drop a table, see predictions with intervals.
 
-    The page needs nothing from elsewhere. Programs send a JSON list of SMILES or a CSV to POST /predict; /docs
-    describes it, GET /health says which model it is. Needs the extra serve. Ctrl-C stops it.
+    The page needs nothing from elsewhere. Programs send a JSON list of SMILES or a CSV to POST /predict,
+    which /docs describes; GET /health says which model it is. Needs the extra serve. Ctrl-C stops it.
 
     \b
     moleblend serve model/

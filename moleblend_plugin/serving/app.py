@@ -107,9 +107,9 @@ class _Routes:
     ) -> Response:
         """Predict a list of SMILES (JSON) or a file (CSV, TSV, SDF or a list of SMILES).
 
-        The answer is JSON, or with `Accept: text/csv` the CSV that `moleblend predict` writes. `smiles_column`
-        names the column of SMILES in a table; `name` is what row ids call the file; `csv=true` adds the CSV to
-        the JSON.
+        The answer is JSON, or with `Accept: text/csv` the CSV that `moleblend predict` writes.
+        `smiles_column` names the column of SMILES in a table; `name` is what row ids call the file;
+        `csv=true` adds the CSV to the JSON.
         """
         type_ = request.headers.get("content-type", "").partition(";")[0].strip().lower()
         if type_ in _FORMS:

@@ -102,7 +102,9 @@ def _read_list(content: bytes, limits: Limits) -> list[Any]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
-        raise MoleblendError(f'the body is no JSON ({error}): send a list of SMILES, as in ["CCO"]') from error
+        raise MoleblendError(
+            f'the body is no JSON ({error}): send a list of SMILES, as in ["CCO"]'
+        ) from error
     if not isinstance(found, list) or not found:
         what = "an empty list" if found == [] else f"JSON, but no list ({type(found).__name__})"
         raise MoleblendError(f'the body is {what}: send a list of SMILES, as in ["CCO"]')

@@ -137,8 +137,8 @@ class Guard:
         host = headers.get("host", "")
         if not self.hosts.accept(host):
             return (
-                f"the Host header names {one_line(host[:100])!r}, not this server: open it by its address, or "
-                "start it with --allow-host NAME"
+                f"the Host header names {one_line(host[:100])!r}, not this server: open it by its address, "
+                "or start it with --allow-host NAME"
             )
         origin = headers.get("origin")
         if method not in ("GET", "HEAD") and origin is not None and _place(origin) != host.lower():

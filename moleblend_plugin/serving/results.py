@@ -1,4 +1,4 @@
-"""What the server answers: predictions as the table that ``moleblend predict`` writes, with words about it."""
+"""What the server answers: predictions as the table that ``moleblend predict`` writes, and its columns."""
 
 from __future__ import annotations
 

@@ -159,6 +159,4 @@ def load_served(
     beside, notes = choose_trust_columns(predictor, predictor.n_members > 1, interval, True)
     conversion = conversion_for(predictor.args, predictor.input_mode, conformers).config
     name = path.resolve().parent.name if path.name == MODEL_FILE else path.name
-    return ServedModel(
-        name, predictor, beside, conversion, notes, batch_size, max_atoms, limits or Limits()
-    )
+    return ServedModel(name, predictor, beside, conversion, notes, batch_size, max_atoms, limits or Limits())

@@ -29,7 +29,9 @@ def listen(host: str, port: int) -> socket.socket:
     try:
         family, kind, number, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except (OSError, UnicodeError) as error:
-        raise MoleblendError(f"{where}: no such address ({error}): give 127.0.0.1, or one of this machine") from error
+        raise MoleblendError(
+            f"{where}: no such address ({error}): give 127.0.0.1, or one of this machine"
+        ) from error
     listening = socket.socket(family, kind, number)
     try:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

@@ -119,11 +119,13 @@ COMMANDS = {
     "curves": ["{}"],
     "rerun": ["{}"],
     "score": ["{}"],
+    "serve": ["{}"],
     "recipe": ["{}"],
     "anchors": ["{}", "s.lmdb", "--out", "x"],
     "bench": ["{}", "--out", "x"],
     "import-official": ["{}", "--out", "x.pt"],
     "models": ["{}"],
+    "doctor": ["--folder", "{}"],
 }
 
 

@@ -35,8 +35,15 @@ class Built:
     new: bool
 
 
-def ensure_stores(spec: SetSpec, out: Path, workers: int) -> Built:
+def ensure_stores(spec: SetSpec, out: Path, workers: int, featurizers: tuple[str, ...] = ()) -> Built:
     """Build the stores of a set, unless they are there and were built the same way.
+
+    Args:
+        spec: the set.
+        out: folder of the comparison.
+        workers: processes that build.
+        featurizers: what the stores must hold for heads of networks: "descriptors", "ecfp". Stores that hold
+            more serve as well.
 
     Raises:
         MoleblendError: the build failed, or a part is missing.
@@ -46,12 +53,24 @@ def ensure_stores(spec: SetSpec, out: Path, workers: int) -> Built:
     folder = store_folder(out, spec.name)
     wanted = _settings(spec)
     about = _read_about(folder)
-    new = about.get("settings") != wanted or not all((folder / f"{part}.lmdb").is_file() for part in PARTS)
+    held = set(about.get("featurizers", ()))
+    new = (
+        about.get("settings") != wanted
+        or not held >= set(featurizers)
+        or not all((folder / f"{part}.lmdb").is_file() for part in PARTS)
+    )
     if new:
-        _build(with_table(spec, out), folder, out / "logs" / f"build-{spec.name}.log", workers)
+        log = out / "logs" / f"build-{spec.name}.log"
+        _build(with_table(spec, out), folder, log, workers, featurizers)
+        held = set(featurizers)
     if new or "shared" not in about:
         with replacing(folder / ABOUT) as temporary:
-            facts = {"settings": wanted, "scaffold_sizes": _scaffold_sizes(folder), "shared": _shared(folder)}
+            facts = {
+                "settings": wanted,
+                "featurizers": sorted(held),
+                "scaffold_sizes": _scaffold_sizes(folder),
+                "shared": _shared(folder),
+            }
             temporary.write_text(json.dumps(facts) + "\n", encoding="utf-8")
     return Built({part: store_fingerprint(folder / f"{part}.lmdb") for part in PARTS}, new)
 
@@ -97,7 +116,7 @@ def _settings(spec: SetSpec) -> dict[str, Any]:
     }
 
 
-def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:
+def _build(spec: SetSpec, folder: Path, log: Path, workers: int, featurizers: tuple[str, ...]) -> None:
     log.parent.mkdir(parents=True, exist_ok=True)
     folder.parent.mkdir(parents=True, exist_ok=True)
     words = spec.words or {}
@@ -115,6 +134,8 @@ def _build(spec: SetSpec, folder: Path, log: Path, workers: int) -> None:
             missing_label=words.get("missing_label", ()),
             positive=words.get("positive", ()),
             negative=words.get("negative", ()),
+            descriptors="descriptors" in featurizers,
+            ecfp="ecfp" in featurizers,
         )
     except MoleblendError as error:
         raise MoleblendError(f"{spec.name} cannot be built: {error}") from error

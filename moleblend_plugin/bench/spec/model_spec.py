@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -84,6 +85,21 @@ class ModelSpec:
     join: tuple[str, ...] = ()
     readout: str = ""
 
+    @property
+    def featurizers(self) -> tuple[str, ...]:
+        """What the head of a trained network reads beside the encoder, by its flags."""
+        parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+        parser.add_argument("--molecule-featurizers", default="none")
+        given = parser.parse_known_args(self.flags)[0].molecule_featurizers
+        return _HEAD_INPUTS.get(given, ()) if self.kind in FINE_TUNED else ()
+
+
+_HEAD_INPUTS: Final = {
+    "descriptors": ("descriptors",),
+    "ecfp": ("ecfp",),
+    "both": ("descriptors", "ecfp"),
+}
+"""By ``--molecule-featurizers``, what stores must hold."""
 
 _TRAINED: Final = ("arch", "checkpoint", "pretrained", "input_mode", "flags", "training", "grid")
 
