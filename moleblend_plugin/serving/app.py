@@ -179,7 +179,8 @@ def create_app(model: ServedModel, hosts: Hosts | None = None) -> FastAPI:
         lifespan=lifespan,
     )
     for path, (file, media_type) in PAGES.items():
-        app.add_api_route(path, _page(file, media_type), include_in_schema=False)
+        page = _page(file, media_type)
+        app.add_api_route(path, page, methods=["GET", "HEAD"], include_in_schema=False)
     app.add_api_route("/health", routes.health, response_model=Health, summary="The model and its queue")
     app.add_api_route(
         "/predict",

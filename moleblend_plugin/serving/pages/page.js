@@ -177,7 +177,7 @@ function nearest(row, columns) {
   if (smiles === null) return cell;
   const picture = drawing(smiles, "Nearest training molecule");
   if (picture) cell.append(picture);
-  cell.append(make("small", {}, `similarity ${row[columns.similarity].toFixed(2)}, row ${row[columns.training_row]} of the training table`));
+  cell.append(make("small", {}, `similarity ${row[columns.similarity].toFixed(2)}, training row ${row[columns.training_row]}`));
   return cell;
 }
 
@@ -208,11 +208,17 @@ $("download").addEventListener("click", () => {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 1000);
 });
+const holdsFiles = (event) => event.dataTransfer.types.includes("Files");  // text is dropped as everywhere
 for (const name of ["dragenter", "dragover"]) {
-  document.addEventListener(name, (event) => { event.preventDefault(); $("drop").classList.add("over"); });
+  document.addEventListener(name, (event) => {
+    if (!holdsFiles(event)) return;
+    event.preventDefault();
+    $("drop").classList.add("over");
+  });
 }
 document.addEventListener("dragleave", (event) => { if (!event.relatedTarget) $("drop").classList.remove("over"); });
 document.addEventListener("drop", (event) => {
+  if (!holdsFiles(event)) return;
   event.preventDefault();
   $("drop").classList.remove("over");
   predictFile(event.dataTransfer.files[0]);
