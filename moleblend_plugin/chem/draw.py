@@ -63,6 +63,7 @@ def draw_svg(smiles: str, width: int, height: int, dark: bool = False) -> str | 
     if dark:
         rdMolDraw2D.SetDarkMode(options)
     options.clearBackground = False
+    options.fixedBondLength = width / 8  # at most: small molecules look like large ones
     with rdBase.BlockLogs():
         rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol)
     canvas.FinishDrawing()

@@ -87,6 +87,7 @@ def serve(
     except BaseException:
         listening.close()
         raise
+    model.warm_up()
     print_notes(model.notes)
     if not is_loopback(host):
         print(

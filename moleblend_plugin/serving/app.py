@@ -33,6 +33,14 @@ PAGES: Final = {
 """Files of ``pages/`` by path. They hold nothing that a user typed: the page's script adds it as text."""
 
 _FORMS: Final = ("multipart/form-data", "application/x-www-form-urlencoded")
+_NAMES: Final = {
+    "text/csv": "body.csv",
+    "text/tab-separated-values": "body.tsv",
+    "chemical/x-daylight-smiles": "body.smi",
+    "chemical/x-mdl-sdfile": "body.sdf",
+}
+"""What a body without a name is called, so that its type has a say where its content leaves a choice."""
+
 _DRAWN: Final = 2000
 """Letters of a SMILES that is drawn."""
 _DRAWINGS: Final = 256
@@ -120,7 +128,7 @@ class _Routes:
             )
         with self.network.place():
             content = await _read(request, self.model.limits)
-            body = Body(content, type_ == "application/json", name, smiles_column)
+            body = Body(content, type_ == "application/json", name or _NAMES.get(type_, ""), smiles_column)
             table = await self.network.run(lambda check: self.model.predict(body, check), _gone(request))
         if "text/csv" in request.headers.get("accept", ""):
             text = await asyncio.to_thread(table.to_csv)
@@ -191,7 +199,11 @@ def create_app(model: ServedModel, hosts: Hosts | None = None) -> FastAPI:
         openapi_extra=_BODY,
         summary="Predictions of molecules",
     )
-    drawn = {200: {"content": {"image/svg+xml": {}}, "description": "The drawing."}}
+    drawn = {
+        200: {"content": {"image/svg+xml": {}}, "description": "The drawing."},
+        413: {"model": Problem, "description": "A SMILES too long to draw."},
+        422: {"model": Problem, "description": "No molecule."},
+    }
     app.add_api_route(
         "/drawing", routes.draw, response_model=None, responses=drawn, summary="Drawing of a molecule"
     )

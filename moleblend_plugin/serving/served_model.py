@@ -66,6 +66,10 @@ class ServedModel:
     max_atoms: int = MAX_ATOMS
     limits: Limits = field(default_factory=Limits)
 
+    def warm_up(self) -> None:
+        """Predict one molecule: what is compiled or loaded at first use is so before anybody waits for it."""
+        self.predict(Body(b'["CCO"]', is_json=True))
+
     def predict(self, body: Body, check: Check = lambda: None) -> PredictedTable:
         """Predictions of every row of a body, as ``moleblend predict`` gives them.
 

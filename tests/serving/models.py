@@ -36,7 +36,7 @@ def trusting_model(path: Path, kind: str = "regression") -> Path:
 
 
 class WaitingModel(ServedModel):
-    """Answers ``seconds`` after it began, and notes what it was asked and how many calls there were at once."""
+    """Answers after ``seconds``, and notes what it was asked and how many calls there were at once."""
 
     seconds = 0.02
 

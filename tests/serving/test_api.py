@@ -102,7 +102,9 @@ def test_a_file_is_answered_as_predict_writes_it(
     main_done = run("predict", model_file, path, "--out", tmp_path / "out.csv", "--device", "cpu")
     assert main_done == 0
     expected = (tmp_path / "out.csv").read_bytes().decode("utf-8")
-    answer = client.post("/predict", params={"name": name}, content=content, headers=CSV | {"Accept": "text/csv"})
+    answer = client.post(
+        "/predict", params={"name": name}, content=content, headers=CSV | {"Accept": "text/csv"}
+    )
     assert answer.status_code == 200
     assert "attachment" in answer.headers["content-disposition"]
     assert answer.text == expected
@@ -127,7 +129,7 @@ def test_columns_of_the_input_are_kept_beside_ours(client: TestClient) -> None:
     assert [row["note"] for row in found["rows"]] == ["a, b", "", "two\nlines", "=1+1"]
     assert [row["reason"] for row in found["rows"]] == ["", "mine", "", ""]
     assert [row["reason_"] for row in found["rows"]] == ["", "SMILES syntax", "empty SMILES", ""]
-    assert found["rows"][0]["row_id"] == "body:0"
+    assert found["rows"][0]["row_id"] == "body.csv:0"
     assert found["columns"][-1] == {"name": "reason_", "type": "text", "role": "reason", "target": None}
     assert found["csv"] is None
 
@@ -137,7 +139,12 @@ def test_classes_come_with_a_calibrated_probability_and_a_set(tmp_path: Path) ->
 
     model = load_served(trusting_model(tmp_path / "c.model", "classification"), device="cpu", interval=0.8)
     found = model.predict(Body(b'["CCO"]', is_json=True)).to_plain(False)
-    assert [column["role"] for column in found["columns"]][2:6] == ["value", "members_sd", "calibrated", "set"]
+    assert [column["role"] for column in found["columns"]][2:6] == [
+        "value",
+        "members_sd",
+        "calibrated",
+        "set",
+    ]
     row = found["rows"][0]
     assert 0 < row["calibrated_logS"] < 1
     assert set(row["set_logS"].split("|")) <= {"0", "1"}
@@ -159,9 +166,9 @@ def test_classes_come_with_a_calibrated_probability_and_a_set(tmp_path: Path) ->
         ("SMILE\nC\n", "text/csv", 422, "has no column 'smiles'; did you mean 'SMILE'?"),
         ("a,b\nx,y\n", "text/csv", 422, "name the one of SMILES by smiles_column"),
         ("smiles\n", "text/csv", 422, "a header but no rows"),
-        (gzip.compress(b"C\n" * 100_000), "text/csv", 422, "body is no text"),
-        (b"PK\x03\x04" + b"0" * 99, "text/csv", 422, "body is no text"),
-        (b"0" * 16 + b"\xde\xc0\xef\xbe" + b"0" * 99, "text/csv", 422, "body is no text"),
+        (gzip.compress(b"C\n" * 100_000), "text/csv", 422, "body.csv is no text"),
+        (b"PK\x03\x04" + b"0" * 99, "", 422, "is no text"),
+        (b"0" * 16 + b"\xde\xc0\xef\xbe" + b"0" * 99, "text/csv", 422, "is no text"),
         (b"\x80\x04\x95" + bytes(range(256)), "text/csv", 422, ""),
         ("smiles=CCO", "application/x-www-form-urlencoded", 415, "--data-binary"),
         ("--x\r\n", "multipart/form-data; boundary=x", 415, "send the file itself"),
@@ -171,7 +178,12 @@ def test_classes_come_with_a_calibrated_probability_and_a_set(tmp_path: Path) ->
 def test_what_cannot_be_read_is_one_line(
     client: TestClient, content: str | bytes, type_: str, status: int, words: str
 ) -> None:
-    answer = client.post("/predict", params={"name": "" if type_ else "x.smi"}, content=content, headers={"Content-Type": type_})
+    answer = client.post(
+        "/predict",
+        params={"name": "" if type_ else "x.smi"},
+        content=content,
+        headers={"Content-Type": type_},
+    )
     assert (answer.status_code, list(answer.json())) == (status, ["detail"])
     detail = answer.json()["detail"]
     assert words in detail
@@ -226,7 +238,10 @@ def test_pages_need_nothing_from_elsewhere(client: TestClient) -> None:
         assert answer.headers["x-content-type-options"] == "nosniff"
         assert "script-src 'self'" in answer.headers["content-security-policy"]
         assert re.findall(r"https?://|url\(|@import|src=\"//", answer.text) == []
-        assert re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(| on\w+=", answer.text) == []
+        assert (
+            re.findall(r"innerHTML|outerHTML|insertAdjacent|document\.write|eval\(| on\w+=", answer.text)
+            == []
+        )
         for named in re.findall(r'(?:src|href)="([\w./]+)"', answer.text):
             assert client.get(f"/{named.removeprefix('./')}").status_code == 200
     assert client.get("/redoc").status_code == 404
@@ -241,7 +256,13 @@ def test_the_description_names_what_there_is(client: TestClient) -> None:
     content = predict["responses"]["200"]["content"]
     assert set(content) == {"application/json", "text/csv"}
     named = content["application/json"]["schema"]["$ref"].rpartition("/")[2]
-    assert set(api["components"]["schemas"][named]["properties"]) == {"columns", "rows", "molecules", "notes", "csv"}
+    assert set(api["components"]["schemas"][named]["properties"]) == {
+        "columns",
+        "rows",
+        "molecules",
+        "notes",
+        "csv",
+    }
     for type_, body in predict["requestBody"]["content"].items():
         example = body["example"]
         sent = json.dumps(example) if type_ == "application/json" else example

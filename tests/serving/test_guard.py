@@ -44,7 +44,14 @@ def test_a_further_name_can_be_allowed() -> None:
 
 @pytest.mark.parametrize(
     ("host", "loopback"),
-    [("127.0.0.1", True), ("127.1.2.3", True), ("localhost", True), ("::1", True), ("0.0.0.0", False), ("", False)],
+    [
+        ("127.0.0.1", True),
+        ("127.1.2.3", True),
+        ("localhost", True),
+        ("::1", True),
+        ("0.0.0.0", False),
+        ("", False),
+    ],
 )
 def test_what_is_this_machine_only(host: str, loopback: bool) -> None:
     assert is_loopback(host) is loopback
@@ -70,9 +77,7 @@ OWN = "http://127.0.0.1:8000"
         ({"Sec-Fetch-Site": "cross-site", "Sec-Fetch-Mode": "navigate"}, 403),
     ],
 )
-def test_a_post_of_another_site_is_refused(
-    client: TestClient, headers: dict[str, str], status: int
-) -> None:
+def test_a_post_of_another_site_is_refused(client: TestClient, headers: dict[str, str], status: int) -> None:
     answer = client.post("/predict", json=["CCO"], headers=headers)
     assert answer.status_code == status
     assert answer.headers["cache-control"] == "no-store"

@@ -134,9 +134,7 @@ def test_ctrl_c_ends_the_server_and_what_it_works_on(served: ServedModel) -> Non
     found: dict[str, Any] = {}
 
     def client() -> None:
-        request = urllib.request.Request(
-            f"{url}/predict", b'["CCO"]', {"Content-Type": "application/json"}
-        )
+        request = urllib.request.Request(f"{url}/predict", b'["CCO"]', {"Content-Type": "application/json"})
         try:
             urllib.request.urlopen(request, timeout=60)
         except urllib.error.HTTPError as error:
@@ -167,7 +165,9 @@ def test_a_port_that_is_taken_is_one_line() -> None:
     with listen("127.0.0.1", 0) as first:
         port = first.getsockname()[1]
         assert url_of(first, "127.0.0.1") == f"http://127.0.0.1:{port}"
-        with pytest.raises(MoleblendError, match=f"--host 127.0.0.1 --port {port} cannot be used .*name another"):
+        with pytest.raises(
+            MoleblendError, match=f"--host 127.0.0.1 --port {port} cannot be used .*name another"
+        ):
             listen("127.0.0.1", port)
     with pytest.raises(MoleblendError, match=r"--host no\.such\.invalid --port 1: no such address"):
         listen("no.such.invalid", 1)

@@ -21,7 +21,7 @@ function typeOf(schema) {
 function table(caption, heads, rows) {
   const body = rows.map((row) => make("tr", {}, ...row.map((cell, place) =>
     make("td", { "data-label": heads[place] }, cell))));
-  return make("div", { class: "table" }, make("table", {}, make("caption", { class: "label" }, caption),
+  return make("div", { class: "table" }, make("table", {}, make("caption", {}, caption),
     make("thead", {}, make("tr", {}, ...heads.map((head) => make("th", { scope: "col" }, head)))),
     make("tbody", {}, ...body)));
 }

@@ -135,7 +135,7 @@ function rowOf(row, place, smiles, columns, targets, near, width) {
   for (const { name } of columns.input) {
     const text = row[name];
     if (text === null || text === "") continue;
-    cells.append(make("dt", {}, name), make("dd", { class: text === smiles ? "smiles" : "" }, text));
+    cells.append(make("dt", {}, name), make("dd", { class: text === smiles || /smiles/i.test(name) ? "smiles" : "" }, text));
   }
   const line = make("tr", {},
     make("td", { class: "number", "data-label": "Row" }, String(place + 1)),
