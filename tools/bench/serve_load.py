@@ -1,6 +1,6 @@
 """Many clients at once against a running `moleblend serve`: answers, waiting times, memory of the server.
 
-python tools/bench/serve_load.py http://127.0.0.1:8000 --pid PID   # 50 clients for a minute; PID: the server's
+python tools/bench/serve_load.py http://127.0.0.1:8000 --pid PID   # 50 clients for a minute; PID is its
 """
 
 from __future__ import annotations
