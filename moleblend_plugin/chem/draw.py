@@ -68,4 +68,4 @@ def draw_svg(smiles: str, width: int, height: int, dark: bool = False) -> str | 
         rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol)
     canvas.FinishDrawing()
     svg: str = canvas.GetDrawingText()
-    return svg
+    return svg.replace("encoding='iso-8859-1'", "encoding='utf-8'", 1)  # as a server sends it
