@@ -7,6 +7,8 @@ names the other site where its name was pointed at this machine (DNS rebinding).
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import ipaddress
 import json
 import socket
@@ -150,11 +152,13 @@ class Guard:
 
     async def _discard(self, receive: Receive) -> None:
         left = _DISCARDED * self.limits.max_bytes
-        while left > 0:
-            message = await receive()
-            left -= len(message.get("body", b""))
-            if not message.get("more_body"):
-                return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.limits.body_seconds):
+                while left > 0:
+                    message = await receive()
+                    left -= len(message.get("body", b""))
+                    if not message.get("more_body"):
+                        return
 
 
 def too_many_bytes(limits: Limits) -> str:
