@@ -1,13 +1,14 @@
 # Every target sets itself up: the first one you type builds .venv, the next ones find it ready.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint types test test-lowest faults nodes bench demo example-qm9 example-moleculenet clean
+.PHONY: help setup lint types test test-lowest wheel-test faults nodes bench demo example-qm9 example-moleculenet clean
 
 PYTHON ?= python3# any Python from 3.11 on; used once, to make .venv
 VENV := .venv
 LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+PYTHONS ?= python3.11 python3.12 python3.13# of wheel-test
 WORKERS ?= 2# test processes
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
@@ -53,6 +54,9 @@ test-lowest: ## all tests with the lowest versions that pyproject.toml allows, i
 	@echo "test-lowest: installing $$(tr '\n' ' ' <$(LOWEST)/constraints.txt)"
 	@$(LOWEST)/bin/python -m pip --disable-pip-version-check --no-input install --quiet -c $(LOWEST)/constraints.txt -e '.[test,tensorboard]'
 	@$(LOWEST)/bin/python -m pytest -q -n $(WORKERS)
+
+wheel-test: ## build wheel and sdist, and try them in fresh environments: make wheel-test PYTHONS="python3.11 python3.13"
+	@bash tools/wheel_test.sh $(PYTHONS)
 
 faults: $(READY) ## the long fault injection: 50 kills, 50 signals, 1,000 flipped bytes each (about 8 minutes)
 	@echo "faults: what make test does in small, with the full counts (docs/faults.md)"

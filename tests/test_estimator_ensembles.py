@@ -20,6 +20,8 @@ from moleblend_plugin.inference.ensemble_file import read_ensemble
 from moleblend_plugin.inference.estimators import ensemble as ensemble_module
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.stack_fit import FORESTS, fit_stack
+from moleblend_plugin.trust.domain import nearest, packed_ecfp4
+from tests.checkpoints import property_checkpoint
 
 NAN = float("nan")
 SMILES = ["C" * n + end for n in range(1, 9) for end in ("O", "N")]
@@ -192,3 +194,84 @@ def test_heads_that_read_descriptors_go_through_the_folds(tmp_path: Path) -> Non
     loaded = Predictor.from_checkpoint(tmp_path / "model.pt", "cpu")
     assert loaded.featurizers == ("descriptors",)
     np.testing.assert_allclose(by_network(loaded, SMILES[:3])[:, 0], model.predict(SMILES[:3]), rtol=1e-5)
+
+
+# ---------------------------------------------------------------------------------------------------- trust
+
+
+def test_folds_calibrate_themselves(folds: MoleblendRegressor, tmp_path: Path) -> None:
+    """Of the molecules that count, by the member that did not see each; rows are those that were given."""
+    held = folds.trust_.held_out
+    assert held.source == "folds"
+    assert held.rows.tolist() == folds.trust_.domain.rows.tolist() == list(range(4, 16))
+    np.testing.assert_array_equal(held.predictions[:, 0], folds.oof_prediction_[4:])
+    np.testing.assert_array_equal(held.targets[:, 0], HEAVY[4:])
+    packed, fold = packed_ecfp4(SMILES[4:]), folds.oof_fold_[4:]
+    np.testing.assert_array_equal(held.similarity, nearest(packed, packed, fold, fold).similarity)
+
+    found = folds.predict_interval(SMILES, 0.8)
+    near = folds.nearest_training(SMILES)
+    expected = folds.trust_.intervals(folds.predict(SMILES)[:, None], near.similarity, 0.8)[:, 0]
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+    assert (near.similarity[4:] == 1).all()
+    assert near.row[4:10].tolist() == list(range(4, 10)), "longer chains have the bits of shorter ones"
+    assert near.row.min() == 4, "what weighs nothing is no training molecule"
+    assert [SMILES[row] for row in near.row] == near.smiles
+    each = np.array([by_network(member, SMILES)[:, 0] for member in members_of(folds, tmp_path)])
+    np.testing.assert_allclose(folds.predict_std(SMILES), each.std(0, ddof=1), rtol=1e-4)
+
+    loaded = MoleblendRegressor.load(tmp_path / "model.pt", on_error="nan")
+    np.testing.assert_array_equal(loaded.predict_interval(SMILES, 0.8), found)
+    assert np.isnan(loaded.predict_interval(["CCO", "bad("])).tolist() == [[False] * 2, [True] * 2]
+    bad = loaded.nearest_training(["bad("])
+    assert (bad.row.tolist(), bad.smiles, bad.outside_domain.tolist()) == ([-1], [""], [False])
+    with pytest.raises(MoleblendError, match="level 0.95 needs 19 molecules .* and there are 12"):
+        folds.predict_interval(SMILES, 0.95)
+
+
+def test_a_stack_is_calibrated_by_weights_that_did_not_see_the_fold(stack: MoleblendClassifier) -> None:
+    held = stack.trust_.held_out
+    known = ~np.isnan(held.targets)
+    assert known[:, 1].sum() == 10
+    assert (np.isnan(held.predictions) == ~known).all()
+    assert np.abs(held.predictions - stack.oof_prediction_)[known].max() > 0
+    assert np.abs(held.predictions - stack.oof_prediction_)[known].mean() < 0.2
+    sets = stack.predict_set(SMILES, 0.5)
+    assert sets.shape == (16, 2, 2)
+    assert sets.any(-1).all()
+    np.testing.assert_array_equal(
+        stack.predict_calibrated_proba(SMILES), stack.trust_.calibrated(stack.predict_proba(SMILES))
+    )
+
+
+def test_one_network_is_calibrated_by_what_chose_its_epoch(tmp_path: Path) -> None:
+    labels = np.where(HAS_N > 0, "amine", "alcohol")
+    model = MoleblendClassifier(**QUICK, validation_fraction=0.25).fit(SMILES, labels)
+    held, domain = model.trust_.held_out, model.trust_.domain
+    assert (held.source, len(held.rows)) == ("validation", 4)
+    assert sorted([*held.rows.tolist(), *domain.rows.tolist()]) == list(range(16))
+    given = [SMILES[row] for row in held.rows.tolist()]
+    np.testing.assert_allclose(held.predictions[:, 0], model.predict_proba(given)[:, 1], rtol=1e-5)
+    assert held.targets[:, 0].tolist() == [HAS_N[row] for row in held.rows.tolist()]
+    assert model.trust_.classes == ("alcohol", "amine")
+    assert model.predict_set(SMILES).all(), "two molecules of a class exclude nothing"
+    np.testing.assert_allclose(model.predict_calibrated_proba(SMILES), model.predict_proba(SMILES))
+    with pytest.raises(MoleblendError, match="predict_std: the model is one network"):
+        model.predict_std(SMILES)
+    model.save(tmp_path / "one.pt")
+    again = MoleblendClassifier.load(tmp_path / "one.pt")
+    assert again.trust_.summary() == model.trust_.summary()
+    again.save(tmp_path / "again.pt")
+    assert MoleblendClassifier.load(tmp_path / "again.pt").trust_.classes == ("alcohol", "amine")
+
+
+def test_without_held_out_molecules_it_says_so(tmp_path: Path) -> None:
+    model = MoleblendRegressor(**QUICK | {"epochs": 1}, validation_fraction=0).fit(SMILES, HEAVY)
+    assert model.nearest_training(["CCO"]).similarity.tolist() == [1.0]
+    with pytest.raises(MoleblendError, match="fit it with ensemble_size=5 and ensemble='folds', or with a"):
+        model.predict_interval(SMILES)
+    model.checkpoint_ = property_checkpoint(tmp_path / "old.pt").read_bytes()
+    del model._predictor
+    with pytest.raises(MoleblendError, match="does not say how far to trust it"):
+        model.predict_interval(SMILES)
+    assert model.predict(SMILES).shape == (16,)

@@ -116,12 +116,12 @@ def fit(
     with FitProgress() as progress, termination_as_exit():
         try:
             result = fit_table(options, out, OnFit(progress.say, progress.update), resume, overwrite)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, SystemExit) as stopped:
             progress.say(
                 f"interrupted: what is finished is kept in {out}; go on with: moleblend fit --out {out} "
                 "--resume"
             )
-            raise SystemExit(130) from None
+            raise SystemExit(getattr(stopped, "code", 130)) from None
     print("\n".join(_summary(result)))
 
 

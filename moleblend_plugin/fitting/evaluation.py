@@ -126,7 +126,8 @@ def evaluate(
     for name, values in predictions.items():
         scored = Scored(table.names, ids, labels, values, len(test))
         scores[name] = score_all(predictor, scored, 1000, 0, 0.95)
-    near = nearest(*(packed_ecfp4([table.smiles[row] for row in rows.tolist()]) for rows in (test, train)))
+    new, known = (packed_ecfp4([table.smiles[row] for row in rows.tolist()]) for rows in (test, train))
+    near = nearest(new, known)
     found = Evaluation(test, labels, predictions, scores, near.similarity, train[near.place], tuple(notes))
     return _with_trust(found, predictor.trust)
 

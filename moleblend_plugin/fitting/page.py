@@ -203,7 +203,7 @@ def _domain(evaluation: Evaluation) -> str:
         f"{_FAR:g} to "
         "every training molecule. On new molecules like these, and on kinds of molecules that the table "
         "does not "
-        "hold, expect errors at least as large as in the first rows of this table."
+        "hold, expect larger errors than the scores above."
     )
     rows = [
         [f"{low:g} to {high:g}", f"{count:,}", f"{mean:.3g}"]
@@ -214,7 +214,7 @@ def _domain(evaluation: Evaluation) -> str:
         "test molecules",
         "mean error / sd of the labels",
     )
-    return paragraph(text) + html_table("Error by likeness", header, rows)
+    return paragraph(text) + (html_table("Error by likeness", header, rows) if rows else "")
 
 
 def _worst(table: FitTable, evaluation: Evaluation) -> str:

@@ -63,7 +63,7 @@ def commands(table: FitTable) -> str:
         "moleblend score THIS_FOLDER labelled.csv",
     )
     text = f"{MODEL_FILE} is the one file that predicting needs. run.toml holds all settings."
-    return f"{paragraph(text)}<pre>{escape(chr(10).join(lines))}</pre>"
+    return f"{paragraph(text)}<div><pre>{escape(chr(10).join(lines))}</pre></div>"
 
 
 def paragraph(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -113,7 +113,10 @@ def _fit(
         told.say(note)
     learned = np.concatenate((divided.rows("train"), divided.rows("valid")))
     learned.sort()
-    table = table._replace(options=with_defaults(table.options, len(learned)))
+    options = with_defaults(table.options, len(learned))
+    if divided.method in ("random", "stratified"):
+        options = replace(options, split=divided.method)
+    table = table._replace(options=options)
     split_sha256 = _write_parts(folder, table, divided, identities)
     found = {"sha256": sha256, "split_sha256": split_sha256, "molecules": len(table.kept)}
     write_run_file(folder.result / RUN_FILE, table.options, found)

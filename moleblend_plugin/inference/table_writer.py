@@ -13,8 +13,8 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 
 ColumnType = Literal["text", "number", "integer", "flag", "vector", "vectors"]
-"""``text`` str, ``number`` float64, ``integer`` int64, ``flag`` bool (``True``, ``False``), ``vector`` float32
-[D], ``vectors`` float32 [N, D] (the last two: Parquet only)."""
+"""``text`` str, ``number`` float64, ``integer`` int64, ``flag`` bool, ``vector`` float32 [D], ``vectors``
+float32 [N, D] (the last two: Parquet only)."""
 
 _GROUP: Final = 4096
 """Rows of a Parquet row group: what is held in memory."""

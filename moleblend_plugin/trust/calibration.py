@@ -3,9 +3,9 @@
 Platt's scaling on log-odds: ``logit(q) = a logit(p) + b`` with ``a`` and ``b`` of least log loss on
 predictions of molecules that the model was not trained on (Platt 1999, "Probabilistic outputs for support
 vector machines"). In place of labels 0 and 1 it is fitted to ``1 / (n0 + 2)`` and ``(n1 + 1) / (n1 + 2)``,
-Platt's targets, so that a small set that is told apart without error does not give certainty. Two parameters
-need few labels: isotonic regression and beta calibration bend further, and need some thousand for it
-(Niculescu-Mizil and Caruana 2005).
+Platt's targets, so that a small set whose classes are separated without error does not give certainty. Two
+parameters need few labels: isotonic regression and beta calibration bend further, and need some thousand for
+it (Niculescu-Mizil and Caruana 2005).
 
 Legend: n molecules with a label.
 """

@@ -108,11 +108,14 @@ def _read(about: dict[str, Any], packed: bytes) -> Trust:
     calibration = None
     if held is not None:
         calibration = Calibration(
-            held["source"],
-            *(arrays[name] for name in ("rows", "targets", "predictions", "similarity")),
-            tuple(ErrorLine(float(base), float(slope)) for base, slope in held["lines"]),
-            tuple(Platt(float(slope), float(offset)) for slope, offset in held["maps"]),
-            tuple(math.nan if value is None else float(value) for value in held["error_after"]),
+            source=held["source"],
+            rows=arrays["rows"],
+            targets=arrays["targets"],
+            predictions=arrays["predictions"],
+            similarity=arrays["similarity"],
+            lines=tuple(ErrorLine(float(base), float(slope)) for base, slope in held["lines"]),
+            maps=tuple(Platt(float(slope), float(offset)) for slope, offset in held["maps"]),
+            error_after=tuple(math.nan if value is None else float(value) for value in held["error_after"]),
         )
     first, second = about["classes"]
     found = Trust(about["kind"], names, domain, calibration, (first, second))

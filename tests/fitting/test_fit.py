@@ -108,6 +108,7 @@ def test_the_folder_says_what_it_holds(fitted: Path) -> None:
     assert found["fit"]["targets"] == ["logS"]
     options = read_options(model / "run.toml")
     assert (options.epochs, options.ensemble_size, options.task) == (1, 2, "regression")
+    assert options.split == "random"
 
 
 def test_the_test_part_keeps_names_and_columns(fitted: Path) -> None:

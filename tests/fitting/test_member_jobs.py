@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.estimators import member_jobs
 from moleblend_plugin.inference.estimators.member_jobs import Job, MemberJobs, curve_of, run_jobs
 
 
@@ -36,13 +37,13 @@ if folder.name == "killed":
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A child that trains nothing."""
-    started = member_jobs.subprocess.Popen
+    started = subprocess.Popen
     (tmp_path / "child.py").write_text(CHILD)
 
-    def popen(command: list[str], **options: object) -> object:
-        return started([command[0], str(tmp_path / "child.py"), command[-1]], **options)  # type: ignore[call-overload]
+    def popen(command: list[str], **options: Any) -> object:
+        return started([command[0], str(tmp_path / "child.py"), command[-1]], **options)
 
-    monkeypatch.setattr(member_jobs.subprocess, "Popen", popen)
+    monkeypatch.setattr(subprocess, "Popen", popen)
 
 
 def read_curve(log: Path) -> dict[int, float]:

@@ -26,7 +26,8 @@ def parted(path: Path, **options: object) -> tuple[FitTable, Divided]:
 
 
 def held_out(found: Divided) -> list[int]:
-    return found.rows("test").tolist()
+    rows: list[int] = found.rows("test").tolist()
+    return rows
 
 
 @pytest.mark.parametrize("split", ["random", "stratified", "scaffold", "kfold:5:2"])

@@ -14,6 +14,7 @@ import pytest
 from moleblend_plugin.baselines.task_models import fit_learner
 from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
 from moleblend_plugin.cli.main import main
+from moleblend_plugin.ensembles.weights import fit_weights, weighted_mean
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.ensemble_file import EnsembleFile, is_ensemble, read_ensemble, write_ensemble
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
@@ -123,6 +124,19 @@ def test_weights_see_no_label_that_a_model_was_trained_on(trees: int) -> None:
     for predicted in found.out_of_fold[1:, :, 1]:
         assert np.isfinite(predicted).all()
         assert np.abs(predicted - labels).mean() > 0.3
+
+
+def test_cross_fitted_weights_do_not_see_the_fold() -> None:
+    found = fitted_stack()
+    targets = np.stack([np.arange(18.0), np.random.default_rng(0).random(18).round()], 1)
+    targets[::5, 0] = NAN
+    folds = np.arange(18) % 3
+    for fold in range(3):
+        held = folds == fold
+        weights = fit_weights(found.out_of_fold[:, ~held], targets[~held], "regression")
+        expected = weighted_mean(found.out_of_fold[:, held], weights)
+        np.testing.assert_allclose(found.cross_fitted[held], expected)
+    assert np.abs(found.cross_fitted - found.combined).max() > 1e-3
 
 
 @pytest.mark.parametrize("classify", [True, False])

@@ -107,7 +107,7 @@ class IntervalRegressor(TrustedEstimator):
     ) -> Float64Array:
         """Lower and upper bounds [n, 2] or [n, T, 2], in the labels' unit.
 
-        Of molecules that are drawn like those of training, a share of ``level`` or more lies inside
+        Of molecules that are drawn like those of training, a share of about ``level`` or more lies inside
         (conformal prediction). Of molecules of another kind, such as new scaffolds, it may be less.
 
         Args:
@@ -144,8 +144,8 @@ class SetClassifier(TrustedEstimator):
     def predict_set(self, X: Molecules, level: float = 0.9) -> npt.NDArray[np.bool_]:
         """Which classes cannot be excluded: bool [n, 2] in the order of ``classes_``, or [n, T, 2].
 
-        Of the molecules of *each* class that are drawn like those of training, a share of ``level`` or more
-        has it in its set. A set is never empty: where both classes are excluded it holds the likelier one.
+        Of the molecules of *each* class that are drawn like those of training, a share of about ``level``
+        or more has it in its set. A set is never empty: where both are excluded it holds the likelier one.
 
         Args:
             X: the molecules.
