@@ -48,6 +48,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     },
     "estimator": {"networks", "trust", "inference"},
     "report": {"losses", "metrics", "runs"},
+    "explain": {"chem", "models", "inference", "report"},
     "bench": {
         *(
             "chem",
@@ -70,7 +71,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "serving": {"chem", "inputs", "networks", "inference"},
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "networks", "runs", "tasks"),
-        *("inference", "report", "bench", "fitting", "serving"),
+        *("inference", "report", "bench", "fitting", "explain", "serving"),
     },
     "__main__": {"cli"},
     # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.

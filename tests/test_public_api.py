@@ -29,7 +29,7 @@ ROOMS = (
     ".losses",
     ".metrics",
 )
-ROOMS += (".trust", ".inference", ".report", ".bench", ".host")
+ROOMS += (".trust", ".inference", ".report", ".explain", ".bench", ".host")
 MOVED = {
     "moleblend_plugin.tasks.losses": "moleblend_plugin.tasks.pretrain.loss",
     "moleblend_plugin.host.embedded.main": "moleblend_plugin.trainer.main",

@@ -53,6 +53,20 @@ def in_smiles_order(record: MoleculeRecord, hydrogens: bool = False) -> OrderedA
         return OrderedAtoms(tuple(atom.GetSymbol() for atom in mol.GetAtoms()), places)
 
 
+def molecule_of(record: MoleculeRecord) -> Chem.Mol | None:
+    """The molecule of a record's SMILES with its heavy atoms in the record's order, that of the input.
+
+    ``None`` where the SMILES is not that of the record's codes.
+    """
+    with rdBase.BlockLogs(), pinned():
+        parsed = from_smiles(record.smiles)
+        if parsed is None:
+            return None
+        mol = heavy_atoms(parsed)
+        rows = _rows(record, mol, encode_molecule(mol, parsed))
+        return None if rows is None else Chem.RenumberAtoms(mol, [int(index) for index in np.argsort(rows)])
+
+
 def _with_hydrogens(full: Chem.Mol, places: Float32Array | None) -> OrderedAtoms:
     symbols = tuple(atom.GetSymbol() for atom in full.GetAtoms())
     if places is None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -60,15 +60,23 @@ def write_rows(
 
     with writing(out, overwrite), RowProgress(command[0], rows.fraction_done, rows.total) as progress:
         counts = write(network, rows, out, batch_size, progress.update)
+    print_counts(rows, counts, command[1], [out], network.input_mode)
+
+
+def print_counts(rows: Input, counts: Counts, done: str, out: Sequence[Path], input_mode: str) -> None:
+    """The notes on an input, and the summary: rows, rows with numbers, and the others by reason.
+
+    Args:
+        rows: the input, which is read.
+        counts: what came of its rows.
+        done: what rows with numbers are called.
+        out: the files.
+        input_mode: what the network sees.
+    """
     print_notes(rows.notes)
-    _print_counts(counts, command[1], out, network.input_mode)
-
-
-def _print_counts(counts: Counts, done: str, out: Path, input_mode: str) -> None:
-    """The summary: rows, rows with numbers, and the others by reason."""
     lines = [f"rows       {counts.rows:,}", f"{done:<10} {counts.done:,}"]
     if counts.flat and input_mode != "2d":
         lines.append(f"           {counts.flat.total():,}  of them without 3D: the network saw their 2D")
         lines += [f"           {count:,}  {reason}" for reason, count in counts.flat.most_common()]
     lines += [f"           {count:,}  {reason}" for reason, count in counts.reasons.most_common()]
-    print("\n".join([*lines, f"written    {out}"]))
+    print("\n".join([*lines, *(f"written    {path}" for path in out)]))

@@ -142,7 +142,7 @@ def _folder(folder: Path) -> tuple[State, str]:
     import time
     from tempfile import TemporaryDirectory
 
-    import lmdb
+    from moleblend_plugin.data.store.reader import StoreWriter
 
     try:
         with TemporaryDirectory(dir=folder, prefix=".moleblend-doctor-") as scratch:
@@ -153,10 +153,9 @@ def _folder(folder: Path) -> tuple[State, str]:
                 stream.flush()
                 os.fsync(stream.fileno())
             seconds = time.perf_counter() - started
-            path = str(Path(scratch, "store.lmdb"))
-            with lmdb.open(path, subdir=False, map_size=2**20) as store, store.begin(write=True) as writing:
-                writing.put(b"key", b"value")
-    except (OSError, lmdb.Error) as error:
+            with StoreWriter(Path(scratch, "store.lmdb"), settings={}, sources={}, target_names=()):
+                pass
+    except (OSError, MoleblendError) as error:
         raise MoleblendError(f"{folder.resolve()}: {error}; give --folder one that may be written") from error
     free = shutil.disk_usage(folder).free / 1e9
     return (

@@ -13,6 +13,7 @@ from moleblend_plugin.cli.build import build
 from moleblend_plugin.cli.curves import curves
 from moleblend_plugin.cli.doctor import doctor
 from moleblend_plugin.cli.embed import embed
+from moleblend_plugin.cli.explain import explain
 from moleblend_plugin.cli.export import export
 from moleblend_plugin.cli.fit import fit
 from moleblend_plugin.cli.images import images
@@ -37,7 +38,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    *(fit, predict, score, serve, build, inspect, images, embed, splits),
+    *(fit, predict, score, serve, explain, build, inspect, images, embed, splits),
     *(export, curves, rerun, recipe, anchors, bench, models, doctor, import_official),
 ):
     app.command()(command)

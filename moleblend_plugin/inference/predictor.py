@@ -25,7 +25,7 @@ from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble
 from moleblend_plugin.inference.featurized import head_inputs_here, stored_as_here
 from moleblend_plugin.inference.kept_trust import checked_trust, trust_in
 from moleblend_plugin.inference.stack import Stack
-from moleblend_plugin.inference.stream import WINDOW, FloatingArray, run
+from moleblend_plugin.inference.stream import WINDOW, FloatingArray, Net, run
 from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
@@ -142,20 +142,30 @@ class Predictor:
             batch_size: conformers per batch at most; large molecules get smaller batches.
             window: molecules sorted by size together.
         """
+        predictions = self.run(self._predict, records, batch_size, window)
+        return (np.asarray(value, np.float64) for value in predictions)
+
+    def run(
+        self, net: Net, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW
+    ) -> Iterator[FloatingArray]:
+        """What ``net`` makes of this network's input of every record, in order, averaged over conformers.
+
+        Args:
+            net: gets a batch as :attr:`network` reads it, in inference mode.
+            records: as for :meth:`predict_records`, like the others.
+            batch_size: as there.
+            window: as there.
+        """
         to_sample = partial(unblended, input_mode=self.input_mode)
         if self.featurizers:
             records = map(self._featurized, records)
-        predictions = run(
-            records,
-            to_sample,
-            self._predict,
-            self.device,
-            batch_size,
-            window,
-            self.input_codes,
-            self._head_inputs,
-        )
-        return (np.asarray(value, np.float64) for value in predictions)
+        codes, beside = self.input_codes, self._head_inputs
+        return run(records, to_sample, net, self.device, batch_size, window, codes, beside)
+
+    @property
+    def network(self) -> PropertyOutputs:
+        """The network, in evaluation mode, on :attr:`device`."""
+        return self._model
 
     def predict_members(
         self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW

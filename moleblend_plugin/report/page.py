@@ -36,7 +36,7 @@ small { color: var(--soft); }
 """
 
 
-def html_page(title: str, intro: str, parts: Iterable[str], note: str) -> str:
+def html_page(title: str, intro: str, parts: Iterable[str], note: str, style: str = "") -> str:
     """A whole page.
 
     Args:
@@ -44,6 +44,7 @@ def html_page(title: str, intro: str, parts: Iterable[str], note: str) -> str:
         intro: plain text below it.
         parts: HTML of what follows.
         note: plain text, small, at the end; what made the page follows it.
+        style: CSS of what this page has besides.
     """
     body = "\n".join(part for part in parts if part)
     return f"""<!DOCTYPE html>
@@ -52,7 +53,7 @@ def html_page(title: str, intro: str, parts: Iterable[str], note: str) -> str:
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>{escape(title)}</title>
-<style>{STYLE}</style>
+<style>{STYLE}{style}</style>
 </head>
 <body>
 <h1>{escape(title)}</h1>

@@ -120,6 +120,7 @@ COMMANDS = {
     "rerun": ["{}"],
     "score": ["{}"],
     "serve": ["{}"],
+    "explain": ["{}", "a.csv", "--out", "p.html"],
     "recipe": ["{}"],
     "anchors": ["{}", "s.lmdb", "--out", "x"],
     "bench": ["{}", "--out", "x"],

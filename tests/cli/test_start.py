@@ -36,7 +36,9 @@ def test_predicting_one_row_loads_what_it_needs(tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_text().count("\n") == 2
 
 
-@pytest.mark.parametrize("command", [[], ["predict"], ["embed"], ["score"], ["build"], ["bench"]])
+@pytest.mark.parametrize(
+    "command", [[], ["predict"], ["embed"], ["score"], ["explain"], ["build"], ["bench"]]
+)
 def test_help_loads_no_torch(command: list[str]) -> None:
     words = [*command, "--help"]
     code = f"from moleblend_plugin.cli.main import main\ntry: main({words!r})\nexcept SystemExit: pass"

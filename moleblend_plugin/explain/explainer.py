@@ -1,0 +1,227 @@
+"""What every atom adds to a prediction, for the networks of a predictor.
+
+N heavy atoms in the order of the input, T targets that are explained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import Final, Literal, cast, get_args
+
+import numpy as np
+import torch
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.explain.gradients import integrated_gradients, missing
+from moleblend_plugin.explain.masking import AtomInputs
+from moleblend_plugin.explain.occlusion import occlusion
+from moleblend_plugin.inference.predictor import Ensemble, Predictor
+from moleblend_plugin.inference.stream import FloatingArray
+from moleblend_plugin.models.property.network import PropertyOutputs
+from moleblend_plugin.schema import Float64Array, InputFields, LabelKind, MoleculeRecord
+
+Method = Literal["occlusion", "integrated-gradients"]
+METHODS: Final[tuple[Method, ...]] = get_args(Method)
+DEFAULT_METHODS: Final[tuple[Method, ...]] = ("integrated-gradients",)
+"""What came nearer to true contributions where these are known (``examples/22_explain``)."""
+
+LOG_ODDS: Final = "log-odds"
+MOST_TARGETS: Final = 12
+"""Targets that are explained unless some are named: integrated gradients take a backward pass for each."""
+
+WINDOW: Final = 32
+"""Molecules explained together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attribution:
+    """One method's contributions to the predictions of a molecule, in label units or log-odds.
+
+    Attributes:
+        contributions: [N, T]; hydrogens count with their heavy atom.
+        baseline: [T], prediction of the masked molecule; ``None`` for occlusion, which has none.
+        steps: of the quadrature, the mean over networks and conformers; 0 for occlusion.
+    """
+
+    contributions: Float64Array
+    baseline: Float64Array | None = None
+    steps: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """A molecule, its prediction and what its atoms add to that.
+
+    Attributes:
+        record: the molecule.
+        predicted: [T], what ``moleblend predict`` says: probabilities, or values in label units.
+        explained: [T], what contributions are of: log-odds, or values in label units; the mean over networks
+            and conformers.
+        attributions: by method.
+    """
+
+    record: MoleculeRecord
+    predicted: Float64Array
+    explained: Float64Array
+    attributions: Mapping[Method, Attribution]
+
+    def missing(self, method: Method) -> Float64Array | None:
+        """By how much contributions miss prediction minus baseline, as a share of it: [T]."""
+        found = self.attributions[method]
+        if found.baseline is None:
+            return None
+        parts = (found.contributions, self.explained, found.baseline)
+        share: Float64Array = missing(*map(torch.from_numpy, parts)).numpy()
+        return share
+
+
+class Explainer:
+    """Contributions of atoms to a model's predictions.
+
+    Of several networks the contributions are the mean of each one's, and they sum to the mean of their
+    outputs. A stack's forests are not explained: they have no atoms, only descriptors and fingerprints.
+
+    Args:
+        predictor: the model.
+        methods: of :data:`METHODS`, one or more.
+        targets: names of the targets to explain; ``None`` for all, of which there may be 12.
+
+    Attributes:
+        predictor: as given.
+        methods: as given.
+        targets: names of the T targets.
+        unit: of contributions: "log-odds", or that of the labels.
+
+    Raises:
+        MoleblendError: an unknown method or target, too many targets, or a network without a table of atoms.
+    """
+
+    def __init__(
+        self,
+        predictor: Predictor,
+        methods: Sequence[str] = DEFAULT_METHODS,
+        targets: Sequence[str] | None = None,
+    ) -> None:
+        unknown = [method for method in methods if method not in METHODS]
+        if unknown or not methods:
+            named = repr(unknown[0]) if unknown else "missing"
+            raise MoleblendError(f"method {named}: choose from {', '.join(METHODS)}")
+        self.predictor = predictor
+        self.methods = cast("tuple[Method, ...]", tuple(dict.fromkeys(methods)))
+        self.targets = _chosen(predictor.target_names, targets)
+        self._places = [predictor.target_names.index(name) for name in self.targets]
+        self.unit = LOG_ODDS if predictor.kind == "classification" else "unit of the label"
+        self._networks = predictor.networks if isinstance(predictor, Ensemble) else (predictor,)
+        for network in self._networks:
+            AtomInputs.of(network.network)
+
+    @classmethod
+    def from_checkpoint(
+        cls,
+        path: str | Path,
+        device: str = "auto",
+        methods: Sequence[str] = DEFAULT_METHODS,
+        targets: Sequence[str] | None = None,
+    ) -> Explainer:
+        """Explainer of whatever :meth:`Predictor.from_checkpoint` takes; arguments as there and here."""
+        return cls(Predictor.from_checkpoint(path, device), methods, targets)
+
+    @property
+    def kind(self) -> LabelKind:
+        """ "classification" or "regression"."""
+        return self.predictor.kind
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know of this model."""
+        found = []
+        if isinstance(self.predictor, Ensemble):
+            count = len(self._networks)
+            if count > 1:
+                found.append(f"Contributions are the mean of those of {count} networks.")
+            if self.predictor.stack is not None:
+                found.append(
+                    "The model is a stack of networks and forests: its networks are explained, whose mean is "
+                    "another number than the prediction of the stack."
+                )
+        if self.predictor.featurizers:
+            words = " and ".join(self.predictor.featurizers)
+            found.append(
+                f"The network also reads {words} of the whole molecule; they are kept as they are, and what "
+                "they add is no atom's."
+            )
+        return tuple(found)
+
+    def explain_records(
+        self, records: Iterable[MoleculeRecord], window: int = WINDOW
+    ) -> Iterator[Explanation]:
+        """Explanation of every record, in order; records are taken ``window`` at a time."""
+        source = iter(records)
+        while part := list(islice(source, window)):
+            predicted = [value[self._places] for value in self.predictor.predict_records(part)]
+            found = {method: self._explain(method, part) for method in self.methods}
+            for place, record in enumerate(part):
+                each = {method: found[method][place] for method in self.methods}
+                explained = each[self.methods[0]][1]
+                attributions = {method: attribution for method, (attribution, _) in each.items()}
+                yield Explanation(record, predicted[place], explained, attributions)
+
+    def _explain(
+        self, method: Method, records: list[MoleculeRecord]
+    ) -> list[tuple[Attribution, Float64Array]]:
+        """Attribution and explained output of every record."""
+        rows = [
+            list(one.run(partial(_NETS[method], one.network), records, 1, len(records)))
+            for one in self._networks
+        ]
+        means = [np.mean(each, axis=0)[:, self._places] for each in zip(*rows, strict=True)]
+        if method == "occlusion":
+            return [(Attribution(mean[:-1]), mean[-1]) for mean in means]
+        return [(Attribution(mean[:-3], mean[-2], float(mean[-1, 0])), mean[-3]) for mean in means]
+
+
+def _chosen(names: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of the targets to explain.
+
+    Raises:
+        MoleblendError: one is unknown, or too many are.
+    """
+    unknown = [name for name in wanted or () if name not in names]
+    if unknown:
+        shown = ", ".join(names[:MOST_TARGETS]) + (", ..." if len(names) > MOST_TARGETS else "")
+        raise MoleblendError(f"the model predicts no target {unknown[0]!r}: choose from {shown}")
+    if not wanted and len(names) > MOST_TARGETS:
+        raise MoleblendError(f"the model predicts {len(names)} targets: name those to explain (--target)")
+    return tuple(dict.fromkeys(wanted)) if wanted else names
+
+
+Net = Callable[[PropertyOutputs, InputFields[torch.Tensor]], Sequence[FloatingArray]]
+
+
+def _occluded(network: PropertyOutputs, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
+    """[N + 1, L] of a batch of one: contributions, then the output, in label units or log-odds."""
+    scale, shift = _units(network)
+    found, outputs = occlusion(network, cast("Mapping[str, torch.Tensor]", net_input))
+    return [np.vstack((found.numpy() * scale, outputs.numpy() * scale + shift))]
+
+
+def _integrated(network: PropertyOutputs, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
+    """[N + 3, L]: contributions, then output, baseline and steps."""
+    scale, shift = _units(network)
+    found = integrated_gradients(network, cast("Mapping[str, torch.Tensor]", net_input))
+    last = [values.numpy() * scale + shift for values in (found.outputs, found.baseline)]
+    steps = np.full_like(last[0], found.steps)
+    return [np.vstack((found.contributions.numpy() * scale, *last, steps))]
+
+
+_NETS: Final[Mapping[Method, Net]] = {"occlusion": _occluded, "integrated-gradients": _integrated}
+
+
+def _units(network: PropertyOutputs) -> tuple[Float64Array, Float64Array]:
+    """Factor and shift [L] from outputs to label units; a classifier's outputs are log-odds as they are."""
+    scale, shift = network.target_std.cpu().double().numpy(), network.target_mean.cpu().double().numpy()
+    return scale, shift
