@@ -98,4 +98,4 @@ def serve(
     print(f"serving    {model.name}\nopen       {url_of(listening, host)}\nstop       Ctrl-C", flush=True)
     with termination_as_exit(), pinned():  # RDKit's switches are the process's: set for both threads at once
         run_server(create_app(model, Hosts(host, tuple(allow_host or ()))), listening)
-    print("stopped")
+    print("stopped", flush=True)
