@@ -68,9 +68,10 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
         *("chem", "splits", "baselines", "inputs", "metrics", "networks", "runs", "host", "inference"),
         *("estimator", "report", "trust"),
     },
+    "serving": {"chem", "inputs", "networks", "inference"},
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "networks", "runs", "tasks"),
-        *("inference", "report", "bench", "estimator", "fitting", "explain"),
+        *("inference", "report", "bench", "estimator", "fitting", "explain", "serving"),
     },
     "__main__": {"cli"},
     # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
@@ -95,6 +96,8 @@ ONLY_IN = {
     "msgpack": {"data"},
     "sqlite3": {"building"},
     "typer": {"cli"},
+    "fastapi": {"serving", "cli"},
+    "uvicorn": {"serving", "cli"},
     "matplotlib": {"cli", "report", "bench", "fitting"},
 }
 LONGEST_FILE = 350
