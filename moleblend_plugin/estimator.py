@@ -56,6 +56,9 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
         batch_size: molecules per update.
         learning_rate: highest learning rate.
         dropout: of the head.
+        readout: how the head reads a molecule: "cls" (graph token), "mean" or "sum" (of atomic outputs), or
+            "attention" (learned weights over atoms).
+        freeze_epochs: the first epochs, in which the head alone is trained.
         molecule_featurizers: what the head reads beside the encoder: "none", "descriptors" (RDKit's, scaled),
             "ecfp" (ECFP4 counts) or "both".
         validation_fraction: share of the molecules held out to choose the best epoch; 0: train to the end.

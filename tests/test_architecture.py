@@ -69,9 +69,10 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
         *("estimator", "report", "trust"),
     },
     "serving": {"chem", "inputs", "networks", "inference"},
+    "tuning": {"splits", "ensembles", "metrics", "inference", "report", "fitting"},
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "networks", "runs", "tasks"),
-        *("inference", "report", "bench", "estimator", "fitting", "explain", "serving"),
+        *("inference", "report", "bench", "estimator", "fitting", "explain", "serving", "tuning"),
     },
     "__main__": {"cli"},
     # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
@@ -98,7 +99,9 @@ ONLY_IN = {
     "typer": {"cli"},
     "fastapi": {"serving", "cli"},
     "uvicorn": {"serving", "cli"},
-    "matplotlib": {"cli", "report", "bench", "fitting"},
+    "matplotlib": {"cli", "report", "bench", "fitting", "tuning"},
+    "optuna": {"tuning"},
+    "sqlalchemy": {"tuning"},
 }
 LONGEST_FILE = 350
 

@@ -16,6 +16,7 @@ from moleblend_plugin import MoleblendClassifier, MoleblendRegressor
 from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
 from moleblend_plugin.ensembles.weights import weighted_mean
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.inference.ensemble_file import read_ensemble
 from moleblend_plugin.inference.estimators import ensemble as ensemble_module
 from moleblend_plugin.inference.predictor import Predictor
@@ -194,6 +195,33 @@ def test_heads_that_read_descriptors_go_through_the_folds(tmp_path: Path) -> Non
     loaded = Predictor.from_checkpoint(tmp_path / "model.pt", "cpu")
     assert loaded.featurizers == ("descriptors",)
     np.testing.assert_allclose(by_network(loaded, SMILES[:3])[:, 0], model.predict(SMILES[:3]), rtol=1e-5)
+
+
+def weights_of(model: MoleblendRegressor, path: Path) -> dict[str, torch.Tensor]:
+    model.save(path)
+    state: dict[str, torch.Tensor] = read_checkpoint(path)["model"]
+    return state
+
+
+def test_readout_and_frozen_epochs_reach_the_network(tmp_path: Path) -> None:
+    """While the encoder is frozen, the learning rate changes the head alone."""
+    frozen = QUICK | {"epochs": 1, "freeze_epochs": 1, "readout": "attention", "validation_fraction": 0}
+    one, other = (
+        weights_of(
+            MoleblendRegressor(**frozen, learning_rate=rate).fit(SMILES, HEAVY), tmp_path / f"{rate}.pt"
+        )
+        for rate in (1e-4, 1e-2)
+    )
+    pairs = {name: torch.equal(weight, other[name]) for name, weight in one.items()}
+    assert "head.weigh.weight" in pairs
+    assert all(same for name, same in pairs.items() if not name.startswith("head."))
+    assert not all(pairs.values())
+    for options, words in (
+        ({"readout": "max"}, "readout='max'"),
+        ({"freeze_epochs": -1}, "freeze_epochs=-1"),
+    ):
+        with pytest.raises(MoleblendError, match=words):
+            MoleblendRegressor(**QUICK | options).fit(SMILES, HEAVY)
 
 
 # ---------------------------------------------------------------------------------------------------- trust

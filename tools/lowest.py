@@ -1,7 +1,6 @@
 """The lowest versions that pyproject.toml allows, as constraints of pip: python tools/lowest.py > lowest.txt.
 
-Of the package and of its extras that add features (`tensorboard`, `parquet`, `serve`); tests and linters may
-be new.
+Of the package and of its extras that add features (`FEATURES`); tests and linters may be new.
 `--without torch` leaves a package out, for machines that have no build of it.
 """
 
@@ -14,7 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-FEATURES = ("tensorboard", "parquet", "serve")
+FEATURES = ("tensorboard", "parquet", "serve", "tune")
 
 
 def lowest(pyproject: str, without: Collection[str] = ()) -> list[str]:

@@ -13,10 +13,15 @@ _LINE_SECONDS: Final = 30.0
 
 
 class FitProgress:
-    """Context manager; its methods are what ``fitting.run.OnFit`` takes."""
+    """Context manager; its methods are what ``fitting.run.OnFit`` takes.
 
-    def __init__(self) -> None:
-        self._bar = Bar("fit") if sys.stderr.isatty() else None
+    Args:
+        name: of the command.
+    """
+
+    def __init__(self, name: str = "fit") -> None:
+        self._name = name
+        self._bar = Bar(name) if sys.stderr.isatty() else None
         self._started = self._shown = time.monotonic()
         self._wait = _FIRST_SECONDS
         self._began: tuple[float, float] | None = None  # when training began, and the share done before
@@ -52,4 +57,4 @@ class FitProgress:
         if self._began is not None and done > self._began[1]:
             rate = (done - self._began[1]) / max(now - self._began[0], 1e-9)
             left = f", {(1 - done) / rate:,.0f} s left"
-        self.say(f"fit: {done:.0%}, {what}{left}")
+        self.say(f"{self._name}: {done:.0%}, {what}{left}")

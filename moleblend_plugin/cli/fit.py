@@ -55,6 +55,20 @@ Stacking = Annotated[Text, typer.Option(help="Combine with random forests: auto,
 Epochs = Annotated[int | None, typer.Option(help="Passes over the molecules [default: by the table's size].")]
 BatchSize = Annotated[int | None, typer.Option(help="Molecules per update [default: by the table's size].")]
 LearningRate = Annotated[float | None, typer.Option(help="Highest learning rate [default: 0.0005].")]
+Dropout = Annotated[float | None, typer.Option(help="Dropout of the head [default: 0.1].")]
+Readout = Annotated[
+    Text, typer.Option(help="How the head reads a molecule: cls, mean, sum, attention [default: cls].")
+]
+FreezeEpochs = Annotated[
+    int | None, typer.Option(help="First epochs, in which the head alone is trained [default: 0].")
+]
+Featurizers = Annotated[
+    Text,
+    typer.Option(
+        "--molecule-featurizers",
+        help="What the head reads too: none, descriptors, ecfp or both [default: none].",
+    ),
+]
 Seed = Annotated[int | None, typer.Option(help="Of parts, folds and training [default: 0].")]
 Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps [default: auto].")]
 
@@ -88,6 +102,10 @@ def fit(
     epochs: Epochs = None,
     batch_size: BatchSize = None,
     learning_rate: LearningRate = None,
+    dropout: Dropout = None,
+    readout: Readout = None,
+    freeze_epochs: FreezeEpochs = None,
+    molecule_featurizers: Featurizers = None,
     seed: Seed = None,
     device: Device = None,
     config: Annotated[
@@ -112,7 +130,7 @@ def fit(
 
     if out is None:
         raise MoleblendError("--out is missing: name a folder for the model, as in --out model/")
-    options = _options(given)
+    options = given_options(given)
     with FitProgress() as progress, termination_as_exit():
         try:
             result = fit_table(options, out, OnFit(progress.say, progress.update), resume, overwrite)
@@ -125,7 +143,7 @@ def fit(
     print("\n".join(_summary(result)))
 
 
-def _options(given: dict[str, Any]) -> FitOptions:
+def given_options(given: dict[str, Any]) -> FitOptions:
     """The options that were given, over those of ``--config``."""
     from dataclasses import replace
 

@@ -17,6 +17,8 @@ RUN_FILE: Final = FIT_RECORD
 
 CENSORED: Final = ("refuse", "drop", "value")
 TASKS: Final = ("auto", "regression", "classification")
+READOUTS: Final = ("cls", "mean", "sum", "attention")
+FEATURIZERS: Final = ("none", "descriptors", "ecfp", "both")
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,10 @@ class FitOptions:
         epochs: 0: by the size of the table.
         batch_size: molecules per update; 0: by the size of the table.
         learning_rate: highest rate.
+        dropout: of the head.
+        readout: "cls", "mean", "sum" or "attention".
+        freeze_epochs: first epochs, in which the head alone is trained.
+        molecule_featurizers: what the head reads beside the encoder: "none", "descriptors", "ecfp" or "both".
         seed: of parts, folds and training.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
     """
@@ -76,6 +82,10 @@ class FitOptions:
     epochs: int = 0
     batch_size: int = 0
     learning_rate: float = 5e-4
+    dropout: float = 0.1
+    readout: str = "cls"
+    freeze_epochs: int = 0
+    molecule_featurizers: str = "none"
     seed: int = 0
     device: str = "auto"
 
@@ -94,9 +104,13 @@ class FitOptions:
         _choice("--stacking", self.stacking, ("auto", "yes", "no"))
         _choice("--folds", self.folds, ("random", "scaffold"))
         _choice("--input-mode", self.input_mode, ("2d", "3d", "both"))
+        _choice("--readout", self.readout, READOUTS)
+        _choice("--molecule-featurizers", self.molecule_featurizers, FEATURIZERS)
+        if not 0 <= self.dropout < 1:
+            raise MoleblendError(f"--dropout {self.dropout:g}: give a rate from 0 to below 1")
         if not 0 <= self.test_size < 1:
             raise MoleblendError(f"--test-size {self.test_size:g}: give a share from 0 (none) to below 1")
-        for name in ("ensemble_size", "epochs", "batch_size", "seed"):
+        for name in ("ensemble_size", "epochs", "batch_size", "freeze_epochs", "seed"):
             if getattr(self, name) < 0:
                 raise MoleblendError(f"--{name.replace('_', '-')} {getattr(self, name)}: give 0 or more")
         given = [
@@ -152,7 +166,7 @@ def write_run_file(path: Path, options: FitOptions, found: dict[str, Any]) -> No
         found: facts beside it, plain values.
     """
     lines = [
-        f"# Written by moleblend_plugin {__version__}. Again: moleblend fit --config {RUN_FILE} --out FOLDER",
+        f"# Written by moleblend_plugin {__version__}. Use: moleblend fit --config {path.name} --out FOLDER",
         "[fit]",
         *(f"{name} = {_toml(value)}" for name, value in asdict(options).items()),
         "",

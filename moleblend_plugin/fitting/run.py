@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from moleblend_plugin.entry import usable_cores
-from moleblend_plugin.fitting.defaults import with_defaults
 from moleblend_plugin.fitting.evaluation import Evaluation, evaluate, score_facts, write_predictions
 from moleblend_plugin.fitting.folder import LEAKS, REJECTED, REPORT, ModelFolder, data_sha256
 from moleblend_plugin.fitting.options import RUN_FILE, FitOptions, write_run_file
 from moleblend_plugin.fitting.page import fit_page
-from moleblend_plugin.fitting.parts import OUT, Divided, divide
+from moleblend_plugin.fitting.parts import Divided
+from moleblend_plugin.fitting.prepared import prepare, write_parts
 from moleblend_plugin.fitting.table import FitTable, read_table, reasons, write_rejected
 from moleblend_plugin.fitting.training import TimeEstimate, estimate_time, name_rows, processes_for, train
 from moleblend_plugin.inference.estimators.member_jobs import CURVE, MemberJobs, read_curve_file
@@ -24,8 +22,6 @@ from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.run_folder import TEST_PREDICTIONS
 from moleblend_plugin.networks.resolve import MODEL_FILE
 from moleblend_plugin.schema import PARTS
-from moleblend_plugin.splits.report import PartIdentities, read_identities, split_report
-from moleblend_plugin.splits.split_list import EXCLUDED, SPLIT_LIST, write_split_list
 
 _TRAINED = 0.9
 """Share of the progress that members take where there are no forests."""
@@ -104,20 +100,9 @@ def _fit(
     table: FitTable | None = None,
 ) -> FitResult:
     table = table or read_table(asked, usable_cores())
-    for note in table.notes:
-        told.say(note)
-    told.progress(0.0, "dividing")
-    identities = read_identities(table.records)
-    divided = divide(table, identities)
-    for note in divided.notes:
-        told.say(note)
-    learned = np.concatenate((divided.rows("train"), divided.rows("valid")))
-    learned.sort()
-    options = with_defaults(table.options, len(learned))
-    if divided.method in ("random", "stratified"):
-        options = replace(options, split=divided.method)
-    table = table._replace(options=options)
-    split_sha256 = _write_parts(folder, table, divided, identities)
+    prepared = prepare(table, told.say, told.progress)
+    table, divided, learned = prepared.table, prepared.divided, prepared.learned
+    split_sha256 = write_parts(folder.result, prepared)
     found = {"sha256": sha256, "split_sha256": split_sha256, "molecules": len(table.kept)}
     write_run_file(folder.result / RUN_FILE, table.options, found)
     write_rejected(folder.result / REJECTED, table)
@@ -139,29 +124,6 @@ def _fit(
     parts = {part: len(divided.rows(part)) for part in PARTS}
     rejected = dict(reasons(table.rejected).most_common())
     return FitResult(folder.path, table.options, parts, rejected, evaluation, split_sha256)
-
-
-def _write_parts(folder: ModelFolder, table: FitTable, divided: Divided, identities: PartIdentities) -> str:
-    """Write ``split.json`` and the report on leaks; the hash of the split."""
-    ids = table.row_ids
-
-    def row_ids(part: str) -> Iterator[str]:
-        number = OUT if part == EXCLUDED else PARTS.index(part)
-        return (ids[row] for row in np.flatnonzero(divided.parts == number).tolist())
-
-    found = write_split_list(folder.result / SPLIT_LIST, divided.method, divided.settings, row_ids)
-    parts = {}
-    for part in PARTS:
-        rows = divided.rows(part).tolist()
-        if rows:
-            parts[part] = PartIdentities(
-                [identities.identities[row] for row in rows],
-                [identities.row_ids[row] for row in rows],
-                [identities.targets[row] for row in rows],
-            )
-    report = split_report(parts, table.names)
-    (folder.result / LEAKS).write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return found
 
 
 def _say_table(table: FitTable, divided: Divided, told: OnFit) -> None:

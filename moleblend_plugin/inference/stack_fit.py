@@ -105,7 +105,27 @@ def fit_stack(
         seed: of the forests.
         numbers: parameters of the forests that differ from those of the baselines, such as ``n_estimators``.
     """
-    each, forests = [network], {}
+    forests, of_forests = fit_forests(rows, kind, seed, numbers)
+    out_of_fold = np.stack([network, *of_forests])
+    weights = fit_weights(out_of_fold, rows.targets, kind, rows.sample_weight)
+    stack = Stack(forests, weights, rows.columns, TOOLKIT, probe_of(FORESTS, rows.columns))
+    combined = weighted_mean(out_of_fold, weights)
+    return FittedStack(stack, out_of_fold, combined, cross_fitted(rows, out_of_fold, combined, kind))
+
+
+def fit_forests(
+    rows: TrainingRows, kind: LabelKind, seed: int, numbers: Mapping[str, Any] | None = None
+) -> tuple[dict[str, TaskForests], list[Float64Array]]:
+    """The forests, and what each predicts [n, T] of molecules that it was not fitted on.
+
+    Args:
+        rows: molecules of the training part.
+        kind: classification or regression.
+        seed: of the forests.
+        numbers: parameters of the forests that differ from those of the baselines.
+    """
+    each: list[Float64Array] = []
+    forests = {}
     everything = np.ones(len(rows.targets), bool)
     by_bag = not rows.grouped and (numbers or {}).get("n_estimators", LEAST_TREES) >= LEAST_TREES
     for name in FORESTS:
@@ -122,17 +142,20 @@ def fit_stack(
             held = rows.folds == fold
             predicted[held] = _fit(name, rows, features, ~held, kind, seed, numbers).predict(features[held])
         each.append(predicted)
-    out_of_fold = np.stack(each)
-    weights = fit_weights(out_of_fold, rows.targets, kind, rows.sample_weight)
-    stack = Stack(forests, weights, rows.columns, TOOLKIT, probe_of(FORESTS, rows.columns))
-    combined = weighted_mean(out_of_fold, weights)
-    return FittedStack(stack, out_of_fold, combined, _cross_fitted(rows, out_of_fold, combined, kind))
+    return forests, each
 
 
-def _cross_fitted(
+def cross_fitted(
     rows: TrainingRows, out_of_fold: Float64Array, combined: Float64Array, kind: LabelKind
 ) -> Float64Array:
-    """Predictions [n, T], of every fold by weights of the others; where those have no label, ``combined``."""
+    """Predictions [n, T], of every fold by weights of the others; where those have no label, ``combined``.
+
+    Args:
+        rows: molecules of the training part; features are not needed.
+        out_of_fold: [K, n, T], of every base model.
+        combined: [n, T], their combination by weights of all molecules.
+        kind: classification or regression.
+    """
     found = combined.copy()
     for fold in np.unique(rows.folds):
         held = rows.folds == fold

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.fitting.defaults import BY_SIZE, with_defaults
-from moleblend_plugin.fitting.options import FitOptions, read_options, write_run_file
+from moleblend_plugin.fitting.options import (
+    FEATURIZERS,
+    READOUTS,
+    FitOptions,
+    read_options,
+    write_run_file,
+)
+from moleblend_plugin.models.blend.heads import Readout
+from moleblend_plugin.models.property.network import MoleculeFeaturizers
 
 
 def test_what_is_written_is_read(tmp_path: Path) -> None:
@@ -48,6 +57,10 @@ def test_bad_files(tmp_path: Path, text: str, words: str) -> None:
         ({"test_size": 1.0}, "--test-size 1"),
         ({"censored": "maybe"}, "--censored 'maybe'"),
         ({"epochs": -1}, "--epochs -1"),
+        ({"readout": "max"}, "--readout 'max'"),
+        ({"dropout": 1.0}, "--dropout 1"),
+        ({"freeze_epochs": -1}, "--freeze-epochs -1"),
+        ({"molecule_featurizers": "all"}, "--molecule-featurizers 'all'"),
         ({"group_column": "g", "date_column": "d"}, "--group-column and --date-column"),
         ({"split": "scaffold", "test": ("t.csv",)}, "--split and --valid and --test"),
     ],
@@ -72,3 +85,8 @@ def test_what_the_user_says_stands() -> None:
 
 def test_folds_of_a_tiny_table_hold_a_few_molecules() -> None:
     assert with_defaults(FitOptions(), 12).ensemble_size == 2
+
+
+def test_choices_are_those_of_the_network() -> None:
+    assert get_args(Readout) == READOUTS
+    assert get_args(MoleculeFeaturizers) == FEATURIZERS

@@ -118,6 +118,8 @@ def _kept(
         trained: dict[str, Any] = {
             "input_mode": args["input_mode"],
             "molecule_featurizers": args.get("molecule_featurizers", "none"),
+            "readout": args.get("readout", "cls"),
+            "freeze_epochs": args.get("freeze_epochs", 0),
             "conformers": made.get("count", 1 if not conversion else "none"),
         }
         classes = np.array([0, 1]) if kind == "classification" and targets == 1 else None

@@ -19,6 +19,7 @@ from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.conversion import write_conversion
 from moleblend_plugin.inference.featurized import feature_settings
 from moleblend_plugin.models.blend.config import PRESETS
+from moleblend_plugin.models.blend.heads import Readout
 from moleblend_plugin.models.property.network import HeadConfig, MoleculeFeaturizers
 from moleblend_plugin.networks.resolve import name_or_path
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
@@ -43,6 +44,9 @@ class FitConfig:
         batch_size: molecules per update.
         learning_rate: highest rate; it rises over the first 6 % of the updates and falls linearly to 0.
         dropout: of the head.
+        readout: how the head reads a molecule: "cls" (graph token), "mean" or "sum" (of atomic outputs), or
+            "attention" (learned weights over atoms).
+        freeze_epochs: the first epochs, in which the head alone is trained.
         molecule_featurizers: what the head reads beside the encoder: "none", "descriptors", "ecfp" or "both".
         patience: epochs without a better validation loss before the end.
         seed: of everything random, 0 <= seed < 2**32.
@@ -62,6 +66,8 @@ class FitConfig:
     batch_size: int = 32
     learning_rate: float = 5e-4
     dropout: float = 0.1
+    readout: Readout = "cls"
+    freeze_epochs: int = 0
     molecule_featurizers: MoleculeFeaturizers = "none"
     patience: int = 10
     seed: int = 0
@@ -74,6 +80,12 @@ class FitConfig:
             raise MoleblendError(f"arch={self.arch!r} is unknown; choose from {', '.join(ARCHITECTURES)}")
         if self.input_mode not in ("2d", "3d", "both"):
             raise MoleblendError(f"input_mode={self.input_mode!r} is unknown; choose from 2d, 3d, both")
+        if self.readout not in get_args(Readout):
+            raise MoleblendError(
+                f"readout={self.readout!r} is unknown; choose from {', '.join(get_args(Readout))}"
+            )
+        if self.freeze_epochs < 0:
+            raise MoleblendError(f"freeze_epochs={self.freeze_epochs}: give 0 or more")
         featurizers_of(self.molecule_featurizers)
         for name in ("epochs", "batch_size", "patience"):
             if getattr(self, name) < 1:
@@ -144,7 +156,8 @@ def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -
     words: list[object] = [
         *(data, "--task", "moleblend_property", "--loss", f"moleblend_{config.kind}"),
         *("--arch", f"moleblend_property_{config.arch}", "--input-mode", config.input_mode),
-        *("--head-dropout", config.dropout, "--molecule-featurizers", config.molecule_featurizers),
+        *("--head-dropout", config.dropout, "--readout", config.readout),
+        *("--freeze-epochs", config.freeze_epochs, "--molecule-featurizers", config.molecule_featurizers),
         *optimizer_flags(str(config.learning_rate), warmup_ratio="0.06"),
         *("--max-epoch", config.epochs, "--batch-size", config.batch_size, "--seed", config.seed),
         *("--num-workers", 0, "--save-dir", run, "--tmp-save-dir", run),

@@ -86,6 +86,8 @@ class NetworkEstimator(OnMolecules):
         batch_size: int = 32,
         learning_rate: float = 5e-4,
         dropout: float = 0.1,
+        readout: str = "cls",
+        freeze_epochs: int = 0,
         molecule_featurizers: str = "none",
         validation_fraction: float = 0.1,
         patience: int = 10,
@@ -107,6 +109,8 @@ class NetworkEstimator(OnMolecules):
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.dropout = dropout
+        self.readout = readout
+        self.freeze_epochs = freeze_epochs
         self.molecule_featurizers = molecule_featurizers
         self.validation_fraction = validation_fraction
         self.patience = patience
