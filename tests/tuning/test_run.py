@@ -14,6 +14,7 @@ import pytest
 optuna = pytest.importorskip("optuna")
 
 from moleblend_plugin.cli import main as command  # noqa: E402
+from moleblend_plugin.ensembles.weights import fit_weights, weighted_mean  # noqa: E402
 from moleblend_plugin.errors import MoleblendError  # noqa: E402
 from moleblend_plugin.fitting import run as fitting_run  # noqa: E402
 from moleblend_plugin.fitting.options import FitOptions, read_options  # noqa: E402
@@ -188,7 +189,7 @@ class Fitted:
     def __init__(self, labels: Any) -> None:
         self.oof_fold_ = np.arange(len(labels)) % 2
         self.oof_fold_[-1] = -1
-        self.oof_prediction_ = labels + np.where(np.arange(len(labels)) % 2, 1.0, -1.0)[:, None]
+        self.oof_prediction_ = labels + np.where(np.arange(len(labels)) // 2 % 2, 1.0, -1.0)[:, None]
         self.oof_prediction_[-1] = NAN
 
 
@@ -223,7 +224,15 @@ def test_networks_are_scored_alone_and_with_forests_that_are_fitted_once(
     trial = CrossValidation(table, rows, tmp_path / "work", ("no", "yes"))
     first, second = trial(table.options, Silent()), trial(table.options, Silent())
     assert first.folds["no"] == pytest.approx((1.0, 1.0))
-    assert max(first.folds["yes"]) < 0.3  # the forest that is off by 0.1 has nearly all the weight
+    used = rows[:-1]
+    labels, fold = table.labels[used], np.arange(len(used)) % 2
+    each = np.stack([Fitted(table.labels[rows]).oof_prediction_[:-1], labels + 0.1, labels * 0.0])
+    for number in (0, 1):  # weights of a fold come from the other one
+        own, other = fold == number, fold != number
+        found = weighted_mean(each[:, own], fit_weights(each[:, other], labels[other], "regression"))
+        expected = float(np.sqrt(np.mean((found - labels[own]) ** 2)))
+        assert first.folds["yes"][number] == pytest.approx(expected)
+        assert expected < 0.9
     assert second.folds == first.folds
     assert calls == [len(rows) - 1]
     assert (first.epoch, first.best(rises=False)) == (2, "yes")
