@@ -154,10 +154,10 @@ def given_options(given: dict[str, Any]) -> FitOptions:
     named = {"data": given["table"], "targets": given["target"]}
     values = named | {name: given[name] for name in option_names() if name not in named}
     changed = {name: value for name, value in values.items() if value is not None}
-    return replace(
-        options,
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in changed.items()},
-    )
+    as_tuples: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in changed.items()
+    }
+    return replace(options, **as_tuples)
 
 
 def _summary(result: FitResult) -> list[str]:

@@ -70,7 +70,7 @@ def default_params(space: Space, default: FitOptions) -> dict[str, Any]:
 
 def with_params(default: FitOptions, params: dict[str, Any]) -> FitOptions:
     """``default`` with the values of a trial; numbers to six digits, as people read them in a file."""
-    rounded = {
+    rounded: dict[str, Any] = {
         name: float(f"{value:.6g}") if isinstance(value, float) else value for name, value in params.items()
     }
     return replace(default, **rounded)
