@@ -68,10 +68,11 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
         *("chem", "splits", "baselines", "inputs", "metrics", "networks", "runs", "host", "inference"),
         *("estimator", "report", "trust"),
     },
+    "serving": {"chem", "inputs", "networks", "inference"},
     "tuning": {"splits", "ensembles", "metrics", "inference", "report", "fitting"},
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "networks", "runs", "tasks"),
-        *("inference", "report", "bench", "fitting", "explain", "tuning"),
+        *("inference", "report", "bench", "estimator", "fitting", "explain", "serving", "tuning"),
     },
     "__main__": {"cli"},
     # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
@@ -96,6 +97,8 @@ ONLY_IN = {
     "msgpack": {"data"},
     "sqlite3": {"building"},
     "typer": {"cli"},
+    "fastapi": {"serving", "cli"},
+    "uvicorn": {"serving", "cli"},
     "matplotlib": {"cli", "report", "bench", "fitting", "tuning"},
     "optuna": {"tuning"},
     "sqlalchemy": {"tuning"},

@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = ("00_demo", "10_pretrain_qm9", "20_moleculenet")
 AWARE = "40_structure_aware"
 COMMANDS = (
-    *("fit", "build", "inspect", "splits", "export", "recipe", "bench", "predict", "embed"),
+    *("fit", "serve", "build", "inspect", "splits", "export", "recipe", "bench", "predict", "embed"),
     *("curves", "rerun", "import-official", "images", "anchors"),
 )
 
@@ -146,7 +146,7 @@ def test_the_lowest_versions_are_those_of_the_metadata() -> None:
     from tools import lowest
 
     text = '[project]\ndependencies = ["a>=1.0", "b-c>=2"]\n[project.optional-dependencies]\n'
-    text += 'tensorboard = ["t>=3"]\nparquet = []\ntune = []\ntest = ["pytest>=7"]\n'
+    text += 'tensorboard = ["t>=3"]\nparquet = []\nserve = []\ntune = []\ntest = ["pytest>=7"]\n'
     assert lowest.lowest(text) == ["a==1.0", "b-c==2", "t==3"]
     assert lowest.lowest(text, without=["a", "t"]) == ["b-c==2"]
     with pytest.raises(ValueError, match=r"'a~=1\.0' is not of the form name>=version"):

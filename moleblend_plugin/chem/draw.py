@@ -51,3 +51,21 @@ def _parsed(smiles: str) -> Any:  # noqa: ANN401  RDKit has no types
 
 def _prepared(mol: Any) -> Any:  # noqa: ANN401
     return rdMolDraw2D.PrepareMolForDrawing(mol) if mol.GetNumAtoms() else mol
+
+
+def draw_svg(smiles: str, width: int, height: int, dark: bool = False) -> str | None:
+    """A drawing as SVG without background, for light or dark pages; ``None`` where RDKit cannot draw it."""
+    mol = _parsed(smiles)
+    if mol is None or not mol.GetNumAtoms():
+        return None
+    canvas = rdMolDraw2D.MolDraw2DSVG(width, height)
+    options: Any = canvas.drawOptions()
+    if dark:
+        rdMolDraw2D.SetDarkMode(options)
+    options.clearBackground = False
+    options.fixedBondLength = width / 8  # at most: small molecules look like large ones
+    with rdBase.BlockLogs():
+        rdMolDraw2D.PrepareAndDrawMolecule(canvas, mol)
+    canvas.FinishDrawing()
+    svg: str = canvas.GetDrawingText()
+    return svg.replace("encoding='iso-8859-1'", "encoding='utf-8'", 1)  # as a server sends it

@@ -111,7 +111,7 @@ def fit(
     config: Annotated[
         Path | None, typer.Option("--config", help="Options from a TOML file, such as run.toml of a fit.")
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on with a fit that was interrupted.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Resume a fit that was interrupted.")] = False,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace the model in the folder.")] = False,
 ) -> None:
     """Fit a model to a table of molecules, and judge it on molecules that it was not fitted to.
@@ -136,7 +136,7 @@ def fit(
             result = fit_table(options, out, OnFit(progress.say, progress.update), resume, overwrite)
         except (KeyboardInterrupt, SystemExit) as stopped:
             progress.say(
-                f"interrupted: what is finished is kept in {out}; go on with: moleblend fit --out {out} "
+                f"interrupted: what is finished is kept in {out}; resume with: moleblend fit --out {out} "
                 "--resume"
             )
             raise SystemExit(getattr(stopped, "code", 130)) from None
@@ -154,10 +154,10 @@ def given_options(given: dict[str, Any]) -> FitOptions:
     named = {"data": given["table"], "targets": given["target"]}
     values = named | {name: given[name] for name in option_names() if name not in named}
     changed = {name: value for name, value in values.items() if value is not None}
-    return replace(
-        options,
-        **{name: tuple(value) if isinstance(value, list) else value for name, value in changed.items()},
-    )
+    as_tuples: dict[str, Any] = {
+        name: tuple(value) if isinstance(value, list) else value for name, value in changed.items()
+    }
+    return replace(options, **as_tuples)
 
 
 def _summary(result: FitResult) -> list[str]:

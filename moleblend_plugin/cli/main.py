@@ -24,6 +24,7 @@ from moleblend_plugin.cli.predict import predict
 from moleblend_plugin.cli.recipe import recipe
 from moleblend_plugin.cli.rerun import rerun
 from moleblend_plugin.cli.score import score
+from moleblend_plugin.cli.serve import serve
 from moleblend_plugin.cli.splits import splits
 from moleblend_plugin.cli.tune import tune
 from moleblend_plugin.entry import begin, one_line
@@ -38,7 +39,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    *(fit, tune, predict, score, explain, build, inspect, images, embed, splits),
+    *(fit, tune, predict, score, serve, explain, build, inspect, images, embed, splits),
     *(export, curves, rerun, recipe, anchors, bench, models, doctor, import_official),
 ):
     app.command()(command)

@@ -85,7 +85,7 @@ class ModelFolder:
         """
         if self.is_unfinished and not overwrite:
             raise MoleblendError(
-                f"{self.path} holds a fit that was interrupted: go on with --resume, or start anew with "
+                f"{self.path} holds a fit that was interrupted: continue with --resume, or start again with "
                 "--overwrite"
             )
         if (self.path / MODEL_FILE).exists() and not overwrite:
@@ -118,7 +118,7 @@ class ModelFolder:
         return read_options(self.work / _ASKED)
 
     def check_resumed(self, given: FitOptions, data: dict[str, str]) -> None:
-        """Refuse to go on with other options or data; ``given`` is the default where nothing was given.
+        """Refuse to resume with other options or data; ``given`` is the default where nothing was given.
 
         Raises:
             MoleblendError: names what differs.
@@ -133,13 +133,13 @@ class ModelFolder:
                 raise MoleblendError(
                     f"--resume: the fit was begun with {name} = {getattr(asked, name)!r}, not {value!r}: "
                     "leave "
-                    "the option out, or start anew with --overwrite"
+                    "the option out, or start again with --overwrite"
                 )
         before = tomllib.loads((self.work / _ASKED).read_text(encoding="utf-8"))["found"]["sha256"]
         for name, sha in data.items():
             if before.get(name) != sha:
                 raise MoleblendError(
-                    f"--resume: {name} is not what the fit was begun with: start anew with --overwrite"
+                    f"--resume: {name} is not what the fit was begun with: start again with --overwrite"
                 )
         self.result.mkdir(parents=True, exist_ok=True)
 
@@ -169,7 +169,7 @@ class ModelFolder:
             raise MoleblendError(
                 f"the files in {self.result} cannot be put into {self.path} ({error.strerror or error}): "
                 "make room "
-                "and go on with --resume"
+                "and continue with --resume"
             ) from error
         shutil.rmtree(self.work, ignore_errors=True)
 

@@ -50,7 +50,7 @@ class FitResult:
 
 @dataclass(frozen=True, slots=True)
 class OnFit:
-    """Who is told how a fit goes.
+    """What follows the progress of a fit.
 
     Attributes:
         say: a line for people.
@@ -70,7 +70,7 @@ def fit_table(
         options: what is asked for; with ``resume`` those that are not default must be those of the start.
         out: the folder.
         told: who is told how it goes.
-        resume: go on with the fit that was interrupted in ``out``.
+        resume: continue the fit that was interrupted in ``out``.
         overwrite: replace what is in ``out``.
 
     Raises:

@@ -105,7 +105,7 @@ def _words_refused(shown: str, words: list[str]) -> MoleblendError:
         )
     if 2 < len(words) <= 12:
         return MoleblendError(
-            f"column {shown} holds {len(words)} classes ({listed}); two can be told apart: say which "
+            f"column {shown} holds {len(words)} classes ({listed}); two are supported: say which "
             "words are "
             f"class 1 and which class 0, by --positive and --negative (each may be given again)"
         )

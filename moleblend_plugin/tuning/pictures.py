@@ -25,6 +25,8 @@ _JITTER: Final = 0.12
 
 def history_picture(trials: Sequence[TriedSettings], title: str, rises: bool) -> Picture:
     """Score of every trial with its spread over the folds, and the best so far; pruned trials as marks."""
+    from matplotlib.ticker import MaxNLocator
+
     done = finished(trials)
     pruned = [trial.number for trial in trials if trial.state == "pruned"]
 
@@ -50,7 +52,7 @@ def history_picture(trials: Sequence[TriedSettings], title: str, rises: bool) ->
             panel.plot(pruned, [edge] * len(pruned), "x", color=theme.lines[6], label="pruned")
         panel.set_xlabel("trial")
         panel.set_ylabel(title)
-        panel.locator_params(axis="x", integer=True)
+        panel.xaxis.set_major_locator(MaxNLocator(integer=True))
         panel.grid(visible=True, linewidth=0.4)
         panel.set_axisbelow(True)
         panel.legend(frameon=False, fontsize=8)

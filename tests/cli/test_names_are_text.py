@@ -119,6 +119,7 @@ COMMANDS = {
     "curves": ["{}"],
     "rerun": ["{}"],
     "score": ["{}"],
+    "serve": ["{}"],
     "explain": ["{}", "a.csv", "--out", "p.html"],
     "recipe": ["{}"],
     "anchors": ["{}", "s.lmdb", "--out", "x"],

@@ -77,7 +77,7 @@ class Job(NamedTuple):
         return int(self.arguments[list(self.arguments).index("--max-epoch") + 1])
 
     def plain(self) -> dict[str, Any]:
-        """What tells it from another one, and what its process needs; paths are of the member's folder."""
+        """What identifies it, and what its process needs; paths are of the member's folder."""
         here = str(self.folder)
         words = [word.replace(here, ".") for word in self.arguments]
         return {"arguments": words, "device": self.device, "data_sha256": self.data_sha256}
@@ -139,7 +139,7 @@ def _is_done(job: Job) -> bool:
 
 
 def _start(job: Job, threads: int) -> tuple[Job, subprocess.Popen[bytes]]:
-    """A process of a member, whose folder is made anew."""
+    """A process of a member, whose folder is emptied first."""
     shutil.rmtree(job.folder, ignore_errors=True)
     job.folder.mkdir(parents=True)
     job.write_data()
