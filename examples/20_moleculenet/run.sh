@@ -12,6 +12,8 @@ DATA=$(realpath "$DATA")
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
 OUT=runs/moleculenet
+FIRST_UPDATES=${FIRST_UPDATES:-8000}
+UPDATES=${UPDATES:-16000}
 
 step() { printf '\n== %s\n' "$*"; }
 run() { printf '$ %s\n' "$*"; "$@"; }
@@ -25,21 +27,21 @@ if [ ! -f "$OUT/store/train.lmdb" ]; then
     --out "$OUT/store" --conformers none --descriptors --split random --split-sizes 0.98,0.02,0
 fi
 
-pretrain() { # NAME UPDATES FLAGS...: relations and descriptors
-  local name=$1 updates=$2
-  shift 2
-  run unicore-train "$OUT/store" --user-dir moleblend_plugin \
-    --task moleblend_pretrain --arch moleblend_tiny --loss moleblend_pretrain \
-    --optimizer adam --lr-scheduler polynomial_decay --warmup-updates 300 \
-    --total-num-update "$updates" --max-update "$updates" --batch-size 32 --num-workers 0 \
-    --attention-dropout 0 --activation-dropout 0 --log-interval 100 --validate-interval-updates 2000 \
-    --save-interval-updates 500 --keep-interval-updates 1 --keep-last-epochs 1 \
-    --save-dir "$OUT/$name" --tmp-save-dir "$OUT/tmp-$name" "$@"
-}
-
 step "2/4  pretrain on relations and descriptors, then again from there (two hours of one core)"
-pretrain first "${FIRST_UPDATES:-8000}" --lr 1e-3 --clip-norm 5 --seed 1 --whole-share 0.4
-pretrain second "${UPDATES:-16000}" --lr 8e-4 --clip-norm 10 --seed 2 --whole-share 0.5 --descriptor-weight 10 \
+run unicore-train "$OUT/store" --user-dir moleblend_plugin \
+  --task moleblend_pretrain --arch moleblend_tiny --loss moleblend_pretrain \
+  --optimizer adam --lr 1e-3 --lr-scheduler polynomial_decay --warmup-updates 300 \
+  --total-num-update "$FIRST_UPDATES" --max-update "$FIRST_UPDATES" --batch-size 32 --clip-norm 5 --seed 1 --num-workers 0 \
+  --attention-dropout 0 --activation-dropout 0 --whole-share 0.4 \
+  --log-interval 100 --validate-interval-updates 2000 --save-interval-updates 500 --keep-interval-updates 1 \
+  --keep-last-epochs 1 --save-dir "$OUT/first" --tmp-save-dir "$OUT/tmp-first"
+run unicore-train "$OUT/store" --user-dir moleblend_plugin \
+  --task moleblend_pretrain --arch moleblend_tiny --loss moleblend_pretrain \
+  --optimizer adam --lr 8e-4 --lr-scheduler polynomial_decay --warmup-updates 300 \
+  --total-num-update "$UPDATES" --max-update "$UPDATES" --batch-size 32 --clip-norm 10 --seed 2 --num-workers 0 \
+  --attention-dropout 0 --activation-dropout 0 --whole-share 0.5 --descriptor-weight 10 \
+  --log-interval 100 --validate-interval-updates 2000 --save-interval-updates 500 --keep-interval-updates 1 \
+  --keep-last-epochs 1 --save-dir "$OUT/second" --tmp-save-dir "$OUT/tmp-second" \
   --finetune-from-model "$OUT/first/checkpoint_last.pt"
 
 step "3/4  eleven MoleculeNet sets, three seeds"

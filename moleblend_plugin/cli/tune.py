@@ -93,7 +93,7 @@ def tune(
             told = OnFit(progress.say, progress.update)
             result = tune_table(options, TuneOptions(minutes, trials), out, told, overwrite)
         except KeyboardInterrupt:
-            progress.say(f"interrupted: what is finished is kept in {out}; the same command goes on")
+            progress.say(f"interrupted: what is finished is kept in {out}; the same command continues")
             raise SystemExit(130) from None
     print("\n".join(_summary(result)))
 

@@ -114,7 +114,7 @@ class _Once:
 
 
 def _look(folder: Path, k: int, watch: Watch, seen: int, share: float) -> int:
-    """Tell of the folds that are finished, in their order; how many these are."""
+    """Report the folds that are finished, in their order; how many these are."""
     paths = [folder / f"member_{number}" / CURVE for number in range(1, k + 1)]
     done = next((place for place, path in enumerate(paths) if not path.is_file()), k)
     for count in range(seen + 1, done + 1):

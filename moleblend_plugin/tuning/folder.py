@@ -77,6 +77,6 @@ class TuneFolder:
         self.work.mkdir(exist_ok=True)
 
     def finish(self) -> None:
-        """Remove the work folder where nothing in it goes on."""
+        """Remove the work folder where nothing in it can be resumed."""
         if not any(item.is_dir() for item in self.work.iterdir()):
             shutil.rmtree(self.work, ignore_errors=True)

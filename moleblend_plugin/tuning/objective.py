@@ -42,7 +42,7 @@ def mean_of(folds: tuple[float, ...]) -> float:
 
 
 class Watch(Protocol):
-    """Who is told how a trial goes, and ends it by an exception."""
+    """What follows a trial, and ends it by an exception."""
 
     def progress(self, share: float) -> None:
         """``share`` of the trial's training is done, 0 to 1."""

@@ -74,7 +74,7 @@ def tune_page(study: Study, search: Search, trials: Sequence[TriedSettings], met
         _trials_table(trials, search.names, title, rises),
         "<h2>Data</h2>",
         _data_table(study, search),
-        "<h2>Go on</h2>",
+        "<h2>Continue</h2>",
         _commands(options),
     ]
     names = ", ".join(search.prepared.table.names[:5])
@@ -218,7 +218,7 @@ def _data_table(study: Study, search: Search) -> str:
 def _commands(options: FitOptions) -> str:
     lines = (
         f"moleblend fit --config THIS_FOLDER/{BEST} --out model/      # and the scores of the test part",
-        f"moleblend tune {shlex.quote(options.data)} ... --minutes MORE --out THIS_FOLDER      # goes on",
+        f"moleblend tune {shlex.quote(options.data)} ... --minutes MORE --out THIS_FOLDER      # continues",
     )
     text = "trials.csv holds all trials, study.db is an optuna study."
     return f"{_paragraph(text)}<pre>{escape(chr(10).join(lines))}</pre>"

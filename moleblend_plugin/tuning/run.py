@@ -175,7 +175,7 @@ def _say_begin(study: Study, prepared: Prepared, budget: TuneOptions, told: OnFi
     options, used = prepared.table.options, float(study.user_attrs.get(USED, 0.0))
     if before or used:
         told.say(
-            f"going on: {before} trials are finished, {used / 60:.1f} of {budget.minutes:g} minutes used"
+            f"resuming: {before} trials are finished, {used / 60:.1f} of {budget.minutes:g} minutes used"
         )
     told.say(
         f"searching for {budget.minutes:g} minutes on {len(prepared.learned):,} molecules in "

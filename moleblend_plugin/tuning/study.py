@@ -1,4 +1,4 @@
-"""The study on disk: one SQLite file, which goes on only with the data and options that it was begun with."""
+"""The study on disk: one SQLite file, which is resumed only with the data and options that it was begun with."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def opened(path: Path, rises: bool) -> Iterator[Study]:
     except (SQLAlchemyError, optuna.exceptions.StorageInternalError, RuntimeError) as error:
         reason = str(getattr(error, "orig", None) or error).splitlines()[0]
         raise MoleblendError(
-            f"{path} is no study that can go on ({reason}): start anew with --overwrite"
+            f"{path} is no study that can be resumed ({reason}): start again with --overwrite"
         ) from error
     try:
         yield study
@@ -59,7 +59,7 @@ def opened(path: Path, rises: bool) -> Iterator[Study]:
 
 
 def check_begun(study: Study, asked: FitOptions, space: Space, data: dict[str, str]) -> None:
-    """Refuse to go on with other data or options than those of the start; a new study keeps them.
+    """Refuse to resume with other data or options than those of the start; a new study keeps them.
 
     Raises:
         MoleblendError: names what differs.
@@ -69,7 +69,7 @@ def check_begun(study: Study, asked: FitOptions, space: Space, data: dict[str, s
     if before is None:
         study.set_user_attr(_BEGUN, given)
         return
-    remedy = "name another folder by --out, or start anew with --overwrite"
+    remedy = "name another folder by --out, or start again with --overwrite"
     for name, value in given["options"].items():
         if before["options"].get(name) != value:
             raise MoleblendError(

@@ -50,7 +50,7 @@ class Pruned(Exception):
 
 
 class Budget(NamedTuple):
-    """How long a search may go on.
+    """How long a search may take.
 
     Attributes:
         minutes: of all calls together.
@@ -62,7 +62,7 @@ class Budget(NamedTuple):
 
 
 class Told(NamedTuple):
-    """Who is told how a search goes: a line; the share that is done, and of what."""
+    """What follows a search: a line; the share that is done, and of what."""
 
     say: Callable[[str], None] = lambda line: None
     progress: Callable[[float, str], None] = lambda done, what: None
@@ -243,7 +243,7 @@ class Tuner:
             self._end(trial, TrialState.PRUNED, f"the same as trial {same.number}")
 
     def _take_up(self) -> None:
-        """End what a killed process left running, and let what was stopped go on first."""
+        """End what a killed process left running, and resume first what was stopped."""
         for one in self.study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             self.study.tell(one.number, state=TrialState.FAIL)
         trials = self.study.get_trials(deepcopy=False)
@@ -278,7 +278,7 @@ class Tuner:
         if not any(one.is_default and one.state == "complete" for one in tried(self.study)):
             raise MoleblendError(
                 f"--minutes {self._budget.minutes:g}: the default setting alone takes longer; the same "
-                "command with more minutes goes on with it"
+                "command with more minutes resumes it"
             )
 
     def told(self, trial: Trial, share: float) -> None:
@@ -299,13 +299,13 @@ class _Watch:
         self.fold = 0
 
     def progress(self, share: float) -> None:
-        """Tell, and end the trial where the time is used up."""
+        """Report, and end the trial where the time is used up."""
         self._tuner.told(self._trial, share)
         if self._tuner.left <= 0:
             raise OutOfTime
 
     def folds(self, done: int, of: int, loss: float) -> None:
-        """Tell the pruner; the default is never pruned, nor what has no fold to go."""
+        """Report to the pruner; the default is never pruned, nor what has no fold to go."""
         self.fold = done
         self._tuner.save_time()
         self._trial.report(self._tuner.worse(loss), done)
