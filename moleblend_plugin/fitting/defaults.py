@@ -1,7 +1,7 @@
 """How a network is trained where the user leaves it open: by the number of molecules.
 
-For a laptop with two cores and no GPU: what some minutes (up to 2,500 molecules) or hours of it allow; no score
-chose these numbers. Members are an even number, so that two at a time leave no core idle.
+For a laptop with two cores and no GPU: what some minutes of it (up to 2,500 molecules) or hours allow; no
+score chose these numbers. Members are an even number, so that two at a time leave no core idle.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The study on disk: one SQLite file, which is resumed only with the data and options that it was begun with."""
+"""The study on disk: one SQLite file, resumed only with the data and options that it was begun with."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ def test_the_folder_and_its_report(tmp_path: Path, capsys: pytest.CaptureFixture
     assert page.count("<picture>") == 3
     assert 'src="http' not in page
     assert tune(table, "--target", "logS", "--out", out, "--trials", 14, "--minutes", 31) == 0
-    assert "going on: " in capsys.readouterr().err
+    assert "resuming: " in capsys.readouterr().err
     with (out / "trials.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert sum(row["state"] in ("complete", "pruned") for row in rows) == 14

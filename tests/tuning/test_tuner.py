@@ -232,7 +232,7 @@ def test_a_study_goes_on_with_its_own_data_and_options_only(tmp_path: Path) -> N
             check_begun(study, ASKED, {"epochs": SPACE["epochs"]}, {"t.csv": "00"})
     (tmp_path / "bad.db").write_bytes(b"no database at all" * 99)
     with (
-        pytest.raises(MoleblendError, match="start anew with --overwrite"),
+        pytest.raises(MoleblendError, match="start again with --overwrite"),
         opened(tmp_path / "bad.db", False),
     ):
         pass
