@@ -72,6 +72,7 @@ class CrossValidation:
         if ALONE in self._stacking:
             scores[ALONE] = fold_scores(labels, network, folds, table.kind)
         if STACKED in self._stacking:
+            watch.progress(1.0)  # forests are not interrupted: without time for them they are not begun
             began = time.monotonic()
             forests = self._forests(folds, used)
             once = time.monotonic() - began

@@ -19,6 +19,7 @@ from moleblend_plugin.errors import MoleblendError  # noqa: E402
 from moleblend_plugin.fitting import run as fitting_run  # noqa: E402
 from moleblend_plugin.fitting.options import FitOptions, read_options  # noqa: E402
 from moleblend_plugin.fitting.run import OnFit, fit_table  # noqa: E402
+from moleblend_plugin.fitting.training import TimeEstimate  # noqa: E402
 from moleblend_plugin.tuning import cross_validation  # noqa: E402
 from moleblend_plugin.tuning import run as tuning_run  # noqa: E402
 from moleblend_plugin.tuning.cross_validation import CrossValidation, fold_scores, least_loss  # noqa: E402
@@ -170,6 +171,7 @@ def test_a_fit_of_the_winner_is_what_was_scored(tmp_path: Path, monkeypatch: pyt
         return trained[-1]
 
     monkeypatch.setattr(fitting_run, "train", train)
+    monkeypatch.setattr(fitting_run, "estimate_time", lambda *given: TimeEstimate(1.0, 0.0))
     fitted = fit_table(read_options(tmp_path / "tuned" / "best.toml"), tmp_path / "model")
     best = tomllib.loads((tmp_path / "tuned" / "best.toml").read_text(encoding="utf-8"))
     assert fitted.split_sha256 == best["found"]["split_sha256"]
