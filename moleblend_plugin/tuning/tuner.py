@@ -144,12 +144,13 @@ class Tuner:
     def expected(self, params: dict[str, Any]) -> float:
         """Seconds that a trial will take, by those that are complete; 0 while there is none.
 
-        A trial with the same size of batch is the better measure; where there are several, the slowest.
+        Trials with the same size of batch are the better measure. Their median, because other work on the
+        machine makes single trials slow; one that takes longer is stopped when its time is up.
         """
         complete = [one for one in tried(self.study) if one.state == "complete" and one.seconds > 0]
         alike = [one for one in complete if one.params.get("batch_size") == params.get("batch_size")]
         rates = [one.seconds / self._epochs(one.params) for one in alike or complete]
-        return max(rates, default=0.0) * self._epochs(params)
+        return (float(np.median(rates)) if rates else 0.0) * self._epochs(params)
 
     def _epochs(self, params: dict[str, Any]) -> int:
         return int(params.get("epochs", self.default.epochs))
