@@ -108,7 +108,9 @@ def test_fitting_leaves_the_process_as_it_was(
     monkeypatch.setattr(root, "level", logging.INFO)
     before = list(root.handlers), root.level
     expected = draw_after_seeding()
-    draw_after_seeding(lambda: MoleblendRegressor(**QUICK).fit(SMILES, HEAVY), expected)
+    fitted = MoleblendRegressor(**QUICK)
+    draw_after_seeding(lambda: fitted.fit(SMILES, HEAVY), expected)
+    draw_after_seeding(lambda: fitted.predict(SMILES[:1]), expected)
     assert (list(root.handlers), root.level) == before
     assert capfd.readouterr().out == ""
 

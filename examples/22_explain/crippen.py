@@ -46,7 +46,11 @@ def true_contributions(smiles: str) -> np.ndarray:
 
 def read_smiles(path: Path, column: str) -> list[str]:
     """SMILES of 5 to 50 heavy atoms without explicit hydrogens, each molecule once, in a random order."""
-    with gzip.open(path, "rt") if path.suffix == ".gz" else path.open() as stream:
+    with (
+        gzip.open(path, "rt", encoding="utf-8")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8") as stream
+    ):
         given = [row[column] for row in csv.DictReader(stream)]
     found = {}
     for smiles in given:
@@ -156,7 +160,7 @@ def main() -> None:
         for row in explained(name, predictor, records, true):
             rows.append(row)
             print(*row, sep=", ", flush=True)
-    with (chosen.out / "scores.csv").open("w", newline="") as stream:
+    with (chosen.out / "scores.csv").open("w", newline="", encoding="utf-8") as stream:
         header = ["labels", "method", "molecules", "pooled", "mean", "median"]
         header += ["seconds_per_molecule", "most_steps"]
         csv.writer(stream, lineterminator="\n").writerows([header, *rows])

@@ -66,7 +66,7 @@ class Said(NamedTuple):
 def read(data: Path, name: str) -> tuple[list[str], Array]:
     """SMILES and labels of a set."""
     table = SETS[name]
-    with gzip.open(data / "moleculenet" / f"{name}.csv.gz", "rt", newline="") as file:
+    with gzip.open(data / "moleculenet" / f"{name}.csv.gz", "rt", newline="", encoding="utf-8") as file:
         rows = list(csv.DictReader(file))
     return [row[table.smiles].strip() for row in rows], np.array([float(row[table.target]) for row in rows])
 
@@ -205,7 +205,7 @@ def run(data: Path, out: Path, base: str, names: list[str], repeats: int) -> Non
         about = {"base": base, "set": name, "split": split, "folds": folds, "seed": seed}
         seconds = round(time.process_time() - started, 1)
         temporary = path.with_suffix(".tmp")
-        temporary.write_text(json.dumps(about | {"cpu_seconds": seconds} | found, indent=1))
+        temporary.write_text(json.dumps(about | {"cpu_seconds": seconds} | found, indent=1), encoding="utf-8")
         os.replace(temporary, path)
         shown = found.get("coverage_normalised", found.get("coverage_sets"))
         print(f"{path.stem}: coverage {shown:.3f}, {seconds:.0f} processor seconds", flush=True)
@@ -240,11 +240,11 @@ SHOWN = {
 
 def table(out: Path) -> None:
     """Means (standard deviations) over repetitions, in Markdown; every part in scores.csv beside it."""
-    parts = [json.loads(path.read_text()) for path in sorted(out.glob("*-*-*.json"))]
+    parts = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(out.glob("*-*-*.json"))]
     if not parts:
         raise SystemExit(f"error: {out} holds no parts: run first")
     columns = list(dict.fromkeys(key for part in parts for key in part))
-    with (Path(__file__).parent / "scores.csv").open("w", newline="") as file:
+    with (Path(__file__).parent / "scores.csv").open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, lineterminator="\n")
         writer.writeheader()
         writer.writerows(

@@ -15,6 +15,7 @@ from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder
 from moleblend_plugin.models.property.network import ENCODER, PropertyOutputs, encoder_mismatch, encoder_part
 from moleblend_plugin.networks.resolve import find_checkpoint_file
+from moleblend_plugin.runs.devices import generators_kept
 from moleblend_plugin.runs.flags import flag_of, read_flags
 from moleblend_plugin.tasks.guards import refuse_not_finite
 from moleblend_plugin.tasks.property.model import property_network
@@ -51,7 +52,8 @@ def load_property_model(
             f"{str(path)!r} predicts no property: it is a checkpoint of --task {task}; "
             f"fine-tune it first with --task moleblend_property --finetune-from-model {path}"
         )
-    model = property_network(args)
+    with generators_kept():  # weights that are drawn here are overwritten; the caller's numbers are not ours
+        model = property_network(args)
     fill(model, _weights(state, path, use_ema), path, model.ENCODER)
     return model, args
 
@@ -72,7 +74,8 @@ def load_encoder(path: str | Path, use_ema: bool = False) -> tuple[MoleBlendEnco
             f"{str(path)!r} contains no Transformer encoder (it was trained with --arch {args.arch}); "
             "give a checkpoint of a moleblend_* Transformer"
         )
-    model = MoleBlendEncoder(read_flags(args, ModelConfig))
+    with generators_kept():
+        model = MoleBlendEncoder(read_flags(args, ModelConfig))
     fill(model, encoder_part(_weights(state, path, use_ema)), path, ENCODER)
     return model, args
 

@@ -109,6 +109,7 @@ def test_curves_of_a_run_with_such_a_name(tmp_path: Path, capsys: pytest.Capture
 
 COMMANDS = {
     "fit": ["{}", "--out", "x"],
+    "tune": ["{}", "--out", "x"],
     "build": ["{}", "--out", "out"],
     "inspect": ["{}"],
     "images": ["{}"],
