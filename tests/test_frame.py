@@ -20,7 +20,22 @@ README = (ROOT / "README.md").read_text(encoding="utf-8")
 EXAMPLES = ("00_demo", "10_pretrain_qm9", "20_moleculenet")
 AWARE = "40_structure_aware"
 COMMANDS = (
-    *("fit", "serve", "build", "inspect", "splits", "export", "recipe", "bench", "predict", "embed"),
+    *(
+        "fit",
+        "tune",
+        "explain",
+        "serve",
+        "doctor",
+        "models",
+        "build",
+        "inspect",
+        "splits",
+        "export",
+        "recipe",
+        "bench",
+        "predict",
+        "embed",
+    ),
     *("curves", "rerun", "import-official", "images", "anchors"),
 )
 
@@ -30,7 +45,9 @@ def training_commands(name: str) -> list[list[str]]:
     text = (ROOT / name).read_text(encoding="utf-8")
     commands = re.findall(r"unicore-train ((?:[^\n]*\\\n)*[^\n]*--[^\n]*)", text)
     plain = (re.sub(r"\$\{?\w+\}?", "1000", command.replace("\\\n", " ")) for command in commands)
-    there = [re.sub(r"runs/\S+\.pt", str(ROOT / "setup.py"), command) for command in plain]  # any file
+    there = [
+        re.sub(r"(?:runs|1000)/\S+\.pt", str(ROOT / "setup.py"), command) for command in plain
+    ]  # any file
     return [shlex.split(command) for command in there]
 
 
