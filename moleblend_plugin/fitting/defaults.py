@@ -34,7 +34,7 @@ class Defaults(NamedTuple):
 
 BY_SIZE: Final = (
     Defaults(400, 6, 60, 16, True),
-    Defaults(2_500, 4, 16, 32, True),
+    Defaults(2_500, 4, 20, 32, True),
     Defaults(12_000, 4, 20, 32, True),
     Defaults(50_000, 2, 10, 64, False),
     Defaults(float("inf"), 2, 4, 64, False),
