@@ -185,6 +185,31 @@ def holding(path: Path, what: str, remedy: str, make_folder: bool = False) -> It
         lock.release()
 
 
+@contextmanager
+def holding_out_folder(path: Path, name: str, command: str) -> Iterator[None]:
+    """Hold the folder of ``--out`` inside the block; it is made where it is missing.
+
+    Args:
+        path: the folder.
+        name: of its lock file.
+        command: what works there, as users type it.
+
+    Raises:
+        MoleblendError: the command works there already, or the folder cannot be made.
+    """
+    if path.exists() and not path.is_dir():
+        raise MoleblendError(f"--out {path} is a file: name a folder")
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise MoleblendError(
+            f"--out {path} cannot be made ({error.strerror or error}): name another folder"
+        ) from error
+    what = f"another {command} works in {path}"
+    with holding(path / name, what, "wait for it, or name another folder by --out"):
+        yield
+
+
 def lock_file(target: Path) -> Path:
     """The file whose lock stands for ``target``: hidden, beside it, so that ``target`` need not exist."""
     return target.with_name(f".{target.name}.lock")

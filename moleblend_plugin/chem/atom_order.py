@@ -40,13 +40,10 @@ def in_smiles_order(record: MoleculeRecord, hydrogens: bool = False) -> OrderedA
         hydrogens: whether to add hydrogens after the heavy atoms, where RDKit places them.
     """
     with rdBase.BlockLogs(), pinned():
-        parsed = from_smiles(record.smiles)
-        if parsed is None:
+        found = _parsed(record)
+        if found is None:
             return None
-        mol = heavy_atoms(parsed)
-        rows = _rows(record, mol, encode_molecule(mol, parsed))
-        if rows is None:
-            return None
+        mol, rows = found
         places = None if record.coords is None else np.ascontiguousarray(record.coords[:, rows])
         if hydrogens:
             return _with_hydrogens(Chem.AddHs(mol), places)
@@ -59,12 +56,21 @@ def molecule_of(record: MoleculeRecord) -> Chem.Mol | None:
     ``None`` where the SMILES is not that of the record's codes.
     """
     with rdBase.BlockLogs(), pinned():
-        parsed = from_smiles(record.smiles)
-        if parsed is None:
+        found = _parsed(record)
+        if found is None:
             return None
-        mol = heavy_atoms(parsed)
-        rows = _rows(record, mol, encode_molecule(mol, parsed))
-        return None if rows is None else Chem.RenumberAtoms(mol, [int(index) for index in np.argsort(rows)])
+        mol, rows = found
+        return Chem.RenumberAtoms(mol, [int(index) for index in np.argsort(rows)])
+
+
+def _parsed(record: MoleculeRecord) -> tuple[Chem.Mol, list[int]] | None:
+    """Heavy atoms of a record's SMILES, and each one's row in the record; ``None`` where they do not fit."""
+    parsed = from_smiles(record.smiles)
+    if parsed is None:
+        return None
+    mol = heavy_atoms(parsed)
+    rows = _rows(record, mol, encode_molecule(mol, parsed))
+    return None if rows is None else (mol, rows)
 
 
 def _with_hydrogens(full: Chem.Mol, places: Float32Array | None) -> OrderedAtoms:

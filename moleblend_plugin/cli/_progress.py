@@ -5,16 +5,45 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Self
 
 from moleblend_plugin.cli._console import plain_console
 
 _FIRST_SECONDS: Final = 5.0
-_LINE_SECONDS: Final = 30.0
+LINE_SECONDS: Final = 30.0
 _REFRESH_SECONDS: Final = 0.2
 
 
-class RowProgress:
+class ShownProgress:
+    """Context manager: a bar on a terminal, else lines.
+
+    Args:
+        name: of the command.
+    """
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._bar = Bar(name) if sys.stderr.isatty() else None
+        self._started = self._shown = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._bar is not None:
+            self._bar.progress.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self._bar is not None:
+            self._bar.progress.stop()
+
+    def say(self, line: str) -> None:
+        """A line on stderr that stays."""
+        if self._bar is not None:
+            self._bar.progress.console.print(line, soft_wrap=True)
+        else:
+            print(line, file=sys.stderr, flush=True)
+
+
+class RowProgress(ShownProgress):
     """Context manager; call :meth:`update` as often as you like.
 
     Args:
@@ -24,40 +53,22 @@ class RowProgress:
     """
 
     def __init__(self, name: str, fraction: Callable[[int], float], total: int | None = None) -> None:
-        self._name = name
+        super().__init__(name)
         self._fraction = fraction
         self._of = "" if total is None else f" of {total:,}"
         self._rows_before, self._done_before = 0, 0.0
-        self._started = self._shown = time.monotonic()
         self._wait = _FIRST_SECONDS
-        self._bar = Bar(name) if sys.stderr.isatty() else None
-
-    def __enter__(self) -> RowProgress:
-        if self._bar is not None:
-            self._bar.progress.start()
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        if self._bar is not None:
-            self._bar.progress.stop()
 
     def start_from(self, rows: int) -> None:
         """``rows`` were done before: rate and time left are reckoned from those done since."""
         self._rows_before, self._done_before = rows, min(1.0, self._fraction(rows))
-
-    def say(self, line: str) -> None:
-        """A line on stderr."""
-        if self._bar is not None:
-            self._bar.progress.console.print(line, soft_wrap=True)
-        else:
-            print(line, file=sys.stderr, flush=True)
 
     def update(self, rows: int, note: str = "") -> None:
         """``rows`` are finished; ``note`` stands behind them."""
         now = time.monotonic()
         if now - self._shown < (self._wait if self._bar is None else _REFRESH_SECONDS):
             return
-        self._shown, self._wait = now, _LINE_SECONDS
+        self._shown, self._wait = now, LINE_SECONDS
         done, elapsed = min(1.0, self._fraction(rows)), max(now - self._started, 1e-9)
         fresh = rows - self._rows_before
         rate = f"{_round(fresh / elapsed)}/s" if fresh > 0 else ""

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,7 +16,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import put_in_place, sha256_of
 from moleblend_plugin.fitting.options import RUN_FILE, FitOptions, read_options, write_run_file
 from moleblend_plugin.inference.run_folder import FIT_WORK, TEST_PREDICTIONS
-from moleblend_plugin.locks import holding
+from moleblend_plugin.locks import holding_out_folder
 from moleblend_plugin.networks.resolve import MODEL_FILE
 from moleblend_plugin.runs.run_record import package_versions
 from moleblend_plugin.splits.split_list import SPLIT_LIST
@@ -48,24 +47,9 @@ class ModelFolder:
         self.result = self.work / "result"
         self.members = self.work / "members"
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder inside the block; it is made where it is missing.
-
-        Raises:
-            MoleblendError: another fit works there, or it cannot be made.
-        """
-        if self.path.exists() and not self.path.is_dir():
-            raise MoleblendError(f"--out {self.path} is a file: name a folder")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MoleblendError(
-                f"--out {self.path} cannot be made ({error.strerror or error}): name another folder"
-            ) from error
-        what = f"another moleblend fit works in {self.path}"
-        with holding(self.path / _LOCK, what, "wait for it, or name another folder by --out"):
-            yield
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the folder inside a block (``locks.holding_out_folder``)."""
+        return holding_out_folder(self.path, _LOCK, "moleblend fit")
 
     @property
     def is_unfinished(self) -> bool:

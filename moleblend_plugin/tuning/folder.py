@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Final
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.fitting.folder import LEAKS, REJECTED
-from moleblend_plugin.locks import holding
+from moleblend_plugin.locks import holding_out_folder
 from moleblend_plugin.splits.split_list import SPLIT_LIST
 
 STUDY: Final = "study.db"
@@ -35,24 +34,9 @@ class TuneFolder:
         self.study = path / STUDY
         self.work = path / _WORK
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
-        """Hold the folder inside the block; it is made where it is missing.
-
-        Raises:
-            MoleblendError: another search works there, or it cannot be made.
-        """
-        if self.path.exists() and not self.path.is_dir():
-            raise MoleblendError(f"--out {self.path} is a file: name a folder")
-        try:
-            self.path.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise MoleblendError(
-                f"--out {self.path} cannot be made ({error.strerror or error}): name another folder"
-            ) from error
-        what = f"another moleblend tune works in {self.path}"
-        with holding(self.path / _LOCK, what, "wait for it, or name another folder by --out"):
-            yield
+    def held(self) -> AbstractContextManager[None]:
+        """Hold the folder inside a block (``locks.holding_out_folder``)."""
+        return holding_out_folder(self.path, _LOCK, "moleblend tune")
 
     def begin(self, overwrite: bool) -> None:
         """Take up the study that is there, or make room for a new one.
