@@ -5,6 +5,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple, Protocol
@@ -33,9 +34,6 @@ class Child(Protocol):
     def exitcode(self) -> int | None:
         """Its exit code, minus the number of the signal that ended it, ``None`` while it runs."""
 
-    def join(self, timeout: float | None = None) -> None:
-        """Wait for its end."""
-
 
 class Ending(NamedTuple):
     """How a process ended that should have gone on.
@@ -50,19 +48,29 @@ class Ending(NamedTuple):
 
 
 def how_ended(children: Iterable[Child]) -> Ending:
-    """How the first of some processes ended that was not asked to: only a kill speaks of memory."""
-    codes = []
-    for child in children:
-        child.join(0.5)  # it may be ending just now
-        codes.append(child.exitcode)
-    asked = {None, 0, -signal.SIGTERM}
-    odd = sorted({code for code in codes if code is not None and code not in asked})
+    """How the first of some processes ended that was not asked to: only a kill speaks of memory.
+
+    A process may be ending just now, and one that has ended has no exit code for a moment while another
+    thread, such as that of a pool, collects it: two seconds are given for one to appear.
+    """
+    watched = list(children)
+    until = time.monotonic() + 2.0
+    while not (odd := _unasked(watched)) and time.monotonic() < until:
+        if all(child.exitcode is not None for child in watched):
+            break
+        time.sleep(0.02)
     if not odd:
         return Ending("for a reason that the system does not report")
     code = odd[0] if odd[0] < 0 else odd[-1]
     if code > 0:
         return Ending(f"with exit code {code}; what it printed above says why")
     return ended_by(-code)
+
+
+def _unasked(children: Iterable[Child]) -> list[int]:
+    """The exit codes of those that ended otherwise than well or as asked to, in order."""
+    codes = {child.exitcode for child in children}
+    return sorted(code for code in codes if code is not None and code not in (0, -signal.SIGTERM))
 
 
 def ended_by(number: int) -> Ending:

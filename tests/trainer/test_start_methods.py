@@ -117,12 +117,24 @@ def test_of_several_the_one_that_was_not_asked_to_end_counts() -> None:
         def __init__(self, exitcode: Any) -> None:
             self.exitcode = exitcode
 
-        def join(self, timeout: Any = None) -> None:
-            pass
-
     assert how_ended([Gone(-signal.SIGTERM), Gone(1), Gone(None)]).how.startswith("with exit code 1")
     assert how_ended([Gone(-signal.SIGTERM), Gone(-signal.SIGKILL)]).memory
     assert not how_ended([Gone(0)]).memory
+
+
+def test_a_code_that_another_thread_is_collecting_is_waited_for() -> None:
+    """As a pool's thread does: the process has ended, and for a moment nobody has its exit code."""
+
+    class Collected:
+        def __init__(self) -> None:
+            self.asked = 0
+
+        @property
+        def exitcode(self) -> int | None:
+            self.asked += 1
+            return 9 if self.asked > 4 else None
+
+    assert how_ended([Collected()]).how.startswith("with exit code 9")
 
 
 class Local(Numbers):
