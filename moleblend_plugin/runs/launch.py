@@ -6,6 +6,7 @@ whose name is imported already. ``tools/unicore_train_shim.py`` therefore runs t
 
 from __future__ import annotations
 
+import gc
 import importlib
 import importlib.util
 import os
@@ -62,8 +63,12 @@ def _run_unicore() -> int:
         if reason is None:
             raise
         sys.stderr.write(f"error: {reason}\n")
-        return 2
-    return 0
+        del reason
+    else:
+        return 0
+    # Uni-Core's thread pool ends here: left to the interpreter's end, it finds its files closed and says so.
+    gc.collect()
+    return 2
 
 
 def main() -> int:
