@@ -170,7 +170,7 @@ class Wandb:
 
 
 class MLflow:
-    """A run of the experiment ``--mlflow-experiment``, at the server or database of ``MLFLOW_TRACKING_URI``."""
+    """A run of the experiment ``--mlflow-experiment``, at ``MLFLOW_TRACKING_URI``."""
 
     name = "MLflow"
 
@@ -194,7 +194,8 @@ class MLflow:
         except self.errors as error:
             raise MoleblendError(
                 f"--mlflow-experiment {self._args.mlflow_experiment}: MLflow does not start "
-                f"({_one_line(error)}): set MLFLOW_TRACKING_URI to a server or a database (sqlite:///mlflow.db), or remove the flag"
+                f"({_one_line(error)}): set MLFLOW_TRACKING_URI to a server or a "
+                "database (sqlite:///mlflow.db), or remove the flag"
             ) from error
 
     def write(self, tag: str, stats: Stats, step: int) -> None:
