@@ -11,7 +11,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-from tools.site import pages  # noqa: E402
+from tools.site import pages
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:

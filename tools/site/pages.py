@@ -10,7 +10,11 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 EXAMPLES: Final = tuple(
-    sorted(path.parent.name for path in (ROOT / "examples").glob("*/README.md") if path.parent.name != "notebooks")
+    sorted(
+        path.parent.name
+        for path in (ROOT / "examples").glob("*/README.md")
+        if path.parent.name != "notebooks"
+    )
 )
 
 TAKEN: Final = {  # files outside docs/ that are pages or pictures of the site, too
@@ -42,7 +46,7 @@ def place_of(repository_path: str) -> str | None:
 
 
 def rewritten(target: str, page: str, site_page: str, repository_url: str) -> str | None:
-    """The target of a link of ``page`` (path in the repository), for the site; ``None``: leave the text alone.
+    """The target of a link of ``page`` (path in the repository), for the site; ``None``: it has none there.
 
     Raises:
         FileNotFoundError: the repository has no such file.
@@ -61,7 +65,7 @@ def rewritten(target: str, page: str, site_page: str, repository_url: str) -> st
 
 
 def outside_code(markdown: str, change: Callable[[str], str]) -> str:
-    """``markdown`` with ``change`` applied while its code is out of sight: each piece is one private character."""
+    """``markdown`` with ``change`` applied while each piece of code in it is one private character."""
     hidden: list[str] = []
 
     def hide(found: re.Match[str]) -> str:
@@ -69,7 +73,11 @@ def outside_code(markdown: str, change: Callable[[str], str]) -> str:
         return chr(_PRIVATE + len(hidden) - 1)
 
     text = change(_CODE.sub(hide, markdown))
-    return re.sub(f"[{chr(_PRIVATE)}-{chr(_PRIVATE + len(hidden))}]", lambda found: hidden[ord(found[0]) - _PRIVATE], text)
+    return re.sub(
+        f"[{chr(_PRIVATE)}-{chr(_PRIVATE + len(hidden))}]",
+        lambda found: hidden[ord(found[0]) - _PRIVATE],
+        text,
+    )
 
 
 def site_markdown(markdown: str, page: str, site_page: str, repository_url: str = "") -> str:
@@ -79,7 +87,8 @@ def site_markdown(markdown: str, page: str, site_page: str, repository_url: str 
         markdown: its text.
         page: its path in the repository.
         site_page: its path on the site.
-        repository_url: where the repository can be read; empty: a link to a file that the site lacks becomes its text.
+        repository_url: where the repository can be read; empty: a link to a file that the site lacks becomes
+            its text.
     """
 
     def link(found: re.Match[str]) -> str:
@@ -94,7 +103,7 @@ def site_markdown(markdown: str, page: str, site_page: str, repository_url: str 
 
 
 def lists_apart(markdown: str) -> str:
-    """A blank line before every list that follows a paragraph at once: GitHub needs none, Python-Markdown does."""
+    """A blank line before every list that follows a paragraph: Python-Markdown needs it, GitHub does not."""
     return outside_code(markdown, lambda text: _LIST_AT_ONCE.sub(r"\1\n\n", text))
 
 
