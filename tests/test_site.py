@@ -120,6 +120,11 @@ def test_links_lead_somewhere(parsed: dict[Path, Parsed], site: Path) -> None:
     assert broken == []
 
 
+def test_docstrings_are_whole(parsed: dict[Path, Parsed], site: Path) -> None:
+    for path in sorted((site / "reference").glob("*.html")):
+        assert re.findall(r"\{[a-z_]+\}", "".join(parsed[path].texts)) == [], path.name
+
+
 def test_lists_and_tables_are_none_of_the_text(parsed: dict[Path, Parsed]) -> None:
     """Python-Markdown wants a blank line where GitHub does not."""
     left = [

@@ -34,3 +34,11 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     except FileNotFoundError as error:
         raise PluginError(str(error)) from error
     return pages.lists_apart(text)
+
+
+def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -> str:
+    """Fill in what docstrings leave open."""
+    if page.file.src_uri.startswith("reference/"):
+        for name, value in pages.docstring_values().items():
+            html = html.replace(name, value)
+    return html

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import posixpath
 import re
 from collections.abc import Callable, Mapping
@@ -110,3 +111,22 @@ def lists_apart(markdown: str) -> str:
 def repository_files() -> Mapping[str, str]:
     """The files of :data:`TAKEN` that become files of the site."""
     return {source: place for source, place in TAKEN.items() if source != "README.md"}
+
+
+def docstring_values() -> dict[str, str]:
+    """What two docstrings get when their modules are imported, by placeholder."""
+    from moleblend_plugin.schema import RELATIONS
+
+    tree = ast.parse((ROOT / "moleblend_plugin" / "losses" / "pretrain.py").read_text(encoding="utf-8"))
+    numbers = {
+        node.target.id: node.value.value
+        for node in tree.body
+        if isinstance(node, ast.AnnAssign)
+        and isinstance(node.target, ast.Name)
+        and isinstance(node.value, ast.Constant)
+    }
+    return {
+        "{weight}": f"{numbers['DESCRIPTOR_WEIGHT']}",
+        "{ecfp}": f"{numbers['ECFP_WEIGHT']}",
+        "{relations}": ", ".join(row.word for row in RELATIONS),
+    }
