@@ -63,10 +63,10 @@ docker-test: ## what the Dockerfile does, in a fresh folder and environment, wit
 
 docs: $(READY) ## write the documentation site to site/, without network
 	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
-	@echo "docs: open site/index.html"
+	@echo "docs: open site/index.html, or for the search: $(BIN)/python -m http.server --directory site"
 
-notebooks: $(READY) ## execute the four notebooks of examples/notebooks (a minute or two)
-	@$(BIN)/python -m pytest -q --nbmake --durations=4 examples/notebooks
+notebooks: $(READY) ## execute the four notebooks of examples/notebooks (about 100 processor seconds)
+	@$(BIN)/python -m pytest -q --nbmake --durations=4 -n $(WORKERS) examples/notebooks
 
 faults: $(READY) ## the long fault injection: 50 kills, 50 signals, 1,000 flipped bytes each (about 8 minutes)
 	@echo "faults: what make test does in small, with the full counts (docs/faults.md)"

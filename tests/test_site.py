@@ -96,6 +96,9 @@ def test_nothing_is_loaded_from_elsewhere(parsed: dict[Path, Parsed], site: Path
         for path, page in parsed.items()
     }
     assert {name: targets for name, targets in outside.items() if targets} == {}
+    scripts = [path.read_text(encoding="utf-8") for path in site.rglob("*.js")]
+    assert [script[:40] for script in scripts if pages.FOREIGN_SCRIPTS in script] == []
+    assert not any("data-md-component=source" in path.read_text(encoding="utf-8") for path in parsed)
     styles = [path.read_text(encoding="utf-8") for path in site.rglob("*.css")]
     assert len(styles) > 2
     for style in styles:

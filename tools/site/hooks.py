@@ -42,3 +42,10 @@ def on_page_content(html: str, page: Page, config: MkDocsConfig, files: Files) -
         for name, value in pages.docstring_values().items():
             html = html.replace(name, value)
     return html
+
+
+def on_post_build(config: MkDocsConfig) -> None:
+    """Take from the theme's script the addresses of what it would load for old browsers and for mermaid."""
+    for path in Path(config.site_dir).glob("assets/javascripts/*.js"):
+        text = path.read_text(encoding="utf-8")
+        path.write_text(text.replace(pages.FOREIGN_SCRIPTS, "not-loaded/"), encoding="utf-8")

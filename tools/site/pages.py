@@ -30,6 +30,9 @@ TAKEN: Final = {  # files outside docs/ that are pages or pictures of the site, 
 }
 """By path in the repository: path on the site. README.md is only a target: index.md is a page of its own."""
 
+FOREIGN_SCRIPTS: Final = "https://unpkg.com/"
+"""Where the theme's script would load polyfills and mermaid from; our pages need neither."""
+
 _FENCE = r"^(?P<fence>`{3,})[^\n]*\n.*?^(?P=fence)[^\n]*$"
 _TICKS = r"(?P<ticks>(?<!`)`+)(?!`)(?:(?!\n[ \t]*\n).)+?(?<!`)(?P=ticks)(?!`)"
 _CODE = re.compile(f"{_FENCE}|{_TICKS}", re.MULTILINE | re.DOTALL)
