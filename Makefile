@@ -1,7 +1,7 @@
 # Every target sets itself up: the first one you type builds .venv, the next ones find it ready.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint types test test-lowest wheel-test docker-test docs notebooks faults nodes bench demo example-qm9 example-moleculenet clean
+.PHONY: help setup lint types test test-long test-lowest wheel-test docker-test docs notebooks faults nodes bench demo example-qm9 example-moleculenet clean
 
 PYTHON ?= python3# any Python from 3.11 on; used once, to make .venv
 VENV := .venv
@@ -46,7 +46,10 @@ types: $(READY) ## check the types (mypy, strict)
 
 test: lint types ## the gate: lint, types and all tests, as continuous integration runs them
 	@echo "test: pytest in $(WORKERS) processes"
-	@$(BIN)/python -m pytest -q -n $(WORKERS)
+	@$(BIN)/python -m pytest -q -n $(WORKERS) -m "not long"
+
+test-long: $(READY) ## the tests that make test leaves out because they take long
+	@$(BIN)/python -m pytest -q -n $(WORKERS) -m long
 
 test-lowest: ## all tests with the lowest versions that pyproject.toml allows, in .venv-lowest (PYTHON=python3.11)
 	@$(PYTHON) -m venv $(LOWEST)

@@ -57,7 +57,10 @@ BatchSize = Annotated[int | None, typer.Option(help="Molecules per update [defau
 LearningRate = Annotated[float | None, typer.Option(help="Highest learning rate [default: 0.0005].")]
 Dropout = Annotated[float | None, typer.Option(help="Dropout of the head [default: 0.1].")]
 Readout = Annotated[
-    Text, typer.Option(help="How the head reads a molecule: cls, mean, sum, attention [default: cls].")
+    Text,
+    typer.Option(
+        help="How the head reads a molecule: cls, mean, sum, attention [default: cls for classes, else mean]."
+    ),
 ]
 FreezeEpochs = Annotated[
     int | None, typer.Option(help="First epochs, in which the head alone is trained [default: 0].")
@@ -66,7 +69,8 @@ Featurizers = Annotated[
     Text,
     typer.Option(
         "--molecule-featurizers",
-        help="What the head reads too: none, descriptors, ecfp or both [default: none].",
+        help="What the head reads too: none, descriptors, ecfp, both "
+        "[default: descriptors, above 12,000 molecules none].",
     ),
 ]
 Seed = Annotated[int | None, typer.Option(help="Of parts, folds and training [default: 0].")]

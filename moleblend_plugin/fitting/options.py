@@ -51,9 +51,10 @@ class FitOptions:
         batch_size: molecules per update; 0: by the size of the table.
         learning_rate: highest rate.
         dropout: of the head.
-        readout: "cls", "mean", "sum" or "attention".
+        readout: "cls", "mean", "sum", "attention", or "auto": by the kind of the labels.
         freeze_epochs: first epochs, in which the head alone is trained.
-        molecule_featurizers: what the head reads beside the encoder: "none", "descriptors", "ecfp" or "both".
+        molecule_featurizers: what the head reads beside the encoder: "none", "descriptors", "ecfp", "both",
+            or "auto": by the number of molecules.
         seed: of parts, folds and training.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
     """
@@ -83,9 +84,9 @@ class FitOptions:
     batch_size: int = 0
     learning_rate: float = 5e-4
     dropout: float = 0.1
-    readout: str = "cls"
+    readout: str = "auto"
     freeze_epochs: int = 0
-    molecule_featurizers: str = "none"
+    molecule_featurizers: str = "auto"
     seed: int = 0
     device: str = "auto"
 
@@ -104,8 +105,8 @@ class FitOptions:
         _choice("--stacking", self.stacking, ("auto", "yes", "no"))
         _choice("--folds", self.folds, ("random", "scaffold"))
         _choice("--input-mode", self.input_mode, ("2d", "3d", "both"))
-        _choice("--readout", self.readout, READOUTS)
-        _choice("--molecule-featurizers", self.molecule_featurizers, FEATURIZERS)
+        _choice("--readout", self.readout, ("auto", *READOUTS))
+        _choice("--molecule-featurizers", self.molecule_featurizers, ("auto", *FEATURIZERS))
         if not 0 <= self.dropout < 1:
             raise MoleblendError(f"--dropout {self.dropout:g}: give a rate from 0 to below 1")
         if not 0 <= self.test_size < 1:

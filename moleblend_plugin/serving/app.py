@@ -15,10 +15,12 @@ from fastapi.responses import JSONResponse
 from moleblend_plugin.chem.draw import draw_svg
 from moleblend_plugin.entry import one_line
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.serving.atoms import AtomContributions, ExplainedMolecule, explain_atoms
 from moleblend_plugin.serving.bodies import Body, TooLarge
+from moleblend_plugin.serving.description import ANSWERS, BODY, DESCRIPTION, DRAWN, PROBLEMS
 from moleblend_plugin.serving.guard import Guard, Hosts, too_many_bytes
 from moleblend_plugin.serving.limits import Limits
-from moleblend_plugin.serving.results import Health, Predictions, Problem
+from moleblend_plugin.serving.results import Health
 from moleblend_plugin.serving.served_model import ServedModel
 from moleblend_plugin.serving.worker import Busy, GivenUp, Worker
 from moleblend_plugin.version import __version__
@@ -46,34 +48,6 @@ _DRAWN: Final = 2000
 _DRAWINGS: Final = 256
 """Drawings that may wait; a browser asks for some at a time."""
 _SIZE: Final = (240, 170)
-
-_DESCRIPTION: Final = (
-    "Predictions of one model. Send molecules to POST /predict; every row comes back, with a value or with "
-    "the reason why there is none. Requests wait in order for the one network."
-)
-_BODY: Final[dict[str, Any]] = {
-    "requestBody": {
-        "required": True,
-        "content": {
-            "application/json": {
-                "schema": {"type": "array", "items": {"type": "string"}, "minItems": 1},
-                "example": ["CCO", "c1ccccc1"],
-            },
-            "text/csv": {
-                "schema": {"type": "string", "description": "A table with a column of SMILES; TSV, SDF and "
-                           "lists of SMILES are read too."},
-                "example": "name,smiles\nethanol,CCO\n",
-            },
-        },
-    }
-}  # fmt: skip
-_PROBLEMS: Final[dict[int | str, dict[str, Any]]] = {
-    403: {"model": Problem, "description": "From a page of another site, or by a name that is not its own."},
-    413: {"model": Problem, "description": "More rows or bytes than one request may have."},
-    415: {"model": Problem, "description": "A form, which is not read."},
-    422: {"model": Problem, "description": "The body as a whole cannot be read."},
-    503: {"model": Problem, "description": "As many requests wait as may, or the server stops."},
-}
 
 
 class _Refused(Exception):
@@ -138,8 +112,7 @@ class _Routes:
 
     async def draw(self, request: Request, smiles: str, dark: bool = False) -> Response:
         """A drawing of a molecule as SVG, for light or dark pages."""
-        if len(smiles) > _DRAWN:
-            raise _Refused(413, f"a SMILES of {len(smiles):,} letters is not drawn: {_DRAWN:,} at most")
+        _drawable(smiles)
 
         def work(check: Callable[[], None]) -> str | None:
             return draw_svg(smiles, *_SIZE, dark=dark)
@@ -148,8 +121,32 @@ class _Routes:
             svg = await self.drawing.run(work, _gone(request))
         if svg is None:
             raise _Refused(422, "no molecule: RDKit cannot draw it")
-        only_style = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
-        return Response(svg, media_type="image/svg+xml", headers=only_style)
+        return _picture(svg)
+
+    async def explain(self, request: Request, smiles: str, target: str = "") -> AtomContributions:
+        """What each heavy atom of a molecule adds to the prediction, by integrated gradients.
+
+        `target` may be left out where the model predicts one.
+        """
+        return (await self._explained(request, smiles, target)).to_plain()
+
+    async def draw_explanation(
+        self, request: Request, smiles: str, target: str = "", dark: bool = False
+    ) -> Response:
+        """The same as a drawing (SVG): atoms that raise the prediction are orange, others blue."""
+        svg = (await self._explained(request, smiles, target)).to_svg(dark)
+        if not svg:
+            raise _Refused(422, "no molecule: RDKit cannot draw it")
+        return _picture(svg)
+
+    async def _explained(self, request: Request, smiles: str, target: str) -> ExplainedMolecule:
+        _drawable(smiles)
+
+        def work(check: Callable[[], None]) -> ExplainedMolecule:
+            return explain_atoms(self.model, smiles, target)
+
+        with self.network.place():
+            return await self.network.run(work, _gone(request))
 
     def stop(self) -> None:
         """Give up all work."""
@@ -180,7 +177,7 @@ def create_app(model: ServedModel, hosts: Hosts | None = None) -> FastAPI:
 
     app = FastAPI(
         title="moleblend serve",
-        description=_DESCRIPTION,
+        description=DESCRIPTION,
         version=__version__,
         docs_url=None,
         redoc_url=None,
@@ -195,29 +192,31 @@ def create_app(model: ServedModel, hosts: Hosts | None = None) -> FastAPI:
         routes.predict,
         methods=["POST"],
         response_model=None,
-        responses={200: _ANSWERS, **_PROBLEMS},
-        openapi_extra=_BODY,
+        responses={200: ANSWERS, **PROBLEMS},
+        openapi_extra=BODY,
         summary="Predictions of molecules",
     )
-    drawn = {
-        200: {"content": {"image/svg+xml": {}}, "description": "The drawing."},
-        413: {"model": Problem, "description": "A SMILES too long to draw."},
-        422: {"model": Problem, "description": "No molecule."},
-    }
     app.add_api_route(
-        "/drawing", routes.draw, response_model=None, responses=drawn, summary="Drawing of a molecule"
+        "/drawing", routes.draw, response_model=None, responses=DRAWN, summary="Drawing of a molecule"
+    )
+    app.add_api_route(
+        "/explanation",
+        routes.explain,
+        response_model=AtomContributions,
+        responses={number: PROBLEMS[number] for number in (403, 413, 422, 503)},
+        summary="What each atom adds to a prediction",
+    )
+    app.add_api_route(
+        "/explanation.svg",
+        routes.draw_explanation,
+        response_model=None,
+        responses=DRAWN | {503: PROBLEMS[503]},
+        summary="The same as a drawing",
     )
     _add_errors(app, model.limits)
     app.add_middleware(Guard, hosts=hosts or Hosts(), limits=model.limits)
     app.state.stop = routes.stop
     return app
-
-
-_ANSWERS: Final[dict[str, Any]] = {
-    "model": Predictions,
-    "content": {"text/csv": {"schema": {"type": "string"}}},
-    "description": "Every row, in order; CSV where Accept asks for it.",
-}
 
 
 def _add_errors(app: FastAPI, limits: Limits) -> None:
@@ -253,6 +252,16 @@ def _add_errors(app: FastAPI, limits: Limits) -> None:
 
 def _problem(status: int, detail: str, headers: dict[str, str] | None = None) -> Response:
     return JSONResponse({"detail": detail}, status, headers)
+
+
+def _drawable(smiles: str) -> None:
+    if len(smiles) > _DRAWN:
+        raise _Refused(413, f"a SMILES of {len(smiles):,} letters is not drawn: {_DRAWN:,} at most")
+
+
+def _picture(svg: str) -> Response:
+    only_style = {"content-security-policy": "default-src 'none'; style-src 'unsafe-inline'"}
+    return Response(svg, media_type="image/svg+xml", headers=only_style)
 
 
 def _page(file: str, media_type: str) -> Callable[[], Awaitable[Response]]:

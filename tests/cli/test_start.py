@@ -12,7 +12,7 @@ from tests.checkpoints import property_checkpoint
 
 HEAVY = (
     "sklearn", "pandas", "scipy.stats", "matplotlib", "lightning_fabric", "torch._dynamo", "tensorboard",
-    "torch.utils.tensorboard", "torch.distributed.fsdp", "rich.progress", "polars", "ogb",
+    "torch.utils.tensorboard", "torch.distributed.fsdp", "rich.progress", "polars", "ogb", "PIL",
 )  # fmt: skip
 LOADED = "import sys; print('loaded', *sorted(set({wanted!r}) & set(sys.modules)))"
 

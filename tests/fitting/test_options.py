@@ -75,12 +75,22 @@ def test_larger_tables_get_no_more_passes_over_more_networks() -> None:
     passes = [row.ensemble_size * row.epochs for row in rows]
     assert passes == sorted(passes, reverse=True)
     assert [row.stacking for row in rows] == ["yes", "yes", "yes", "no", "no"]
+    assert [row.molecule_featurizers for row in rows] == ["descriptors"] * 3 + ["none"] * 2
     assert sorted(row.molecules for row in BY_SIZE) == [row.molecules for row in BY_SIZE]
 
 
 def test_what_the_user_says_stands() -> None:
-    asked = FitOptions(ensemble_size=3, epochs=2, batch_size=8, stacking="no")
+    asked = FitOptions(
+        ensemble_size=3, epochs=2, batch_size=8, stacking="no", readout="cls", molecule_featurizers="none"
+    )
     assert with_defaults(asked, 900) == asked
+
+
+def test_the_readout_is_by_the_kind_of_the_labels() -> None:
+    chosen = {
+        task: with_defaults(FitOptions(task=task), 900).readout for task in ("regression", "classification")
+    }
+    assert chosen == {"regression": "mean", "classification": "cls"}
 
 
 def test_folds_of_a_tiny_table_hold_a_few_molecules() -> None:

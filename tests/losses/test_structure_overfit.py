@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 import torch
 
 from moleblend_plugin.losses.structure import StructureLossConfig, structure_terms, weigh_structure
@@ -14,6 +15,7 @@ from tests.viewed import SIZES, SMALL, VIEWS, batch_of, viewed
 STEPS = 250
 
 
+@pytest.mark.long
 def test_64_molecules_are_told_apart_by_any_view() -> None:
     """L_con < 0.05 and top-1 retrieval 1.0 without augmentation and dropout."""
     torch.manual_seed(0)

@@ -9,10 +9,13 @@ from collections.abc import Iterator
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING
+from xml.etree import ElementTree
 
 import pytest
 
 from moleblend_plugin.cli.main import main
+from moleblend_plugin.explain.explainer import Explanation
+from moleblend_plugin.explain.molecules import explain_molecules
 from moleblend_plugin.serving.served_model import ServedModel, load_served
 from moleblend_plugin.version import __version__
 from tests.serving.models import trusting_model
@@ -215,6 +218,49 @@ def test_a_name_is_a_name(client: TestClient, name: str) -> None:
     assert not set("/\\") & set(row_id)
 
 
+def test_atoms_are_explained_as_moleblend_explain_does(client: TestClient, served: ServedModel) -> None:
+    found = client.get("/explanation", params={"smiles": "OCc1ccccc1"}).json()
+    (same,) = explain_molecules(served.predictor, ["OCc1ccccc1"], ("integrated-gradients",))
+    assert isinstance(same, Explanation)
+    assert found["contributions"] == pytest.approx(
+        same.attributions["integrated-gradients"].contributions[:, 0]
+    )
+    assert sum(found["contributions"]) == pytest.approx(found["explained"] - found["baseline"], rel=1e-2)
+    (row,) = client.post("/predict", json=["OCc1ccccc1"]).json()["rows"]
+    assert found["predicted"] == pytest.approx(row["predicted_logS"])
+    assert (found["target"], found["smiles"], len(found["notes"])) == ("logS", same.record.smiles, 1)
+
+
+def test_atoms_are_drawn_in_colour(client: TestClient) -> None:
+    told = {"smiles": "OCc1ccccc1", "target": "logS"}
+    light, dark = (client.get("/explanation.svg", params=told | {"dark": dark}) for dark in (False, True))
+    for answer in (light, dark):
+        assert answer.headers["content-type"] == "image/svg+xml"
+        drawn = ElementTree.fromstring(answer.text)
+        circles = drawn.findall("{http://www.w3.org/2000/svg}circle")
+        assert len(circles) == 8
+        assert {circle.get("class") for circle in circles} & {"more", "less"}
+    assert light.text != dark.text
+
+
+@pytest.mark.parametrize(
+    ("told", "status", "words"),
+    [
+        ({"smiles": "C1CC"}, 422, "no molecule: SMILES syntax"),
+        ({"smiles": "CCO", "target": "pKa"}, 422, "no target 'pKa'"),
+        ({"smiles": "C" * 2001}, 413, "2,001 letters"),
+        ({}, 422, "query.smiles: Field required"),
+    ],
+)
+def test_what_cannot_be_explained_is_one_line(
+    client: TestClient, told: dict[str, str], status: int, words: str
+) -> None:
+    for path in ("/explanation", "/explanation.svg"):
+        answer = client.get(path, params=told)
+        assert answer.status_code == status
+        assert words in answer.json()["detail"]
+
+
 def test_drawings_are_svg_for_light_and_dark_pages(client: TestClient) -> None:
     light, dark = (client.get("/drawing", params={"smiles": "CCO", "dark": dark}) for dark in (False, True))
     assert light.headers["content-type"] == "image/svg+xml"
@@ -249,7 +295,7 @@ def test_pages_need_nothing_from_elsewhere(client: TestClient) -> None:
 
 def test_the_description_names_what_there_is(client: TestClient) -> None:
     api = client.get("/openapi.json").json()
-    assert set(api["paths"]) == {"/health", "/predict", "/drawing"}
+    assert set(api["paths"]) == {"/health", "/predict", "/drawing", "/explanation", "/explanation.svg"}
     predict = api["paths"]["/predict"]["post"]
     assert set(predict["requestBody"]["content"]) == {"application/json", "text/csv"}
     assert {"200", "403", "413", "415", "422", "503"} <= set(predict["responses"])

@@ -192,6 +192,7 @@ def test_pictures_of_what_was_learned(
     assert "--rows 0: give 1 or more" in str(done.exception)
 
 
+@pytest.mark.long
 def test_two_processes_equal_one_on_the_joined_batch(data: Path, tmp_path: Path) -> None:
     """Batches of 16 + 16 of 32 molecules through the trainer; with GIN, ResNet-18 and module B three parts
     have batch statistics. A large eps keeps Adam from turning the rounding of zero gradients into steps."""

@@ -131,6 +131,7 @@ def test_nothing_is_written_without_saving(train: Callable[..., Any]) -> None:
     assert not run.folder.exists()
 
 
+@pytest.mark.long
 def test_processes_skip_together(train: Callable[..., Any], tmp_path: Path) -> None:
     """Item 13 is in a batch of one process only; both skip, as one process with two batches does."""
     plain = (*NAN, "--max-epoch", 2)

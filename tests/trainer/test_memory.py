@@ -102,6 +102,7 @@ def test_what_counts_as_out_of_memory(error: Any, is_one: bool) -> None:
     assert is_out_of_memory(error) is is_one
 
 
+@pytest.mark.long
 def test_processes_cut_their_batches_each_for_itself(train: Callable[..., Any], tmp_path: Path) -> None:
     """Batches of 5, 5 and 4, and one of 5 to stand in for the fourth: three of each epoch are too large."""
     plain = ("--max-epoch", 2, "--batch-size", 5, "--disable-validation")

@@ -64,7 +64,9 @@ def assert_same_run(one: Run, many: Run, updates: int, validations: int) -> None
 
 
 # 36 samples: 9 batches, so the second process has none left at the end of an epoch.
-@pytest.mark.parametrize("command", [COMMAND, TORCHRUN], ids=["spawned", "torchrun"])
+@pytest.mark.parametrize(
+    "command", [pytest.param(COMMAND, marks=pytest.mark.long), TORCHRUN], ids=["spawned", "torchrun"]
+)
 def test_two_processes_equal_two_batches_per_update(
     train: Callable[..., Any], tmp_path: Path, command: list[str]
 ) -> None:
@@ -77,6 +79,7 @@ def test_two_processes_equal_two_batches_per_update(
     assert two.out.count("| train |") == 2
 
 
+@pytest.mark.long
 def test_three_processes_count_seven_molecules_once(train: Callable[..., Any], tmp_path: Path) -> None:
     """7 batches of 2 train, 7 of 1 validate: the third process has a batch less in both."""
     plain = ("--max-epoch", 2, "--batch-size", 2, "--batch-size-valid", 1)

@@ -42,7 +42,9 @@ sys.exit(main(sys.argv[2:]))
 """
 
 
-@pytest.mark.parametrize("method", METHODS[1:])
+@pytest.mark.parametrize(
+    "method", [METHODS[1], *(pytest.param(name, marks=pytest.mark.long) for name in METHODS[2:])]
+)
 def test_a_users_plugin_trains_validates_and_resumes(
     method: str, train: Callable[..., Any], tmp_path: Path
 ) -> None:

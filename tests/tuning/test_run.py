@@ -151,6 +151,7 @@ def test_the_test_part_is_out_of_sight(tmp_path: Path, monkeypatch: pytest.Monke
     assert stackings == ("no", "yes")
 
 
+@pytest.mark.long
 def test_a_fit_of_the_winner_is_what_was_scored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two trials of networks from scratch; the winner's fit has the same parts, folds and scores."""
     table = write_table(

@@ -22,7 +22,14 @@ from moleblend_plugin.tuning.tuner import Budget, Told, Tuner  # noqa: E402
 
 ASKED = FitOptions(data="t.csv")
 DEFAULT = FitOptions(
-    data="t.csv", epochs=8, batch_size=16, ensemble_size=4, stacking="yes", task="regression"
+    data="t.csv",
+    epochs=8,
+    batch_size=16,
+    ensemble_size=4,
+    stacking="yes",
+    task="regression",
+    readout="cls",
+    molecule_featurizers="none",
 )
 SPACE = search_space(ASKED, DEFAULT)
 K = 4

@@ -17,7 +17,6 @@ from typing import Any, Final
 
 import lmdb
 import numpy as np
-from PIL import Image
 
 from moleblend_plugin.data.lmdb_writer import FIRST_MAP_BYTES, put_all
 from moleblend_plugin.data.store.checksum import seal, unseal
@@ -96,6 +95,8 @@ class ImageFile:
 
 def decode(png: bytes) -> UInt8Array:
     """uint8 [3, S, S] of PNG bytes."""
+    from PIL import Image  # every other command would pay for it at its start
+
     with Image.open(io.BytesIO(png), formats=("PNG",)) as image:
         pixels: UInt8Array = np.array(image.convert("RGB"), np.uint8)
     return np.ascontiguousarray(pixels.transpose(2, 0, 1))

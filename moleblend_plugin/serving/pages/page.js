@@ -95,14 +95,43 @@ async function predict(body, type, name) {
   }
 }
 
+function picture(path, query, alt) {
+  return make("picture", {},
+    make("source", { media: "(prefers-color-scheme: dark)", srcset: `${path}?${query}&dark=true` }),
+    make("img", { src: `${path}?${query}`, alt, loading: "lazy", width: 240, height: 170 }));
+}
+
 function drawing(smiles, words) {
   if (smiles.length > 2000) return null;
-  const query = new URLSearchParams({ smiles });
-  const picture = make("picture", {},
-    make("source", { media: "(prefers-color-scheme: dark)", srcset: `drawing?${query}&dark=true` }),
-    make("img", { src: `drawing?${query}`, alt: `${words} ${smiles}`, loading: "lazy", width: 240, height: 170 }));
-  picture.lastChild.addEventListener("error", () => picture.remove());
-  return picture;
+  const drawn = picture("drawing", new URLSearchParams({ smiles }), `${words} ${smiles}`);
+  drawn.lastChild.addEventListener("error", () => drawn.remove());
+  return drawn;
+}
+
+/** A button that shows and hides what each atom adds to the prediction of a target. */
+function atoms(smiles, target) {
+  const button = make("button", { type: "button", class: "atoms", "aria-expanded": "false" }, "Atoms");
+  button.setAttribute("aria-label", `Atoms that raise or lower ${target} of ${smiles}`);
+  const place = make("div", { hidden: "" });
+  button.addEventListener("click", () => {
+    place.hidden = !place.hidden;
+    button.setAttribute("aria-expanded", String(!place.hidden));
+    if (place.firstChild) return;
+    const wait = make("small", {}, "Computing\u2026");
+    const drawn = picture("explanation.svg", new URLSearchParams({ smiles, target }), `Contributions of atoms to ${target}: ${smiles}`);
+    const image = drawn.lastChild;
+    image.loading = "eager";
+    image.addEventListener("load", () => {
+      wait.textContent = "Orange atoms raise it; blue ones, with a dashed line, lower it.";
+    });
+    image.addEventListener("error", async () => {
+      const response = await fetch(image.currentSrc).catch(() => null);
+      wait.textContent = response ? await problemOf(response) : "The server does not answer.";
+      drawn.remove();
+    });
+    place.append(drawn, wait);
+  });
+  return make("div", {}, button, place);
 }
 
 function showResults(found, seconds) {
@@ -145,12 +174,12 @@ function rowOf(row, place, smiles, columns, targets, near, width) {
     line.append(make("td", { colspan: width, class: "bad" }, `No prediction: ${row[columns.reason]}`));
     return line;
   }
-  for (const [target, names] of targets) line.append(valueOf(row, target, names, row[columns.reason]));
+  for (const [target, names] of targets) line.append(valueOf(row, target, names, row[columns.reason], smiles));
   if (near) line.append(nearest(row, columns));
   return line;
 }
 
-function valueOf(row, target, names, reason) {
+function valueOf(row, target, names, reason, smiles) {
   const cell = make("td", { "data-label": target });
   const value = row[names.value];
   if (value === null) {
@@ -167,6 +196,7 @@ function valueOf(row, target, names, reason) {
   if (names.members_sd && row[names.members_sd] !== null) {
     cell.append(make("small", {}, `sd of members ${number(row[names.members_sd])}`));
   }
+  if (smiles !== null && smiles.length <= 2000) cell.append(atoms(smiles, target));
   return cell;
 }
 
