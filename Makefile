@@ -1,7 +1,7 @@
 # Every target sets itself up: the first one you type builds .venv, the next ones find it ready.
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help setup lint types test test-long test-lowest wheel-test faults nodes bench demo example-qm9 example-moleculenet clean
+.PHONY: help setup lint types test test-long test-lowest wheel-test docker-test docs notebooks faults nodes bench demo example-qm9 example-moleculenet clean
 
 PYTHON ?= python3# any Python from 3.11 on; used once, to make .venv
 VENV := .venv
@@ -61,6 +61,16 @@ test-lowest: ## all tests with the lowest versions that pyproject.toml allows, i
 wheel-test: ## build wheel and sdist, and try them in fresh environments: make wheel-test PYTHONS="python3.11 python3.13"
 	@bash tools/wheel_test.sh $(PYTHONS)
 
+docker-test: ## what the Dockerfile does, in a fresh folder and environment, without a container engine
+	@bash tools/docker_steps.sh $(PYTHON)
+
+docs: $(READY) ## write the documentation site to site/, without network
+	@NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict --quiet
+	@echo "docs: open site/index.html, or for the search: $(BIN)/python -m http.server --directory site"
+
+notebooks: $(READY) ## execute the four notebooks of examples/notebooks (about 100 processor seconds)
+	@$(BIN)/python -m pytest -q --nbmake --durations=4 -n $(WORKERS) examples/notebooks
+
 faults: $(READY) ## the long fault injection: 50 kills, 50 signals, 1,000 flipped bytes each (about 8 minutes)
 	@echo "faults: what make test does in small, with the full counts (docs/faults.md)"
 	@MOLEBLEND_FAULTS=long $(BIN)/python -m pytest -q -s tests/faults
@@ -82,6 +92,6 @@ bench: $(READY) ## speed figures beside their targets: make bench BENCH=path/to/
 	@$(BIN)/python tools/bench/run.py "$(BENCH)" --out runs/speed --page docs/speed_tables.md
 
 clean: ## remove .venv, runs and caches
-	@echo "clean: removing $(VENV), runs, build folders and caches"
-	@rm -rf $(VENV) $(LOWEST) runs build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
+	@echo "clean: removing $(VENV), runs, site, build folders and caches"
+	@rm -rf $(VENV) $(LOWEST) runs site build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +

@@ -74,10 +74,13 @@ def _train(argv: list[str], verbose: bool, device: str) -> None:
         with holding_run(args, is_first=True) as lock:
             session = build_session(args, Engine(fabric))
             session.lock = lock
+            completed = False
             try:
+                session.report.start()
                 train(session)
+                completed = True
             finally:
-                session.report.close()
+                session.report.close(completed)
                 metrics.reset()
     except RuntimeError as error:
         if (explained := explain_memory(error)) is None:

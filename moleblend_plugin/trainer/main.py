@@ -165,15 +165,18 @@ def _train_here(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
     with holding_run(args, engine.is_first) as lock:
         session = build_session(args, engine)
         session.lock = lock
+        completed = False
         try:
             if engine.is_first and not args.no_save:
                 write_record(args, argv, "embedded", stores_of(session.task))
+            session.report.start()
             train(session)
+            completed = True
         except TooManyBadUpdates:
             save_checkpoint(session)  # in all processes: they count alike
             raise
         finally:
-            session.report.close()
+            session.report.close(completed)
 
 
 if __name__ == "__main__":

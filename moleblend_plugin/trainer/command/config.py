@@ -20,6 +20,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.flags import Config, add_flags, flag_of, option
 from moleblend_plugin.runs.run_files import LAST_CHECKPOINT
 from moleblend_plugin.trainer.command.parse_values import number_list, parse_overrides
+from moleblend_plugin.trainer.logging.trackers import TrackerConfig
 
 _NO_EFFECT = "accepted for Uni-Core's sake, without effect here"
 
@@ -316,6 +317,7 @@ class ProcessConfig:
 
 GROUPS: Final[dict[str, type[Config]]] = {
     "general": GeneralConfig,
+    "experiment trackers": TrackerConfig,
     "data": DataConfig,
     "optimisation and length of the run": UpdateConfig,
     "validation": ValidConfig,

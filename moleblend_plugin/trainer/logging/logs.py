@@ -1,4 +1,4 @@
-"""Where a run reports: log lines on standard output, ``train.jsonl``, TensorBoard, and a live line."""
+"""Where a run reports: log lines on standard output, ``train.jsonl``, experiment trackers, a live line."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import logging
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.run_files import EVENT_LOG
 from moleblend_plugin.trainer.logging import log_lines, metrics
 from moleblend_plugin.trainer.logging.live_line import LiveLine
 from moleblend_plugin.trainer.logging.meters import Number
+from moleblend_plugin.trainer.logging.trackers import build_trackers
+
+logger = logging.getLogger(__name__)
 
 LOG_FORMAT = "%(asctime)s | %(levelname)s | %(name)s | %(message)s"
 
@@ -73,7 +76,7 @@ class Reporter:
         total: updates of the whole run, for the live line; 0 where no end is known.
 
     Raises:
-        MoleblendError: TensorBoard is wanted but not installed.
+        MoleblendError: a tracker is wanted but not installed.
     """
 
     def __init__(self, args: Namespace, is_first: bool, total: int) -> None:
@@ -83,9 +86,16 @@ class Reporter:
         self.format = "live" if live else ("simple" if wanted == "tqdm" else wanted)
         self.live = LiveLine(total) if live else None
         self.path = None if args.no_save or not is_first else Path(args.save_dir) / EVENT_LOG
-        self.board_folder = args.tensorboard_logdir if is_first else ""
-        self._boards: dict[str, Any] = {}
-        self._board_class = _summary_writer() if self.board_folder else None
+        self.trackers = build_trackers(args) if is_first else []
+
+    def start(self) -> None:
+        """Begin with the experiment trackers.
+
+        Raises:
+            MoleblendError: one of them does not start.
+        """
+        for tracker in self.trackers:
+            tracker.start()
 
     def interval(self, epoch: int, done: int, size: int, extra: dict[str, Number]) -> None:
         """Report the ``train_inner`` aggregation of a log interval.
@@ -129,12 +139,15 @@ class Reporter:
         if self.live is not None:
             self.live.show(num_updates, metrics.get_meters("train_inner"))
 
-    def close(self) -> None:
-        """Finish the live line and TensorBoard's files."""
+    def close(self, completed: bool = True) -> None:
+        """Finish the live line and the trackers; ``completed`` says whether the run reached its end."""
         if self.live is not None:
             self.live.stop()
-        for board in self._boards.values():
-            board.close()
+        for tracker in self.trackers:
+            try:
+                tracker.close(completed)
+            except tracker.errors as error:
+                logger.warning("%s could not be closed: %s", tracker.name, error)
 
     def _line(self, tag: str, text: str) -> None:
         if self.enabled:
@@ -150,25 +163,12 @@ class Reporter:
                     f"cannot write {str(self.path)!r} ({error.strerror}): "
                     "make room or choose another --save-dir"
                 ) from error
-        if self._board_class is not None:
-            tag = subset or event
-            if tag not in self._boards:
-                self._boards[tag] = self._board_class(str(Path(self.board_folder) / tag))
-            self._board(self._boards[tag], stats.items(), int(stats.get("num_updates") or 0))
-
-    @staticmethod
-    def _board(board: Any, items: Iterable[tuple[str, Number | None]], step: int) -> None:  # noqa: ANN401
-        for key, value in items:
-            if key != "num_updates" and value is not None:
-                board.add_scalar(key, value, step)
-        board.flush()
-
-
-def _summary_writer() -> Any:  # noqa: ANN401  a class of an optional package
-    try:
-        from torch.utils.tensorboard import SummaryWriter
-    except ImportError as error:
-        raise MoleblendError(
-            "--tensorboard-logdir needs the package tensorboard: pip install tensorboard, or remove the flag"
-        ) from error
-    return SummaryWriter
+        for tracker in list(self.trackers):
+            try:
+                tracker.write(subset or event, stats, int(stats.get("num_updates") or 0))
+            except tracker.errors as error:
+                self.trackers.remove(tracker)
+                logger.warning(
+                    "%s takes no more values (%s): the run continues, and %s holds all of them",
+                    tracker.name, error, EVENT_LOG,
+                )  # fmt: skip
