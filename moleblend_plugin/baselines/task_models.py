@@ -102,6 +102,7 @@ def fit_tasks(
     names: Sequence[str],
     numbers: Mapping[str, Any] | None = None,
     sample_weight: Float64Array | None = None,
+    missing: bool = False,
 ) -> TaskModels:
     """Fit a baseline to every task.
 
@@ -114,9 +115,10 @@ def fit_tasks(
         names: of the T tasks.
         numbers: parameters that stand over the learner's defaults.
         sample_weight: [M], what each molecule counts; ``None``: all alike.
+        missing: whether features may be NaN that the kind of baseline does not know of.
     """
     baseline = BASELINES[kind]
-    missing = bool(MISSING & set(baseline.features))
+    missing = missing or bool(MISSING & set(baseline.features))
     return fit_learner(
         baseline.learner,
         classify,

@@ -154,6 +154,12 @@ class Explainer:
                 f"The network also reads {words} of the whole molecule; they are kept as they are, and what "
                 "they add is no atom's."
             )
+        if self.predictor.extra_descriptors:
+            words = ", ".join(self.predictor.extra_descriptors)
+            found.append(
+                f"The network also reads {words} of the table; they are kept as they are, and what they add "
+                "is no atom's."
+            )
         return tuple(found)
 
     def explain_records(

@@ -35,6 +35,7 @@ class FitOptions:
         missing_label: words or numbers for a missing label besides the usual ones.
         censored: what is done with labels such as >10: "refuse", "drop", or "value" (the number alone).
         weights_column: what each row's labels count, or "".
+        descriptors_columns: numbers beside the molecule (temperature, pH) that the models read too.
         split: "auto", "random", "stratified", "scaffold", "none", "kfold:K:I" or "rows:FILE".
         test_size: share of the molecules that test.
         group_column: rows of one value fall into one part.
@@ -67,6 +68,7 @@ class FitOptions:
     missing_label: tuple[str, ...] = ()
     censored: str = "refuse"
     weights_column: str = ""
+    descriptors_columns: tuple[str, ...] = ()
     split: str = "auto"
     test_size: float = 0.1
     group_column: str = ""
@@ -131,7 +133,7 @@ class FitOptions:
     def special_columns(self) -> tuple[str, ...]:
         """Columns with a meaning of their own, which are no targets."""
         named = (self.weights_column, self.group_column, self.date_column, self.split_column)
-        return tuple(name for name in named if name)
+        return (*(name for name in named if name), *self.descriptors_columns)
 
 
 def read_options(path: Path) -> FitOptions:

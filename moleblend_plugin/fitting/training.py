@@ -30,6 +30,7 @@ from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble, write_ensemble
 from moleblend_plugin.inference.estimators.fit import FitConfig, train_arguments, write_store
 from moleblend_plugin.inference.estimators.member_jobs import MemberJobs
+from moleblend_plugin.inference.estimators.molecules import DescribedMolecules
 from moleblend_plugin.inference.estimators.start import choose_start
 from moleblend_plugin.inference.kept_trust import with_trust
 from moleblend_plugin.inference.predictor import Predictor
@@ -99,6 +100,7 @@ def make_estimator(table: FitTable, jobs: MemberJobs | None) -> Estimator:
         readout=options.readout,
         freeze_epochs=options.freeze_epochs,
         molecule_featurizers=options.molecule_featurizers,
+        descriptors_columns=options.descriptors_columns or None,
         random_state=options.seed,
         device=options.device,
         ensemble_size=options.ensemble_size,
@@ -128,7 +130,8 @@ def train(table: FitTable, rows: npt.NDArray[np.int64], jobs: MemberJobs | None)
     ]
     weights = None if table.weights is None else table.weights[rows]
     labels: Any = NamedLabels(table.labels[rows], table.names)
-    return make_estimator(table, jobs).fit(molecules, labels, sample_weight=weights)
+    beside = DescribedMolecules(molecules, table.descriptors[rows])
+    return make_estimator(table, jobs).fit(beside, labels, sample_weight=weights)
 
 
 def name_rows(path: Path, table: FitTable, rows: npt.NDArray[np.int64]) -> None:

@@ -20,6 +20,7 @@ from moleblend_plugin.baselines.task_models import TaskModels, fit_tasks
 from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.ensembles.weights import fit_weights, weighted_mean
 from moleblend_plugin.inference.stack import (
+    EXTRA,
     Blocks,
     Stack,
     TaskForests,
@@ -47,6 +48,7 @@ class TrainingRows(NamedTuple):
         folds: int64 [n], fold of every molecule.
         sample_weight: [n], what a molecule's labels count; ``None``: all alike.
         grouped: whether folds keep molecules of one scaffold together.
+        extra_descriptors: names of columns of a table, which ``blocks`` hold too.
     """
 
     blocks: Blocks
@@ -56,6 +58,7 @@ class TrainingRows(NamedTuple):
     folds: npt.NDArray[np.int64]
     sample_weight: Float64Array | None = None
     grouped: bool = False
+    extra_descriptors: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -66,10 +69,13 @@ class TrainingRows(NamedTuple):
         folds: npt.NDArray[np.int64],
         sample_weight: Float64Array | None = None,
         grouped: bool = False,
+        extra: tuple[tuple[str, ...], Float64Array | None] = ((), None),
     ) -> TrainingRows:
-        """With the features of :data:`FORESTS`."""
+        """With the features of :data:`FORESTS`, and columns of a table: their names X and values [n, X]."""
         blocks, columns = feature_blocks(FORESTS, smiles)
-        return cls(blocks, columns, targets, names, folds, sample_weight, grouped)
+        if extra[1] is not None:
+            blocks = {**blocks, EXTRA: extra[1]}
+        return cls(blocks, columns, targets, names, folds, sample_weight, grouped, extra[0])
 
 
 class FittedStack(NamedTuple):
@@ -108,7 +114,8 @@ def fit_stack(
     forests, of_forests = fit_forests(rows, kind, seed, numbers)
     out_of_fold = np.stack([network, *of_forests])
     weights = fit_weights(out_of_fold, rows.targets, kind, rows.sample_weight)
-    stack = Stack(forests, weights, rows.columns, TOOLKIT, probe_of(FORESTS, rows.columns))
+    probe = probe_of(FORESTS, rows.columns)
+    stack = Stack(forests, weights, rows.columns, TOOLKIT, probe, rows.extra_descriptors)
     combined = weighted_mean(out_of_fold, weights)
     return FittedStack(stack, out_of_fold, combined, cross_fitted(rows, out_of_fold, combined, kind))
 
@@ -207,4 +214,5 @@ def _fit(
         rows.names,
         numbers,
         sample_weight=weights,
+        missing=EXTRA in rows.blocks,
     )

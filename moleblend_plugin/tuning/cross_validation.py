@@ -95,7 +95,10 @@ class CrossValidation:
         smiles = [table.records[place].smiles for place in rows.tolist()]
         weights = None if table.weights is None else table.weights[rows]
         grouped = table.options.folds == "scaffold"
-        given = TrainingRows.of(smiles, table.labels[rows], table.names, folds[used], weights, grouped)
+        beside = table.read_beside, table.descriptors[rows] if table.read_beside else None
+        given = TrainingRows.of(
+            smiles, table.labels[rows], table.names, folds[used], weights, grouped, beside
+        )
         _, each = fit_forests(given, table.kind, table.options.seed)
         self._work.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".new.npz")

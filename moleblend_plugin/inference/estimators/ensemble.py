@@ -31,6 +31,7 @@ from moleblend_plugin.inference.estimators.members import (
     train_members,
 )
 from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.inference.stack import extra_of
 from moleblend_plugin.inference.stack_fit import FittedStack, TrainingRows, fit_stack
 from moleblend_plugin.schema import Float64Array, LabelKind
 
@@ -163,8 +164,10 @@ def with_stack(
     predicted = out_of_fold(networks, part.labelled.records, folds)
     if not stacking:
         return FittedEnsemble(EnsembleFile(members.checkpoints), members, folds, predicted, grouped=grouped)
-    smiles = [record.smiles for record in part.labelled.records]
-    rows = TrainingRows.of(smiles, part.targets, part.names, folds, part.sample_weight, grouped)
+    records, extra = part.labelled.records, part.labelled.extra_descriptors
+    smiles = [record.smiles for record in records]
+    beside = (extra, extra_of(records, extra))
+    rows = TrainingRows.of(smiles, part.targets, part.names, folds, part.sample_weight, grouped, beside)
     found = fit_stack(rows, predicted, kind, seed)
     plain, forests = found.stack.to_file()
     file = EnsembleFile(members.checkpoints, plain, forests)
@@ -184,7 +187,7 @@ def _fit_seeds(
     part: TrainingPart, fit: FitConfig, k: int, held: npt.NDArray[np.bool_], jobs: MemberJobs | None
 ) -> FittedEnsemble:
     """Networks of different seeds on the same molecules, at the epoch that is best on the mean of all."""
-    records, names, conversion, _ = part.labelled
+    records, names, conversion = part.labelled[:3]
     seeds = [(fit.seed + number) % 2**32 for number in range(k)]
     nothing = np.full((len(records), len(part.names)), np.nan)
     no_folds = np.full(len(records), -1)

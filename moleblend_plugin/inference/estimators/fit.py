@@ -21,6 +21,7 @@ from moleblend_plugin.inference.featurized import feature_settings
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.heads import Readout
 from moleblend_plugin.models.property.network import HeadConfig, MoleculeFeaturizers
+from moleblend_plugin.names import write_names
 from moleblend_plugin.networks.resolve import name_or_path
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
 from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
@@ -48,6 +49,7 @@ class FitConfig:
             "attention" (learned weights over atoms).
         freeze_epochs: the first epochs, in which the head alone is trained.
         molecule_featurizers: what the head reads beside the encoder: "none", "descriptors", "ecfp" or "both".
+        descriptors_columns: names of stored columns that it reads too.
         patience: epochs without a better validation loss before the end.
         seed: of everything random, 0 <= seed < 2**32.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
@@ -69,6 +71,7 @@ class FitConfig:
     readout: Readout = "cls"
     freeze_epochs: int = 0
     molecule_featurizers: MoleculeFeaturizers = "none"
+    descriptors_columns: tuple[str, ...] = ()
     patience: int = 10
     seed: int = 0
     device: str = "auto"
@@ -167,6 +170,8 @@ def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -
         words += ["--patience", config.patience]
     else:
         words += ["--disable-validation", "--save-interval", config.epochs]
+    if config.descriptors_columns:
+        words += ["--descriptors-columns", write_names(config.descriptors_columns)]
     if config.weight_column:
         words += ["--weight-column", config.weight_column]
     if config.checkpoint is not None:

@@ -16,6 +16,7 @@ from moleblend_plugin.errors import MoleblendError, check_rates
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
+from moleblend_plugin.names import parse_names
 from moleblend_plugin.schema import InputFields, LabelKind
 
 MoleculeFeaturizers = Literal["none", "descriptors", "ecfp", "both"]
@@ -40,6 +41,8 @@ class HeadConfig:
             N layers. What is frozen also runs without dropout.
         molecule_featurizers: what the head reads beside the encoder: none, descriptors (RDKit's, scaled; of
             stores built with --descriptors), ecfp (ECFP4 counts, as log(1 + count); --ecfp), or both.
+        descriptors_columns: columns of the store with commas between them that the head reads too, scaled,
+            such as temperature and pH; they are no labels (default: none).
 
     Raises:
         MoleblendError: an impossible value.
@@ -49,6 +52,12 @@ class HeadConfig:
     head_dropout: float = 0.0
     freeze_layers: int = -1
     molecule_featurizers: MoleculeFeaturizers = "none"
+    descriptors_columns: str = ""
+
+    @property
+    def extra_descriptors(self) -> tuple[str, ...]:
+        """Names of the columns that the head reads."""
+        return parse_names(self.descriptors_columns)
 
     @property
     def featurizers(self) -> tuple[str, ...]:

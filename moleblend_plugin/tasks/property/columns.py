@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from moleblend_plugin.data.batches.label_statistics import Labels
@@ -72,6 +72,39 @@ def split_off_weights(
     if not left:
         raise MoleblendError(f"{store.path} holds no column of labels beside --weight-column {wanted!r}")
     return left, there.index(wanted)
+
+
+def split_off_descriptors(
+    store: MoleculeStore, names: list[str], wanted: Sequence[str], all_columns: bool
+) -> list[str]:
+    """``names`` without the columns that the head reads.
+
+    Args:
+        store: what is read.
+        names: columns of labels.
+        wanted: those of ``--descriptors-columns``.
+        all_columns: whether ``names`` are all that there are, and were not asked for one by one.
+
+    Raises:
+        MoleblendError: the store has no such column, it is asked for as a label too, or no label is left.
+    """
+    there = list(store.meta.target_names)
+    for name in wanted:
+        if name not in there:
+            raise MoleblendError(
+                f"--descriptors-columns: {store.path} has no column {name!r}; it holds {listed(there)} (name "
+                "it among --target-columns of the build)"
+            )
+        if not all_columns and name in names:
+            raise MoleblendError(
+                f"--descriptors-columns {name!r} is one of --target-columns too: name it once"
+            )
+    if len(set(wanted)) < len(wanted):
+        raise MoleblendError(f"--descriptors-columns {write_names(wanted)!r}: name every column once")
+    left = [name for name in names if name not in wanted]
+    if not left:
+        raise MoleblendError(f"{store.path} holds no column of labels beside --descriptors-columns")
+    return left
 
 
 def columns_of(store: MoleculeStore, names: list[str]) -> list[int]:

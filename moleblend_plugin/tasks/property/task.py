@@ -14,7 +14,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseLoss, BaseModel, register_task
 from moleblend_plugin.losses.term_table import TOTAL
 from moleblend_plugin.metrics.scores import METRICS
-from moleblend_plugin.models.property.network import PropertyOutputs
+from moleblend_plugin.models.property.network import HeadConfig, PropertyOutputs
 from moleblend_plugin.runs.flags import option, read_flags
 from moleblend_plugin.schema import InputMode, LabelKind
 from moleblend_plugin.tasks.base import StoreTask, open_split
@@ -25,10 +25,16 @@ from moleblend_plugin.tasks.property.columns import (
     check_valid_labels,
     choose_columns,
     columns_of,
+    split_off_descriptors,
     split_off_weights,
     warn_missing_3d,
 )
-from moleblend_plugin.tasks.property.head_inputs import choose_head_inputs, head_inputs_of
+from moleblend_plugin.tasks.property.head_inputs import (
+    choose_extra_descriptors,
+    choose_head_inputs,
+    extra_columns_of,
+    head_inputs_of,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -113,8 +119,17 @@ class MoleblendPropertyTask(StoreTask):
             names, weights = split_off_weights(
                 store, names, config.weight_column, config.target_columns == "all"
             )
+        extra = read_flags(args, HeadConfig).extra_descriptors
+        if extra:
+            if config.weight_column in extra:
+                raise MoleblendError(
+                    f"--weight-column {config.weight_column!r} is one of --descriptors-columns too: "
+                    "name it once"
+                )
+            names = split_off_descriptors(store, names, extra, config.target_columns == "all")
         args.target_names = names
         choose_head_inputs(args, store)
+        choose_extra_descriptors(args, store)
         args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
         labels = read_labels(store, columns_of(store, names), names, kind, weights)
         check_training_labels(labels, kind, args.train_subset)
@@ -127,7 +142,7 @@ class MoleblendPropertyTask(StoreTask):
         names, mode = self.args.target_names, self.config.input_mode
         columns, weighs = columns_of(store, names), self.config.weight_column
         weights = columns_of(store, [weighs])[0] if weighs else None
-        inputs = head_inputs_of(self.args, store)
+        inputs, extra = head_inputs_of(self.args, store), extra_columns_of(self.args, store)
         if training:
             return PropertyMolecules(
                 store,
@@ -138,6 +153,7 @@ class MoleblendPropertyTask(StoreTask):
                 strict=self.strict,
                 weight_column=weights,
                 head_inputs=inputs,
+                extra_columns=extra,
             )
         labels = read_labels(store, columns, names, self.kind, weights)
         first = split == self.args.valid_subset.split(",")[0]
@@ -153,6 +169,7 @@ class MoleblendPropertyTask(StoreTask):
             counts=labels.conformers,
             weight_column=weights,
             head_inputs=inputs,
+            extra_columns=extra,
         )
 
     def begin_epoch(self, epoch: int, model: BaseModel) -> None:
