@@ -26,6 +26,7 @@ from moleblend_plugin.inference.estimators.label_arrays import (
     label_table,
     two_classes,
 )
+from moleblend_plugin.inference.estimators.mixed import MoleblendMixed
 from moleblend_plugin.inference.estimators.molecules import Molecules
 from moleblend_plugin.inference.estimators.network import OnError, OnMolecules
 from moleblend_plugin.inference.estimators.trusting import IntervalRegressor, SetClassifier
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
 
     from moleblend_plugin.inference.embedder import Embedder
 
-__all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor"]
+__all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendMixed", "MoleblendRegressor"]
 
 
 class MoleblendRegressor(RegressorMixin, IntervalRegressor):

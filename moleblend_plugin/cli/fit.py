@@ -21,7 +21,9 @@ Target = Annotated[
     typer.Option("--target", "-t", help="Column of labels; may be given again [default: the only one]."),
 ]
 SmilesColumn = Annotated[Text, typer.Option(help="Column of SMILES [default: by name, else by content].")]
-Task = Annotated[Text, typer.Option(help="regression or classification [default: by content].")]
+Task = Annotated[
+    Text, typer.Option(help="regression, classification or mixed (columns of both) [default: by content].")
+]
 Positive = Annotated[Texts, typer.Option(help="A word that means class 1. May be given again.")]
 Negative = Annotated[Texts, typer.Option(help="A word that means class 0. May be given again.")]
 MissingLabel = Annotated[

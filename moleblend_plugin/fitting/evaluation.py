@@ -49,8 +49,8 @@ class Evaluation(NamedTuple):
         nearest: int64 [m], its place in the table.
         notes: what a reader must know.
         trust: calibration and domain of the model; ``None`` where it has none.
-        bounds: [m, T, 2], intervals at :data:`LEVEL`; ``None`` of classes, or where there are none.
-        calibrated: [m, T], calibrated probabilities; ``None`` of values, or where there are none.
+        bounds: [m, T, 2], intervals at :data:`LEVEL`, NaN for classes; ``None`` where there are none.
+        calibrated: [m, T], calibrated probabilities, NaN for values; ``None`` where there are none.
     """
 
     rows: npt.NDArray[np.int64]
@@ -66,7 +66,7 @@ class Evaluation(NamedTuple):
 
     @property
     def coverage(self) -> Float64Array:
-        """Share of the test labels inside of their intervals [T]; NaN without any."""
+        """Share of the test labels inside of their intervals [T]; of no use for classes, NaN without any."""
         assert self.bounds is not None
         known = ~np.isnan(self.labels)
         inside = (self.labels >= self.bounds[..., 0]) & (self.labels <= self.bounds[..., 1])
@@ -138,9 +138,9 @@ def _with_trust(found: Evaluation, trust: Trust | None) -> Evaluation:
     if trust is None or trust.calibration is None:
         return found
     own = found.predictions[MODEL]
-    if trust.kind == "classification":
-        return found._replace(calibrated=trust.calibrated(own))
-    if len(trust.too_few(LEVEL)) == len(trust.names):
+    if trust.kind != "regression":
+        found = found._replace(calibrated=trust.calibrated(own))
+    if len(trust.too_few(LEVEL)) == len(trust.places("regression")):
         return found
     return found._replace(bounds=trust.intervals(own, found.similarity, LEVEL))
 
@@ -169,7 +169,7 @@ def _add_baselines(
     for kind, name in BASELINE_KINDS.items():
         fitted = fit_tasks(
             kind,
-            table.kind == "classification",
+            table.classes_of,
             0,
             _features(kind, table, train),
             table.labels[train],
@@ -186,11 +186,16 @@ def _features(kind: str, table: FitTable, rows: npt.NDArray[np.int64]) -> npt.ND
     return joined([found, table.descriptors[rows]]) if table.read_beside else found
 
 
+def label_spread(evaluation: Evaluation) -> Float64Array:
+    """Standard deviation of the test labels [T]; 1 where they are all equal."""
+    spread: Float64Array = np.nanstd(evaluation.labels, axis=0)
+    spread[~(spread > 0)] = 1.0
+    return spread
+
+
 def errors(evaluation: Evaluation) -> Float64Array:
     """How wrong the model is on each molecule [m]: mean over its labels, each in units of its deviation."""
-    spread = np.nanstd(evaluation.labels, axis=0)
-    spread[~(spread > 0)] = 1.0
-    off = np.abs(evaluation.predictions[MODEL] - evaluation.labels) / spread
+    off = np.abs(evaluation.predictions[MODEL] - evaluation.labels) / label_spread(evaluation)
     known = ~np.isnan(off)
     mean: Float64Array = np.where(known, off, 0).sum(1) / np.maximum(known.sum(1), 1)
     return mean

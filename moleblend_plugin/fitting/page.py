@@ -13,10 +13,11 @@ import numpy as np
 
 from moleblend_plugin.chem.draw import draw_grid
 from moleblend_plugin.fitting import pictures
-from moleblend_plugin.fitting.evaluation import MODEL, Evaluation, errors
+from moleblend_plugin.fitting.evaluation import MODEL, Evaluation, errors, label_spread
 from moleblend_plugin.fitting.page_data import commands, data_table, leaks_table, notes_list, paragraph
 from moleblend_plugin.fitting.parts import Divided
 from moleblend_plugin.fitting.table import FitTable
+from moleblend_plugin.fitting.task_type import WORDS
 from moleblend_plugin.fitting.training import Estimator
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.inference.trust_columns import LEVEL
@@ -58,11 +59,10 @@ def fit_page(
         split_sha256: checksum of the split.
         curves: validation loss by epoch, of every network.
     """
-    what = "two classes" if table.kind == "classification" else "values"
+    what = WORDS[table.kind]
     names = ", ".join(table.names[:5]) + (f" and {len(table.names) - 5} more" if len(table.names) > 5 else "")
     parts = [_headlines(table, evaluation)]
     if evaluation is not None:
-        draw = pictures.values_picture if table.kind == "regression" else pictures.classes_picture
         parts += [
             "<h2>Test scores</h2>",
             html_picture(pictures.scores_picture(evaluation)),
@@ -70,7 +70,7 @@ def fit_page(
             _targets_table(evaluation, table.names),
             paragraph(" ".join(evaluation.notes)),
             "<h2>Predicted and true</h2>",
-            html_picture(draw(evaluation, table.names)),
+            *_predicted_and_true(table, evaluation),
             *_trust(evaluation, table.names),
             "<h2>Where this model should not be used</h2>",
             _domain(evaluation),
@@ -94,16 +94,28 @@ def fit_page(
     return html_page(title, intro, parts, "")
 
 
+def _predicted_and_true(table: FitTable, evaluation: Evaluation) -> list[str]:
+    """A picture of the targets of each kind."""
+    drawn = {"regression": pictures.values_picture, "classification": pictures.classes_picture}
+    parts = []
+    for kind, draw in drawn.items():
+        targets = {place: name for place, name in enumerate(table.names) if table.kinds[place] == kind}
+        if targets:
+            parts.append(html_picture(draw(evaluation, targets)))
+    return parts
+
+
 def _headlines(table: FitTable, evaluation: Evaluation | None) -> str:
     lines = []
     if evaluation is None:
         lines.append("No test part was held out: how good this model is, is not known.")
     else:
-        metric = next(iter(evaluation.scores[MODEL]))
-        found = evaluation.scores[MODEL][metric]
-        title = METRICS[metric].curve.title
-        lines.append(f"{title} {_with_interval(found)} on {len(evaluation.rows):,} test molecules.")
-        lines.append(_against(evaluation, metric))
+        firsts = {METRICS[metric].kind: metric for metric in reversed(evaluation.scores[MODEL])}
+        for metric in reversed(firsts.values()):
+            found = evaluation.scores[MODEL][metric]
+            title = METRICS[metric].curve.title
+            lines.append(f"{title} {_with_interval(found)} on {len(evaluation.rows):,} test molecules.")
+            lines.append(_against(evaluation, metric))
         far = float(np.mean(evaluation.similarity < _FAR))
         if far > 0.5:
             lines.append(f"{far:.0%} of the test molecules are unlike all training molecules.")
@@ -168,31 +180,34 @@ def _trust(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
     if trust is None or trust.calibration is None:
         return []
     targets = trust.summary(LEVEL)["targets"]
-    rows = []
+    values, classes = [], []
     for place, name in enumerate(names):
-        facts = targets[name]
-        if evaluation.bounds is not None:
+        facts, kind = targets[name], trust.column_kinds[place]
+        begin = [escape(name), f"{facts['molecules']:,}"]
+        if kind == "regression" and evaluation.bounds is not None:
             width = facts["half_width"]
             told = ["too few" if width is None else f"± {width:.3g}", f"{evaluation.coverage[place]:.0%}"]
-            rows.append([escape(name), f"{facts['molecules']:,}", *told])
-        elif evaluation.calibrated is not None:
+            values.append([*begin, *told])
+        elif kind == "classification" and evaluation.calibrated is not None:
             errors_of = (facts["calibration_error"], facts["calibration_error_after"])
             told = ["undefined" if value is None else f"{value:.3f}" for value in errors_of]
-            rows.append([escape(name), f"{facts['molecules']:,}", *told])
-    if not rows:
-        return []
-    header = ["target", "calibration molecules"]
-    if evaluation.bounds is not None:
+            classes.append([*begin, *told])
+    tables, header = [], ["target", "calibration molecules"]
+    if values:
         caption = f"Intervals that hold {LEVEL:.0%} of molecules like those of training"
-        header += ["median interval", "share of test labels inside"]
-    else:
+        tables.append(
+            html_table(caption, [*header, "median interval", "share of test labels inside"], values)
+        )
+    if classes:
         caption = "Expected calibration error, by folds of the training part"
-        header += ["as predicted", "calibrated"]
+        tables.append(html_table(caption, [*header, "as predicted", "calibrated"], classes))
+    if not tables:
+        return []
     text = (
         "Calibrated on predictions of training molecules by networks that had not seen them "
         f"({trust.calibration.source}). The promise holds for molecules like those of training."
     )
-    return ["<h2>How far to trust a prediction</h2>", paragraph(text), html_table(caption, header, rows)]
+    return ["<h2>How far to trust a prediction</h2>", paragraph(text), *tables]
 
 
 def _domain(evaluation: Evaluation) -> str:
@@ -220,9 +235,10 @@ def _domain(evaluation: Evaluation) -> str:
 def _worst(table: FitTable, evaluation: Evaluation) -> str:
     order = np.argsort(-errors(evaluation), kind="stable")[:_WORST]
     smiles, labels = [], []
+    spread = label_spread(evaluation)
     for place in order.tolist():
         row = int(evaluation.rows[place])
-        off = np.abs(evaluation.predictions[MODEL][place] - evaluation.labels[place])
+        off = np.abs(evaluation.predictions[MODEL][place] - evaluation.labels[place]) / spread
         target = int(np.nanargmax(off))
         name = f"{table.names[target][:14]} " if len(table.names) > 1 else ""
         true, found = evaluation.labels[place, target], evaluation.predictions[MODEL][place, target]

@@ -31,7 +31,7 @@ from moleblend_plugin.fitting.task_type import task_type
 from moleblend_plugin.inference.estimators.molecules import convert_all
 from moleblend_plugin.inference.input_rows import MAX_ATOMS
 from moleblend_plugin.names import write_name
-from moleblend_plugin.schema import Float64Array, LabelKind, MoleculeRecord, Rejection
+from moleblend_plugin.schema import ColumnKind, Float64Array, LabelKind, MoleculeRecord, Rejection
 
 FEWEST: Final = 10
 """Molecules with a label that a fit needs."""
@@ -46,7 +46,8 @@ class FitTable(NamedTuple):
         records: [n] molecules, with their labels.
         labels: [n, T], NaN where one is missing.
         names: T of them.
-        kind: "regression" or "classification".
+        kind: "regression", "classification" or "mixed".
+        kinds: of every target.
         weights: [n], or ``None``.
         descriptors: [n, X], the columns that models read beside the molecule, NaN where one is missing.
         rejected: the other rows, by place, with the reason.
@@ -61,12 +62,18 @@ class FitTable(NamedTuple):
     labels: Float64Array
     names: tuple[str, ...]
     kind: LabelKind
+    kinds: tuple[ColumnKind, ...]
     weights: Float64Array | None
     descriptors: Float64Array
     rejected: dict[int, str]
     classes: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     options: FitOptions
+
+    @property
+    def classes_of(self) -> list[bool]:
+        """Whether a target is classes, T."""
+        return [kind == "classification" for kind in self.kinds]
 
     @property
     def read_beside(self) -> tuple[str, ...]:
@@ -116,8 +123,8 @@ def read_table(options: FitOptions, jobs: int) -> FitTable:
     records = _records(held, options, jobs, rejected)
     kept = np.array([place for place in range(len(held.rows)) if place not in rejected], np.int64)
     labels = numbers[kept]
-    if found.kind == "classification":
-        _check_classes(labels, names)
+    classes = [place for place, kind in enumerate(found.kinds) if kind == "classification"]
+    _check_classes(labels[:, classes], [names[place] for place in classes])
     resolved = replace(
         options,
         targets=names,
@@ -147,6 +154,7 @@ def read_table(options: FitOptions, jobs: int) -> FitTable:
         labels,
         names,
         found.kind,
+        found.kinds,
         None if weights is None else weights[kept],
         descriptors[kept],
         rejected,

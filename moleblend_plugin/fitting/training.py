@@ -23,7 +23,7 @@ from moleblend_plugin.baselines.kinds import BASELINES
 from moleblend_plugin.baselines.task_models import fit_tasks
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.entry import usable_cores
-from moleblend_plugin.estimator import MoleblendClassifier, MoleblendRegressor
+from moleblend_plugin.estimator import MoleblendClassifier, MoleblendMixed, MoleblendRegressor
 from moleblend_plugin.fitting.options import FitOptions
 from moleblend_plugin.fitting.table import FitTable, conversion_of
 from moleblend_plugin.host.in_process import train_in_process
@@ -48,7 +48,7 @@ _TREES: Final = 300
 _START_SECONDS: Final = 6.0
 """Until a process has loaded torch and begins; little beside any training, so it is not measured."""
 
-Estimator = MoleblendRegressor | MoleblendClassifier
+Estimator = MoleblendRegressor | MoleblendClassifier | MoleblendMixed
 
 
 class NamedLabels:
@@ -89,8 +89,14 @@ def processes_for(options: FitOptions) -> int:
 def make_estimator(table: FitTable, jobs: MemberJobs | None) -> Estimator:
     """The estimator that the options say, not trained yet."""
     options = table.options
-    kind = MoleblendRegressor if table.kind == "regression" else MoleblendClassifier
-    made = kind(
+    kinds: dict[str, type[Estimator]] = {
+        "regression": MoleblendRegressor,
+        "classification": MoleblendClassifier,
+        "mixed": MoleblendMixed,
+    }
+    classes = _class_columns(table)
+    made = kinds[table.kind](
+        **({"class_columns": classes} if classes else {}),
         checkpoint=None if options.checkpoint == "none" else options.checkpoint,
         input_mode=options.input_mode,
         epochs=options.epochs,
@@ -110,6 +116,13 @@ def make_estimator(table: FitTable, jobs: MemberJobs | None) -> Estimator:
     )
     made._jobs = jobs
     return made
+
+
+def _class_columns(table: FitTable) -> tuple[str, ...]:
+    """Names of the targets that are classes, where they are mixed."""
+    if table.kind != "mixed":
+        return ()
+    return tuple(name for name, is_class in zip(table.names, table.classes_of, strict=True) if is_class)
 
 
 def train(table: FitTable, rows: npt.NDArray[np.int64], jobs: MemberJobs | None) -> Estimator:
@@ -211,6 +224,7 @@ def _probe(table: FitTable, folder: Path, epochs: int) -> float:
         options.batch_size,
         options.learning_rate,
         device=options.device,
+        class_columns=_class_columns(table),
     )
     began = time.perf_counter()
     train_in_process(train_arguments(folder / "data", run, config, validates=True), device=options.device)
@@ -229,7 +243,7 @@ def _forest_seconds(table: FitTable, places: npt.NDArray[np.int64], molecules: i
         began = time.perf_counter()
         fit_tasks(
             name,
-            table.kind == "classification",
+            table.classes_of,
             0,
             features,
             table.labels[places],

@@ -30,7 +30,14 @@ from moleblend_plugin.inference.stack import Stack, extra_of
 from moleblend_plugin.inference.stream import WINDOW, FloatingArray, Net, run
 from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.runs.devices import choose_device
-from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
+from moleblend_plugin.schema import (
+    ColumnKind,
+    Float64Array,
+    InputFields,
+    InputMode,
+    LabelKind,
+    MoleculeRecord,
+)
 from moleblend_plugin.tasks.property.columns import columns_of
 from moleblend_plugin.tasks.property.head_inputs import kept_head_inputs
 
@@ -74,7 +81,8 @@ class Predictor:
 
     Attributes:
         target_names: names of the T columns of a prediction.
-        kind: "classification" (probabilities) or "regression" (values in original units).
+        kind: "classification" (probabilities), "regression" (values in original units) or "mixed".
+        kinds: of every target.
         input_mode: what the network sees: "2d", "3d" or "both"; a molecule without 3D shows 2D in any mode.
         input_codes: "invariant" or "published", as in training (``schema.InputCodes``).
         featurizers: what its head reads beside the encoder: "descriptors", "ecfp", both or nothing.
@@ -95,6 +103,7 @@ class Predictor:
         self.device = choose_device(device)
         self.target_names: tuple[str, ...] = tuple(args.target_names)
         self.kind: LabelKind = model.property.kind
+        self.kinds: tuple[ColumnKind, ...] = model.property.column_kinds
         self.input_mode: InputMode = args.input_mode
         self.input_codes = input_codes_of(args)
         kept = kept_head_inputs(args)
@@ -124,7 +133,7 @@ class Predictor:
         model, args = load_property_model(path, use_ema=use_ema)
         found = cls(model, args, device)
         try:
-            found.trust = checked_trust(trust_in(args), found.target_names, found.kind)
+            found.trust = checked_trust(trust_in(args), found.target_names, found.kinds)
         except MoleblendError as error:
             raise MoleblendError(f"{str(path)!r} cannot be used: {error}") from error
         return found
@@ -229,7 +238,7 @@ class Ensemble(Predictor):
         self.stack = stack
         self.n_members = len(networks)
         self.args, self.device = first.args, first.device
-        self.target_names, self.kind = first.target_names, first.kind
+        self.target_names, self.kind, self.kinds = first.target_names, first.kind, first.kinds
         self.input_mode, self.input_codes = first.input_mode, first.input_codes
         self.extra_descriptors = first.extra_descriptors
         self.featurizers = tuple(dict.fromkeys(name for one in networks for name in one.featurizers))
@@ -239,9 +248,9 @@ class Ensemble(Predictor):
                     f"member {number} reads other columns beside the molecule than member 1: combine "
                     "networks that were trained alike"
                 )
-            if (network.target_names, network.kind, network.input_mode) != (
+            if (network.target_names, network.kinds, network.input_mode) != (
                 self.target_names,
-                self.kind,
+                self.kinds,
                 self.input_mode,
             ):
                 raise MoleblendError(
@@ -294,7 +303,7 @@ def _read(path: Path, device: str, use_ema: bool) -> Ensemble:
         raise MoleblendError(f"the stack of {str(path)!r} cannot be used: {error}") from error
     ensemble = Ensemble(networks, stack)
     try:
-        ensemble.trust = checked_trust(found.trust, ensemble.target_names, ensemble.kind)
+        ensemble.trust = checked_trust(found.trust, ensemble.target_names, ensemble.kinds)
     except MoleblendError as error:
         raise MoleblendError(f"{str(path)!r} cannot be used: {error}") from error
     return ensemble

@@ -25,7 +25,7 @@ from moleblend_plugin.names import write_names
 from moleblend_plugin.networks.resolve import name_or_path
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
 from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
-from moleblend_plugin.schema import LabelKind, MoleculeRecord
+from moleblend_plugin.schema import ColumnKind, LabelKind, MoleculeRecord
 from moleblend_plugin.tasks.load import network_flags
 
 PREFIX: Final = "moleblend_"
@@ -37,7 +37,7 @@ class FitConfig:
     """How a network is trained.
 
     Attributes:
-        kind: "classification" or "regression".
+        kind: "classification", "regression" or "mixed".
         arch: "tiny", "small" or "base"; ``checkpoint`` wins.
         checkpoint: checkpoint whose weights and sizes to start from, or ``None``.
         input_mode: "2d", "3d" or "both".
@@ -54,6 +54,7 @@ class FitConfig:
         seed: of everything random, 0 <= seed < 2**32.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         weight_column: name of the target that holds weights, or "".
+        class_columns: names of the targets that are classes, where they are mixed.
         verbose: whether the trainer's log is shown.
 
     Raises:
@@ -76,6 +77,7 @@ class FitConfig:
     seed: int = 0
     device: str = "auto"
     weight_column: str = ""
+    class_columns: tuple[str, ...] = ()
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -95,6 +97,13 @@ class FitConfig:
                 raise MoleblendError(f"{name}={getattr(self, name)}: give 1 or more")
         if not self.learning_rate > 0:
             raise MoleblendError(f"learning_rate={self.learning_rate}: give more than 0")
+
+
+def kinds_for(config: FitConfig, names: Sequence[str]) -> tuple[ColumnKind, ...]:
+    """What the targets ``names`` of a fit are."""
+    if config.kind != "mixed":
+        return (config.kind,) * len(names)
+    return tuple("classification" if name in config.class_columns else "regression" for name in names)
 
 
 def featurizers_of(given: str) -> tuple[str, ...]:
@@ -170,6 +179,8 @@ def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -
         words += ["--patience", config.patience]
     else:
         words += ["--disable-validation", "--save-interval", config.epochs]
+    if config.class_columns:
+        words += ["--class-columns", write_names(config.class_columns)]
     if config.descriptors_columns:
         words += ["--descriptors-columns", write_names(config.descriptors_columns)]
     if config.weight_column:

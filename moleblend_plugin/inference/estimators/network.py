@@ -23,11 +23,16 @@ from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.described import described_records
 from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
 from moleblend_plugin.inference.estimators.molecules import Molecules, refuse_rejections
+from moleblend_plugin.inference.estimators.stored_columns import (
+    columns_of_file,
+    stored_columns,
+    with_weights,
+)
 from moleblend_plugin.inference.estimators.validation import validation_rows
 from moleblend_plugin.names import parse_names
 from moleblend_plugin.networks.registry import DEFAULT
 from moleblend_plugin.networks.resolve import find_checkpoint_file
-from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
+from moleblend_plugin.schema import Float64Array, LabelKind, MoleculeRecord, Rejection
 
 if TYPE_CHECKING:
     from typing import Self
@@ -39,7 +44,6 @@ if TYPE_CHECKING:
 _OF_ENSEMBLES: Final = ("oof_prediction_", "oof_fold_", "n_epochs_", "validation_curve_", "stack_weights_")
 """Attributes of a fitted ensemble."""
 
-_WEIGHT: Final = "sample_weight"
 OnError = Literal["raise", "nan"]
 
 
@@ -75,7 +79,7 @@ class OnMolecules(BaseEstimator):
 class NetworkEstimator(OnMolecules):
     """Training and raw predictions [n, T]; the subclasses know what labels mean."""
 
-    _kind: ClassVar[Literal["classification", "regression"]]
+    _kind: ClassVar[LabelKind]
     checkpoint_: bytes
     target_names_: tuple[str, ...]
     classes_: Any
@@ -169,8 +173,7 @@ class NetworkEstimator(OnMolecules):
         file = find_checkpoint_file(path)
         found = Predictor.from_checkpoint(file, "cpu")
         kept, names = read_estimator(file, found, cls._kind, known), found.target_names
-        reads = {"descriptors_columns": found.extra_descriptors} if found.extra_descriptors else {}
-        made = cls(**{**kept.params, **reads, **params})
+        made = cls(**{**kept.params, **columns_of_file(found), **params})
         made.checkpoint_, made.target_names_, made._two_d = file.read_bytes(), names, kept.two_d
         if cls._kind == "classification":
             made.classes_ = [np.array([0, 1])] * len(names) if kept.two_d else kept.classes
@@ -210,7 +213,12 @@ class NetworkEstimator(OnMolecules):
             fit_ensemble,
             packed,
         )
-        from moleblend_plugin.inference.estimators.fit import FitConfig, featurizers_of, fit_checkpoint
+        from moleblend_plugin.inference.estimators.fit import (
+            FitConfig,
+            featurizers_of,
+            fit_checkpoint,
+            kinds_for,
+        )
         from moleblend_plugin.inference.estimators.members import LabelledRecords
         from moleblend_plugin.inference.estimators.start import choose_start
         from moleblend_plugin.inference.kept_trust import with_trust
@@ -222,9 +230,9 @@ class NetworkEstimator(OnMolecules):
         extra = self._extra_names(names)
         results = described_records(X, extra, conversion, self.n_jobs, featurizers)
         refuse_rejections(results, "leave them and their labels out")
-        columns, weight_column = _with_weights(targets, (*names, *extra), weights)
+        columns, weight_column = with_weights(targets, (*names, *extra), weights)
         records = [
-            replace(record, targets=_stored_columns(record, labels))
+            replace(record, targets=stored_columns(record, labels))
             for record, labels in zip(results, columns, strict=True)
             if isinstance(record, MoleculeRecord)
         ]
@@ -237,12 +245,14 @@ class NetworkEstimator(OnMolecules):
         own = {item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)}
         own |= {**choose_start(self.checkpoint, self.arch)._asdict(), "descriptors_columns": extra}
         seed = int(random.randint(2**31 - 1))
+        own["class_columns"] = self._class_names(names)
         config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
         whole = ensemble.ensemble_size > 1 and ensemble.ensemble == "folds"  # which hold out their own
         held = 0.0 if whole else self.validation_fraction
         chosen = validation_rows(targets, self._kind, held, random)
         stored = (*names, *([weight_column] if weight_column else []), *extra)
-        given = Fitted(self._kind, names, records, np.flatnonzero(used), targets, self._class_pair())
+        kinds = kinds_for(config, names)
+        given = Fitted(kinds, names, records, np.flatnonzero(used), targets, self._class_pair())
         if ensemble.ensemble_size > 1:
             part = TrainingPart(
                 LabelledRecords(records, stored, conversion, featurizers, extra), targets, names, weights
@@ -275,9 +285,13 @@ class NetworkEstimator(OnMolecules):
             raise ValueError(f"descriptors_columns: {twice!r} is named twice, or is a target too")
         return found
 
+    def _class_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Which targets are classes, where they are mixed."""
+        return ()
+
     def _class_pair(self) -> tuple[Any, Any]:
         """What 0 and 1 stand for, as plain values."""
-        if self._kind == "regression" or self._two_d:
+        if self._kind != "classification" or self._two_d:
             return 0, 1
         first, second = np.asarray(self.classes_).tolist()
         return first, second
@@ -328,22 +342,3 @@ class NetworkEstimator(OnMolecules):
             self._predictor = Predictor.from_bytes(self.checkpoint_, self.device)
         found: Predictor = self._predictor
         return found
-
-
-def _stored_columns(record: MoleculeRecord, labels: Float64Array) -> Float64Array:
-    """Labels of a record, and maybe its weight, and behind them its extra descriptors."""
-    more = record.extra_descriptors
-    return labels if more is None else np.concatenate((labels, more))
-
-
-def _with_weights(
-    targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
-) -> tuple[Float64Array, str]:
-    """Columns to store [n, T or T + 1], and the name of that of the weights, "" where all count alike."""
-    if weights is None or len(set(weights[weights > 0].tolist())) == 1:
-        return targets, ""
-    name = _WEIGHT
-    while name in names:
-        name += "_"
-    scaled = weights / weights[weights > 0].mean()  # their scale means nothing, and float32 must hold them
-    return np.column_stack((targets, scaled)), name

@@ -17,7 +17,7 @@ from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
 from moleblend_plugin.names import parse_names
-from moleblend_plugin.schema import InputFields, LabelKind
+from moleblend_plugin.schema import ColumnKind, InputFields, LabelKind, each_kind
 
 MoleculeFeaturizers = Literal["none", "descriptors", "ecfp", "both"]
 """What a head reads of a molecule beside the encoder."""
@@ -77,22 +77,29 @@ class PropertyConfig:
 
     Attributes:
         outputs: L, number of labels.
-        kind: "classification" or "regression".
+        kind: "classification", "regression", or "mixed".
         head: readout, dropout, freezing.
         inputs: F, how many numbers the head reads beside the encoder.
+        kinds: of every label, L of them, where they are mixed.
     """
 
     outputs: int
     kind: LabelKind
     head: HeadConfig = field(default_factory=HeadConfig)
     inputs: int = 0
+    kinds: tuple[ColumnKind, ...] = ()
+
+    @property
+    def column_kinds(self) -> tuple[ColumnKind, ...]:
+        """The kind of every label."""
+        return each_kind(self.kinds or self.kind, self.outputs)
 
 
 class PropertyOutputs(nn.Module):
     """What every network over labels shares: the units of its outputs.
 
     The mean and standard deviation of the training labels are buffers, so the weights alone give
-    predictions in the labels' own units; classification leaves them at 0 and 1.
+    predictions in the labels' own units; columns of classes leave them at 0 and 1.
     """
 
     ENCODER: ClassVar[tuple[str, ...]] = ENCODER
@@ -104,6 +111,7 @@ class PropertyOutputs(nn.Module):
     property: PropertyConfig
     target_mean: Tensor  # fp32 [L]
     target_std: Tensor  # fp32 [L]
+    is_class: Tensor  # bool [L]
     encoder_held = False
     """Whether all below the head stays as it is (:meth:`hold_encoder`)."""
 
@@ -112,6 +120,8 @@ class PropertyOutputs(nn.Module):
         self.property = property
         self.register_buffer("target_mean", torch.zeros(property.outputs))
         self.register_buffer("target_std", torch.ones(property.outputs))
+        is_class = torch.tensor([kind == "classification" for kind in property.column_kinds])
+        self.register_buffer("is_class", is_class, persistent=False)
 
     def set_target_scale(self, mean: Tensor, std: Tensor) -> None:
         """Take over mean and standard deviation [L] of the training labels."""
@@ -126,7 +136,10 @@ class PropertyOutputs(nn.Module):
         """What :meth:`predict` makes of :meth:`forward`'s outputs [B, L]."""
         if self.property.kind == "classification":
             return torch.sigmoid(outputs.float())
-        return outputs.float() * self.target_std + self.target_mean
+        values = outputs.float() * self.target_std + self.target_mean
+        if self.property.kind == "mixed":
+            return torch.where(self.is_class, torch.sigmoid(outputs.float()), values)
+        return values
 
     def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
         """Every parameter with its depth from the top: 0 the head, then the layers, then all below them."""
