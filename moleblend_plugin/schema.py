@@ -14,7 +14,6 @@ its source. This file imports nothing heavy and none of the rooms: every room ma
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from enum import IntFlag
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, NamedTuple, TypedDict, TypeVar
@@ -45,35 +44,8 @@ published  OGB's clockwise, counter-clockwise    the one over the atoms that com
 ========== ===================================== ============================================
 """
 
-ColumnKind = Literal["classification", "regression"]
-"""What the labels of one column are: classes 0 and 1, or values."""
-
 LabelKind = Literal["classification", "regression", "mixed"]
 """What the labels of a property run are; "mixed": some columns hold classes, the others values."""
-
-Kinds = LabelKind | tuple[ColumnKind, ...]
-"""What functions over columns take: one kind of all columns, which is not "mixed", or one of each."""
-
-
-def each_kind(kinds: Kinds, columns: int) -> tuple[ColumnKind, ...]:
-    """The kind of each of some columns.
-
-    Raises:
-        ValueError: "mixed", which does not say which, or another number of columns.
-    """
-    if isinstance(kinds, str):
-        if kinds == "mixed":
-            raise ValueError("mixed columns need a kind each")
-        return (kinds,) * columns
-    if len(kinds) != columns:
-        raise ValueError(f"{len(kinds)} kinds for {columns} columns")
-    return kinds
-
-
-def kind_of_all(kinds: Sequence[ColumnKind]) -> LabelKind:
-    """The kind of a run with these columns, one or more."""
-    return kinds[0] if len(set(kinds)) == 1 else "mixed"
-
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 """Largest number that networks compute with."""

@@ -168,7 +168,9 @@ def test_predict_and_score_need_them(fitted: Path, capsys: pytest.CaptureFixture
 
 
 def test_baselines_without_a_stack_see_them(fitted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    table = read_table(FitOptions(data=str(fitted / "t.csv"), targets=("y",), descriptors_columns=("T",), **TINY), 1)
+    table = read_table(
+        FitOptions(data=str(fitted / "t.csv"), targets=("y",), descriptors_columns=("T",), **TINY), 1
+    )
     predictor = Predictor.from_checkpoint(fitted / "model" / MODEL_FILE, "cpu")
     assert isinstance(predictor, Ensemble)
     predictor.stack = None

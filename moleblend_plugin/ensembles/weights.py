@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import ColumnKind, Float64Array, Kinds, each_kind
+from moleblend_plugin.label_kinds import ColumnKind, Kinds, each_kind
+from moleblend_plugin.schema import Float64Array
 
 LEAST: Final = 1e-3
 """Probabilities are kept this far from 0 and 1: a forest says 0, which one label would punish without end."""

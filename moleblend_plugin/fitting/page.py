@@ -27,6 +27,7 @@ from moleblend_plugin.version import __version__
 
 _WORST: Final = 8
 _COLUMNS: Final = 4
+_FEW: Final = 5
 _FAR: Final = 0.3
 """Similarity below which a molecule is unlike all training molecules."""
 
@@ -65,9 +66,7 @@ def fit_page(
     if evaluation is not None:
         parts += [
             "<h2>Test scores</h2>",
-            html_picture(pictures.scores_picture(evaluation)),
-            _scores_table(evaluation),
-            _targets_table(evaluation, table.names),
+            *_scores(table, evaluation),
             paragraph(" ".join(evaluation.notes)),
             "<h2>Predicted and true</h2>",
             *_predicted_and_true(table, evaluation),
@@ -138,27 +137,44 @@ def _against(evaluation: Evaluation, metric: str) -> str:
     return f"{'Better' if better else 'Not better'} than a {best} ({means[best]:.3g}){clear}."
 
 
-def _scores_table(evaluation: Evaluation) -> str:
-    metrics = list(evaluation.scores[MODEL])
+def _scores(table: FitTable, evaluation: Evaluation) -> list[str]:
+    """Picture and tables of the scores, those of each kind of labels by themselves."""
+    parts = []
+    for kind in sorted(set(table.kinds)):
+        metrics = [metric for metric in evaluation.scores[MODEL] if METRICS[metric].kind == kind]
+        targets = {place: name for place, name in enumerate(table.names) if table.kinds[place] == kind}
+        parts += [
+            html_picture(pictures.scores_picture(evaluation, metrics)),
+            _scores_table(evaluation, metrics, list(targets.values()) if table.kind == "mixed" else []),
+            _targets_table(evaluation, metrics, targets),
+        ]
+    return parts
+
+
+def _scores_table(evaluation: Evaluation, metrics: Sequence[str], names: Sequence[str]) -> str:
+    """Scores of the model and the baselines; ``names`` of the targets where they are not all."""
     rows = [
         [escape(name), *(_with_interval(scores[metric]) for metric in metrics)]
         for name, scores in evaluation.scores.items()
     ]
     header = ["model", *(METRICS[metric].curve.title for metric in metrics)]
-    return html_table("Mean over targets, with 95 % intervals over test molecules", header, rows)
+    of = f"Mean over {', '.join(names[:_FEW])}" if names else "Mean over targets"
+    if len(names) > _FEW:
+        of += f" and {len(names) - _FEW} more"
+    return html_table(f"{of}, with 95 % intervals over test molecules", header, rows)
 
 
-def _targets_table(evaluation: Evaluation, names: Sequence[str]) -> str:
-    if len(names) < 2:
+def _targets_table(evaluation: Evaluation, metrics: Sequence[str], targets: Mapping[int, str]) -> str:
+    if len(targets) < 2:
         return ""
-    scores = evaluation.scores[MODEL]
+    scores = {metric: evaluation.scores[MODEL][metric] for metric in metrics}
     rows = [
         [escape(name), f"{int((~np.isnan(evaluation.labels[:, place])).sum()):,}"]
         + [
             _number(score.values.per_task.get(name), score.intervals.per_task[place])
             for score in scores.values()
         ]
-        for place, name in enumerate(names)
+        for place, name in targets.items()
     ]
     return html_table("Every target", ["target", "labels", *(METRICS[m].curve.title for m in scores)], rows)
 

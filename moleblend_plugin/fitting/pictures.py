@@ -28,9 +28,9 @@ _FEWEST: Final = 5
 """Molecules of a bin of which a mean is drawn."""
 
 
-def scores_picture(evaluation: Evaluation) -> Picture:
-    """Every score of the model and the baselines with its 95 % interval, one panel per score."""
-    names, metrics = list(evaluation.scores), list(evaluation.scores[MODEL])
+def scores_picture(evaluation: Evaluation, metrics: Sequence[str]) -> Picture:
+    """Some scores of the model and the baselines with their 95 % intervals, one panel per score."""
+    names = list(evaluation.scores)
 
     def fill(figure: Figure, theme: Theme) -> None:
         panels = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]

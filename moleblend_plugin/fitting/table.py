@@ -30,8 +30,9 @@ from moleblend_plugin.fitting.options import FitOptions
 from moleblend_plugin.fitting.task_type import task_type
 from moleblend_plugin.inference.estimators.molecules import convert_all
 from moleblend_plugin.inference.input_rows import MAX_ATOMS
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.names import write_name
-from moleblend_plugin.schema import ColumnKind, Float64Array, LabelKind, MoleculeRecord, Rejection
+from moleblend_plugin.schema import Float64Array, LabelKind, MoleculeRecord, Rejection
 
 FEWEST: Final = 10
 """Molecules with a label that a fit needs."""

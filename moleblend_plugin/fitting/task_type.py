@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 from moleblend_plugin.chem.readers.label_text import LabelRules
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.fitting.label_columns import ColumnContent, with_other_word
+from moleblend_plugin.label_kinds import ColumnKind, kind_of_all
 from moleblend_plugin.names import write_name
-from moleblend_plugin.schema import ColumnKind, LabelKind, kind_of_all
+from moleblend_plugin.schema import LabelKind
 
 _FEW_NUMBERS: Final = 3
 _SHOWN: Final = 5

@@ -17,7 +17,8 @@ from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inputs import open_molecules
-from moleblend_plugin.schema import ColumnKind, Float64Array
+from moleblend_plugin.label_kinds import ColumnKind
+from moleblend_plugin.schema import Float64Array
 
 LabelsOf = Callable[[InputRow], Float64Array]
 """Labels [T] of a row, NaN where one is missing; raises ``ValueError`` where a cell is none."""

@@ -16,7 +16,7 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
-from moleblend_plugin.schema import ColumnKind
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.trust.file import TrustFile, read_trust
 from moleblend_plugin.trust.model import Trust
 

@@ -28,16 +28,10 @@ from moleblend_plugin.inference.featurized import head_inputs_here, stored_as_he
 from moleblend_plugin.inference.kept_trust import checked_trust, trust_in
 from moleblend_plugin.inference.stack import Stack, extra_of
 from moleblend_plugin.inference.stream import WINDOW, FloatingArray, Net, run
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.runs.devices import choose_device
-from moleblend_plugin.schema import (
-    ColumnKind,
-    Float64Array,
-    InputFields,
-    InputMode,
-    LabelKind,
-    MoleculeRecord,
-)
+from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
 from moleblend_plugin.tasks.property.columns import columns_of
 from moleblend_plugin.tasks.property.head_inputs import kept_head_inputs
 

@@ -28,7 +28,8 @@ from moleblend_plugin.inference.stack import (
     features_of,
     probe_of,
 )
-from moleblend_plugin.schema import Float64Array, Kinds, each_kind
+from moleblend_plugin.label_kinds import Kinds, each_kind
+from moleblend_plugin.schema import Float64Array
 
 FORESTS: Final = ("descriptors-rf", "ecfp4-counts-rf", "descriptors-ecfp4-counts-rf")
 """Kinds of forests beside the networks: on descriptors, on counts of ECFP4, and on both."""

@@ -26,9 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.metrics import weighted
 from moleblend_plugin.metrics.weighted import WeightedScore
-from moleblend_plugin.schema import ColumnKind, Curve, Float64Array
+from moleblend_plugin.schema import Curve, Float64Array
 
 TaskScore = Callable[[Float64Array, Float64Array], float]
 """(labels [L], predictions [L]) -> score; neither holds NaN and the score is defined."""

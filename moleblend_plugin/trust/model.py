@@ -17,7 +17,8 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import ColumnKind, Float64Array, Kinds, LabelKind, each_kind, kind_of_all
+from moleblend_plugin.label_kinds import ColumnKind, Kinds, each_kind, kind_of_all
+from moleblend_plugin.schema import Float64Array, LabelKind
 from moleblend_plugin.trust.calibration import Platt, expected_calibration_error, fit_platt
 from moleblend_plugin.trust.classes import class_p_values, prediction_sets
 from moleblend_plugin.trust.conformal import check_level, rows_needed

@@ -29,8 +29,9 @@ from moleblend_plugin.fitting.table import FitTable
 from moleblend_plugin.fitting.training import processes_for, train
 from moleblend_plugin.inference.estimators.member_jobs import CURVE, MemberJobs, read_curve_file
 from moleblend_plugin.inference.stack_fit import TrainingRows, cross_fitted, fit_forests
+from moleblend_plugin.label_kinds import ColumnKind, Kinds
 from moleblend_plugin.metrics.scores import METRICS, is_defined
-from moleblend_plugin.schema import ColumnKind, Float64Array, Kinds
+from moleblend_plugin.schema import Float64Array
 from moleblend_plugin.tuning.objective import ALONE, STACKED, Outcome, Watch
 
 METRIC_OF: Final[dict[str, str]] = {"regression": "rmse", "classification": "roc_auc"}

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from rdkit import Chem
 
 from moleblend_plugin import MoleblendRegressor, build
 from moleblend_plugin.chem.convert import ConversionConfig
@@ -144,7 +145,17 @@ def test_decimal_commas_are_read_as_in_training(run: Path, tmp_path: Path) -> No
     for name in ("a.csv", "b.csv"):
         given = Input(open_molecules(tmp_path / name), ConversionConfig(None), 1, 99, (), ("T", "pH, assay"))
         each.append(list(predictor.predict_records([row.record for row in given if row.record])))
-    np.testing.assert_array_equal(*each)
+    with Chem.SDWriter(str(tmp_path / "c.sdf")) as writer:
+        for smiles, hot, ph in (("CCO", "310,5", "1"), ("CCN", "300", "2")):
+            mol = Chem.MolFromSmiles(smiles)
+            mol.SetProp("T", hot)
+            mol.SetProp("pH, assay", ph)
+            writer.write(mol)
+    flat = ConversionConfig(None, source_coords=False)
+    given = Input(open_molecules(tmp_path / "c.sdf"), flat, 1, 99, (), ("T", "pH, assay"))
+    each.append(list(predictor.predict_records([row.record for row in given if row.record])))
+    np.testing.assert_array_equal(each[0], each[1])
+    np.testing.assert_allclose(each[0], each[2], rtol=1e-5)
 
 
 def test_estimators_and_explanations_take_tables(run: Path, data: Path) -> None:

@@ -13,9 +13,9 @@ from torch.nn import functional as F
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.label_kinds import each_kind, kind_of_all
 from moleblend_plugin.losses.property import classification_loss, mixed_loss, regression_loss
 from moleblend_plugin.metrics.scores import score_classification, score_regression
-from moleblend_plugin.schema import each_kind, kind_of_all
 from moleblend_plugin.trainer.checkpoints.file import read_checkpoint
 from tests.labelled import NAN, Table, fit, write_labelled
 

@@ -106,17 +106,20 @@ class ExtraColumns:
 
 
 def _commas(source: Source, header: Sequence[str], names: Sequence[str]) -> frozenset[str]:
-    """Those of the columns of a table whose numbers are written as 1,5."""
+    """Those of the columns whose numbers are written as 1,5."""
+    return frozenset(
+        name for name in names if name in header and has_decimal_commas(_column(source, header, name))
+    )
+
+
+def _column(source: Source, header: Sequence[str], name: str) -> Iterator[str]:
+    """Cells of one column, read as they are needed."""
     if not is_table(source):
-        return frozenset()
-    return frozenset(name for name in names if has_decimal_commas(_column(source, list(header).index(name))))
-
-
-def _column(source: Source, place: int) -> Iterator[str]:
-    """Cells of one column; how numbers are written is mostly told by the first rows."""
-    rows = read_cells(source.again())
-    next(rows)
-    return (row[place] for row in rows if place < len(row))
+        rows = (row for row in source.without_targets() if isinstance(row, RawRow))
+        return (dict(row.items).get(name, "") for row in rows)
+    place, cells = list(header).index(name), read_cells(source.again())
+    next(cells)
+    return (row[place] for row in cells if place < len(row))
 
 
 def _lacking(source: Source, name: str, there: Sequence[str]) -> MoleblendError:

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from moleblend_plugin.data.batches.dataset import Records
 from moleblend_plugin.data.store.reader import DamagedValue
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import FLOAT32_MAX, Float64Array, Kinds, MoleculeRecord, each_kind
+from moleblend_plugin.label_kinds import Kinds, each_kind
+from moleblend_plugin.schema import FLOAT32_MAX, Float64Array, MoleculeRecord
 
 _CHUNK = 4096
 

@@ -19,7 +19,8 @@ import numpy.typing as npt
 from moleblend_plugin.inference.ensemble_file import EnsembleFile
 from moleblend_plugin.inference.estimators.ensemble import FittedEnsemble, packed
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.schema import Float64Array, Kinds, MoleculeRecord
+from moleblend_plugin.label_kinds import Kinds
+from moleblend_plugin.schema import Float64Array, MoleculeRecord
 from moleblend_plugin.trust.domain import Domain
 from moleblend_plugin.trust.file import TrustFile, write_trust
 from moleblend_plugin.trust.model import HeldOut, calibrate

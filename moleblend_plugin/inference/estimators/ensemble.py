@@ -38,7 +38,8 @@ from moleblend_plugin.inference.estimators.members import (
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.stack import extra_of
 from moleblend_plugin.inference.stack_fit import FittedStack, TrainingRows, fit_stack
-from moleblend_plugin.schema import Float64Array, Kinds, LabelKind
+from moleblend_plugin.label_kinds import Kinds
+from moleblend_plugin.schema import Float64Array, LabelKind
 
 
 @dataclass(frozen=True, slots=True)

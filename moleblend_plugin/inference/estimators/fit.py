@@ -18,6 +18,7 @@ from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.conversion import write_conversion
 from moleblend_plugin.inference.featurized import feature_settings
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.heads import Readout
 from moleblend_plugin.models.property.network import HeadConfig, MoleculeFeaturizers
@@ -25,7 +26,7 @@ from moleblend_plugin.names import write_names
 from moleblend_plugin.networks.resolve import name_or_path
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
 from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
-from moleblend_plugin.schema import ColumnKind, LabelKind, MoleculeRecord
+from moleblend_plugin.schema import LabelKind, MoleculeRecord
 from moleblend_plugin.tasks.load import network_flags
 
 PREFIX: Final = "moleblend_"

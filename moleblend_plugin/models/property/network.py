@@ -13,11 +13,12 @@ import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.errors import MoleblendError, check_rates
+from moleblend_plugin.label_kinds import ColumnKind, each_kind
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
 from moleblend_plugin.names import parse_names
-from moleblend_plugin.schema import ColumnKind, InputFields, LabelKind, each_kind
+from moleblend_plugin.schema import InputFields, LabelKind
 
 MoleculeFeaturizers = Literal["none", "descriptors", "ecfp", "both"]
 """What a head reads of a molecule beside the encoder."""

@@ -12,12 +12,13 @@ from moleblend_plugin.data.batches.labelled import PropertyMolecules
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseLoss, BaseModel, register_task
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.losses.term_table import TOTAL
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.models.property.network import HeadConfig, PropertyOutputs
 from moleblend_plugin.names import parse_names
 from moleblend_plugin.runs.flags import option, read_flags
-from moleblend_plugin.schema import ColumnKind, InputMode, LabelKind
+from moleblend_plugin.schema import InputMode, LabelKind
 from moleblend_plugin.tasks.base import StoreTask, open_split
 from moleblend_plugin.tasks.guards import check_direction
 from moleblend_plugin.tasks.layer_decay import LayerDecay, check_scaled_steps
