@@ -54,7 +54,8 @@ class DescriptorScale:
     def __call__(self, values: Float32Array | Float64Array) -> Float32Array:
         """Scaled values float32 [..., F]; NaN where one is missing or all are equal in training."""
         std = np.where(self.std > 0, self.std, np.nan)
-        scaled = (np.clip(values, self.low, self.high) - self.mean) / std
+        given: Float64Array = np.asarray(values, np.float64)
+        scaled = (np.clip(given, self.low, self.high) - self.mean) / std
         return np.clip(scaled, -_CLIP, _CLIP).astype(np.float32)
 
     def targets(self, values: Float32Array | None) -> Float32Array:
