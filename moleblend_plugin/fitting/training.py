@@ -95,8 +95,9 @@ def make_estimator(table: FitTable, jobs: MemberJobs | None) -> Estimator:
         "mixed": MoleblendMixed,
     }
     classes = _class_columns(table)
+    more: dict[str, Any] = {"class_columns": classes} if classes else {}
     made = kinds[table.kind](
-        **({"class_columns": classes} if classes else {}),
+        **more,
         checkpoint=None if options.checkpoint == "none" else options.checkpoint,
         input_mode=options.input_mode,
         epochs=options.epochs,

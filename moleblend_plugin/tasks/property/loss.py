@@ -28,7 +28,7 @@ from moleblend_plugin.losses.property import (
     regression_loss,
 )
 from moleblend_plugin.losses.term_table import TOTAL
-from moleblend_plugin.metrics.scores import METRICS, SCORERS, average_rows
+from moleblend_plugin.metrics.scores import METRICS, SCORERS, TaskScores, average_rows
 from moleblend_plugin.models.property.network import PropertyOutputs
 from moleblend_plugin.runs.flags import WithFlags, read_flags
 from moleblend_plugin.schema import Curve, LabelKind
@@ -231,14 +231,16 @@ def _log_scores(logging_outputs: list[dict[str, Any]], kind: LabelKind) -> None:
     losses = _joined(logging_outputs, "row_loss")[_joined(logging_outputs, "row_labels") > 0]
     check_finite(predictions, targets, losses)
     is_class = next((output["is_class"] for output in logging_outputs if "is_class" in output), None)
-    scores = {}
+    scores: dict[str, TaskScores] = {}
     for own in ("classification", "regression") if kind == "mixed" else (kind,):
         # One column of "is_class" for all: the outputs of every batch hold the same.
         chosen = (
             np.flatnonzero(is_class == (own == "classification")) if is_class is not None else slice(None)
         )
-        columns, found = targets[:, chosen], predictions[:, chosen]
-        scores |= SCORERS[own](columns, found, [str(column) for column in range(columns.shape[1])])
+        columns = targets[:, chosen]
+        scores |= SCORERS[own](
+            columns, predictions[:, chosen], [str(column) for column in range(columns.shape[1])]
+        )
     for name, found in scores.items():
         if found.per_task:
             log_scalar(name, found.mean, weight=0, round=4)
