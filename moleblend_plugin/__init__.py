@@ -19,9 +19,21 @@ from moleblend_plugin.version import __version__
 
 if TYPE_CHECKING:
     from moleblend_plugin.building.run import build
-    from moleblend_plugin.estimator import MoleblendClassifier, MoleblendEmbedder, MoleblendRegressor
+    from moleblend_plugin.estimator import (
+        MoleblendClassifier,
+        MoleblendEmbedder,
+        MoleblendMixed,
+        MoleblendRegressor,
+    )
 
-__all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor", "__version__", "build"]
+__all__ = [
+    "MoleblendClassifier",
+    "MoleblendEmbedder",
+    "MoleblendMixed",
+    "MoleblendRegressor",
+    "__version__",
+    "build",
+]
 
 if trainer_in_charge() is not None:
     if trainer_in_charge() == "unicore" and unicore_command.is_command():

@@ -17,14 +17,17 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags
 
 from moleblend_plugin.inference.conversion import conversion_for
+from moleblend_plugin.inference.estimators.described import with_named_labels
 from moleblend_plugin.inference.estimators.label_arrays import (
     check_sample_weight,
+    coded_classes,
     is_missing,
     label_numbers,
     label_table,
     two_classes,
 )
-from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, with_named_labels
+from moleblend_plugin.inference.estimators.mixed import MoleblendMixed
+from moleblend_plugin.inference.estimators.molecules import Molecules
 from moleblend_plugin.inference.estimators.network import OnError, OnMolecules
 from moleblend_plugin.inference.estimators.trusting import IntervalRegressor, SetClassifier
 from moleblend_plugin.networks.registry import DEFAULT
@@ -37,7 +40,7 @@ if TYPE_CHECKING:
 
     from moleblend_plugin.inference.embedder import Embedder
 
-__all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendRegressor"]
+__all__ = ["MoleblendClassifier", "MoleblendEmbedder", "MoleblendMixed", "MoleblendRegressor"]
 
 
 class MoleblendRegressor(RegressorMixin, IntervalRegressor):
@@ -61,6 +64,9 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
         freeze_epochs: the first epochs, in which the head alone is trained.
         molecule_featurizers: what the head reads beside the encoder: "none", "descriptors" (RDKit's, scaled),
             "ecfp" (ECFP4 counts) or "both".
+        descriptors_columns: columns that the head reads too, such as temperature and pH: a list, or a text
+            with commas. ``X`` is then a table (pandas, polars, Arrow, a mapping, the ``Path`` of a file) of
+            them and of molecules, in ``fit`` and in all else. A missing value is taken as the mean.
         validation_fraction: share of the molecules held out to choose the best epoch; 0: train to the end.
         patience: epochs without a better validation loss before the end.
         random_state: of weights, order, dropout and the held-out share.
@@ -109,8 +115,8 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
         Raises:
             ValueError: molecules, labels or weights that cannot be used, by position.
         """
-        X, y = with_named_labels(X, y)
-        count = len(as_list(X))
+        X, y = with_named_labels(X, y, self._extra_names())
+        count = len(X.molecules)
         targets, names, self._two_d = label_numbers(y, count)
         self._train(X, targets, names, check_sample_weight(sample_weight, count))
         return self
@@ -123,7 +129,7 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
 
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of R2, each on the molecules that have its label."""
-        X, y = with_named_labels(X, y)
+        X, y = with_named_labels(X, y, self._extra_names())
         return _mean_score(r2_score, y, self.predict(X), sample_weight)
 
 
@@ -163,8 +169,8 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
         Raises:
             ValueError: molecules, labels or weights that cannot be used, by position.
         """
-        X, y = with_named_labels(X, y)
-        count = len(as_list(X))
+        X, y = with_named_labels(X, y, self._extra_names())
+        count = len(X.molecules)
         values, names, self._two_d = label_table(y, count, None)
         weights = check_sample_weight(sample_weight, count)
         if self._two_d and values.shape[1] == 1 and any(isinstance(label, str) for label in values[:, 0]):
@@ -181,7 +187,7 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
             classes: Any = [np.array([0, 1])] * len(names)
         else:
             classes = two_classes(values[:, 0] if weights is None else values[weights > 0, 0])
-            targets = _coded(values[:, 0], classes)
+            targets = coded_classes(values[:, 0], classes)
         self.classes_ = classes
         self._train(X, targets, names, weights)
         return self
@@ -212,7 +218,7 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
 
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of the accuracy, each on the molecules that have its label."""
-        X, y = with_named_labels(X, y)
+        X, y = with_named_labels(X, y, self._extra_names())
         if not self._two_d:
             predicted = self.predict(X)
             truth = label_table(y, len(predicted), None)[0][:, 0]
@@ -318,15 +324,6 @@ class MoleblendEmbedder(TransformerMixin, OnMolecules):
         state: dict[str, Any] = dict(super().__getstate__())
         state.pop("_made", None)
         return state
-
-
-def _coded(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Float64Array:
-    """0, 1 and NaN [n, 1] of labels, NaN also for classes that only molecules of weight 0 have."""
-    place = {label: number for number, label in enumerate(classes.tolist())}
-    codes = [
-        float("nan") if is_missing(label) else place.get(label, float("nan")) for label in labels.tolist()
-    ]
-    return np.array(codes, np.float64)[:, None]
 
 
 def _mean_score(

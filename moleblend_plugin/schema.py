@@ -44,8 +44,8 @@ published  OGB's clockwise, counter-clockwise    the one over the atoms that com
 ========== ===================================== ============================================
 """
 
-LabelKind = Literal["classification", "regression"]
-"""What the labels of a property run are."""
+LabelKind = Literal["classification", "regression", "mixed"]
+"""What the labels of a property run are; "mixed": some columns hold classes, the others values."""
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 """Largest number that networks compute with."""
@@ -307,6 +307,9 @@ class MoleculeRecord:
         descriptors: float32 [F], RDKit's as they are, NaN where it has no value; their names are in the
             store's metadata. ``None`` in a store that was built without.
         ecfp: uint16 [K, 2], columns of ECFP4 that are not 0 and their counts. ``None`` likewise.
+        extra_descriptors: float64 [X], what a table says beside the molecule (temperature, pH ...) in the
+            columns that a network's head reads, NaN where a cell is empty. ``None``: it reads none. A store
+            has them among its ``targets``.
     """
 
     source: str
@@ -322,6 +325,7 @@ class MoleculeRecord:
     stereo_unknown: bool = False
     descriptors: Float32Array | None = None
     ecfp: UInt16Array | None = None
+    extra_descriptors: Float64Array | None = None
 
     @property
     def row_id(self) -> str:

@@ -30,7 +30,7 @@ def open_rows(
 
     conversion = conversion_for(network.args, network.input_mode, conformers)
     cores = workers or usable_cores()
-    rows = Input(source, conversion.config, cores, max_atoms, network.featurizers)
+    rows = Input(source, conversion.config, cores, max_atoms, network.featurizers, network.extra_descriptors)
     if not source.format.holds_records:
         print(f"molecules: {conversion.note}", file=sys.stderr)
     return rows

@@ -21,7 +21,9 @@ Target = Annotated[
     typer.Option("--target", "-t", help="Column of labels; may be given again [default: the only one]."),
 ]
 SmilesColumn = Annotated[Text, typer.Option(help="Column of SMILES [default: by name, else by content].")]
-Task = Annotated[Text, typer.Option(help="regression or classification [default: by content].")]
+Task = Annotated[
+    Text, typer.Option(help="regression, classification or mixed (columns of both) [default: by content].")
+]
 Positive = Annotated[Texts, typer.Option(help="A word that means class 1. May be given again.")]
 Negative = Annotated[Texts, typer.Option(help="A word that means class 0. May be given again.")]
 MissingLabel = Annotated[
@@ -30,6 +32,13 @@ MissingLabel = Annotated[
 Censored = Annotated[
     Text,
     typer.Option(help="Labels such as >10: refuse, drop, or value (the number alone) [default: refuse]."),
+]
+DescriptorsColumns = Annotated[
+    Texts,
+    typer.Option(
+        help="Columns of numbers that the models read beside the molecule, such as temperature,pH; predict "
+        "needs them too. May be given again."
+    ),
 ]
 WeightsColumn = Annotated[Text, typer.Option(help="Column of what each row counts in training.")]
 Split = Annotated[
@@ -91,6 +100,7 @@ def fit(
     missing_label: MissingLabel = None,
     censored: Censored = None,
     weights_column: WeightsColumn = None,
+    descriptors_columns: DescriptorsColumns = None,
     split: Split = None,
     test_size: TestSize = None,
     group_column: GroupColumn = None,
@@ -152,11 +162,15 @@ def given_options(given: dict[str, Any]) -> FitOptions:
     from dataclasses import replace
 
     from moleblend_plugin.fitting.options import FitOptions, option_names, read_options
+    from moleblend_plugin.names import parse_names
 
     config = given["config"]
     options = FitOptions() if config is None else read_options(config)
     named = {"data": given["table"], "targets": given["target"]}
     values = named | {name: given[name] for name in option_names() if name not in named}
+    if given.get("descriptors_columns"):
+        listed = [name for text in given["descriptors_columns"] for name in parse_names(text)]
+        values["descriptors_columns"] = listed
     changed = {name: value for name, value in values.items() if value is not None}
     as_tuples: dict[str, Any] = {
         name: tuple(value) if isinstance(value, list) else value for name, value in changed.items()

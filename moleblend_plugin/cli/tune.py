@@ -38,6 +38,7 @@ def tune(
     missing_label: options_of.MissingLabel = None,
     censored: options_of.Censored = None,
     weights_column: options_of.WeightsColumn = None,
+    descriptors_columns: options_of.DescriptorsColumns = None,
     split: options_of.Split = None,
     test_size: options_of.TestSize = None,
     group_column: options_of.GroupColumn = None,

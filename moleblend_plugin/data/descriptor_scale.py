@@ -45,16 +45,17 @@ class DescriptorScale:
     std: Float64Array
 
     @classmethod
-    def fit(cls, values: Float32Array, names: Sequence[str], toolkit: str) -> DescriptorScale:
+    def fit(cls, values: Float32Array | Float64Array, names: Sequence[str], toolkit: str) -> DescriptorScale:
         """The transform that gives ``values`` [M, F] mean 0 and standard deviation 1, without their NaN."""
         columns = [_fit_column(column[np.isfinite(column)]) for column in values.astype(np.float64).T]
         low, high, mean, std = np.array(columns, np.float64).reshape(-1, 4).T
         return cls(tuple(names), toolkit, low, high, mean, std)
 
-    def __call__(self, values: Float32Array) -> Float32Array:
+    def __call__(self, values: Float32Array | Float64Array) -> Float32Array:
         """Scaled values float32 [..., F]; NaN where one is missing or all are equal in training."""
         std = np.where(self.std > 0, self.std, np.nan)
-        scaled = (np.clip(values, self.low, self.high) - self.mean) / std
+        given: Float64Array = np.asarray(values, np.float64)
+        scaled = (np.clip(given, self.low, self.high) - self.mean) / std
         return np.clip(scaled, -_CLIP, _CLIP).astype(np.float32)
 
     def targets(self, values: Float32Array | None) -> Float32Array:

@@ -24,7 +24,8 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import Float64Array, LabelKind
+from moleblend_plugin.label_kinds import ColumnKind, Kinds, each_kind
+from moleblend_plugin.schema import Float64Array
 
 LEAST: Final = 1e-3
 """Probabilities are kept this far from 0 and 1: a forest says 0, which one label would punish without end."""
@@ -46,7 +47,7 @@ def weighted_mean(predictions: npt.ArrayLike, weights: npt.ArrayLike) -> Float64
 def fit_weights(
     predictions: npt.ArrayLike,
     targets: npt.ArrayLike,
-    kind: LabelKind,
+    kinds: Kinds,
     sample_weight: npt.ArrayLike | None = None,
 ) -> Float64Array:
     """Weights [K, T] of base models, from their out-of-fold predictions.
@@ -54,7 +55,8 @@ def fit_weights(
     Args:
         predictions: [K, M, T], of models that were not trained on the molecule that they predict.
         targets: [M, T], NaN where a label is missing.
-        kind: "classification" (targets 0 and 1, predictions are probabilities of 1) or "regression".
+        kinds: "classification" (targets 0 and 1, predictions are probabilities of 1) or "regression", or one
+            of each task: then tasks of one kind share their weights' prior.
         sample_weight: [M], what a molecule's labels count; ``None``: all alike.
 
     Raises:
@@ -75,7 +77,21 @@ def fit_weights(
             "a base model's prediction of a labelled molecule is not finite: leave that model out"
         )
     counts = _counts(sample_weight, len(labels))
+    each = each_kind(kinds, labels.shape[1])
+    weights = np.full((len(stacked), len(each)), 1 / len(stacked))
+    for kind in dict.fromkeys(each):
+        own = np.array([other == kind for other in each])
+        if present[:, own].any():
+            weights[:, own] = _fit_kind(stacked[:, :, own], labels[:, own], kind, counts)
+    return weights
+
+
+def _fit_kind(
+    stacked: Float64Array, labels: Float64Array, kind: ColumnKind, counts: Float64Array
+) -> Float64Array:
+    """Weights [K, T] of tasks of one kind, one label or more."""
     models, tasks = len(stacked), labels.shape[1]
+    present = ~np.isnan(labels)
     fit = _mixture if kind == "classification" else _least_squares
     scale = np.ones(tasks) if kind == "classification" else _spread(labels)
     rows, columns = np.nonzero(present)

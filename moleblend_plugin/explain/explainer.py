@@ -94,6 +94,7 @@ class Explainer:
         predictor: as given.
         methods: as given.
         targets: names of the T targets.
+        kinds: of the T targets.
         unit: of contributions: "log-odds", or that of the labels.
 
     Raises:
@@ -114,7 +115,9 @@ class Explainer:
         self.methods = cast("tuple[Method, ...]", tuple(dict.fromkeys(methods)))
         self.targets = _chosen(predictor.target_names, targets)
         self._places = [predictor.target_names.index(name) for name in self.targets]
-        self.unit = LOG_ODDS if predictor.kind == "classification" else "unit of the label"
+        self.kinds = tuple(predictor.kinds[place] for place in self._places)
+        of_kind = {"classification": LOG_ODDS, "regression": "unit of the label"}
+        self.unit = of_kind.get(predictor.kind, f"{LOG_ODDS} of classes, unit of the label of values")
         self._networks = predictor.networks if isinstance(predictor, Ensemble) else (predictor,)
         for network in self._networks:
             AtomInputs.of(network.network)
@@ -132,7 +135,7 @@ class Explainer:
 
     @property
     def kind(self) -> LabelKind:
-        """ "classification" or "regression"."""
+        """ "classification", "regression" or "mixed"."""
         return self.predictor.kind
 
     @property
@@ -153,6 +156,12 @@ class Explainer:
             found.append(
                 f"The network also reads {words} of the whole molecule; they are kept as they are, and what "
                 "they add is no atom's."
+            )
+        if self.predictor.extra_descriptors:
+            words = ", ".join(self.predictor.extra_descriptors)
+            found.append(
+                f"The network also reads {words} of the table; they are kept as they are, and what they add "
+                "is no atom's."
             )
         return tuple(found)
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from moleblend_plugin.explain.explainer import DEFAULT_METHODS, Explainer, Explanation
 from moleblend_plugin.inference.conversion import conversion_for
-from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, convert_all
+from moleblend_plugin.inference.estimators.described import described_records
+from moleblend_plugin.inference.estimators.molecules import Molecules
 from moleblend_plugin.inference.estimators.network import NetworkEstimator
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.schema import MoleculeRecord, Rejection
@@ -26,7 +27,8 @@ def explain_molecules(
     Args:
         model: a checkpoint of task ``moleblend_property``, a file of an estimator or its name, a
             ``Predictor``, or a fitted estimator.
-        molecules: SMILES, RDKit molecules, or the ``Path`` of a file of molecules.
+        molecules: SMILES, RDKit molecules, or the ``Path`` of a file of molecules; for a model that reads
+            columns beside the molecule, a table or file that has them.
         methods: "occlusion", "integrated-gradients", or both.
         targets: names of the targets to explain; ``None`` for all, of which there may be 12.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps", for a file or an estimator.
@@ -39,7 +41,7 @@ def explain_molecules(
     explainer = Explainer(_predictor(model, device), methods, targets)
     network = explainer.predictor
     config = conversion_for(network.args, network.input_mode, conformers).config
-    results = convert_all(as_list(molecules), config, 1, network.featurizers)
+    results = described_records(molecules, network.extra_descriptors, config, 1, network.featurizers)
     found = explainer.explain_records(result for result in results if isinstance(result, MoleculeRecord))
     return [result if isinstance(result, Rejection) else next(found) for result in results]
 

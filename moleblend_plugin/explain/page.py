@@ -123,7 +123,7 @@ class Page:
         return "".join(bars) + "".join(f"<p>{escape(line)}</p>" for line in lines)
 
     def _quantity(self, name: str) -> str:
-        if self._explainer.kind == "classification":
+        if self._explainer.kinds[self._explainer.targets.index(name)] == "classification":
             return f"log-odds of {name}"
         return f"{name}, in its own unit"
 
@@ -159,7 +159,7 @@ class Page:
         value = f"{found.predicted[place]:.3g}"
         words = f"<strong>{escape(target)}: {value}</strong>"
         explained = found.explained[place]
-        if self._explainer.kind == "classification":
+        if self._explainer.kinds[place] == "classification":
             words += f" (log-odds {explained:+.3g})"
         elif value != f"{explained:.3g}":
             words += f" (mean of the networks {explained:.3g})"

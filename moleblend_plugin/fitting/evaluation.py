@@ -7,12 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from moleblend_plugin.baselines.features import molecule_features
+from moleblend_plugin.baselines.features import joined, molecule_features
 from moleblend_plugin.baselines.kinds import BASELINES
 from moleblend_plugin.baselines.task_models import fit_tasks
 from moleblend_plugin.fitting.table import FitTable
@@ -20,7 +20,7 @@ from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inference.outputs import predict_to_table
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.inference.scoring import Score, Scored, score_all
-from moleblend_plugin.inference.stack import features_of
+from moleblend_plugin.inference.stack import extra_of, features_of
 from moleblend_plugin.inference.trust_columns import LEVEL, choose_trust_columns
 from moleblend_plugin.schema import Float64Array
 from moleblend_plugin.trust.domain import nearest, packed_ecfp4
@@ -49,8 +49,8 @@ class Evaluation(NamedTuple):
         nearest: int64 [m], its place in the table.
         notes: what a reader must know.
         trust: calibration and domain of the model; ``None`` where it has none.
-        bounds: [m, T, 2], intervals at :data:`LEVEL`; ``None`` of classes, or where there are none.
-        calibrated: [m, T], calibrated probabilities; ``None`` of values, or where there are none.
+        bounds: [m, T, 2], intervals at :data:`LEVEL`, NaN for classes; ``None`` where there are none.
+        calibrated: [m, T], calibrated probabilities, NaN for values; ``None`` where there are none.
     """
 
     rows: npt.NDArray[np.int64]
@@ -66,7 +66,7 @@ class Evaluation(NamedTuple):
 
     @property
     def coverage(self) -> Float64Array:
-        """Share of the test labels inside of their intervals [T]; NaN without any."""
+        """Share of the test labels inside of their intervals [T]; of no use for classes, NaN without any."""
         assert self.bounds is not None
         known = ~np.isnan(self.labels)
         inside = (self.labels >= self.bounds[..., 0]) & (self.labels <= self.bounds[..., 1])
@@ -138,9 +138,9 @@ def _with_trust(found: Evaluation, trust: Trust | None) -> Evaluation:
     if trust is None or trust.calibration is None:
         return found
     own = found.predictions[MODEL]
-    if trust.kind == "classification":
-        return found._replace(calibrated=trust.calibrated(own))
-    if len(trust.too_few(LEVEL)) == len(trust.names):
+    if trust.kind != "regression":
+        found = found._replace(calibrated=trust.calibrated(own))
+    if len(trust.too_few(LEVEL)) == len(trust.places("regression")):
         return found
     return found._replace(bounds=trust.intervals(own, found.similarity, LEVEL))
 
@@ -156,7 +156,9 @@ def _add_baselines(
     smiles = [table.smiles[row] for row in test.tolist()]
     stack = predictor.stack if isinstance(predictor, Ensemble) else None
     if stack is not None and set(BASELINE_KINDS) <= set(stack.forests):
-        blocks = stack.blocks(smiles)
+        blocks = stack.blocks(
+            smiles, extra_of([table.records[row] for row in test.tolist()], table.read_beside)
+        )
         for kind, name in BASELINE_KINDS.items():
             predictions[name] = stack.forests[kind].predict(features_of(kind, blocks))
         return ["The baselines are also base models of the stack."]
@@ -165,24 +167,35 @@ def _add_baselines(
         train = np.random.default_rng(0).choice(train, MOST_BASELINE_ROWS, replace=False)
         notes.append(f"The baselines were fitted on {MOST_BASELINE_ROWS:,} molecules of the training part.")
     for kind, name in BASELINE_KINDS.items():
-        features = BASELINES[kind].features
         fitted = fit_tasks(
             kind,
-            table.kind == "classification",
+            table.classes_of,
             0,
-            molecule_features(features, [table.smiles[row] for row in train.tolist()]).values,
+            _features(kind, table, train),
             table.labels[train],
             table.names,
+            missing=bool(table.read_beside),
         )
-        predictions[name] = fitted.predict(molecule_features(features, smiles).values)
+        predictions[name] = fitted.predict(_features(kind, table, test))
     return notes
+
+
+def _features(kind: str, table: FitTable, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """What a baseline sees of some molecules: its features, and the columns that the model reads too."""
+    found = molecule_features(BASELINES[kind].features, [table.smiles[row] for row in rows.tolist()]).values
+    return joined([found, table.descriptors[rows]]) if table.read_beside else found
+
+
+def label_spread(evaluation: Evaluation) -> Float64Array:
+    """Standard deviation of the test labels [T]; 1 where they are all equal."""
+    spread: Float64Array = np.nanstd(evaluation.labels, axis=0)
+    spread[~(spread > 0)] = 1.0
+    return spread
 
 
 def errors(evaluation: Evaluation) -> Float64Array:
     """How wrong the model is on each molecule [m]: mean over its labels, each in units of its deviation."""
-    spread = np.nanstd(evaluation.labels, axis=0)
-    spread[~(spread > 0)] = 1.0
-    off = np.abs(evaluation.predictions[MODEL] - evaluation.labels) / spread
+    off = np.abs(evaluation.predictions[MODEL] - evaluation.labels) / label_spread(evaluation)
     known = ~np.isnan(off)
     mean: Float64Array = np.where(known, off, 0).sum(1) / np.maximum(known.sum(1), 1)
     return mean

@@ -16,7 +16,7 @@ from moleblend_plugin.version import __version__
 RUN_FILE: Final = FIT_RECORD
 
 CENSORED: Final = ("refuse", "drop", "value")
-TASKS: Final = ("auto", "regression", "classification")
+TASKS: Final = ("auto", "regression", "classification", "mixed")
 READOUTS: Final = ("cls", "mean", "sum", "attention")
 FEATURIZERS: Final = ("none", "descriptors", "ecfp", "both")
 
@@ -29,12 +29,13 @@ class FitOptions:
         data: the table, or another file of molecules with labels.
         targets: columns of labels; (): the only column that can be one.
         smiles_column: "" looks for it by name and content.
-        task: "auto" (by content), "regression" or "classification".
+        task: "auto" (by content), "regression", "classification", or "mixed" (columns of both kinds).
         positive: words for class 1 besides the usual ones.
         negative: words for class 0.
         missing_label: words or numbers for a missing label besides the usual ones.
         censored: what is done with labels such as >10: "refuse", "drop", or "value" (the number alone).
         weights_column: what each row's labels count, or "".
+        descriptors_columns: numbers beside the molecule (temperature, pH) that the models read too.
         split: "auto", "random", "stratified", "scaffold", "none", "kfold:K:I" or "rows:FILE".
         test_size: share of the molecules that test.
         group_column: rows of one value fall into one part.
@@ -68,6 +69,7 @@ class FitOptions:
     missing_label: tuple[str, ...] = ()
     censored: str = "refuse"
     weights_column: str = ""
+    descriptors_columns: tuple[str, ...] = ()
     split: str = "auto"
     test_size: float = 0.1
     group_column: str = ""
@@ -132,7 +134,7 @@ class FitOptions:
     def special_columns(self) -> tuple[str, ...]:
         """Columns with a meaning of their own, which are no targets."""
         named = (self.weights_column, self.group_column, self.date_column, self.split_column)
-        return tuple(name for name in named if name)
+        return (*(name for name in named if name), *self.descriptors_columns)
 
 
 def read_options(path: Path) -> FitOptions:

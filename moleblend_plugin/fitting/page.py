@@ -13,10 +13,11 @@ import numpy as np
 
 from moleblend_plugin.chem.draw import draw_grid
 from moleblend_plugin.fitting import pictures
-from moleblend_plugin.fitting.evaluation import MODEL, Evaluation, errors
+from moleblend_plugin.fitting.evaluation import MODEL, Evaluation, errors, label_spread
 from moleblend_plugin.fitting.page_data import commands, data_table, leaks_table, notes_list, paragraph
 from moleblend_plugin.fitting.parts import Divided
 from moleblend_plugin.fitting.table import FitTable
+from moleblend_plugin.fitting.task_type import WORDS
 from moleblend_plugin.fitting.training import Estimator
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.inference.trust_columns import LEVEL
@@ -26,6 +27,7 @@ from moleblend_plugin.version import __version__
 
 _WORST: Final = 8
 _COLUMNS: Final = 4
+_FEW: Final = 5
 _FAR: Final = 0.3
 """Similarity below which a molecule is unlike all training molecules."""
 
@@ -58,19 +60,16 @@ def fit_page(
         split_sha256: checksum of the split.
         curves: validation loss by epoch, of every network.
     """
-    what = "two classes" if table.kind == "classification" else "values"
+    what = WORDS[table.kind]
     names = ", ".join(table.names[:5]) + (f" and {len(table.names) - 5} more" if len(table.names) > 5 else "")
     parts = [_headlines(table, evaluation)]
     if evaluation is not None:
-        draw = pictures.values_picture if table.kind == "regression" else pictures.classes_picture
         parts += [
             "<h2>Test scores</h2>",
-            html_picture(pictures.scores_picture(evaluation)),
-            _scores_table(evaluation),
-            _targets_table(evaluation, table.names),
+            *_scores(table, evaluation),
             paragraph(" ".join(evaluation.notes)),
             "<h2>Predicted and true</h2>",
-            html_picture(draw(evaluation, table.names)),
+            *_predicted_and_true(table, evaluation),
             *_trust(evaluation, table.names),
             "<h2>Where this model should not be used</h2>",
             _domain(evaluation),
@@ -94,16 +93,28 @@ def fit_page(
     return html_page(title, intro, parts, "")
 
 
+def _predicted_and_true(table: FitTable, evaluation: Evaluation) -> list[str]:
+    """A picture of the targets of each kind."""
+    drawn = {"regression": pictures.values_picture, "classification": pictures.classes_picture}
+    parts = []
+    for kind, draw in drawn.items():
+        targets = {place: name for place, name in enumerate(table.names) if table.kinds[place] == kind}
+        if targets:
+            parts.append(html_picture(draw(evaluation, targets)))
+    return parts
+
+
 def _headlines(table: FitTable, evaluation: Evaluation | None) -> str:
     lines = []
     if evaluation is None:
         lines.append("No test part was held out: how good this model is, is not known.")
     else:
-        metric = next(iter(evaluation.scores[MODEL]))
-        found = evaluation.scores[MODEL][metric]
-        title = METRICS[metric].curve.title
-        lines.append(f"{title} {_with_interval(found)} on {len(evaluation.rows):,} test molecules.")
-        lines.append(_against(evaluation, metric))
+        firsts = {METRICS[metric].kind: metric for metric in reversed(evaluation.scores[MODEL])}
+        for metric in reversed(firsts.values()):
+            found = evaluation.scores[MODEL][metric]
+            title = METRICS[metric].curve.title
+            lines.append(f"{title} {_with_interval(found)} on {len(evaluation.rows):,} test molecules.")
+            lines.append(_against(evaluation, metric))
         far = float(np.mean(evaluation.similarity < _FAR))
         if far > 0.5:
             lines.append(f"{far:.0%} of the test molecules are unlike all training molecules.")
@@ -126,27 +137,44 @@ def _against(evaluation: Evaluation, metric: str) -> str:
     return f"{'Better' if better else 'Not better'} than a {best} ({means[best]:.3g}){clear}."
 
 
-def _scores_table(evaluation: Evaluation) -> str:
-    metrics = list(evaluation.scores[MODEL])
+def _scores(table: FitTable, evaluation: Evaluation) -> list[str]:
+    """Picture and tables of the scores, those of each kind of labels by themselves."""
+    parts = []
+    for kind in sorted(set(table.kinds)):
+        metrics = [metric for metric in evaluation.scores[MODEL] if METRICS[metric].kind == kind]
+        targets = {place: name for place, name in enumerate(table.names) if table.kinds[place] == kind}
+        parts += [
+            html_picture(pictures.scores_picture(evaluation, metrics)),
+            _scores_table(evaluation, metrics, list(targets.values()) if table.kind == "mixed" else []),
+            _targets_table(evaluation, metrics, targets),
+        ]
+    return parts
+
+
+def _scores_table(evaluation: Evaluation, metrics: Sequence[str], names: Sequence[str]) -> str:
+    """Scores of the model and the baselines; ``names`` of the targets where they are not all."""
     rows = [
         [escape(name), *(_with_interval(scores[metric]) for metric in metrics)]
         for name, scores in evaluation.scores.items()
     ]
     header = ["model", *(METRICS[metric].curve.title for metric in metrics)]
-    return html_table("Mean over targets, with 95 % intervals over test molecules", header, rows)
+    of = f"Mean over {', '.join(names[:_FEW])}" if names else "Mean over targets"
+    if len(names) > _FEW:
+        of += f" and {len(names) - _FEW} more"
+    return html_table(f"{of}, with 95 % intervals over test molecules", header, rows)
 
 
-def _targets_table(evaluation: Evaluation, names: Sequence[str]) -> str:
-    if len(names) < 2:
+def _targets_table(evaluation: Evaluation, metrics: Sequence[str], targets: Mapping[int, str]) -> str:
+    if len(targets) < 2:
         return ""
-    scores = evaluation.scores[MODEL]
+    scores = {metric: evaluation.scores[MODEL][metric] for metric in metrics}
     rows = [
         [escape(name), f"{int((~np.isnan(evaluation.labels[:, place])).sum()):,}"]
         + [
             _number(score.values.per_task.get(name), score.intervals.per_task[place])
             for score in scores.values()
         ]
-        for place, name in enumerate(names)
+        for place, name in targets.items()
     ]
     return html_table("Every target", ["target", "labels", *(METRICS[m].curve.title for m in scores)], rows)
 
@@ -168,31 +196,34 @@ def _trust(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
     if trust is None or trust.calibration is None:
         return []
     targets = trust.summary(LEVEL)["targets"]
-    rows = []
+    values, classes = [], []
     for place, name in enumerate(names):
-        facts = targets[name]
-        if evaluation.bounds is not None:
+        facts, kind = targets[name], trust.column_kinds[place]
+        begin = [escape(name), f"{facts['molecules']:,}"]
+        if kind == "regression" and evaluation.bounds is not None:
             width = facts["half_width"]
             told = ["too few" if width is None else f"± {width:.3g}", f"{evaluation.coverage[place]:.0%}"]
-            rows.append([escape(name), f"{facts['molecules']:,}", *told])
-        elif evaluation.calibrated is not None:
+            values.append([*begin, *told])
+        elif kind == "classification" and evaluation.calibrated is not None:
             errors_of = (facts["calibration_error"], facts["calibration_error_after"])
             told = ["undefined" if value is None else f"{value:.3f}" for value in errors_of]
-            rows.append([escape(name), f"{facts['molecules']:,}", *told])
-    if not rows:
-        return []
-    header = ["target", "calibration molecules"]
-    if evaluation.bounds is not None:
+            classes.append([*begin, *told])
+    tables, header = [], ["target", "calibration molecules"]
+    if values:
         caption = f"Intervals that hold {LEVEL:.0%} of molecules like those of training"
-        header += ["median interval", "share of test labels inside"]
-    else:
+        tables.append(
+            html_table(caption, [*header, "median interval", "share of test labels inside"], values)
+        )
+    if classes:
         caption = "Expected calibration error, by folds of the training part"
-        header += ["as predicted", "calibrated"]
+        tables.append(html_table(caption, [*header, "as predicted", "calibrated"], classes))
+    if not tables:
+        return []
     text = (
         "Calibrated on predictions of training molecules by networks that had not seen them "
         f"({trust.calibration.source}). The promise holds for molecules like those of training."
     )
-    return ["<h2>How far to trust a prediction</h2>", paragraph(text), html_table(caption, header, rows)]
+    return ["<h2>How far to trust a prediction</h2>", paragraph(text), *tables]
 
 
 def _domain(evaluation: Evaluation) -> str:
@@ -220,9 +251,10 @@ def _domain(evaluation: Evaluation) -> str:
 def _worst(table: FitTable, evaluation: Evaluation) -> str:
     order = np.argsort(-errors(evaluation), kind="stable")[:_WORST]
     smiles, labels = [], []
+    spread = label_spread(evaluation)
     for place in order.tolist():
         row = int(evaluation.rows[place])
-        off = np.abs(evaluation.predictions[MODEL][place] - evaluation.labels[place])
+        off = np.abs(evaluation.predictions[MODEL][place] - evaluation.labels[place]) / spread
         target = int(np.nanargmax(off))
         name = f"{table.names[target][:14]} " if len(table.names) > 1 else ""
         true, found = evaluation.labels[place, target], evaluation.predictions[MODEL][place, target]

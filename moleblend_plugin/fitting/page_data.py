@@ -22,6 +22,11 @@ def data_table(table: FitTable, divided: Divided, split_sha256: str) -> str:
     rows = [
         ["file", escape(table.options.data)],
         ["columns of labels", escape(columns)],
+        *(
+            [["read beside the molecule", escape(", ".join(map(write_name, table.read_beside)))]]
+            if table.read_beside
+            else []
+        ),
         ["rows", f"{len(table.held.rows):,}"],
         *[[part, f"{len(divided.rows(part)):,} molecules"] for part in PARTS if len(divided.rows(part))],
         ["rejected", f"{len(table.rejected):,}"],

@@ -263,10 +263,11 @@ def _checked(found: Divided, table: FitTable) -> Divided:
     wants_test = found.method != "none" and not (found.method == "files" and not table.options.test)
     if wants_test and not len(test):
         raise MoleblendError("the split leaves no molecule to test on: give --test-size, or --split none")
-    if table.kind == "classification":
+    if "classification" in table.kinds:
         rows = np.concatenate((train, found.rows("valid")))
-        for name, column in zip(table.names, table.labels[rows].T, strict=True):
-            if len(set(column[~np.isnan(column)].tolist())) < 2:
+        columns = zip(table.names, table.labels[rows].T, table.classes_of, strict=True)
+        for name, column, is_class in columns:
+            if is_class and len(set(column[~np.isnan(column)].tolist())) < 2:
                 raise MoleblendError(
                     f"the split leaves one class of {name!r} to train on: give --split stratified or "
                     "another seed"

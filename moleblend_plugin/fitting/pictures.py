@@ -28,9 +28,9 @@ _FEWEST: Final = 5
 """Molecules of a bin of which a mean is drawn."""
 
 
-def scores_picture(evaluation: Evaluation) -> Picture:
-    """Every score of the model and the baselines with its 95 % interval, one panel per score."""
-    names, metrics = list(evaluation.scores), list(evaluation.scores[MODEL])
+def scores_picture(evaluation: Evaluation, metrics: Sequence[str]) -> Picture:
+    """Some scores of the model and the baselines with their 95 % intervals, one panel per score."""
+    names = list(evaluation.scores)
 
     def fill(figure: Figure, theme: Theme) -> None:
         panels = figure.subplots(1, len(metrics), squeeze=False, sharey=True)[0]
@@ -53,15 +53,20 @@ def scores_picture(evaluation: Evaluation) -> Picture:
     return draw("Test scores of the model and of baselines, with 95 % intervals", size, fill)
 
 
-def values_picture(evaluation: Evaluation, names: Sequence[str]) -> Picture:
-    """Predicted against true values, and residuals against predicted ones, a pair of panels per target."""
-    shown = list(names[:MOST_TARGETS])
+def values_picture(evaluation: Evaluation, targets: Mapping[int, str]) -> Picture:
+    """Predicted against true values, and residuals against predicted ones, a pair of panels per target.
+
+    Args:
+        evaluation: of the test part.
+        targets: names by place.
+    """
+    shown = dict(list(targets.items())[:MOST_TARGETS])
 
     def fill(figure: Figure, theme: Theme) -> None:
         panels = figure.subplots(len(shown), 2, squeeze=False)
-        for number, name in enumerate(shown):
+        for row, (number, name) in enumerate(shown.items()):
             true, found = _known(evaluation, number)
-            left, right = panels[number]
+            left, right = panels[row]
             ends = [min(true.min(), found.min()), max(true.max(), found.max())] if len(true) else [0.0, 1.0]
             left.plot(ends, ends, color=theme.grid, linewidth=1)
             if evaluation.bounds is not None:
@@ -86,17 +91,17 @@ def _around(values: Float64Array) -> tuple[float, float]:
     return float(values.min() - margin), float(values.max() + margin)
 
 
-def classes_picture(evaluation: Evaluation, names: Sequence[str]) -> Picture:
-    """ROC curve, precision and recall, and calibration of every target."""
-    shown = list(names[:MOST_TARGETS])
+def classes_picture(evaluation: Evaluation, targets: Mapping[int, str]) -> Picture:
+    """ROC curve, precision and recall, and calibration of every target, which are named by place."""
+    shown = dict(list(targets.items())[:MOST_TARGETS])
 
     def fill(figure: Figure, theme: Theme) -> None:
         from sklearn.metrics import precision_recall_curve, roc_curve
 
         panels = figure.subplots(len(shown), _COLUMNS, squeeze=False)
-        for number, name in enumerate(shown):
+        for row, (number, name) in enumerate(shown.items()):
             true, found = _known(evaluation, number)
-            roc, recall, calibration = panels[number]
+            roc, recall, calibration = panels[row]
             if len(set(true.tolist())) == 2:
                 false_rate, true_rate, _ = roc_curve(true, found)
                 roc.plot(false_rate, true_rate, color=theme.lines[0])

@@ -198,6 +198,7 @@ def _facts(
     return {
         "targets": list(table.names),
         "kind": table.kind,
+        "kinds": dict(zip(table.names, table.kinds, strict=True)),
         "data": sha256,
         "split_sha256": split_sha256,
         "molecules": {part: len(divided.rows(part)) for part in PARTS},

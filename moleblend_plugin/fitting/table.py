@@ -23,12 +23,14 @@ from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, ha
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
+from moleblend_plugin.fitting.descriptor_columns import read_descriptors
 from moleblend_plugin.fitting.held_rows import HeldRows, hold_rows
 from moleblend_plugin.fitting.label_columns import ColumnContent, choose_targets, look_at, uncensored
 from moleblend_plugin.fitting.options import FitOptions
 from moleblend_plugin.fitting.task_type import task_type
 from moleblend_plugin.inference.estimators.molecules import convert_all
 from moleblend_plugin.inference.input_rows import MAX_ATOMS
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.names import write_name
 from moleblend_plugin.schema import Float64Array, LabelKind, MoleculeRecord, Rejection
 
@@ -45,8 +47,10 @@ class FitTable(NamedTuple):
         records: [n] molecules, with their labels.
         labels: [n, T], NaN where one is missing.
         names: T of them.
-        kind: "regression" or "classification".
+        kind: "regression", "classification" or "mixed".
+        kinds: of every target.
         weights: [n], or ``None``.
+        descriptors: [n, X], the columns that models read beside the molecule, NaN where one is missing.
         rejected: the other rows, by place, with the reason.
         classes: by target, the words that were read as classes.
         notes: what was guessed, a line each.
@@ -59,11 +63,23 @@ class FitTable(NamedTuple):
     labels: Float64Array
     names: tuple[str, ...]
     kind: LabelKind
+    kinds: tuple[ColumnKind, ...]
     weights: Float64Array | None
+    descriptors: Float64Array
     rejected: dict[int, str]
     classes: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     options: FitOptions
+
+    @property
+    def classes_of(self) -> list[bool]:
+        """Whether a target is classes, T."""
+        return [kind == "classification" for kind in self.kinds]
+
+    @property
+    def read_beside(self) -> tuple[str, ...]:
+        """Names of the X columns that models read beside the molecule."""
+        return self.options.descriptors_columns
 
     @property
     def row_ids(self) -> list[str]:
@@ -104,11 +120,12 @@ def read_table(options: FitOptions, jobs: int) -> FitTable:
     }
     numbers, reader, more = _labels(held, names, chosen, found.rules, options, rejected)
     weights = _weights(held, options.weights_column, rejected)
+    descriptors, told = read_descriptors(held, options, rejected)
     records = _records(held, options, jobs, rejected)
     kept = np.array([place for place in range(len(held.rows)) if place not in rejected], np.int64)
     labels = numbers[kept]
-    if found.kind == "classification":
-        _check_classes(labels, names)
+    classes = [place for place, kind in enumerate(found.kinds) if kind == "classification"]
+    _check_classes(labels[:, classes], [names[place] for place in classes])
     resolved = replace(
         options,
         targets=names,
@@ -123,6 +140,7 @@ def read_table(options: FitOptions, jobs: int) -> FitTable:
         note,
         *found.notes,
         *more,
+        *told,
         *held.notes,
     ]
     if len(kept) < FEWEST:
@@ -130,11 +148,16 @@ def read_table(options: FitOptions, jobs: int) -> FitTable:
     return FitTable(
         held,
         kept,
-        [replace(records[place], targets=labels[row]) for row, place in enumerate(kept.tolist())],
+        [
+            replace(records[place], targets=labels[row], extra_descriptors=own)
+            for row, (place, own) in enumerate(zip(kept.tolist(), _rows_of(descriptors[kept]), strict=True))
+        ],
         labels,
         names,
         found.kind,
+        found.kinds,
         None if weights is None else weights[kept],
+        descriptors[kept],
         rejected,
         reader.classes,
         tuple(dict.fromkeys(each for each in notes if each)),
@@ -162,15 +185,26 @@ def reasons(rejected: dict[int, str]) -> Counter[str]:
     return Counter(reason.partition(":")[0] for reason in rejected.values())
 
 
+def _rows_of(descriptors: Float64Array) -> list[Float64Array | None]:
+    """What each record gets of them; ``None`` where there are no columns."""
+    return list(descriptors) if descriptors.shape[1] else [None] * len(descriptors)
+
+
 def _check_special(held: HeldRows, options: FitOptions) -> None:
     flags = ("weights", "group", "date", "split")
-    for flag in flags:
-        name = getattr(options, f"{flag}_column")
+    named = [(f"--{flag}-column", getattr(options, f"{flag}_column")) for flag in flags]
+    named += [("--descriptors-columns", name) for name in options.descriptors_columns]
+    for flag, name in named:
         if name and name not in held.header:
             raise MoleblendError(
-                f"--{flag}-column: {options.data} has no column {name!r} (columns: "
-                f"{', '.join(held.header[:30])})"
+                f"{flag}: {options.data} has no column {name!r} (columns: {', '.join(held.header[:30])})"
             )
+    special = [*options.special_columns, held.smiles_column]
+    twice = next((name for name in options.descriptors_columns if special.count(name) > 1), None)
+    if twice is not None:
+        raise MoleblendError(
+            f"--descriptors-columns: {twice!r} is named for another purpose too: name it once"
+        )
     both = set(options.special_columns) & set(options.targets)
     if both:
         raise MoleblendError(f"--target {both.pop()!r} is named for another purpose too: name it once")

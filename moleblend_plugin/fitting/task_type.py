@@ -8,62 +8,81 @@ from typing import Final, NamedTuple
 from moleblend_plugin.chem.readers.label_text import LabelRules
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.fitting.label_columns import ColumnContent, with_other_word
+from moleblend_plugin.label_kinds import ColumnKind, kind_of_all
 from moleblend_plugin.names import write_name
 from moleblend_plugin.schema import LabelKind
 
 _FEW_NUMBERS: Final = 3
+_SHOWN: Final = 5
+
+WORDS: Final = {
+    "regression": "values",
+    "classification": "two classes",
+    "mixed": "values and two classes",
+}
+"""What labels of a kind are called."""
 
 
 class TaskType(NamedTuple):
     """What is fitted.
 
     Attributes:
-        kind: "regression" or "classification".
+        kind: "regression", "classification" or "mixed".
+        kinds: of every column of labels.
         rules: words of labels, completed.
         notes: what was guessed.
     """
 
     kind: LabelKind
+    kinds: tuple[ColumnKind, ...]
     rules: LabelRules
     notes: tuple[str, ...]
 
 
 def task_type(targets: Mapping[str, ColumnContent], wanted: str, rules: LabelRules) -> TaskType:
-    """The kind of labels that all columns have.
+    """The kind of labels of all columns, and of each.
 
     Args:
         targets: what the columns of labels hold, by name.
-        wanted: "auto", "regression" or "classification".
+        wanted: "auto", "regression", "classification" or "mixed".
         rules: words that the user gave a meaning.
 
     Raises:
-        MoleblendError: several classes, words without a meaning, or columns of both kinds.
+        MoleblendError: several classes, words without a meaning, or not the kinds that are wanted.
     """
-    kinds: dict[str, LabelKind] = {}
+    kinds: dict[str, ColumnKind] = {}
     for name, found in targets.items():
         rules = with_other_word(name, found, rules)
         kinds[name] = _kind(name, found, wanted, rules)
-    first = {kind: next((name for name, own in kinds.items() if own == kind), "") for kind in kinds.values()}
-    if len(first) > 1:
+    kind = kind_of_all(tuple(kinds.values()))
+    if wanted == "mixed" and kind != "mixed":
         raise MoleblendError(
-            f"columns of labels are of two kinds, {write_name(first['regression'])} of numbers and "
-            f"{write_name(first['classification'])} of two classes: fit them one by one, each with its own "
-            "--target and --out"
+            f"--task mixed: all columns of labels hold {WORDS[kind]}: leave --task out, or name columns of "
+            "both kinds by --target"
         )
-    (kind,) = first
-    notes = [f"labels are {'values' if kind == 'regression' else 'two classes'} (by content)"] * (
-        wanted == "auto"
-    )
+    notes = [f"labels are {_told(kinds)} (by content)"] * (wanted == "auto")
     for name, found in targets.items():
-        if kind == "regression" and found.whole and 1 < len(found.numbers) <= _FEW_NUMBERS:
+        if kinds[name] == "regression" and found.whole and 1 < len(found.numbers) <= _FEW_NUMBERS:
             numbers = ", ".join(f"{value:g}" for value in found.numbers)
             notes.append(
                 f"{write_name(name)} holds whole numbers ({numbers} ...), which are fitted as values"
             )
-    return TaskType(kind, rules, tuple(notes))
+    return TaskType(kind, tuple(kinds.values()), rules, tuple(notes))
 
 
-def _kind(name: str, found: ColumnContent, wanted: str, rules: LabelRules) -> LabelKind:
+def _told(kinds: Mapping[str, ColumnKind]) -> str:
+    """What the columns hold, in words."""
+    if len(set(kinds.values())) == 1:
+        return WORDS[next(iter(kinds.values()))]
+    parts = []
+    for kind in ("regression", "classification"):
+        names = [write_name(name) for name, own in kinds.items() if own == kind]
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        parts.append(f"{WORDS[kind]} in {', '.join(names[:_SHOWN])}{more}")
+    return ", ".join(parts)
+
+
+def _kind(name: str, found: ColumnContent, wanted: str, rules: LabelRules) -> ColumnKind:
     shown = write_name(name)
     named = {word.strip().lower() for word in (*rules.positive, *rules.negative)}
     unknown = [word for word in found.words if word.lower() not in named]

@@ -23,13 +23,14 @@ from moleblend_plugin.baselines.kinds import BASELINES
 from moleblend_plugin.baselines.task_models import fit_tasks
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.entry import usable_cores
-from moleblend_plugin.estimator import MoleblendClassifier, MoleblendRegressor
+from moleblend_plugin.estimator import MoleblendClassifier, MoleblendMixed, MoleblendRegressor
 from moleblend_plugin.fitting.options import FitOptions
 from moleblend_plugin.fitting.table import FitTable, conversion_of
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble, write_ensemble
 from moleblend_plugin.inference.estimators.fit import FitConfig, train_arguments, write_store
 from moleblend_plugin.inference.estimators.member_jobs import MemberJobs
+from moleblend_plugin.inference.estimators.molecules import DescribedMolecules
 from moleblend_plugin.inference.estimators.start import choose_start
 from moleblend_plugin.inference.kept_trust import with_trust
 from moleblend_plugin.inference.predictor import Predictor
@@ -47,7 +48,7 @@ _TREES: Final = 300
 _START_SECONDS: Final = 6.0
 """Until a process has loaded torch and begins; little beside any training, so it is not measured."""
 
-Estimator = MoleblendRegressor | MoleblendClassifier
+Estimator = MoleblendRegressor | MoleblendClassifier | MoleblendMixed
 
 
 class NamedLabels:
@@ -88,8 +89,15 @@ def processes_for(options: FitOptions) -> int:
 def make_estimator(table: FitTable, jobs: MemberJobs | None) -> Estimator:
     """The estimator that the options say, not trained yet."""
     options = table.options
-    kind = MoleblendRegressor if table.kind == "regression" else MoleblendClassifier
-    made = kind(
+    kinds: dict[str, type[Estimator]] = {
+        "regression": MoleblendRegressor,
+        "classification": MoleblendClassifier,
+        "mixed": MoleblendMixed,
+    }
+    classes = _class_columns(table)
+    more: dict[str, Any] = {"class_columns": classes} if classes else {}
+    made = kinds[table.kind](
+        **more,
         checkpoint=None if options.checkpoint == "none" else options.checkpoint,
         input_mode=options.input_mode,
         epochs=options.epochs,
@@ -99,6 +107,7 @@ def make_estimator(table: FitTable, jobs: MemberJobs | None) -> Estimator:
         readout=options.readout,
         freeze_epochs=options.freeze_epochs,
         molecule_featurizers=options.molecule_featurizers,
+        descriptors_columns=options.descriptors_columns or None,
         random_state=options.seed,
         device=options.device,
         ensemble_size=options.ensemble_size,
@@ -108,6 +117,13 @@ def make_estimator(table: FitTable, jobs: MemberJobs | None) -> Estimator:
     )
     made._jobs = jobs
     return made
+
+
+def _class_columns(table: FitTable) -> tuple[str, ...]:
+    """Names of the targets that are classes, where they are mixed."""
+    if table.kind != "mixed":
+        return ()
+    return tuple(name for name, is_class in zip(table.names, table.classes_of, strict=True) if is_class)
 
 
 def train(table: FitTable, rows: npt.NDArray[np.int64], jobs: MemberJobs | None) -> Estimator:
@@ -128,7 +144,8 @@ def train(table: FitTable, rows: npt.NDArray[np.int64], jobs: MemberJobs | None)
     ]
     weights = None if table.weights is None else table.weights[rows]
     labels: Any = NamedLabels(table.labels[rows], table.names)
-    return make_estimator(table, jobs).fit(molecules, labels, sample_weight=weights)
+    beside = DescribedMolecules(molecules, table.descriptors[rows])
+    return make_estimator(table, jobs).fit(beside, labels, sample_weight=weights)
 
 
 def name_rows(path: Path, table: FitTable, rows: npt.NDArray[np.int64]) -> None:
@@ -208,6 +225,7 @@ def _probe(table: FitTable, folder: Path, epochs: int) -> float:
         options.batch_size,
         options.learning_rate,
         device=options.device,
+        class_columns=_class_columns(table),
     )
     began = time.perf_counter()
     train_in_process(train_arguments(folder / "data", run, config, validates=True), device=options.device)
@@ -226,7 +244,7 @@ def _forest_seconds(table: FitTable, places: npt.NDArray[np.int64], molecules: i
         began = time.perf_counter()
         fit_tasks(
             name,
-            table.kind == "classification",
+            table.classes_of,
             0,
             features,
             table.labels[places],

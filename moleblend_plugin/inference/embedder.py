@@ -53,12 +53,14 @@ class Embedder:
         args: as given.
         device: where it computes.
         featurizers: none; only the head of a property network reads some.
+        extra_descriptors: none, likewise.
 
     Raises:
         MoleblendError: an unknown ``what`` or ``input_mode``, or no such device.
     """
 
     featurizers: Final[tuple[str, ...]] = ()
+    extra_descriptors: Final[tuple[str, ...]] = ()
 
     def __init__(
         self,

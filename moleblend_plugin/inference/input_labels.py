@@ -17,6 +17,7 @@ from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inputs import open_molecules
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.schema import Float64Array
 
 LabelsOf = Callable[[InputRow], Float64Array]
@@ -71,13 +72,16 @@ def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], file:
     return read
 
 
-def check_labels(labels: Float64Array, row_id: str, names: Sequence[str]) -> None:
-    """Refuse labels [T] that are no classes.
+def check_labels(
+    labels: Float64Array, row_id: str, names: Sequence[str], kinds: Sequence[ColumnKind]
+) -> None:
+    """Refuse labels [T] that are no classes where a model's targets are.
 
     Raises:
         MoleblendError: one is neither 0, 1 nor missing.
     """
-    odd = ~(np.isnan(labels) | (labels == 0) | (labels == 1))
+    is_class = np.array([kind == "classification" for kind in kinds])
+    odd = is_class & ~(np.isnan(labels) | (labels == 0) | (labels == 1))
     if odd.any():
         place = int(np.flatnonzero(odd)[0])
         raise MoleblendError(

@@ -12,12 +12,13 @@ import numpy as np
 
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.readers.beside import Beside
+from moleblend_plugin.chem.readers.extra_columns import ExtraColumns
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Source
 from moleblend_plugin.chem.workers import convert_in_order
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.inference.featurized import stored_as_here
-from moleblend_plugin.schema import MoleculeRecord, Rejection
+from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 
 MAX_ATOMS: Final = 512
 """Heavy atoms of the largest molecule that is given to a network unless asked otherwise: at 512 the pairs of
@@ -54,13 +55,14 @@ class Input:
         max_atoms: molecules with more heavy atoms are rows with a reason.
         featurizers: what molecules get besides: "descriptors", "ecfp"; those of a store keep their own if
             this RDKit made them.
+        extra_descriptors: columns of the file that molecules get besides.
 
     Attributes:
-        source: as given.
+        source: as given; of a file that holds labels, asked for them where they are ``extra_descriptors``.
         header: names of the columns that rows bring.
 
     Raises:
-        MoleblendError: the file cannot be read.
+        MoleblendError: the file cannot be read, or lacks a column.
     """
 
     def __init__(
@@ -70,6 +72,7 @@ class Input:
         workers: int = 1,
         max_atoms: int = MAX_ATOMS,
         featurizers: tuple[str, ...] = (),
+        extra_descriptors: tuple[str, ...] = (),
     ) -> None:
         self.source = source
         self._conversion = conversion
@@ -79,6 +82,10 @@ class Input:
         self._passed = 0
         self._beside = Beside(source)
         self.header = self._beside.names
+        self._extra: ExtraColumns | None = None
+        if extra_descriptors:
+            self._extra = ExtraColumns(source, self.header, extra_descriptors)
+            self.source = self._extra.source
 
     @property
     def notes(self) -> list[str]:
@@ -97,7 +104,7 @@ class Input:
         return self.source.fraction_read * rows / max(1, self._passed)
 
     def __iter__(self) -> Iterator[InputRow]:
-        given: deque[tuple[str, ...]] = deque()
+        given: deque[tuple[tuple[str, ...], Float64Array | str | None]] = deque()
         held = self.source.format.holds_records
         rows = self._noting(given)
         results = (
@@ -106,13 +113,17 @@ class Input:
             else convert_in_order(rows, self._conversion, self._workers, self._featurizers)
         )
         for result in results:
-            cells = given.popleft()
+            cells, extra = given.popleft()
             if isinstance(result, Rejection):
                 number = f"[{result.row}]" if held else f":{result.row}"
                 yield InputRow(result.source + number, cells, None, result.reason)
             elif result.n_atoms > self._max_atoms:
                 reason = f"more than {self._max_atoms} heavy atoms: {result.n_atoms}"
                 yield InputRow(result.row_id, cells, None, reason)
+            elif isinstance(extra, str):
+                yield InputRow(result.row_id, cells, None, extra)
+            elif extra is not None:
+                yield InputRow(result.row_id, cells, replace(result, extra_descriptors=extra))
             else:
                 yield InputRow(result.row_id, cells, result)
 
@@ -128,12 +139,24 @@ class Input:
 
         return featurized
 
-    def _noting(self, given: deque[tuple[str, ...]]) -> Iterator[RawRow | Rejection]:
-        """The rows, whose cells go to ``given`` as they pass."""
+    def _noting(
+        self, given: deque[tuple[tuple[str, ...], Float64Array | str | None]]
+    ) -> Iterator[RawRow | Rejection]:
+        """The rows, whose cells go to ``given`` as they pass, with their extra descriptors or why not."""
         for row in self.source:
             self._passed += 1
-            given.append(self._beside.cells(row))
+            cells = self._beside.cells(row)
+            given.append((cells, self._extra_of(row, cells)))
             yield row.bare() if isinstance(row, RawRow) else row
+
+    def _extra_of(self, row: RawRow | Rejection, cells: tuple[str, ...]) -> Float64Array | str | None:
+        """Extra descriptors of a row, or why there are none; ``None`` where none are wanted."""
+        if self._extra is None:
+            return None
+        try:
+            return self._extra.read(row, cells)
+        except ValueError as error:
+            return str(error)
 
 
 def _held(row: RawRow | Rejection) -> MoleculeRecord | Rejection:

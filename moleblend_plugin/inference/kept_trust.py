@@ -16,7 +16,7 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
-from moleblend_plugin.schema import LabelKind
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.trust.file import TrustFile, read_trust
 from moleblend_plugin.trust.model import Trust
 
@@ -51,7 +51,9 @@ def trust_in(args: argparse.Namespace) -> TrustFile | None:
     return TrustFile(kept.get("about") or {}, kept["arrays"].numpy().tobytes())
 
 
-def checked_trust(kept: TrustFile | None, names: tuple[str, ...], kind: LabelKind) -> Trust | None:
+def checked_trust(
+    kept: TrustFile | None, names: tuple[str, ...], kinds: tuple[ColumnKind, ...]
+) -> Trust | None:
     """The trust of a model of these targets.
 
     Raises:
@@ -60,7 +62,7 @@ def checked_trust(kept: TrustFile | None, names: tuple[str, ...], kind: LabelKin
     if kept is None:
         return None
     found = read_trust(kept)
-    if (found.names, found.kind) != (names, kind):
+    if (found.names, found.column_kinds) != (names, kinds):
         raise MoleblendError(
             f"its trust in predictions is of {found.kind} of {', '.join(found.names)}, not of its own "
             "targets: save the model again"

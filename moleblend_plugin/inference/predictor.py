@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from itertools import islice
 from pathlib import Path
@@ -18,17 +19,20 @@ import numpy as np
 import torch
 
 from moleblend_plugin.chem.identity.featurizers import featurized
+from moleblend_plugin.data.head_inputs import EXTRA
 from moleblend_plugin.data.samples.blend import unblended
 from moleblend_plugin.data.samples.input_codes import input_codes_of
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble
 from moleblend_plugin.inference.featurized import head_inputs_here, stored_as_here
 from moleblend_plugin.inference.kept_trust import checked_trust, trust_in
-from moleblend_plugin.inference.stack import Stack
+from moleblend_plugin.inference.stack import Stack, extra_of
 from moleblend_plugin.inference.stream import WINDOW, FloatingArray, Net, run
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
+from moleblend_plugin.tasks.property.columns import columns_of
 from moleblend_plugin.tasks.property.head_inputs import kept_head_inputs
 
 if TYPE_CHECKING:
@@ -71,10 +75,12 @@ class Predictor:
 
     Attributes:
         target_names: names of the T columns of a prediction.
-        kind: "classification" (probabilities) or "regression" (values in original units).
+        kind: "classification" (probabilities), "regression" (values in original units) or "mixed".
+        kinds: of every target.
         input_mode: what the network sees: "2d", "3d" or "both"; a molecule without 3D shows 2D in any mode.
         input_codes: "invariant" or "published", as in training (``schema.InputCodes``).
         featurizers: what its head reads beside the encoder: "descriptors", "ecfp", both or nothing.
+        extra_descriptors: columns of a table that it reads too; records bring them (``MoleculeRecord``).
         args: as given.
         device: where it computes.
         n_members: number of networks, 1 unless it is an :class:`Ensemble`.
@@ -84,16 +90,19 @@ class Predictor:
     n_members = 1
     trust: Trust | None = None
     featurizers: tuple[str, ...] = ()
+    extra_descriptors: tuple[str, ...] = ()
 
     def __init__(self, model: PropertyOutputs, args: argparse.Namespace, device: str = "auto") -> None:
         self.args = args
         self.device = choose_device(device)
         self.target_names: tuple[str, ...] = tuple(args.target_names)
         self.kind: LabelKind = model.property.kind
+        self.kinds: tuple[ColumnKind, ...] = model.property.column_kinds
         self.input_mode: InputMode = args.input_mode
         self.input_codes = input_codes_of(args)
         kept = kept_head_inputs(args)
-        self.featurizers = tuple(kept)
+        self.featurizers = tuple(name for name in kept if name != EXTRA)
+        self.extra_descriptors = tuple(kept[EXTRA]["names"]) if EXTRA in kept else ()
         self._head_inputs = head_inputs_here(kept)
         self._model = model.to(self.device).eval()
 
@@ -118,7 +127,7 @@ class Predictor:
         model, args = load_property_model(path, use_ema=use_ema)
         found = cls(model, args, device)
         try:
-            found.trust = checked_trust(trust_in(args), found.target_names, found.kind)
+            found.trust = checked_trust(trust_in(args), found.target_names, found.kinds)
         except MoleblendError as error:
             raise MoleblendError(f"{str(path)!r} cannot be used: {error}") from error
         return found
@@ -190,6 +199,9 @@ class Predictor:
         records: Iterable[MoleculeRecord] = store
         if self.featurizers:
             records = map(stored_as_here(store, self.featurizers), store)
+        if self.extra_descriptors:
+            places = columns_of(store, list(self.extra_descriptors))
+            records = (replace(record, extra_descriptors=record.targets[places]) for record in records)
         for index, value in enumerate(self.predict_records(records, batch_size)):
             predictions[index] = value
         return predictions
@@ -220,13 +232,19 @@ class Ensemble(Predictor):
         self.stack = stack
         self.n_members = len(networks)
         self.args, self.device = first.args, first.device
-        self.target_names, self.kind = first.target_names, first.kind
+        self.target_names, self.kind, self.kinds = first.target_names, first.kind, first.kinds
         self.input_mode, self.input_codes = first.input_mode, first.input_codes
+        self.extra_descriptors = first.extra_descriptors
         self.featurizers = tuple(dict.fromkeys(name for one in networks for name in one.featurizers))
         for number, network in enumerate(networks, 1):
-            if (network.target_names, network.kind, network.input_mode) != (
+            if network.extra_descriptors != self.extra_descriptors:
+                raise MoleblendError(
+                    f"member {number} reads other columns beside the molecule than member 1: combine "
+                    "networks that were trained alike"
+                )
+            if (network.target_names, network.kinds, network.input_mode) != (
                 self.target_names,
-                self.kind,
+                self.kinds,
                 self.input_mode,
             ):
                 raise MoleblendError(
@@ -249,7 +267,8 @@ class Ensemble(Predictor):
             each = np.array([list(one.predict_records(part, batch_size, window)) for one in self.networks])
             values = each.mean(0)  # [M, T]
             if self.stack is not None:
-                values = self.stack.combine(values, [record.smiles for record in part])
+                smiles = [record.smiles for record in part]
+                values = self.stack.combine(values, smiles, extra_of(part, self.stack.extra_descriptors))
             yield from map(Prediction, values, each.swapaxes(0, 1))
 
 
@@ -278,7 +297,7 @@ def _read(path: Path, device: str, use_ema: bool) -> Ensemble:
         raise MoleblendError(f"the stack of {str(path)!r} cannot be used: {error}") from error
     ensemble = Ensemble(networks, stack)
     try:
-        ensemble.trust = checked_trust(found.trust, ensemble.target_names, ensemble.kind)
+        ensemble.trust = checked_trust(found.trust, ensemble.target_names, ensemble.kinds)
     except MoleblendError as error:
         raise MoleblendError(f"{str(path)!r} cannot be used: {error}") from error
     return ensemble

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -23,6 +23,9 @@ from moleblend_plugin.inference.table_writer import TableWriter, free_name, open
 from moleblend_plugin.metrics.bootstrap import Intervals, intervals
 from moleblend_plugin.metrics.scores import SCORERS, TaskScores
 from moleblend_plugin.schema import Float64Array
+
+NO_INTERVAL: Final = (float("nan"), float("nan"))
+"""Of a score that is not made for the labels of a target."""
 
 
 @dataclass
@@ -60,7 +63,7 @@ class Score:
 
     Attributes:
         values: per task and on average; tasks on which it is undefined are named.
-        intervals: of the mean, and of every task in the order of the names.
+        intervals: of the mean, and of every task in the order of the names; NaN for tasks of another kind.
     """
 
     values: TaskScores
@@ -120,17 +123,22 @@ def predict_labelled(
 
 
 def score_all(predictor: Predictor, scored: Scored, n: int, seed: int, level: float) -> dict[str, Score]:
-    """Every score of the network's task, with percentile intervals from ``n`` resamples of molecules.
+    """Every score of the network's targets by their kind, with percentile intervals from ``n`` resamples.
 
     Raises:
         MoleblendError: ``n`` or ``level`` is out of range.
     """
-    score = SCORERS[predictor.kind]
-    values = score(scored.targets, scored.predictions, scored.names)
-    return {
-        name: Score(found, intervals(name, scored.targets, scored.predictions, n, seed, level))
-        for name, found in values.items()
-    }
+    found: dict[str, Score] = {}
+    for kind in sorted(set(predictor.kinds)):
+        own = [place for place, each in enumerate(predictor.kinds) if each == kind]
+        targets, predictions = scored.targets[:, own], scored.predictions[:, own]
+        names = [scored.names[place] for place in own]
+        for name, values in SCORERS[kind](targets, predictions, names).items():
+            drawn = intervals(name, targets, predictions, n, seed, level)
+            per_task = dict(zip(own, drawn.per_task, strict=True))
+            every = [per_task.get(place, NO_INTERVAL) for place in range(len(scored.names))]
+            found[name] = Score(values, drawn._replace(per_task=every))
+    return found
 
 
 def _read(row: InputRow, labels_of: LabelsOf, predictor: Predictor) -> tuple[Float64Array, str]:
@@ -142,8 +150,7 @@ def _read(row: InputRow, labels_of: LabelsOf, predictor: Predictor) -> tuple[Flo
         labels = labels_of(row)
     except ValueError as error:
         return missing, str(error)
-    if predictor.kind == "classification":
-        check_labels(labels, row.row_id, predictor.target_names)
+    check_labels(labels, row.row_id, predictor.target_names, predictor.kinds)
     return labels, ""
 
 

@@ -18,16 +18,20 @@ from moleblend_plugin.baselines.kinds import BASELINES
 from moleblend_plugin.baselines.task_models import TaskModels
 from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.chem.identity.featurizers import PROBE_SMILES
+from moleblend_plugin.data.head_inputs import lacks_extra
 from moleblend_plugin.ensembles.forest_arrays import ForestArrays, pack, unpack
 from moleblend_plugin.ensembles.weights import weighted_mean
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import Float64Array
+from moleblend_plugin.schema import Float64Array, MoleculeRecord
 
 NETWORK: Final = "network"
 """The first base model: the mean of the members."""
 
 DESCRIPTORS: Final = "descriptors"
 """Features with names, whose order and values may differ between versions of RDKit."""
+
+EXTRA: Final = "extra-descriptors"
+"""Columns of a table that stand beside the molecules: features of every kind of forest."""
 
 Blocks = Mapping[str, npt.NDArray[Any]]
 """By name (``baselines.features.FEATURES``), features [M, F] of one kind."""
@@ -72,6 +76,7 @@ class Stack:
         columns: names of the descriptors that the forests were fitted on.
         toolkit: RDKit's version then.
         probe: fingerprints of the features of ``PROBE_SMILES`` then, and the descriptors themselves.
+        extra_descriptors: columns of a table that all forests see too, X.
     """
 
     forests: Mapping[str, TaskForests]
@@ -79,28 +84,33 @@ class Stack:
     columns: tuple[str, ...]
     toolkit: str
     probe: Mapping[str, Any]
+    extra_descriptors: tuple[str, ...] = ()
 
     @property
     def base_models(self) -> tuple[str, ...]:
         """Names of the K base models."""
         return (NETWORK, *self.forests)
 
-    def combine(self, network: Float64Array, smiles: Sequence[str]) -> Float64Array:
-        """Predictions [M, T] from the networks' mean [M, T] and the molecules, as SMILES."""
-        return self.combine_features(network, self.blocks(smiles))
+    def combine(
+        self, network: Float64Array, smiles: Sequence[str], extra: Float64Array | None = None
+    ) -> Float64Array:
+        """Predictions [M, T] from the networks' mean [M, T], the molecules as SMILES, and columns [M, X]."""
+        return self.combine_features(network, self.blocks(smiles, extra))
 
     def combine_features(self, network: Float64Array, blocks: Blocks) -> Float64Array:
         """The same from features that are there already."""
         each = [forest.predict(features_of(kind, blocks)) for kind, forest in self.forests.items()]
         return weighted_mean([network, *each], self.weights)
 
-    def blocks(self, smiles: Sequence[str]) -> Blocks:
-        """Features of molecules, descriptors in the order that the forests know.
+    def blocks(self, smiles: Sequence[str], extra: Float64Array | None = None) -> Blocks:
+        """Features of molecules, descriptors in the order that the forests know, and columns [M, X].
 
         Raises:
             MoleblendError: RDKit does not have all of these descriptors any more.
         """
         blocks, names = feature_blocks(tuple(self.forests), smiles)
+        if extra is not None:
+            blocks = {**blocks, EXTRA: extra}
         if names == self.columns:
             return blocks
         place = {name: number for number, name in enumerate(names)}
@@ -111,7 +121,7 @@ class Stack:
 
     def to_file(self) -> tuple[dict[str, Any], dict[str, bytes]]:
         """Plain values, and by kind the forests as bytes, for ``inference.ensemble_file.write_ensemble``."""
-        plain = {
+        plain: dict[str, Any] = {
             "weights": self.weights.tolist(),
             "columns": list(self.columns),
             "toolkit": self.toolkit,
@@ -121,6 +131,8 @@ class Stack:
                 kind: [forest is not None for forest in found.forests] for kind, found in self.forests.items()
             },
         }
+        if self.extra_descriptors:
+            plain["extra_descriptors"] = list(self.extra_descriptors)
         packed = {
             kind: pack([forest for forest in found.forests if forest is not None])
             for kind, found in self.forests.items()
@@ -145,7 +157,8 @@ class Stack:
                 forests[kind] = TaskForests(each, constants)
             tasks = len(next(iter(forests.values())).constants)
             weights = np.asarray(plain["weights"], np.float64).reshape(1 + len(forests), tasks)
-            found = cls(forests, weights, tuple(plain["columns"]), plain["toolkit"], plain["probe"])
+            extra = tuple(map(str, plain.get("extra_descriptors", ())))
+            found = cls(forests, weights, tuple(plain["columns"]), plain["toolkit"], plain["probe"], extra)
         except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
             raise MoleblendError("its description is not sound: save the model again") from error
         found.check_toolkit()
@@ -175,8 +188,25 @@ class Stack:
 
 
 def features_of(kind: str, blocks: Blocks) -> npt.NDArray[Any]:
-    """Features [M, F] of a kind of baseline."""
-    return joined([blocks[name] for name in BASELINES[kind].features])
+    """Features [M, F] of a kind of baseline, and behind them columns of a table where there are any."""
+    more = (EXTRA,) if EXTRA in blocks else ()
+    return joined([blocks[name] for name in (*BASELINES[kind].features, *more)])
+
+
+def extra_of(records: Sequence[MoleculeRecord], names: tuple[str, ...]) -> Float64Array | None:
+    """The columns ``names`` [M, X] of records; ``None`` where there are none.
+
+    Raises:
+        MoleblendError: a record lacks them.
+    """
+    if not names:
+        return None
+    rows = []
+    for record in records:
+        if record.extra_descriptors is None or len(record.extra_descriptors) != len(names):
+            raise lacks_extra(record, names)
+        rows.append(record.extra_descriptors)
+    return np.array(rows, np.float64)
 
 
 def feature_blocks(kinds: Sequence[str], smiles: Sequence[str]) -> tuple[Blocks, tuple[str, ...]]:

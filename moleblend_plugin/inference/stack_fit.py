@@ -20,6 +20,7 @@ from moleblend_plugin.baselines.task_models import TaskModels, fit_tasks
 from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.ensembles.weights import fit_weights, weighted_mean
 from moleblend_plugin.inference.stack import (
+    EXTRA,
     Blocks,
     Stack,
     TaskForests,
@@ -27,7 +28,8 @@ from moleblend_plugin.inference.stack import (
     features_of,
     probe_of,
 )
-from moleblend_plugin.schema import Float64Array, LabelKind
+from moleblend_plugin.label_kinds import Kinds, each_kind
+from moleblend_plugin.schema import Float64Array
 
 FORESTS: Final = ("descriptors-rf", "ecfp4-counts-rf", "descriptors-ecfp4-counts-rf")
 """Kinds of forests beside the networks: on descriptors, on counts of ECFP4, and on both."""
@@ -47,6 +49,7 @@ class TrainingRows(NamedTuple):
         folds: int64 [n], fold of every molecule.
         sample_weight: [n], what a molecule's labels count; ``None``: all alike.
         grouped: whether folds keep molecules of one scaffold together.
+        extra_descriptors: names of columns of a table, which ``blocks`` hold too.
     """
 
     blocks: Blocks
@@ -56,6 +59,7 @@ class TrainingRows(NamedTuple):
     folds: npt.NDArray[np.int64]
     sample_weight: Float64Array | None = None
     grouped: bool = False
+    extra_descriptors: tuple[str, ...] = ()
 
     @classmethod
     def of(
@@ -66,10 +70,13 @@ class TrainingRows(NamedTuple):
         folds: npt.NDArray[np.int64],
         sample_weight: Float64Array | None = None,
         grouped: bool = False,
+        extra: tuple[tuple[str, ...], Float64Array | None] = ((), None),
     ) -> TrainingRows:
-        """With the features of :data:`FORESTS`."""
+        """With the features of :data:`FORESTS`, and columns of a table: their names X and values [n, X]."""
         blocks, columns = feature_blocks(FORESTS, smiles)
-        return cls(blocks, columns, targets, names, folds, sample_weight, grouped)
+        if extra[1] is not None:
+            blocks = {**blocks, EXTRA: extra[1]}
+        return cls(blocks, columns, targets, names, folds, sample_weight, grouped, extra[0])
 
 
 class FittedStack(NamedTuple):
@@ -92,7 +99,7 @@ class FittedStack(NamedTuple):
 def fit_stack(
     rows: TrainingRows,
     network: Float64Array,
-    kind: LabelKind,
+    kinds: Kinds,
     seed: int,
     numbers: Mapping[str, Any] | None = None,
 ) -> FittedStack:
@@ -101,26 +108,27 @@ def fit_stack(
     Args:
         rows: molecules of the training part.
         network: [n, T], out-of-fold predictions of the networks: each by the member that did not see it.
-        kind: classification or regression.
+        kinds: classification or regression, of all tasks or of each.
         seed: of the forests.
         numbers: parameters of the forests that differ from those of the baselines, such as ``n_estimators``.
     """
-    forests, of_forests = fit_forests(rows, kind, seed, numbers)
+    forests, of_forests = fit_forests(rows, kinds, seed, numbers)
     out_of_fold = np.stack([network, *of_forests])
-    weights = fit_weights(out_of_fold, rows.targets, kind, rows.sample_weight)
-    stack = Stack(forests, weights, rows.columns, TOOLKIT, probe_of(FORESTS, rows.columns))
+    weights = fit_weights(out_of_fold, rows.targets, kinds, rows.sample_weight)
+    probe = probe_of(FORESTS, rows.columns)
+    stack = Stack(forests, weights, rows.columns, TOOLKIT, probe, rows.extra_descriptors)
     combined = weighted_mean(out_of_fold, weights)
-    return FittedStack(stack, out_of_fold, combined, cross_fitted(rows, out_of_fold, combined, kind))
+    return FittedStack(stack, out_of_fold, combined, cross_fitted(rows, out_of_fold, combined, kinds))
 
 
 def fit_forests(
-    rows: TrainingRows, kind: LabelKind, seed: int, numbers: Mapping[str, Any] | None = None
+    rows: TrainingRows, kinds: Kinds, seed: int, numbers: Mapping[str, Any] | None = None
 ) -> tuple[dict[str, TaskForests], list[Float64Array]]:
     """The forests, and what each predicts [n, T] of molecules that it was not fitted on.
 
     Args:
         rows: molecules of the training part.
-        kind: classification or regression.
+        kinds: classification or regression, of all tasks or of each.
         seed: of the forests.
         numbers: parameters of the forests that differ from those of the baselines.
     """
@@ -131,7 +139,7 @@ def fit_forests(
     for name in FORESTS:
         features = features_of(name, rows.blocks)
         models = _fit(
-            name, rows, features, everything, kind, seed, {"oob_score": by_bag} | dict(numbers or {})
+            name, rows, features, everything, kinds, seed, {"oob_score": by_bag} | dict(numbers or {})
         )
         forests[name] = TaskForests.of(models)
         if by_bag:
@@ -140,13 +148,13 @@ def fit_forests(
         predicted = np.full(rows.targets.shape, np.nan)
         for fold in np.unique(rows.folds):
             held = rows.folds == fold
-            predicted[held] = _fit(name, rows, features, ~held, kind, seed, numbers).predict(features[held])
+            predicted[held] = _fit(name, rows, features, ~held, kinds, seed, numbers).predict(features[held])
         each.append(predicted)
     return forests, each
 
 
 def cross_fitted(
-    rows: TrainingRows, out_of_fold: Float64Array, combined: Float64Array, kind: LabelKind
+    rows: TrainingRows, out_of_fold: Float64Array, combined: Float64Array, kinds: Kinds
 ) -> Float64Array:
     """Predictions [n, T], of every fold by weights of the others; where those have no label, ``combined``.
 
@@ -154,7 +162,7 @@ def cross_fitted(
         rows: molecules of the training part; features are not needed.
         out_of_fold: [K, n, T], of every base model.
         combined: [n, T], their combination by weights of all molecules.
-        kind: classification or regression.
+        kinds: classification or regression, of all tasks or of each.
     """
     found = combined.copy()
     for fold in np.unique(rows.folds):
@@ -162,7 +170,7 @@ def cross_fitted(
         if np.isnan(rows.targets[~held]).all():
             continue
         counts = None if rows.sample_weight is None else rows.sample_weight[~held]
-        weights = fit_weights(out_of_fold[:, ~held], rows.targets[~held], kind, counts)
+        weights = fit_weights(out_of_fold[:, ~held], rows.targets[~held], kinds, counts)
         found[held] = weighted_mean(out_of_fold[:, held], weights)
     return found
 
@@ -179,7 +187,7 @@ def out_of_bag(models: TaskModels, features: npt.NDArray[Any], targets: Float64A
     for task, model in enumerate(models.models):
         if model is not None:
             forest = _forest(model)
-            found = forest.oob_decision_function_[:, 1] if models.classify else forest.oob_prediction_
+            found = forest.oob_decision_function_[:, 1] if models.classify[task] else forest.oob_prediction_
             predictions[~np.isnan(targets[:, task]), task] = found
     return predictions
 
@@ -193,18 +201,19 @@ def _fit(
     rows: TrainingRows,
     features: npt.NDArray[Any],
     chosen: npt.NDArray[np.bool_],
-    kind: LabelKind,
+    kinds: Kinds,
     seed: int,
     numbers: Mapping[str, Any] | None,
 ) -> TaskModels:
     weights = None if rows.sample_weight is None else rows.sample_weight[chosen]
     return fit_tasks(
         name,
-        kind == "classification",
+        [kind == "classification" for kind in each_kind(kinds, len(rows.names))],
         seed,
         features[chosen],
         rows.targets[chosen],
         rows.names,
         numbers,
         sample_weight=weights,
+        missing=EXTRA in rows.blocks,
     )

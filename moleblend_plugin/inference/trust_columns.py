@@ -61,12 +61,13 @@ class TrustColumns:
             found |= {f"members_sd_{name}": "number" for name in names}
         if self.trust is None:
             return found
-        if self.level is not None and self.trust.kind == "regression":
-            found |= {f"low_{name}": "number" for name in names}
-            found |= {f"high_{name}": "number" for name in names}
-        elif self.level is not None:
-            found |= {f"calibrated_{name}": "number" for name in names}
-            found |= {f"set_{name}": "text" for name in names}
+        if self.level is not None:
+            values = [names[place] for place in self.trust.places("regression")]
+            classes = [names[place] for place in self.trust.places("classification")]
+            found |= {f"low_{name}": "number" for name in values}
+            found |= {f"high_{name}": "number" for name in values}
+            found |= {f"calibrated_{name}": "number" for name in classes}
+            found |= {f"set_{name}": "text" for name in classes}
         return found | {
             "nearest_similarity": "number",
             "nearest_training_row": "integer",
@@ -95,15 +96,17 @@ class TrustColumns:
 
     def _cells(self, trust: Trust, values: Float64Array, near: Neighbours) -> Iterator[list[Any]]:
         first: list[list[Any]] = [[] for _ in values]
-        if self.level is not None and trust.kind == "regression":
-            bounds = trust.intervals(values, near.similarity, self.level)  # [M, T, 2]
+        if self.level is not None and trust.kind != "classification":
+            own = trust.places("regression")
+            bounds = trust.intervals(values, near.similarity, self.level)[:, own]  # [M, values, 2]
             first = bounds.transpose(0, 2, 1).reshape(len(values), -1).tolist()
-        elif self.level is not None:
-            sets = trust.sets(values, self.level)  # [M, T, 2]
-            first = [
-                [*probabilities, *(self._set(trust, each) for each in row)]
-                for probabilities, row in zip(trust.calibrated(values).tolist(), sets.tolist(), strict=True)
-            ]
+        if self.level is not None and trust.kind != "regression":
+            own = trust.places("classification")
+            sets = trust.sets(values, self.level)[:, own]  # [M, classes, 2]
+            for cells, probabilities, row in zip(
+                first, trust.calibrated(values)[:, own].tolist(), sets.tolist(), strict=True
+            ):
+                cells += [*probabilities, *(self._set(trust, each) for each in row)]
         outside = trust.domain.is_outside(near.similarity).tolist()
         for cells, similarity, place, far in zip(
             first, near.similarity.tolist(), near.place.tolist(), outside, strict=True
@@ -143,7 +146,7 @@ def choose_trust_columns(
         if interval is not None:
             raise MoleblendError(f"--interval {level:g}: {NO_CALIBRATION}")
         return TrustColumns(several, trust), [f"no intervals: {NO_CALIBRATION}"]
-    few = trust.too_few(level) if trust.kind == "regression" else {}
+    few = trust.too_few(level)
     if not few:
         return TrustColumns(several, trust, level), []
     words = ", ".join(f"{name} {count}" for name, count in few.items())

@@ -41,6 +41,18 @@ class RegressionConfig:
     regression_loss: RegressionForm = "mse"
 
 
+@dataclass(frozen=True, slots=True)
+class MixedConfig:
+    """Which labels of a run with both kinds are classes.
+
+    Attributes:
+        class_columns: with --loss moleblend_mixed, the columns of labels that hold the classes 0 and 1, with
+            commas between them; the others hold values.
+    """
+
+    class_columns: str = ""
+
+
 class LabelLoss(NamedTuple):
     """Loss of every label."""
 
@@ -71,6 +83,30 @@ def classification_loss(logits: Tensor, targets: Tensor, positive_weight: Tensor
             logits.float(), known, reduction="none", pos_weight=positive_weight
         )
     return LabelLoss(torch.where(present, loss, 0.0), present)
+
+
+def mixed_loss(
+    outputs: Tensor,
+    targets: Tensor,
+    is_class: Tensor,
+    form: RegressionForm = "mse",
+    positive_weight: Tensor | None = None,
+) -> LabelLoss:
+    """Cross-entropy of the columns that hold classes, error of the others.
+
+    Both are near 1 for a network that knows nothing: the squared error of standardised labels is 1 there, and
+    the cross-entropy of equally frequent classes ln 2, so that no column outweighs the others by its unit.
+
+    Args:
+        outputs: [B, L], logits or standardised values.
+        targets: [B, L], 0 and 1 or standardised values, NaN where a label is missing.
+        is_class: bool [L].
+        form: the elementwise loss of values.
+        positive_weight: fp32 [L], what positives count; 1 by default.
+    """
+    classes = classification_loss(outputs, torch.where(is_class, targets.float(), torch.nan), positive_weight)
+    values = regression_loss(outputs, torch.where(is_class, torch.nan, targets.float()), form)
+    return LabelLoss(classes.loss + values.loss, classes.present | values.present)
 
 
 def regression_loss(values: Tensor, targets: Tensor, form: RegressionForm = "mse") -> LabelLoss:

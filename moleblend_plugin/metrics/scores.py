@@ -26,9 +26,10 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.metrics import weighted
 from moleblend_plugin.metrics.weighted import WeightedScore
-from moleblend_plugin.schema import Curve, Float64Array, LabelKind
+from moleblend_plugin.schema import Curve, Float64Array
 
 TaskScore = Callable[[Float64Array, Float64Array], float]
 """(labels [L], predictions [L]) -> score; neither holds NaN and the score is defined."""
@@ -50,7 +51,7 @@ class Metric(NamedTuple):
 
     score: TaskScore
     weighted: WeightedScore
-    kind: LabelKind
+    kind: ColumnKind
     curve: Curve
 
     @property
@@ -266,7 +267,7 @@ METRICS: Final = {metric.curve.key: metric for metric in _ALL}
 CLASSIFICATION: Final = tuple(name for name, metric in METRICS.items() if metric.kind == "classification")
 REGRESSION: Final = tuple(name for name, metric in METRICS.items() if metric.kind == "regression")
 
-SCORERS: Final[dict[LabelKind, Scorer]] = {
+SCORERS: Final[dict[ColumnKind, Scorer]] = {
     "classification": score_classification,
     "regression": score_regression,
 }

@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
 from moleblend_plugin.chem.identity.featurizers import featurized
+from moleblend_plugin.chem.readers.extra_columns import ExtraCells
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns, Rows, Source
 from moleblend_plugin.chem.readers.text_files import GZIP, LMDB_MAGIC
@@ -64,22 +65,42 @@ class BodyRows:
     notes: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Reads:
+    """What a model reads of the rows of a body.
+
+    Attributes:
+        conversion: how rows become molecules.
+        max_atoms: molecules with more heavy atoms are rows with a reason.
+        featurizers: what molecules get besides: "descriptors", "ecfp".
+        extra_descriptors: columns, or members of the objects of a list, that stand beside the molecule.
+    """
+
+    conversion: ConversionConfig
+    max_atoms: int
+    featurizers: tuple[str, ...] = ()
+    extra_descriptors: tuple[str, ...] = ()
+
+
 @contextmanager
-def open_body(
-    body: Body, conversion: ConversionConfig, max_atoms: int, featurizers: tuple[str, ...], limits: Limits
-) -> Iterator[BodyRows]:
+def open_body(body: Body, reads: Reads, limits: Limits) -> Iterator[BodyRows]:
     """The rows of a body, inside of the block.
+
+    Args:
+        body: what a client sent.
+        reads: what the model reads of it.
+        limits: of a request.
 
     Raises:
         TooLarge: it has too many rows.
         MoleblendError: it cannot be read.
     """
     if body.is_json:
-        yield _listed(_read_list(body.content, limits), conversion, max_atoms, featurizers, limits)
+        yield _listed(_read_list(body.content, limits), reads, limits)
         return
     with TemporaryDirectory(prefix="moleblend-") as folder:
         source = _source(body, Path(folder, "body"), limits)
-        rows = Input(source, conversion, 1, max_atoms, featurizers)
+        rows = Input(source, reads.conversion, 1, reads.max_atoms, reads.featurizers, reads.extra_descriptors)
         if (rows.total or 0) > limits.max_rows:
             raise _too_many(rows.total or 0, limits)
         yield BodyRows(rows.header, rows, rows.notes)
@@ -113,30 +134,51 @@ def _read_list(content: bytes, limits: Limits) -> list[Any]:
     return found
 
 
-def _listed(
-    items: list[Any],
-    conversion: ConversionConfig,
-    max_atoms: int,
-    featurizers: tuple[str, ...],
-    limits: Limits,
-) -> BodyRows:
+def _listed(items: list[Any], reads: Reads, limits: Limits) -> BodyRows:
+    names = reads.extra_descriptors
+    cells_of = ExtraCells(names)
+
     def rows() -> Iterator[InputRow]:
         for number, item in enumerate(items):
-            text = _text(item)
+            molecule = item.get("smiles") if names and isinstance(item, dict) else item
+            beside = tuple(_cell(item, name) for name in names)
+            text = _text(molecule)
             row_id = f"molecules:{number}"
             too_long = _too_long(text, limits)
-            found = None if too_long else convert_molecule(item, number, conversion)
+            found = None if too_long else convert_molecule(molecule, number, reads.conversion)
+            cells, reason, record = (text, *beside), "", None
             if found is None:
-                yield InputRow(row_id, (text[:_SHOWN],), None, too_long)
+                cells, reason = (text[:_SHOWN], *beside), too_long
             elif isinstance(found, Rejection):
-                yield InputRow(row_id, (text,), None, found.reason)
-            elif found.n_atoms > max_atoms:
-                reason = f"more than {max_atoms} heavy atoms: {found.n_atoms}"
-                yield InputRow(row_id, (text,), None, reason)
+                reason = found.reason
+            elif found.n_atoms > reads.max_atoms:
+                reason = f"more than {reads.max_atoms} heavy atoms: {found.n_atoms}"
             else:
-                yield InputRow(row_id, (text,), featurized(found, featurizers) if featurizers else found)
+                record = featurized(found, reads.featurizers) if reads.featurizers else found
+            if record is not None and names:
+                reason = _lacking(item, names)
+                try:
+                    record = replace(record, extra_descriptors=cells_of.read(beside))
+                except ValueError as error:
+                    reason = reason or str(error)
+            yield InputRow(row_id, cells, None if reason else record, reason)
 
-    return BodyRows(("smiles",), rows())
+    return BodyRows(("smiles", *names), rows())
+
+
+def _cell(item: object, name: str) -> str:
+    """A number or text of an object in a list as the cell of a table; "" where there is none."""
+    value = item.get(name) if isinstance(item, dict) else None
+    return "" if value is None else _text(value)[:_SHOWN]
+
+
+def _lacking(item: object, names: tuple[str, ...]) -> str:
+    """Why an item of a list does not say what the model reads beside the molecule, "" where it does."""
+    lacking = [name for name in names if not (isinstance(item, dict) and name in item)]
+    if not lacking:
+        return ""
+    example = json.dumps({"smiles": "CCO"} | dict.fromkeys(names, 1), ensure_ascii=False)
+    return f"no {lacking[0]!r}, which the model reads beside the molecule: send objects such as {example}"
 
 
 def _text(item: object) -> str:

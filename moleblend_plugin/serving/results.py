@@ -55,7 +55,7 @@ class Health:
     Attributes:
         status: "ok".
         model: name of the model's folder or file.
-        kind: regression or classification.
+        kind: regression, classification or mixed.
         targets: what it predicts.
         networks: number of networks.
         training_molecules: how many its domain knows; null where its file does not say.

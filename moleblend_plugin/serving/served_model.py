@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,8 +16,9 @@ from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.run_folder import find_checkpoint
 from moleblend_plugin.inference.table_writer import free_name
 from moleblend_plugin.inference.trust_columns import PredictedRow, TrustColumns, choose_trust_columns
+from moleblend_plugin.names import write_names
 from moleblend_plugin.networks.resolve import MODEL_FILE
-from moleblend_plugin.serving.bodies import Body, open_body
+from moleblend_plugin.serving.bodies import Body, Reads, open_body
 from moleblend_plugin.serving.limits import Limits
 from moleblend_plugin.serving.results import Column, PredictedTable
 
@@ -68,7 +70,8 @@ class ServedModel:
 
     def warm_up(self) -> None:
         """Predict one molecule: what is compiled or loaded at first use is so before anybody waits for it."""
-        self.predict(Body(b'["CCO"]', is_json=True))
+        molecule = {"smiles": "CCO"} | dict.fromkeys(self.predictor.extra_descriptors)
+        self.predict(Body(json.dumps([molecule if len(molecule) > 1 else "CCO"]).encode(), is_json=True))
 
     def predict(self, body: Body, check: Check = lambda: None) -> PredictedTable:
         """Predictions of every row of a body, as ``moleblend predict`` gives them.
@@ -82,7 +85,8 @@ class ServedModel:
             MoleblendError: the body as a whole cannot be read.
         """
         predictor = self.predictor
-        with open_body(body, self.conversion, self.max_atoms, predictor.featurizers, self.limits) as opened:
+        reads = Reads(self.conversion, self.max_atoms, predictor.featurizers, predictor.extra_descriptors)
+        with open_body(body, reads, self.limits) as opened:
             columns = list(self._columns(opened.header))
             cells: list[list[Any]] = []
             molecules: list[str | None] = []
@@ -161,6 +165,9 @@ def load_served(
     path = find_checkpoint(checkpoint)
     predictor = Predictor.from_checkpoint(path, device, use_ema)
     beside, notes = choose_trust_columns(predictor, predictor.n_members > 1, interval, True)
+    if predictor.extra_descriptors:
+        names = write_names(predictor.extra_descriptors, ", ")
+        notes = [*notes, f"the model reads {names} beside the molecule: send a table with these columns"]
     conversion = conversion_for(predictor.args, predictor.input_mode, conformers).config
     name = path.resolve().parent.name if path.name == MODEL_FILE else path.name
     return ServedModel(name, predictor, beside, conversion, notes, batch_size, max_atoms, limits or Limits())

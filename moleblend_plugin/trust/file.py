@@ -60,6 +60,8 @@ def write_trust(trust: Trust) -> TrustFile:
         "threshold": None if math.isnan(domain.threshold) else domain.threshold,
         "calibration": None,
     }
+    if trust.kinds:
+        about["kinds"] = list(trust.kinds)
     if held is not None:
         arrays |= {name: getattr(held, name) for name in ("rows", "targets", "predictions", "similarity")}
         about["calibration"] = {
@@ -118,7 +120,8 @@ def _read(about: dict[str, Any], packed: bytes) -> Trust:
             error_after=tuple(math.nan if value is None else float(value) for value in held["error_after"]),
         )
     first, second = about["classes"]
-    found = Trust(about["kind"], names, domain, calibration, (first, second))
+    kinds = tuple(about.get("kinds", ()))
+    found = Trust(about["kind"], names, domain, calibration, (first, second), kinds)
     if not _is_sound(found, arrays):
         raise MoleblendError(_UNSOUND)
     return found
@@ -130,7 +133,8 @@ def _is_sound(trust: Trust, arrays: dict[str, npt.NDArray[Any]]) -> bool:
     plain = [*names, *domain.smiles]
     if not (
         all(arrays[name].dtype == np.dtype(kind) for name, kind in _KINDS.items() if name in arrays)
-        and trust.kind in ("classification", "regression")
+        and (set(trust.kinds or [trust.kind]) <= {"classification", "regression"})
+        and len(trust.kinds) == (len(names) if trust.kind == "mixed" else 0)
         and len(names) > 0
         and all(isinstance(text, str) for text in plain)
         and all(type(label) in (bool, int, float, str) for label in trust.classes)
@@ -141,15 +145,15 @@ def _is_sound(trust: Trust, arrays: dict[str, npt.NDArray[Any]]) -> bool:
     if held is None:
         return True
     rows, shape = len(held.rows), (len(held.rows), len(names))
-    regression = trust.kind == "regression"
+    values, classes = len(trust.places("regression")), len(trust.places("classification"))
     numbers = [number for group in (held.lines, held.maps) for item in group for number in item]
     return (
         held.source in ("folds", "scaffold folds", "validation")
         and held.rows.shape == (rows,)
         and held.targets.shape == held.predictions.shape == shape
         and held.similarity.shape == (rows,)
-        and len(held.lines) == (len(names) if regression else 0)
-        and len(held.maps) == len(held.error_after) == (0 if regression else len(names))
+        and len(held.lines) == values
+        and len(held.maps) == len(held.error_after) == classes
         and all(map(math.isfinite, numbers))
         and all(line.base > 0 and line.slope >= 0 for line in held.lines)
     )

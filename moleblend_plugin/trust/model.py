@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.label_kinds import ColumnKind, Kinds, each_kind, kind_of_all
 from moleblend_plugin.schema import Float64Array, LabelKind
 from moleblend_plugin.trust.calibration import Platt, expected_calibration_error, fit_platt
 from moleblend_plugin.trust.classes import class_p_values, prediction_sets
@@ -66,9 +67,9 @@ class Calibration:
         predictions: [n, T]; NaN where there is no label.
         similarity: [n], to the nearest molecule that the prediction's model was trained on; NaN for all but
             5,000 of a larger set, drawn at random.
-        lines: of T targets, in regression.
-        maps: of T targets, in classification.
-        error_after: of T targets, in classification: expected calibration error of probabilities that were
+        lines: of the targets that are values.
+        maps: of the targets that are classes.
+        error_after: of the targets that are classes: expected calibration error of probabilities that were
             calibrated without the molecule's own fold.
     """
 
@@ -92,11 +93,12 @@ class Trust:
     """Calibration and domain of a model.
 
     Attributes:
-        kind: "classification" or "regression".
+        kind: "classification", "regression" or "mixed".
         names: of the T targets.
         domain: the molecules that it was trained on.
         calibration: ``None`` where nothing was held out.
         classes: of one target with two classes, what 0 and 1 stand for; else 0 and 1.
+        kinds: of every target, where they are mixed.
     """
 
     kind: LabelKind
@@ -104,6 +106,16 @@ class Trust:
     domain: Domain
     calibration: Calibration | None = None
     classes: tuple[Any, Any] = field(default=(0, 1))
+    kinds: tuple[ColumnKind, ...] = ()
+
+    @property
+    def column_kinds(self) -> tuple[ColumnKind, ...]:
+        """The kind of every target."""
+        return each_kind(self.kinds or self.kind, len(self.names))
+
+    def places(self, kind: ColumnKind) -> list[int]:
+        """Which targets are of a kind."""
+        return [place for place, own in enumerate(self.column_kinds) if own == kind]
 
     @property
     def held_out(self) -> Calibration:
@@ -123,8 +135,9 @@ class Trust:
         return dict(zip(self.names, known, strict=True))
 
     def too_few(self, level: float) -> dict[str, int]:
-        """By target, the number of calibration molecules where an interval at ``level`` needs more."""
-        return {name: count for name, count in self.counts.items() if count < rows_needed(level)}
+        """By target of values, the number of calibration molecules where an interval needs more."""
+        counts = [(self.names[place], self.counts[self.names[place]]) for place in self.places("regression")]
+        return {name: count for name, count in counts if count < rows_needed(level)}
 
     def intervals(
         self,
@@ -133,7 +146,7 @@ class Trust:
         level: float = 0.9,
         residuals: ResidualKind = DEFAULT_RESIDUALS,
     ) -> Float64Array:
-        """Lower and upper bounds [M, T, 2] in the targets' units, of a regression.
+        """Lower and upper bounds [M, T, 2] in the targets' units, of targets that are values.
 
         Args:
             values: predictions [M, T].
@@ -142,42 +155,44 @@ class Trust:
             residuals: see ``trust.intervals.ResidualKind``.
 
         Returns:
-            NaN without a prediction; minus infinity and infinity for a target with too few calibration
-            molecules (:meth:`too_few`).
+            NaN without a prediction and for classes; minus infinity and infinity for a target with too few
+            calibration molecules (:meth:`too_few`).
 
         Raises:
             MoleblendError: nothing was held out, every target has too few molecules for the level, or the
                 model distinguishes classes.
         """
-        if self.kind != "regression":
+        if self.kind == "classification":
             raise MoleblendError("intervals are for regression: ask for prediction sets of a classification")
         held, predicted = self.held_out, np.asarray(values, np.float64)
         few = self.too_few(check_level(level))
-        if len(few) == len(self.names):
+        if len(few) == len(self.names):  # beside classes, they are infinite
             raise MoleblendError(
                 f"an interval at level {level:g} needs {rows_needed(level)} molecules that the model was not "
                 f"trained on, and there are {max(few.values())}: ask for a lower level, or fit on more"
             )
-        widths = [
-            half_widths(column, held.similarity, similarity, line, level, residuals)
-            for column, line in zip(held.residuals.T, held.lines, strict=True)
-        ]
-        half = np.stack(widths, 1)
+        half = np.full(predicted.shape, np.nan)
+        for place, line in zip(self.places("regression"), held.lines, strict=True):
+            column = held.residuals[:, place]
+            half[:, place] = half_widths(column, held.similarity, similarity, line, level, residuals)
         return np.stack((predicted - half, predicted + half), 2)
 
     def calibrated(self, probabilities: npt.ArrayLike) -> Float64Array:
-        """Calibrated probabilities of class 1 [M, T], of the model's own.
+        """Calibrated probabilities of class 1 [M, T], of the model's own; NaN for values.
 
         Raises:
             MoleblendError: nothing was held out, or the model is a regression.
         """
         given = np.asarray(probabilities, np.float64)
         self._check_classes()
-        columns = [map_(column) for map_, column in zip(self.held_out.maps, given.T, strict=True)]
-        return np.stack(columns, 1)
+        found = np.full(given.shape, np.nan)
+        for place, map_ in zip(self.places("classification"), self.held_out.maps, strict=True):
+            found[:, place] = map_(given[:, place])
+        return found
 
     def sets(self, probabilities: npt.ArrayLike, level: float = 0.9) -> npt.NDArray[np.bool_]:
-        """Which classes the prediction sets hold: bool [M, T, 2]; never none of a molecule with a prediction.
+        """Which classes the prediction sets hold: bool [M, T, 2]; never none of a molecule with a prediction,
+        but for targets that are values.
 
         Args:
             probabilities: [M, T], the model's own, not calibrated.
@@ -189,11 +204,11 @@ class Trust:
         given = np.asarray(probabilities, np.float64)
         self._check_classes()
         held = self.held_out
-        found = [
-            prediction_sets(class_p_values(p, y, new), level)
-            for p, y, new in zip(held.predictions.T, held.targets.T, given.T, strict=True)
-        ]
-        return np.stack(found, 1)
+        found = np.zeros((*given.shape, 2), bool)
+        for place in self.places("classification"):
+            p, y, new = held.predictions[:, place], held.targets[:, place], given[:, place]
+            found[:, place] = prediction_sets(class_p_values(p, y, new), level)
+        return found
 
     def nearest(self, smiles: Sequence[str]) -> Neighbours:
         """The nearest training molecule of each; ``place`` is that in ``domain``."""
@@ -222,19 +237,21 @@ class Trust:
 
     def _target(self, number: int, level: float) -> dict[str, Any]:
         held, count = self.held_out, self.counts[self.names[number]]
-        if self.kind == "regression":
+        kind = self.column_kinds[number]
+        own = self.places(kind).index(number)
+        if kind == "regression":
             half = half_widths(
                 held.residuals[:, number],
                 held.similarity,
                 held.similarity[~np.isnan(held.similarity)],
-                held.lines[number],
+                held.lines[own],
                 level,
                 DEFAULT_RESIDUALS,
             )
             median = float(np.median(half)) if len(half) else np.inf
             return {"molecules": count, "half_width": median if np.isfinite(median) else None}
         before = expected_calibration_error(held.predictions[:, number], held.targets[:, number])
-        after, map_ = held.error_after[number], held.maps[number]
+        after, map_ = held.error_after[own], held.maps[own]
         return {
             "molecules": count,
             "calibration_error": None if np.isnan(before) else before,
@@ -244,12 +261,12 @@ class Trust:
         }
 
     def _check_classes(self) -> None:
-        if self.kind != "classification":
+        if self.kind == "regression":
             raise MoleblendError("the model is a regression: ask for its intervals")
 
 
 def calibrate(
-    kind: LabelKind,
+    kinds: Kinds,
     names: Sequence[str],
     domain: Domain,
     held: HeldOut | None = None,
@@ -258,32 +275,30 @@ def calibrate(
     """The trust in a model from what it said of molecules that it was not trained on.
 
     Args:
-        kind: "classification" or "regression".
+        kinds: "classification" or "regression", of all targets or of each.
         names: of the T targets.
         domain: the molecules that the model was trained on; those of ``held`` among them have their folds.
         held: what it said; ``None``: nothing was held out.
         classes: what 0 and 1 stand for.
     """
+    each = each_kind(kinds, len(names))
+    kind = kind_of_all(each)
+    of_model = classes, each if kind == "mixed" else ()
     if held is None:
-        return Trust(kind, tuple(names), domain, None, classes)
+        return Trust(kind, tuple(names), domain, None, *of_model)
     predictions = np.where(np.isnan(held.targets), np.nan, held.predictions)
     predictions = np.where(np.isfinite(predictions), predictions, np.nan)
     similarity = _similarity(domain, held)
-    lines: tuple[ErrorLine, ...] = ()
-    maps: tuple[Platt, ...] = ()
-    after: tuple[float, ...] = ()
-    if kind == "regression":
-        errors = (held.targets - predictions).T
-        lines = tuple(fit_error_line(column, similarity) for column in errors)
-    else:
-        pairs = list(zip(predictions.T, held.targets.T, strict=True))
-        maps = tuple(fit_platt(p, y) for p, y in pairs)
-        after = tuple(
-            expected_calibration_error(_calibrated_by_others(p, y, _groups_of(held)), y) for p, y in pairs
-        )
+    columns = list(zip(each, predictions.T, held.targets.T, strict=True))
+    lines = tuple(fit_error_line(y - p, similarity) for own, p, y in columns if own == "regression")
+    pairs = [(p, y) for own, p, y in columns if own == "classification"]
+    maps = tuple(fit_platt(p, y) for p, y in pairs)
+    after = tuple(
+        expected_calibration_error(_calibrated_by_others(p, y, _groups_of(held)), y) for p, y in pairs
+    )
     rows = np.asarray(held.rows, np.int64)
     kept = Calibration(held.source, rows, held.targets, predictions, similarity, lines, maps, after)
-    return Trust(kind, tuple(names), domain, kept, classes)
+    return Trust(kind, tuple(names), domain, kept, *of_model)
 
 
 def _similarity(domain: Domain, held: HeldOut) -> Float64Array:

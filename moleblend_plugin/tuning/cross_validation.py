@@ -29,8 +29,9 @@ from moleblend_plugin.fitting.table import FitTable
 from moleblend_plugin.fitting.training import processes_for, train
 from moleblend_plugin.inference.estimators.member_jobs import CURVE, MemberJobs, read_curve_file
 from moleblend_plugin.inference.stack_fit import TrainingRows, cross_fitted, fit_forests
+from moleblend_plugin.label_kinds import ColumnKind, Kinds
 from moleblend_plugin.metrics.scores import METRICS, is_defined
-from moleblend_plugin.schema import Float64Array, LabelKind
+from moleblend_plugin.schema import Float64Array
 from moleblend_plugin.tuning.objective import ALONE, STACKED, Outcome, Watch
 
 METRIC_OF: Final[dict[str, str]] = {"regression": "rmse", "classification": "roc_auc"}
@@ -70,7 +71,7 @@ class CrossValidation:
         used = folds >= 0  # not those of weight 0
         scores, once = {}, 0.0
         if ALONE in self._stacking:
-            scores[ALONE] = fold_scores(labels, network, folds, table.kind)
+            scores[ALONE] = fold_scores(labels, network, folds, table.kinds[0])
         if STACKED in self._stacking:
             watch.progress(1.0)  # forests are not interrupted: without time for them they are not begun
             began = time.monotonic()
@@ -79,8 +80,8 @@ class CrossValidation:
             stacked = np.full(network.shape, np.nan)
             weights = None if table.weights is None else table.weights[self._rows][used]
             rows = TrainingRows({}, (), labels[used], table.names, folds[used], weights)
-            stacked[used] = _combined(rows, np.stack([network[used], *forests]), table.kind)
-            scores[STACKED] = fold_scores(labels, stacked, folds, table.kind)
+            stacked[used] = _combined(rows, np.stack([network[used], *forests]), table.kinds)
+            scores[STACKED] = fold_scores(labels, stacked, folds, table.kinds[0])
         shutil.rmtree(folder, ignore_errors=True)
         return Outcome(scores, int(estimator.n_epochs_), once)
 
@@ -95,8 +96,11 @@ class CrossValidation:
         smiles = [table.records[place].smiles for place in rows.tolist()]
         weights = None if table.weights is None else table.weights[rows]
         grouped = table.options.folds == "scaffold"
-        given = TrainingRows.of(smiles, table.labels[rows], table.names, folds[used], weights, grouped)
-        _, each = fit_forests(given, table.kind, table.options.seed)
+        beside = table.read_beside, table.descriptors[rows] if table.read_beside else None
+        given = TrainingRows.of(
+            smiles, table.labels[rows], table.names, folds[used], weights, grouped, beside
+        )
+        _, each = fit_forests(given, table.kinds, table.options.seed)
         self._work.mkdir(parents=True, exist_ok=True)
         temporary = path.with_suffix(".new.npz")
         np.savez(temporary, folds=folds, predictions=np.stack(each))
@@ -130,7 +134,7 @@ def least_loss(curves: Sequence[dict[int, float]]) -> float:
 
 
 def fold_scores(
-    labels: Float64Array, predictions: Float64Array, folds: npt.NDArray[np.int64], kind: LabelKind
+    labels: Float64Array, predictions: Float64Array, folds: npt.NDArray[np.int64], kind: ColumnKind
 ) -> tuple[float, ...]:
     """Score of every fold, the mean over its targets; NaN where it is undefined.
 
@@ -159,10 +163,10 @@ def fold_scores(
     return tuple(found)
 
 
-def _combined(rows: TrainingRows, out_of_fold: Float64Array, kind: LabelKind) -> Float64Array:
+def _combined(rows: TrainingRows, out_of_fold: Float64Array, kinds: Kinds) -> Float64Array:
     """[n, T]: every fold by weights of the stack that were fitted without it."""
-    weights = fit_weights(out_of_fold, rows.targets, kind, rows.sample_weight)
-    return cross_fitted(rows, out_of_fold, weighted_mean(out_of_fold, weights), kind)
+    weights = fit_weights(out_of_fold, rows.targets, kinds, rows.sample_weight)
+    return cross_fitted(rows, out_of_fold, weighted_mean(out_of_fold, weights), kinds)
 
 
 def _digest(settings: FitOptions) -> str:

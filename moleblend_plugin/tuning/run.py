@@ -119,6 +119,11 @@ def tune_table(
             raise MoleblendError(
                 "--ensemble-size 1: a search compares folds: give 2 or more, or leave it out"
             )
+        if table.kind == "mixed":
+            raise MoleblendError(
+                "columns of values and of classes together have no one score to search by: tune columns of "
+                "one kind (--target), and give fit the settings that are found by --config"
+            )
         folder.begin(overwrite)
         prepared = prepare(table, told.say, told.progress)
         split_sha256 = write_parts(folder.path, prepared)

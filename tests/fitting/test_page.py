@@ -29,7 +29,8 @@ NETWORKS: Any = SimpleNamespace(n_members=2, stack=None)
 
 def parted(tmp_path: Path, kind: str) -> tuple[FitTable, Divided]:
     values = [n % 2 if kind == "classification" else n / 8 for n in range(40)]
-    columns = {"smiles": SMILES, "a <b> & $x$": values, "z": values[::-1]}
+    second = [n % 2 for n in range(40)] if kind == "mixed" else values[::-1]
+    columns = {"smiles": SMILES, "a <b> & $x$": values, "z": second}
     path = write_table(tmp_path / "t.csv", columns)
     table = read_table(
         FitOptions(data=str(path), targets=("a <b> & $x$", "z"), test_size=0.4, split="random"), 1
@@ -45,7 +46,7 @@ def trust_in(table: FitTable, rows: list[int]) -> Trust:
     )
     places = np.arange(len(rows))
     held = HeldOut("folds", smiles, places, labels, said, places % 2)
-    return calibrate(table.kind, table.names, Domain.of(smiles, places), held)
+    return calibrate(table.kinds, table.names, Domain.of(smiles, places), held)
 
 
 def evaluated(table: FitTable, divided: Divided) -> Evaluation:
@@ -54,7 +55,7 @@ def evaluated(table: FitTable, divided: Divided) -> Evaluation:
     labels[0, 1] = np.nan
     said: dict[str, Float64Array] = {MODEL: np.clip(table.labels[test] * 0.9 + 0.04, 0, 9)}
     said["a baseline"] = np.full(labels.shape, 0.5)
-    predictor: Any = SimpleNamespace(kind=table.kind)
+    predictor: Any = SimpleNamespace(kinds=table.kinds)
     scores = {
         name: score_all(predictor, Scored(table.names, [], labels, values), 20, 0, 0.95)
         for name, values in said.items()
@@ -64,13 +65,15 @@ def evaluated(table: FitTable, divided: Divided) -> Evaluation:
     found = Evaluation(
         test, labels, said, scores, similarity, np.zeros(len(test), np.int64), ("A note.",), trust
     )
+    if table.kind != "regression":
+        found = found._replace(calibrated=trust.calibrated(said[MODEL]))
     if table.kind == "classification":
-        return found._replace(calibrated=trust.calibrated(said[MODEL]))
+        return found
     return found._replace(bounds=trust.intervals(said[MODEL], similarity))
 
 
-@pytest.mark.parametrize("kind", ["regression", "classification"])
-def test_both_kinds(tmp_path: Path, kind: str) -> None:
+@pytest.mark.parametrize("kind", ["regression", "classification", "mixed"])
+def test_all_kinds(tmp_path: Path, kind: str) -> None:
     table, divided = parted(tmp_path, kind)
     assert table.kind == kind
     evaluation = evaluated(table, divided)
@@ -80,11 +83,14 @@ def test_both_kinds(tmp_path: Path, kind: str) -> None:
     page = fit_page(table, divided, evaluation, FITTED, NETWORKS, leaks, "0" * 64, [{1: 0.5, 2: 0.3}])
     assert "a &lt;b&gt; &amp; $x$" in page
     assert "<b> &" not in page
-    metric = "RMSE" if kind == "regression" else "ROC AUC"
-    score = next(iter(evaluation.scores[MODEL].values())).values.mean
-    assert f"{metric} {score:.3g}" in page
+    metrics = {"regression": ["rmse"], "classification": ["roc_auc"], "mixed": ["rmse", "roc_auc"]}[kind]
+    for metric in metrics:
+        score = evaluation.scores[MODEL][metric].values.mean
+        assert f"{ {'rmse': 'RMSE', 'roc_auc': 'ROC AUC'}[metric] } {score:.3g}" in page
     assert "How far to trust a prediction" in page
-    if kind == "regression":
+    assert ("median interval" in page) == ("residuals" in page) == (kind != "classification")
+    assert ("as predicted" in page) == ("ROC, precision" in page) == (kind != "regression")
+    if kind != "classification":
         assert f"{evaluation.coverage[0]:.0%}" in page
     HTMLParser().feed(page)
     (tmp_path / "report.html").write_text(page, encoding="utf-8")

@@ -21,6 +21,9 @@ CLASSES = ColumnContent("two classes", numbers=(0.0, 1.0), whole=True)
         ({"y": CLASSES}, "regression", "regression"),
         ({"y": CLASSES, "z": CLASSES}, "auto", "classification"),
         ({"y": NUMBERS, "z": NUMBERS}, "auto", "regression"),
+        ({"y": NUMBERS, "z": CLASSES}, "auto", "mixed"),
+        ({"y": NUMBERS, "z": CLASSES}, "mixed", "mixed"),
+        ({"y": NUMBERS, "z": CLASSES}, "regression", "regression"),
         ({"y": ColumnContent("two numbers", numbers=(0.5, 1.5))}, "auto", "regression"),
     ],
 )
@@ -31,7 +34,6 @@ def test_kind(targets: dict[str, ColumnContent], wanted: str, kind: str) -> None
 @pytest.mark.parametrize(
     ("targets", "wanted", "words"),
     [
-        ({"y": NUMBERS, "z": CLASSES}, "auto", "of two kinds, y of numbers and z of two classes"),
         (
             {"y": ColumnContent("two numbers", numbers=(-1.0, 1.0), whole=True)},
             "auto",
@@ -42,6 +44,7 @@ def test_kind(targets: dict[str, ColumnContent], wanted: str, kind: str) -> None
         ({"y": ColumnContent("words", tuple("abcdefghijklmn"))}, "auto", "another column by --target"),
         ({"y": ColumnContent("empty")}, "auto", "no label at all"),
         ({"y": NUMBERS}, "classification", "more than two numbers"),
+        ({"y": NUMBERS, "z": NUMBERS}, "mixed", "hold values: leave --task out"),
         ({"y": ColumnContent("two classes", ("active", "inactive"))}, "regression", "words for classes"),
     ],
 )
@@ -50,6 +53,12 @@ def test_what_cannot_be_told_is_a_question(
 ) -> None:
     with pytest.raises(MoleblendError, match=words):
         task_type(targets, wanted, LabelRules())
+
+
+def test_each_column_has_its_kind_and_the_note_says_which() -> None:
+    found = task_type({"a": CLASSES, "b": NUMBERS, "c": CLASSES}, "auto", LabelRules())
+    assert found.kinds == ("classification", "regression", "classification")
+    assert "labels are values in b, two classes in a, c (by content)" in found.notes
 
 
 def test_words_that_the_user_names_are_classes() -> None:

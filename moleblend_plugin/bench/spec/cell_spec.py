@@ -22,8 +22,8 @@ from moleblend_plugin.bench.spec.model_spec import FINE_TUNED, ModelSpec
 from moleblend_plugin.data.store.meta import fingerprint
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.metrics.scores import METRICS
-from moleblend_plugin.schema import LabelKind
 from moleblend_plugin.version import __version__
 
 RESULT_VERSION: Final = 2
@@ -72,7 +72,7 @@ class Cell:
     track_test: bool = True
 
     @property
-    def task(self) -> LabelKind:
+    def task(self) -> ColumnKind:
         """classification or regression."""
         return METRICS[self.metric].kind
 

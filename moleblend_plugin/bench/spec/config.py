@@ -21,9 +21,9 @@ from moleblend_plugin.bench.spec.recipes import RECIPES, Training
 from moleblend_plugin.bench.spec.toml_reader import Reader
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import parse_names
-from moleblend_plugin.schema import LabelKind
 
 Spec = TypeVar("Spec", "SetSpec", "ModelSpec")
 
@@ -67,7 +67,7 @@ class SetSpec:
     header: tuple[str, ...] = ()
 
     @property
-    def kind(self) -> LabelKind:
+    def kind(self) -> ColumnKind:
         """classification or regression."""
         return METRICS[self.metric].kind
 

@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import write_targets
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
-from moleblend_plugin.schema import LabelKind
 
 UNIMOL_README: Final = "Uni-Mol's README"
 OURS: Final = "chosen here, no published recipe"
@@ -79,7 +79,7 @@ class Recipe:
     note: str = field(default="")
 
     @property
-    def kind(self) -> LabelKind:
+    def kind(self) -> ColumnKind:
         """classification or regression."""
         return METRICS[self.metric].kind
 
@@ -185,7 +185,7 @@ def recipe_of(name: str) -> Recipe:
 
 
 def train_flags(
-    kind: LabelKind, metric: str, loss: str, training: Training, targets: tuple[str, ...], input_mode: str
+    kind: ColumnKind, metric: str, loss: str, training: Training, targets: tuple[str, ...], input_mode: str
 ) -> list[str]:
     """Arguments of ``unicore-train`` after the data folder: task, loss, inputs and numbers.
 

@@ -14,7 +14,8 @@ import numpy.typing as npt
 from moleblend_plugin.data.batches.dataset import Records
 from moleblend_plugin.data.store.reader import DamagedValue
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.schema import FLOAT32_MAX, Float64Array, LabelKind, MoleculeRecord
+from moleblend_plugin.label_kinds import Kinds, each_kind
+from moleblend_plugin.schema import FLOAT32_MAX, Float64Array, MoleculeRecord
 
 _CHUNK = 4096
 
@@ -32,6 +33,7 @@ class Labels:
         conformers: items that evaluation makes of every molecule, int64 [M].
         without_3d: molecules without coordinates.
         first_without_3d: row id of the first of them and why, or "".
+        is_class: whether a column holds classes, bool [L].
     """
 
     names: tuple[str, ...]
@@ -42,6 +44,7 @@ class Labels:
     conformers: npt.NDArray[np.int64]
     without_3d: int
     first_without_3d: str
+    is_class: npt.NDArray[np.bool_]
 
     @property
     def negatives(self) -> npt.NDArray[np.int64]:
@@ -50,8 +53,8 @@ class Labels:
 
     @property
     def one_class(self) -> list[str]:
-        """Names of the columns in which fewer than two classes are labelled."""
-        one = (self.positives == 0) | (self.negatives == 0)
+        """Names of the columns of classes in which fewer than two are labelled."""
+        one = self.is_class & ((self.positives == 0) | (self.negatives == 0))
         return [name for name, few in zip(self.names, one, strict=True) if few]
 
 
@@ -90,7 +93,7 @@ def read_labels(
     records: Records,
     columns: Sequence[int],
     names: Sequence[str],
-    kind: LabelKind,
+    kinds: Kinds,
     weight_column: int | None = None,
 ) -> Labels:
     """Read every record once. Damaged ones are passed over: whoever reads them next reports them.
@@ -99,7 +102,7 @@ def read_labels(
         records: the molecules of one split.
         columns: which columns of ``MoleculeRecord.targets``, [L].
         names: their names.
-        kind: "classification" takes labels 0 and 1 only.
+        kinds: of all columns or of each; a column of "classification" takes labels 0 and 1 only.
         weight_column: which column of ``MoleculeRecord.targets`` holds weights; ``None``: all count alike.
 
     Raises:
@@ -107,6 +110,7 @@ def read_labels(
             column are named.
     """
     moments, chosen = _Moments(len(columns)), np.array(columns, np.int64)
+    is_class = np.array([kind == "classification" for kind in each_kind(kinds, len(names))])
     conformers = np.ones(len(records), np.int64)
     without, first, chunk, weights = 0, "", [], []
     for index in range(len(records)):
@@ -115,7 +119,7 @@ def read_labels(
         except DamagedValue:
             continue
         row = record.targets[chosen]
-        _check(row, record.row_id, names, kind)
+        _check(row, record.row_id, names, is_class)
         if record.coords is None:
             without += 1
             first = first or f"{record.row_id}: {record.coords_from}"
@@ -130,7 +134,8 @@ def read_labels(
         moments.add(np.stack(chunk), np.array(weights))
     std = np.sqrt(moments.squares / _or_one(moments.weight))
     std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(moments.mean)), std, 1.0)
-    return Labels(tuple(names), moments.count, moments.mean, std, moments.ones, conformers, without, first)
+    of_molecules = (conformers, without, first)
+    return Labels(tuple(names), moments.count, moments.mean, std, moments.ones, *of_molecules, is_class)
 
 
 def _weight(record: MoleculeRecord, column: int) -> float:
@@ -143,10 +148,9 @@ def _weight(record: MoleculeRecord, column: int) -> float:
     return weight
 
 
-def _check(row: Float64Array, row_id: str, names: Sequence[str], kind: LabelKind) -> None:
+def _check(row: Float64Array, row_id: str, names: Sequence[str], is_class: npt.NDArray[np.bool_]) -> None:
     odd = np.abs(row) > FLOAT32_MAX  # infinity too
-    if kind == "classification":
-        odd |= ~(np.isnan(row) | (row == 0) | (row == 1))
+    odd |= is_class & ~(np.isnan(row) | (row == 0) | (row == 1))
     if not odd.any():
         return
     place = int(np.flatnonzero(odd)[0])

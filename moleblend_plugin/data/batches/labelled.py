@@ -6,6 +6,7 @@ L labels per molecule, M molecules, N atoms.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Literal
 
 import numpy as np
@@ -36,6 +37,7 @@ class PropertyMolecules(StoredMolecules):
         counts: conformers of every molecule [M], where they are known already ("all" only).
         weight_column: which column of ``MoleculeRecord.targets`` holds weights; ``None``: all count alike.
         head_inputs: what the network's head reads beside the encoder; ``None``: nothing.
+        extra_columns: which columns of ``MoleculeRecord.targets`` are its ``extra_descriptors``, [X].
     """
 
     def __init__(
@@ -50,11 +52,13 @@ class PropertyMolecules(StoredMolecules):
         counts: npt.NDArray[np.int64] | None = None,
         weight_column: int | None = None,
         head_inputs: HeadInputs | None = None,
+        extra_columns: Sequence[int] = (),
     ) -> None:
         super().__init__(records, seed, shuffle, strict)
         self.columns = np.array(columns, np.int64)
         self.weight_column = weight_column
         self.head_inputs = head_inputs
+        self.extra_columns = np.array(extra_columns, np.int64)
         self.input_mode = input_mode
         self._items: npt.NDArray[np.int64] | None = None  # [items, 2]: molecule, conformer
         if conformers == "all":
@@ -85,6 +89,8 @@ class PropertyMolecules(StoredMolecules):
         if self.weight_column is not None:
             sample["weights"] = np.array(record.targets[self.weight_column], np.float32)
         if self.head_inputs is not None:
+            if len(self.extra_columns):
+                record = replace(record, extra_descriptors=record.targets[self.extra_columns])
             sample["head_inputs"] = self.head_inputs(record)
         return sample
 

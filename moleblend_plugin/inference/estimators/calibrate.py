@@ -19,7 +19,8 @@ import numpy.typing as npt
 from moleblend_plugin.inference.ensemble_file import EnsembleFile
 from moleblend_plugin.inference.estimators.ensemble import FittedEnsemble, packed
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.schema import Float64Array, LabelKind, MoleculeRecord
+from moleblend_plugin.label_kinds import Kinds
+from moleblend_plugin.schema import Float64Array, MoleculeRecord
 from moleblend_plugin.trust.domain import Domain
 from moleblend_plugin.trust.file import TrustFile, write_trust
 from moleblend_plugin.trust.model import HeldOut, calibrate
@@ -29,7 +30,7 @@ class Fitted(NamedTuple):
     """Molecules of a fit.
 
     Attributes:
-        kind: classification or regression.
+        kinds: of all targets, or of each.
         names: of the T targets.
         records: n of them.
         rows: int64 [n], their rows in what was given to ``fit``.
@@ -37,7 +38,7 @@ class Fitted(NamedTuple):
         classes: what 0 and 1 stand for.
     """
 
-    kind: LabelKind
+    kinds: Kinds
     names: tuple[str, ...]
     records: Sequence[MoleculeRecord]
     rows: npt.NDArray[np.int64]
@@ -63,7 +64,7 @@ def trust_of_folds(fitted: Fitted, ensemble: FittedEnsemble) -> TrustFile:
         ensemble.folds,
     )
     domain = Domain.of(smiles, fitted.rows)
-    return write_trust(calibrate(fitted.kind, fitted.names, domain, held, fitted.classes))
+    return write_trust(calibrate(fitted.kinds, fitted.names, domain, held, fitted.classes))
 
 
 def trust_of_validation(
@@ -72,10 +73,10 @@ def trust_of_validation(
     """From predictions of the molecules that ``held`` [n] kept from training; without, the domain alone."""
     domain = Domain.of(fitted.smiles(~held), fitted.rows[~held])
     if not held.any():
-        return write_trust(calibrate(fitted.kind, fitted.names, domain, None, fitted.classes))
+        return write_trust(calibrate(fitted.kinds, fitted.names, domain, None, fitted.classes))
     network = Predictor.from_bytes(packed(model) if isinstance(model, EnsembleFile) else model, device)
     chosen = [fitted.records[place] for place in np.flatnonzero(held).tolist()]
     predictions = np.array(list(network.predict_records(chosen)), np.float64)
     rows, targets = fitted.rows[held], fitted.targets[held]
     kept = HeldOut("validation", fitted.smiles(held), rows, targets, predictions)
-    return write_trust(calibrate(fitted.kind, fitted.names, domain, kept, fitted.classes))
+    return write_trust(calibrate(fitted.kinds, fitted.names, domain, kept, fitted.classes))

@@ -19,7 +19,12 @@ from moleblend_plugin.chem.identity.scaffold import scaffold_of
 from moleblend_plugin.ensembles.folds import FoldKind, assign_folds, keep_together
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.ensemble_file import EnsembleFile, write_ensemble
-from moleblend_plugin.inference.estimators.fit import FitConfig, fit_checkpoint, train_arguments
+from moleblend_plugin.inference.estimators.fit import (
+    FitConfig,
+    fit_checkpoint,
+    kinds_for,
+    train_arguments,
+)
 from moleblend_plugin.inference.estimators.member_jobs import MemberJobs
 from moleblend_plugin.inference.estimators.members import (
     LabelledRecords,
@@ -31,7 +36,9 @@ from moleblend_plugin.inference.estimators.members import (
     train_members,
 )
 from moleblend_plugin.inference.predictor import Predictor
+from moleblend_plugin.inference.stack import extra_of
 from moleblend_plugin.inference.stack_fit import FittedStack, TrainingRows, fit_stack
+from moleblend_plugin.label_kinds import Kinds
 from moleblend_plugin.schema import Float64Array, LabelKind
 
 
@@ -145,14 +152,15 @@ def fit_ensemble(
     folds = folds_of(part, fit.kind, config.ensemble_size, config.folds, fit.seed)
     members = train_members(part.labelled, fold_runs(folds, fit.seed), settings_of(fit), jobs)
     grouped = config.folds == "scaffold"
-    return with_stack(part, folds, members, fit.kind, fit.seed, fit.device, config.stacking, grouped)
+    kinds = kinds_for(fit, part.names)
+    return with_stack(part, folds, members, kinds, fit.seed, fit.device, config.stacking, grouped)
 
 
 def with_stack(
     part: TrainingPart,
     folds: npt.NDArray[np.int64],
     members: Members,
-    kind: LabelKind,
+    kinds: Kinds,
     seed: int,
     device: str = "auto",
     stacking: bool = False,
@@ -163,9 +171,11 @@ def with_stack(
     predicted = out_of_fold(networks, part.labelled.records, folds)
     if not stacking:
         return FittedEnsemble(EnsembleFile(members.checkpoints), members, folds, predicted, grouped=grouped)
-    smiles = [record.smiles for record in part.labelled.records]
-    rows = TrainingRows.of(smiles, part.targets, part.names, folds, part.sample_weight, grouped)
-    found = fit_stack(rows, predicted, kind, seed)
+    records, extra = part.labelled.records, part.labelled.extra_descriptors
+    smiles = [record.smiles for record in records]
+    beside = (extra, extra_of(records, extra))
+    rows = TrainingRows.of(smiles, part.targets, part.names, folds, part.sample_weight, grouped, beside)
+    found = fit_stack(rows, predicted, kinds, seed)
     plain, forests = found.stack.to_file()
     file = EnsembleFile(members.checkpoints, plain, forests)
     return FittedEnsemble(file, members, folds, found.combined, found, grouped)
@@ -184,7 +194,7 @@ def _fit_seeds(
     part: TrainingPart, fit: FitConfig, k: int, held: npt.NDArray[np.bool_], jobs: MemberJobs | None
 ) -> FittedEnsemble:
     """Networks of different seeds on the same molecules, at the epoch that is best on the mean of all."""
-    records, names, conversion, _ = part.labelled
+    records, names, conversion = part.labelled[:3]
     seeds = [(fit.seed + number) % 2**32 for number in range(k)]
     nothing = np.full((len(records), len(part.names)), np.nan)
     no_folds = np.full(len(records), -1)

@@ -27,6 +27,14 @@ FORMAT_VERSION: Final = 1
 _PLAIN: Final = (bool, int, float, str)
 
 
+ESTIMATORS: Final = {
+    "classification": "MoleblendClassifier",
+    "regression": "MoleblendRegressor",
+    "mixed": "MoleblendMixed",
+}
+"""By kind of labels, who loads a model of them."""
+
+
 class Kept(NamedTuple):
     """What is kept beside the network.
 
@@ -47,7 +55,7 @@ def write_estimator(path: Path, checkpoint: bytes, kind: str, kept: Kept) -> Non
     Args:
         path: the file.
         checkpoint: its network, as a checkpoint's bytes.
-        kind: "classification" or "regression".
+        kind: "classification", "regression" or "mixed".
         kept: the rest. Parameters that are no plain values, such as a generator, are left out.
 
     Raises:
@@ -86,7 +94,7 @@ def read_estimator(path: Path, found: Predictor, kind: str, known: set[str]) -> 
     Args:
         path: the file.
         found: its networks.
-        kind: what it must be, "classification" or "regression".
+        kind: what it must be, "classification", "regression" or "mixed".
         known: names of the estimator's parameters.
 
     Raises:
@@ -95,7 +103,7 @@ def read_estimator(path: Path, found: Predictor, kind: str, known: set[str]) -> 
     from moleblend_plugin.host import read_checkpoint
 
     if found.kind != kind:
-        other = "MoleblendClassifier" if found.kind == "classification" else "MoleblendRegressor"
+        other = ESTIMATORS[found.kind]
         raise MoleblendError(f"{str(path)!r} is a model of {found.kind}: load it with {other}.load")
     if is_ensemble(path):
         settings = read_ensemble(path).estimator

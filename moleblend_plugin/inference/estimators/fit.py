@@ -18,9 +18,11 @@ from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.host.in_process import train_in_process
 from moleblend_plugin.inference.conversion import write_conversion
 from moleblend_plugin.inference.featurized import feature_settings
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.models.blend.config import PRESETS
 from moleblend_plugin.models.blend.heads import Readout
 from moleblend_plugin.models.property.network import HeadConfig, MoleculeFeaturizers
+from moleblend_plugin.names import write_names
 from moleblend_plugin.networks.resolve import name_or_path
 from moleblend_plugin.runs.fine_tuning import optimizer_flags
 from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, LAST_CHECKPOINT
@@ -36,7 +38,7 @@ class FitConfig:
     """How a network is trained.
 
     Attributes:
-        kind: "classification" or "regression".
+        kind: "classification", "regression" or "mixed".
         arch: "tiny", "small" or "base"; ``checkpoint`` wins.
         checkpoint: checkpoint whose weights and sizes to start from, or ``None``.
         input_mode: "2d", "3d" or "both".
@@ -48,10 +50,12 @@ class FitConfig:
             "attention" (learned weights over atoms).
         freeze_epochs: the first epochs, in which the head alone is trained.
         molecule_featurizers: what the head reads beside the encoder: "none", "descriptors", "ecfp" or "both".
+        descriptors_columns: names of stored columns that it reads too.
         patience: epochs without a better validation loss before the end.
         seed: of everything random, 0 <= seed < 2**32.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         weight_column: name of the target that holds weights, or "".
+        class_columns: names of the targets that are classes, where they are mixed.
         verbose: whether the trainer's log is shown.
 
     Raises:
@@ -69,10 +73,12 @@ class FitConfig:
     readout: Readout = "cls"
     freeze_epochs: int = 0
     molecule_featurizers: MoleculeFeaturizers = "none"
+    descriptors_columns: tuple[str, ...] = ()
     patience: int = 10
     seed: int = 0
     device: str = "auto"
     weight_column: str = ""
+    class_columns: tuple[str, ...] = ()
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -92,6 +98,13 @@ class FitConfig:
                 raise MoleblendError(f"{name}={getattr(self, name)}: give 1 or more")
         if not self.learning_rate > 0:
             raise MoleblendError(f"learning_rate={self.learning_rate}: give more than 0")
+
+
+def kinds_for(config: FitConfig, names: Sequence[str]) -> tuple[ColumnKind, ...]:
+    """What the targets ``names`` of a fit are."""
+    if config.kind != "mixed":
+        return (config.kind,) * len(names)
+    return tuple("classification" if name in config.class_columns else "regression" for name in names)
 
 
 def featurizers_of(given: str) -> tuple[str, ...]:
@@ -167,6 +180,10 @@ def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -
         words += ["--patience", config.patience]
     else:
         words += ["--disable-validation", "--save-interval", config.epochs]
+    if config.class_columns:
+        words += ["--class-columns", write_names(config.class_columns)]
+    if config.descriptors_columns:
+        words += ["--descriptors-columns", write_names(config.descriptors_columns)]
     if config.weight_column:
         words += ["--weight-column", config.weight_column]
     if config.checkpoint is not None:

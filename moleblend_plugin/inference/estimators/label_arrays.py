@@ -88,6 +88,15 @@ def two_classes(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     return classes
 
 
+def coded_classes(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Float64Array:
+    """0, 1 and NaN [n, 1] of labels, NaN also for classes that only molecules of weight 0 have."""
+    place = {label: number for number, label in enumerate(classes.tolist())}
+    codes = [
+        float("nan") if is_missing(label) else place.get(label, float("nan")) for label in labels.tolist()
+    ]
+    return np.array(codes, np.float64)[:, None]
+
+
 def check_sample_weight(sample_weight: npt.ArrayLike | None, n: int) -> Float64Array | None:
     """Weights [n] as scikit-learn takes them: ``None``, one number for all, or a number per molecule.
 

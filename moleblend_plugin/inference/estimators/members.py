@@ -49,12 +49,14 @@ class LabelledRecords(NamedTuple):
         names: of their labels, and of the weights where there are any.
         conversion: how they became records.
         featurizers: what the networks' heads read of them beside the encoder: "descriptors", "ecfp".
+        extra_descriptors: those of ``names`` that are no labels: the last ones.
     """
 
     records: Sequence[MoleculeRecord]
     names: tuple[str, ...]
     conversion: ConversionConfig
     featurizers: tuple[str, ...] = ()
+    extra_descriptors: tuple[str, ...] = ()
 
 
 class MemberRun(NamedTuple):
@@ -201,7 +203,8 @@ def _write_data(labelled: LabelledRecords, run: MemberRun, folder: Path) -> None
 
 def _labels_of(labelled: LabelledRecords, run: MemberRun) -> float:
     """Labels that a member's validation counts."""
-    present = [~np.isnan(labelled.records[place].targets) for place in run.valid]
+    count = len(labelled.names) - len(labelled.extra_descriptors)
+    present = [~np.isnan(labelled.records[place].targets[:count]) for place in run.valid]
     return float(np.sum(present))
 
 

@@ -4,22 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-import numpy as np
-import numpy.typing as npt
 from joblib import Parallel, delayed
 
 from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_molecule
 from moleblend_plugin.chem.identity.featurizers import featurized
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import Columns
 from moleblend_plugin.inputs import open_molecules
-from moleblend_plugin.schema import MoleculeRecord, Rejection
+from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
 
 _CHUNK: Final = 32
 
-Molecules = Iterable[object] | Path
+
+class DescribedMolecules(NamedTuple):
+    """Molecules with the columns that stand beside them.
+
+    Attributes:
+        molecules: n of them.
+        values: float64 [n, X], NaN where one is missing.
+    """
+
+    molecules: list[Any]
+    values: Float64Array
+
+
+Molecules = Iterable[object] | Path | DescribedMolecules
 """SMILES and RDKit molecules in a list, tuple, array, series, table of one column, or a file of them."""
 
 
@@ -33,6 +43,8 @@ def as_list(given: Molecules) -> list[Any]:
         ValueError: one molecule instead of several, none, or several columns.
         MoleblendError: the file cannot be read.
     """
+    if isinstance(given, DescribedMolecules):
+        return given.molecules
     molecules: Any = list(open_molecules(given)) if isinstance(given, Path) else given
     shape = getattr(molecules, "shape", None)
     no_list = isinstance(molecules, str | bytes | Mapping) or not hasattr(molecules, "__len__") or shape == ()
@@ -52,21 +64,6 @@ def as_list(given: Molecules) -> list[Any]:
     if not found:
         raise ValueError("Found an array with 0 sample(s): at least one molecule is needed")
     return found
-
-
-def with_named_labels(molecules: Molecules, y: npt.ArrayLike) -> tuple[Molecules, npt.ArrayLike]:
-    """``molecules`` and ``y``; where these are a file and names of its columns of labels, rows and labels.
-
-    Raises:
-        MoleblendError: the file cannot be read, or has no such columns.
-    """
-    names: Any = (y,) if isinstance(y, str) else y
-    is_named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
-    if not isinstance(molecules, Path) or not is_named:
-        return molecules, y
-    rows = list(open_molecules(molecules, Columns(targets=tuple(names))))
-    labels = [row.targets if isinstance(row, RawRow) else (float("nan"),) * len(names) for row in rows]
-    return rows, np.array(labels, np.float64) if names is y else np.array(labels, np.float64)[:, 0]
 
 
 def _column(table: Any) -> Any:  # noqa: ANN401  array, frame or table of shape (n, 1)

@@ -5,6 +5,7 @@ Legend: n molecules, T targets.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal
@@ -19,11 +20,19 @@ from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.inference.conversion import conversion_for
+from moleblend_plugin.inference.estimators.described import described_records
 from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
-from moleblend_plugin.inference.estimators.molecules import Molecules, as_list, convert_all, refuse_rejections
+from moleblend_plugin.inference.estimators.molecules import Molecules, refuse_rejections
+from moleblend_plugin.inference.estimators.stored_columns import (
+    columns_of_file,
+    stored_columns,
+    with_weights,
+)
+from moleblend_plugin.inference.estimators.validation import validation_rows
+from moleblend_plugin.names import parse_names
 from moleblend_plugin.networks.registry import DEFAULT
 from moleblend_plugin.networks.resolve import find_checkpoint_file
-from moleblend_plugin.schema import Float64Array, MoleculeRecord, Rejection
+from moleblend_plugin.schema import Float64Array, LabelKind, MoleculeRecord, Rejection
 
 if TYPE_CHECKING:
     from typing import Self
@@ -35,7 +44,6 @@ if TYPE_CHECKING:
 _OF_ENSEMBLES: Final = ("oof_prediction_", "oof_fold_", "n_epochs_", "validation_curve_", "stack_weights_")
 """Attributes of a fitted ensemble."""
 
-_WEIGHT: Final = "sample_weight"
 OnError = Literal["raise", "nan"]
 
 
@@ -54,9 +62,13 @@ class OnMolecules(BaseEstimator):
         return tags
 
     def _results(
-        self, X: Molecules, config: ConversionConfig, featurizers: tuple[str, ...] = ()
+        self,
+        X: Molecules,
+        config: ConversionConfig,
+        featurizers: tuple[str, ...] = (),
+        extra: tuple[str, ...] = (),
     ) -> list[MoleculeRecord | Rejection]:
-        results = convert_all(as_list(X), config, self.n_jobs, featurizers)
+        results = described_records(X, extra, config, self.n_jobs, featurizers)
         if self.on_error not in ("raise", "nan"):
             raise ValueError(f"on_error={self.on_error!r} is unknown: choose 'raise' or 'nan'")
         if self.on_error == "raise":
@@ -67,7 +79,7 @@ class OnMolecules(BaseEstimator):
 class NetworkEstimator(OnMolecules):
     """Training and raw predictions [n, T]; the subclasses know what labels mean."""
 
-    _kind: ClassVar[Literal["classification", "regression"]]
+    _kind: ClassVar[LabelKind]
     checkpoint_: bytes
     target_names_: tuple[str, ...]
     classes_: Any
@@ -89,6 +101,7 @@ class NetworkEstimator(OnMolecules):
         readout: str = "cls",
         freeze_epochs: int = 0,
         molecule_featurizers: str = "none",
+        descriptors_columns: str | Sequence[str] | None = None,
         validation_fraction: float = 0.1,
         patience: int = 10,
         random_state: int | np.random.RandomState | None = 0,
@@ -112,6 +125,7 @@ class NetworkEstimator(OnMolecules):
         self.readout = readout
         self.freeze_epochs = freeze_epochs
         self.molecule_featurizers = molecule_featurizers
+        self.descriptors_columns = descriptors_columns
         self.validation_fraction = validation_fraction
         self.patience = patience
         self.random_state = random_state
@@ -159,7 +173,7 @@ class NetworkEstimator(OnMolecules):
         file = find_checkpoint_file(path)
         found = Predictor.from_checkpoint(file, "cpu")
         kept, names = read_estimator(file, found, cls._kind, known), found.target_names
-        made = cls(**{**kept.params, **params})
+        made = cls(**{**kept.params, **columns_of_file(found), **params})
         made.checkpoint_, made.target_names_, made._two_d = file.read_bytes(), names, kept.two_d
         if cls._kind == "classification":
             made.classes_ = [np.array([0, 1])] * len(names) if kept.two_d else kept.classes
@@ -199,7 +213,12 @@ class NetworkEstimator(OnMolecules):
             fit_ensemble,
             packed,
         )
-        from moleblend_plugin.inference.estimators.fit import FitConfig, featurizers_of, fit_checkpoint
+        from moleblend_plugin.inference.estimators.fit import (
+            FitConfig,
+            featurizers_of,
+            fit_checkpoint,
+            kinds_for,
+        )
         from moleblend_plugin.inference.estimators.members import LabelledRecords
         from moleblend_plugin.inference.estimators.start import choose_start
         from moleblend_plugin.inference.kept_trust import with_trust
@@ -208,11 +227,12 @@ class NetworkEstimator(OnMolecules):
         random = check_random_state(self.random_state)
         conversion = self._conversion()
         featurizers = featurizers_of(self.molecule_featurizers)
-        results = convert_all(as_list(X), conversion, self.n_jobs, featurizers)
+        extra = self._extra_names(names)
+        results = described_records(X, extra, conversion, self.n_jobs, featurizers)
         refuse_rejections(results, "leave them and their labels out")
-        columns, weight_column = _with_weights(targets, names, weights)
+        columns, weight_column = with_weights(targets, (*names, *extra), weights)
         records = [
-            replace(record, targets=labels)
+            replace(record, targets=stored_columns(record, labels))
             for record, labels in zip(results, columns, strict=True)
             if isinstance(record, MoleculeRecord)
         ]
@@ -223,16 +243,19 @@ class NetworkEstimator(OnMolecules):
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
             targets, weights = targets[weights > 0], weights[weights > 0]
         own = {item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)}
-        own |= choose_start(self.checkpoint, self.arch)._asdict()
+        own |= {**choose_start(self.checkpoint, self.arch)._asdict(), "descriptors_columns": extra}
         seed = int(random.randint(2**31 - 1))
+        own["class_columns"] = self._class_names(names)
         config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
         whole = ensemble.ensemble_size > 1 and ensemble.ensemble == "folds"  # which hold out their own
-        chosen = np.zeros(len(targets), bool) if whole else self._validation_rows(targets, random)
-        stored = (*names, weight_column) if weight_column else names
-        given = Fitted(self._kind, names, records, np.flatnonzero(used), targets, self._class_pair())
+        held = 0.0 if whole else self.validation_fraction
+        chosen = validation_rows(targets, self._kind, held, random)
+        stored = (*names, *([weight_column] if weight_column else []), *extra)
+        kinds = kinds_for(config, names)
+        given = Fitted(kinds, names, records, np.flatnonzero(used), targets, self._class_pair())
         if ensemble.ensemble_size > 1:
             part = TrainingPart(
-                LabelledRecords(records, stored, conversion, featurizers), targets, names, weights
+                LabelledRecords(records, stored, conversion, featurizers, extra), targets, names, weights
             )
             fitted = fit_ensemble(part, config, ensemble, chosen, self._jobs)
             trust = (
@@ -249,9 +272,26 @@ class NetworkEstimator(OnMolecules):
         trust = trust_of_validation(given, chosen, checkpoint, self.device)
         self._set_fitted(with_trust(checkpoint, trust), names)
 
+    def _extra_names(self, names: Sequence[str] = ()) -> tuple[str, ...]:
+        """Columns that stand beside the molecules; ``names`` are those of the labels.
+
+        Raises:
+            ValueError: a name is there twice.
+        """
+        given = self.descriptors_columns
+        found = parse_names(given) if isinstance(given, str) else tuple(map(str, given or ()))
+        twice = next((name for name in found if [*found, *names].count(name) > 1), None)
+        if twice is not None:
+            raise ValueError(f"descriptors_columns: {twice!r} is named twice, or is a target too")
+        return found
+
+    def _class_names(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """Which targets are classes, where they are mixed."""
+        return ()
+
     def _class_pair(self) -> tuple[Any, Any]:
         """What 0 and 1 stand for, as plain values."""
-        if self._kind == "regression" or self._two_d:
+        if self._kind != "classification" or self._two_d:
             return 0, 1
         first, second = np.asarray(self.classes_).tolist()
         return first, second
@@ -275,30 +315,6 @@ class NetworkEstimator(OnMolecules):
             stack = fitted.stacked.stack
             self.stack_weights_ = dict(zip(stack.base_models, stack.weights, strict=True))
 
-    def _validation_rows(self, targets: Float64Array, random: np.random.RandomState) -> npt.NDArray[np.bool_]:
-        """Which molecules are held out to choose the epoch, bool [n]; one target's classes in proportion."""
-        count = len(targets)
-        held = np.zeros(count, bool)
-        if not 0 <= self.validation_fraction < 1:
-            raise ValueError(
-                f"validation_fraction={self.validation_fraction}: give 0 (train for all epochs) to below 1"
-            )
-        if self.validation_fraction == 0:
-            return held
-        wanted = max(1, round(self.validation_fraction * count))
-        if wanted >= count:
-            raise ValueError(
-                f"n_samples={count} leaves nothing to train on beside validation: "
-                "give more molecules or validation_fraction=0"
-            )
-        order = random.permutation(count)
-        if self._kind == "classification" and targets.shape[1] == 1:
-            # Every k-th of the molecules sorted by class: each class gives its share.
-            order = order[np.argsort(targets[order, 0], kind="stable")]
-            order = order[np.linspace(0, count - 1, wanted + 2)[1:-1].round().astype(int)]
-        held[order[:wanted]] = True
-        return held
-
     def _raw(self, X: Molecules) -> Float64Array:
         """Predictions [n, T] of the network, NaN for molecules that are none."""
         self._check_fitted()
@@ -312,7 +328,7 @@ class NetworkEstimator(OnMolecules):
         """Molecules as the network takes them, and which of the given they are: bool [n]."""
         network = self._network()
         config = conversion_for(network.args, network.input_mode, self.conformers).config
-        results = self._results(X, config, network.featurizers)
+        results = self._results(X, config, network.featurizers, network.extra_descriptors)
         records = [result for result in results if isinstance(result, MoleculeRecord)]
         return records, np.array([isinstance(result, MoleculeRecord) for result in results])
 
@@ -326,16 +342,3 @@ class NetworkEstimator(OnMolecules):
             self._predictor = Predictor.from_bytes(self.checkpoint_, self.device)
         found: Predictor = self._predictor
         return found
-
-
-def _with_weights(
-    targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
-) -> tuple[Float64Array, str]:
-    """Columns to store [n, T or T + 1], and the name of that of the weights, "" where all count alike."""
-    if weights is None or len(set(weights[weights > 0].tolist())) == 1:
-        return targets, ""
-    name = _WEIGHT
-    while name in names:
-        name += "_"
-    scaled = weights / weights[weights > 0].mean()  # their scale means nothing, and float32 must hold them
-    return np.column_stack((targets, scaled)), name

@@ -13,9 +13,11 @@ import torch
 from torch import Tensor, nn
 
 from moleblend_plugin.errors import MoleblendError, check_rates
+from moleblend_plugin.label_kinds import ColumnKind, each_kind
 from moleblend_plugin.models.blend.config import ModelConfig
 from moleblend_plugin.models.blend.heads import PropertyHead, Readout
 from moleblend_plugin.models.blend.moleblend import MoleBlendEncoder, init_weights
+from moleblend_plugin.names import parse_names
 from moleblend_plugin.schema import InputFields, LabelKind
 
 MoleculeFeaturizers = Literal["none", "descriptors", "ecfp", "both"]
@@ -40,6 +42,8 @@ class HeadConfig:
             N layers. What is frozen also runs without dropout.
         molecule_featurizers: what the head reads beside the encoder: none, descriptors (RDKit's, scaled; of
             stores built with --descriptors), ecfp (ECFP4 counts, as log(1 + count); --ecfp), or both.
+        descriptors_columns: columns of the store with commas between them that the head reads too, scaled,
+            such as temperature and pH; they are no labels (default: none).
 
     Raises:
         MoleblendError: an impossible value.
@@ -49,6 +53,12 @@ class HeadConfig:
     head_dropout: float = 0.0
     freeze_layers: int = -1
     molecule_featurizers: MoleculeFeaturizers = "none"
+    descriptors_columns: str = ""
+
+    @property
+    def extra_descriptors(self) -> tuple[str, ...]:
+        """Names of the columns that the head reads."""
+        return parse_names(self.descriptors_columns)
 
     @property
     def featurizers(self) -> tuple[str, ...]:
@@ -68,22 +78,29 @@ class PropertyConfig:
 
     Attributes:
         outputs: L, number of labels.
-        kind: "classification" or "regression".
+        kind: "classification", "regression", or "mixed".
         head: readout, dropout, freezing.
         inputs: F, how many numbers the head reads beside the encoder.
+        kinds: of every label, L of them, where they are mixed.
     """
 
     outputs: int
     kind: LabelKind
     head: HeadConfig = field(default_factory=HeadConfig)
     inputs: int = 0
+    kinds: tuple[ColumnKind, ...] = ()
+
+    @property
+    def column_kinds(self) -> tuple[ColumnKind, ...]:
+        """The kind of every label."""
+        return each_kind(self.kinds or self.kind, self.outputs)
 
 
 class PropertyOutputs(nn.Module):
     """What every network over labels shares: the units of its outputs.
 
     The mean and standard deviation of the training labels are buffers, so the weights alone give
-    predictions in the labels' own units; classification leaves them at 0 and 1.
+    predictions in the labels' own units; columns of classes leave them at 0 and 1.
     """
 
     ENCODER: ClassVar[tuple[str, ...]] = ENCODER
@@ -95,6 +112,7 @@ class PropertyOutputs(nn.Module):
     property: PropertyConfig
     target_mean: Tensor  # fp32 [L]
     target_std: Tensor  # fp32 [L]
+    is_class: Tensor  # bool [L]
     encoder_held = False
     """Whether all below the head stays as it is (:meth:`hold_encoder`)."""
 
@@ -103,6 +121,8 @@ class PropertyOutputs(nn.Module):
         self.property = property
         self.register_buffer("target_mean", torch.zeros(property.outputs))
         self.register_buffer("target_std", torch.ones(property.outputs))
+        is_class = torch.tensor([kind == "classification" for kind in property.column_kinds])
+        self.register_buffer("is_class", is_class, persistent=False)
 
     def set_target_scale(self, mean: Tensor, std: Tensor) -> None:
         """Take over mean and standard deviation [L] of the training labels."""
@@ -117,7 +137,10 @@ class PropertyOutputs(nn.Module):
         """What :meth:`predict` makes of :meth:`forward`'s outputs [B, L]."""
         if self.property.kind == "classification":
             return torch.sigmoid(outputs.float())
-        return outputs.float() * self.target_std + self.target_mean
+        values = outputs.float() * self.target_std + self.target_mean
+        if self.property.kind == "mixed":
+            return torch.where(self.is_class, torch.sigmoid(outputs.float()), values)
+        return values
 
     def layer_depths(self) -> Iterator[tuple[nn.Parameter, int]]:
         """Every parameter with its depth from the top: 0 the head, then the layers, then all below them."""

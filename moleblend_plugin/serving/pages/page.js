@@ -46,7 +46,8 @@ async function showModel() {
   parts.push(model.networks === 1 ? "one network" : `${model.networks} networks`);
   if (model.training_molecules !== null) parts.push(`${model.training_molecules.toLocaleString("en")} training molecules`);
   if (model.interval_level !== null) {
-    const what = model.kind === "regression" ? "intervals" : "prediction sets";
+    const words = { regression: "intervals", mixed: "intervals and prediction sets" };
+    const what = words[model.kind] ?? "prediction sets";
     parts.push(`${what} at ${number(100 * model.interval_level)} %`);
   }
   parts.push(`up to ${model.max_rows.toLocaleString("en")} rows at a time`);

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
 
 from moleblend_plugin.data.batches.label_statistics import Labels
@@ -11,7 +11,7 @@ from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import CLASSIFICATION
 from moleblend_plugin.names import parse_names, write_names
-from moleblend_plugin.schema import InputMode, LabelKind
+from moleblend_plugin.schema import InputMode
 
 logger = logging.getLogger("moleblend_plugin")
 
@@ -74,6 +74,39 @@ def split_off_weights(
     return left, there.index(wanted)
 
 
+def split_off_descriptors(
+    store: MoleculeStore, names: list[str], wanted: Sequence[str], all_columns: bool
+) -> list[str]:
+    """``names`` without the columns that the head reads.
+
+    Args:
+        store: what is read.
+        names: columns of labels.
+        wanted: those of ``--descriptors-columns``.
+        all_columns: whether ``names`` are all that there are, and were not asked for one by one.
+
+    Raises:
+        MoleblendError: the store has no such column, it is asked for as a label too, or no label is left.
+    """
+    there = list(store.meta.target_names)
+    for name in wanted:
+        if name not in there:
+            raise MoleblendError(
+                f"--descriptors-columns: {store.path} has no column {name!r}; it holds {listed(there)} (name "
+                "it among --target-columns of the build)"
+            )
+        if not all_columns and name in names:
+            raise MoleblendError(
+                f"--descriptors-columns {name!r} is one of --target-columns too: name it once"
+            )
+    if len(set(wanted)) < len(wanted):
+        raise MoleblendError(f"--descriptors-columns {write_names(wanted)!r}: name every column once")
+    left = [name for name in names if name not in wanted]
+    if not left:
+        raise MoleblendError(f"{store.path} holds no column of labels beside --descriptors-columns")
+    return left
+
+
 def columns_of(store: MoleculeStore, names: list[str]) -> list[int]:
     """Places of ``names`` among the columns of a store, which may hold them in another order.
 
@@ -90,7 +123,7 @@ def columns_of(store: MoleculeStore, names: list[str]) -> list[int]:
     return [there.index(name) for name in names]
 
 
-def check_training_labels(labels: Labels, kind: LabelKind, split: str) -> None:
+def check_training_labels(labels: Labels, split: str) -> None:
     """Refuse labels that nothing can be learned from; warn of columns that nothing can be learned about.
 
     Raises:
@@ -100,11 +133,10 @@ def check_training_labels(labels: Labels, kind: LabelKind, split: str) -> None:
         raise MoleblendError(
             f"every label of {listed(labels.names)} is missing in {split}: check the column and the split"
         )
-    empty = [name for name, count in zip(labels.names, labels.present, strict=True) if not count]
-    if kind == "regression":
-        if empty:
-            logger.warning(f"{split}: no label at all in {listed(empty)}; nothing is learned about them")
-        return
+    columns = zip(labels.names, labels.present, labels.is_class, strict=True)
+    empty = [name for name, count, is_class in columns if not count and not is_class]
+    if empty:
+        logger.warning(f"{split}: no label at all in {listed(empty)}; nothing is learned about them")
     if len(labels.one_class) == len(labels.names):
         raise MoleblendError(
             f"{split}: {listed(labels.names)} has one class only, so there is nothing to learn; check "
@@ -117,7 +149,7 @@ def check_training_labels(labels: Labels, kind: LabelKind, split: str) -> None:
         )
 
 
-def check_valid_labels(labels: Labels, kind: LabelKind, split: str, metric: str | None) -> None:
+def check_valid_labels(labels: Labels, split: str, metric: str | None) -> None:
     """Refuse labels on which ``metric`` does not exist; warn of columns that scores leave out.
 
     Raises:
@@ -128,9 +160,9 @@ def check_valid_labels(labels: Labels, kind: LabelKind, split: str, metric: str 
             f"every label of {listed(labels.names)} is missing in {split}, so nothing can be measured; "
             "build with another split, or give --disable-validation"
         )
-    if kind == "regression" or not labels.one_class:
+    if not labels.one_class:
         return
-    if len(labels.one_class) == len(labels.names) and metric in CLASSIFICATION:
+    if len(labels.one_class) == labels.is_class.sum() and metric in CLASSIFICATION:
         raise MoleblendError(
             f"{split}: no column has both classes, so {metric} does not exist; build with another split, "
             "or give --best-checkpoint-metric loss"

@@ -21,12 +21,14 @@ from moleblend_plugin.host import BaseLoss, BaseTask, log_scalar, register_loss
 from moleblend_plugin.losses.property import (
     ClassificationConfig,
     LabelLoss,
+    MixedConfig,
     RegressionConfig,
     classification_loss,
+    mixed_loss,
     regression_loss,
 )
 from moleblend_plugin.losses.term_table import TOTAL
-from moleblend_plugin.metrics.scores import METRICS, SCORERS, Scorer, average_rows
+from moleblend_plugin.metrics.scores import METRICS, SCORERS, TaskScores, average_rows
 from moleblend_plugin.models.property.network import PropertyOutputs
 from moleblend_plugin.runs.flags import WithFlags, read_flags
 from moleblend_plugin.schema import Curve, LabelKind
@@ -69,11 +71,14 @@ class PropertyLoss(WithFlags, BaseLoss):
             # Arrays keep a gathered output small, and its size foreseeable.
             logged |= {name: value.float().cpu().numpy() for name, value in rows.items()}
             logged["index"] = sample["index"].cpu().numpy()
+            if self.kind == "mixed":
+                logged["is_class"] = network.is_class.cpu().numpy()
         return loss, labels, logged
 
     def curves(self) -> list[Curve]:
         """What validation logs and a checkpoint can be the best by."""
-        return [TOTAL, *(metric.curve for metric in METRICS.values() if metric.kind == self.kind)]
+        every = self.kind == "mixed"
+        return [TOTAL, *(metric.curve for metric in METRICS.values() if every or metric.kind == self.kind)]
 
     def logged_names(self) -> list[str]:
         """Names that validation logs, for ``--best-checkpoint-metric``."""
@@ -84,7 +89,7 @@ class PropertyLoss(WithFlags, BaseLoss):
         """The loss; in validation also the mean scores over tasks on which they are defined."""
         _log_loss(logging_outputs)
         if _has_rows(logging_outputs):
-            _log_scores(logging_outputs, SCORERS[cls.kind])
+            _log_scores(logging_outputs, cls.kind)
 
     @staticmethod
     def logging_outputs_can_be_summed(is_train: bool) -> bool:
@@ -153,6 +158,48 @@ class MoleblendRegressionLoss(PropertyLoss):
         return values
 
 
+@register_loss("moleblend_mixed")
+class MoleblendMixedLoss(PropertyLoss):
+    """Cross-entropy of the columns ``--class-columns``, regression of standardised targets in the others.
+
+    Args:
+        task: the task.
+        config: of the regression.
+        positive_weight: fp32 [L], what positives count; ``None`` for 1.
+    """
+
+    CONFIGS = (MixedConfig, ClassificationConfig, RegressionConfig)
+    kind: ClassVar[LabelKind] = "mixed"
+
+    def __init__(
+        self, task: BaseTask, config: RegressionConfig, positive_weight: Tensor | None = None
+    ) -> None:
+        super().__init__(task)
+        self.config = config
+        self.register_buffer("positive_weight", positive_weight, persistent=False)
+        self.positive_weight: Tensor | None
+
+    @classmethod
+    def build_loss(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendMixedLoss:
+        """The loss of ``args`` with the class weights of the training split."""
+        config, weight = read_flags(args, RegressionConfig), None
+        if read_flags(args, ClassificationConfig).class_weights == "balanced":
+            labels = task.labels
+            known = balanced(labels.positives, labels.negatives)
+            weight = torch.where(torch.from_numpy(labels.is_class), known, 1.0)
+        return cls(task, config, weight)
+
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: PropertyOutputs) -> LabelLoss:
+        """Cross-entropy of logits, error of standardised values [B, L]."""
+        standard = (targets.float() - model.target_mean) / model.target_std  # classes have 0 and 1
+        weight = None if self.positive_weight is None else self.positive_weight.float()
+        return mixed_loss(outputs, standard, model.is_class, self.config.regression_loss, weight)
+
+    def predictions(self, outputs: Tensor, model: PropertyOutputs) -> Tensor:
+        """Probabilities, and values in the labels' own units."""
+        return model.in_units(outputs)
+
+
 def balanced(positives: npt.NDArray[np.int64], negatives: npt.NDArray[np.int64]) -> Tensor:
     """Weight of positives, fp32 [L]: negatives / positives, and 1 where a class is missing."""
     both = (positives > 0) & (negatives > 0)
@@ -177,13 +224,23 @@ def _log_loss(logging_outputs: list[dict[str, Any]]) -> None:
     log_scalar("loss", float(loss) / (float(labels) or 1.0), float(labels), round=4)
 
 
-def _log_scores(logging_outputs: list[dict[str, Any]], score: Scorer) -> None:
+def _log_scores(logging_outputs: list[dict[str, Any]], kind: LabelKind) -> None:
     index = _joined(logging_outputs, "index")
     _, predictions = average_rows(index, _joined(logging_outputs, "predictions"))
     _, targets = average_rows(index, _joined(logging_outputs, "targets"))
     losses = _joined(logging_outputs, "row_loss")[_joined(logging_outputs, "row_labels") > 0]
     check_finite(predictions, targets, losses)
-    scores = score(targets, predictions, [str(column) for column in range(targets.shape[1])])
+    is_class = next((output["is_class"] for output in logging_outputs if "is_class" in output), None)
+    scores: dict[str, TaskScores] = {}
+    for own in ("classification", "regression") if kind == "mixed" else (kind,):
+        # One column of "is_class" for all: the outputs of every batch hold the same.
+        chosen = (
+            np.flatnonzero(is_class == (own == "classification")) if is_class is not None else slice(None)
+        )
+        columns = targets[:, chosen]
+        scores |= SCORERS[own](
+            columns, predictions[:, chosen], [str(column) for column in range(columns.shape[1])]
+        )
     for name, found in scores.items():
         if found.per_task:
             log_scalar(name, found.mean, weight=0, round=4)

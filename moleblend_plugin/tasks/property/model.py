@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 
 from moleblend_plugin.host import register_model, register_model_architecture
@@ -26,7 +27,7 @@ from moleblend_plugin.schema import LabelKind
 from moleblend_plugin.tasks.arch import LoadsWeights, preset
 from moleblend_plugin.tasks.guards import begins_from_weights, check_encoder
 from moleblend_plugin.tasks.property.head_inputs import head_input_size
-from moleblend_plugin.tasks.property.task import MoleblendPropertyTask, kind_of
+from moleblend_plugin.tasks.property.task import MoleblendPropertyTask, column_kinds, kind_of
 
 if TYPE_CHECKING:
     from typing import Self
@@ -47,7 +48,9 @@ class PropertyModel(PropertyOutputs, LoadsWeights):
     @classmethod
     def of(cls, args: argparse.Namespace, outputs: int, kind: LabelKind) -> Self:
         """The network of a run's options for so many labels of a kind."""
-        property = PropertyConfig(outputs, kind, read_flags(args, HeadConfig), head_input_size(args))
+        kinds = column_kinds(args) if kind == "mixed" else ()
+        head = read_flags(args, HeadConfig)
+        property = PropertyConfig(outputs, kind, head, head_input_size(args), kinds)
         return cls(read_flags(args, cls.CONFIGS[0]), property)
 
     @classmethod
@@ -58,8 +61,9 @@ class PropertyModel(PropertyOutputs, LoadsWeights):
     def fit_to(self, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
         """Take over what a run says of its labels."""
         self.fresh_head = begins_from_weights(args)
-        if task.kind == "regression":
-            mean, std = task.labels.mean, task.labels.std
+        if task.kind != "classification":
+            is_class = task.labels.is_class
+            mean, std = np.where(is_class, 0.0, task.labels.mean), np.where(is_class, 1.0, task.labels.std)
             self.set_target_scale(torch.from_numpy(mean.astype("f4")), torch.from_numpy(std.astype("f4")))
         return self
 

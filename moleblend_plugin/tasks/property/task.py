@@ -12,9 +12,11 @@ from moleblend_plugin.data.batches.labelled import PropertyMolecules
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseLoss, BaseModel, register_task
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.losses.term_table import TOTAL
 from moleblend_plugin.metrics.scores import METRICS
-from moleblend_plugin.models.property.network import PropertyOutputs
+from moleblend_plugin.models.property.network import HeadConfig, PropertyOutputs
+from moleblend_plugin.names import parse_names
 from moleblend_plugin.runs.flags import option, read_flags
 from moleblend_plugin.schema import InputMode, LabelKind
 from moleblend_plugin.tasks.base import StoreTask, open_split
@@ -25,10 +27,17 @@ from moleblend_plugin.tasks.property.columns import (
     check_valid_labels,
     choose_columns,
     columns_of,
+    listed,
+    split_off_descriptors,
     split_off_weights,
     warn_missing_3d,
 )
-from moleblend_plugin.tasks.property.head_inputs import choose_head_inputs, head_inputs_of
+from moleblend_plugin.tasks.property.head_inputs import (
+    choose_extra_descriptors,
+    choose_head_inputs,
+    extra_columns_of,
+    head_inputs_of,
+)
 
 if TYPE_CHECKING:
     from typing import Self
@@ -40,6 +49,7 @@ logger = logging.getLogger("moleblend_plugin")
 KIND_OF_LOSS: Final[dict[str, LabelKind]] = {
     "moleblend_classification": "classification",
     "moleblend_regression": "regression",
+    "moleblend_mixed": "mixed",
 }
 
 
@@ -78,7 +88,7 @@ class MoleblendPropertyTask(StoreTask):
     Args:
         args: the run's options.
         config: the task's own.
-        kind: "classification" or "regression".
+        kind: "classification", "regression" or "mixed".
         labels: statistics of the training split.
     """
 
@@ -113,11 +123,20 @@ class MoleblendPropertyTask(StoreTask):
             names, weights = split_off_weights(
                 store, names, config.weight_column, config.target_columns == "all"
             )
+        extra = read_flags(args, HeadConfig).extra_descriptors
+        if extra:
+            if config.weight_column in extra:
+                raise MoleblendError(
+                    f"--weight-column {config.weight_column!r} is one of --descriptors-columns too: "
+                    "name it once"
+                )
+            names = split_off_descriptors(store, names, extra, config.target_columns == "all")
         args.target_names = names
         choose_head_inputs(args, store)
+        choose_extra_descriptors(args, store)
         args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
-        labels = read_labels(store, columns_of(store, names), names, kind, weights)
-        check_training_labels(labels, kind, args.train_subset)
+        labels = read_labels(store, columns_of(store, names), names, column_kinds(args), weights)
+        check_training_labels(labels, args.train_subset)
         warn_missing_3d(labels, config.input_mode, args.train_subset)
         _make_room(args)
         return cls(args, config, kind, labels)
@@ -127,7 +146,7 @@ class MoleblendPropertyTask(StoreTask):
         names, mode = self.args.target_names, self.config.input_mode
         columns, weighs = columns_of(store, names), self.config.weight_column
         weights = columns_of(store, [weighs])[0] if weighs else None
-        inputs = head_inputs_of(self.args, store)
+        inputs, extra = head_inputs_of(self.args, store), extra_columns_of(self.args, store)
         if training:
             return PropertyMolecules(
                 store,
@@ -138,10 +157,11 @@ class MoleblendPropertyTask(StoreTask):
                 strict=self.strict,
                 weight_column=weights,
                 head_inputs=inputs,
+                extra_columns=extra,
             )
-        labels = read_labels(store, columns, names, self.kind, weights)
+        labels = read_labels(store, columns, names, column_kinds(self.args), weights)
         first = split == self.args.valid_subset.split(",")[0]
-        check_valid_labels(labels, self.kind, split, self.args.best_checkpoint_metric if first else None)
+        check_valid_labels(labels, split, self.args.best_checkpoint_metric if first else None)
         warn_missing_3d(labels, mode, split)
         return PropertyMolecules(
             store,
@@ -153,6 +173,7 @@ class MoleblendPropertyTask(StoreTask):
             counts=labels.conformers,
             weight_column=weights,
             head_inputs=inputs,
+            extra_columns=extra,
         )
 
     def begin_epoch(self, epoch: int, model: BaseModel) -> None:
@@ -202,6 +223,28 @@ def kind_of(loss: str) -> LabelKind:
             f"--loss {loss} does not go with --task moleblend_property: give {' or '.join(KIND_OF_LOSS)}"
         )
     return KIND_OF_LOSS[loss]
+
+
+def column_kinds(args: argparse.Namespace) -> tuple[ColumnKind, ...]:
+    """What the labels of a run are, in the order of ``args.target_names``.
+
+    Raises:
+        MoleblendError: ``--class-columns`` names what is no label, or not some of them.
+    """
+    kind, names = kind_of(args.loss), args.target_names
+    classes = parse_names(getattr(args, "class_columns", None) or "")
+    if kind != "mixed":
+        return (kind,) * len(names)
+    unknown = next((name for name in classes if name not in names), None)
+    if unknown is not None:
+        raise MoleblendError(f"--class-columns: {unknown!r} is no column of labels; they are {listed(names)}")
+    if not 0 < len(set(classes)) < len(names):
+        which = "regression" if not classes else "classification"
+        raise MoleblendError(
+            "--loss moleblend_mixed needs columns of classes, named by --class-columns, beside others of "
+            f"values: give --loss moleblend_{which} where all are of one kind"
+        )
+    return tuple("classification" if name in classes else "regression" for name in names)
 
 
 def _make_room(args: argparse.Namespace, host: str = HOST) -> None:
