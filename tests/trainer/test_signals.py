@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import multiprocessing.process
 import os
 import random
 import signal
@@ -126,6 +128,7 @@ def leaving_code(act: Callable[..., Any]) -> int:
     """Exit code of a fork that listens and runs ``act``."""
     child = os.fork()
     if child == 0:  # every way out must end the process, not the test run
+        multiprocessing.process._children.clear()  # type: ignore[attr-defined]  # such as joblib's of other tests
         try:
             with STOP.listening(), STOP.deferred(several=False):
                 act()

@@ -120,6 +120,13 @@ def with_named_labels(
     return DescribedMolecules(rows, numbers[:, len(names) :]), labels if names is y else labels[:, 0]
 
 
+def labelled_by_name(
+    molecules: Molecules, y: npt.ArrayLike, extra: Sequence[str] = ()
+) -> tuple[Molecules, npt.ArrayLike]:
+    """As :func:`with_named_labels`, and molecules that are no file stay as they were given."""
+    return with_named_labels(molecules, y, extra) if isinstance(molecules, Path) else (molecules, y)
+
+
 def described_records(
     given: Molecules,
     names: Sequence[str],
