@@ -17,7 +17,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from sklearn.utils import Tags
 
 from moleblend_plugin.inference.conversion import conversion_for
-from moleblend_plugin.inference.estimators.described import labelled_by_name, with_named_labels
+from moleblend_plugin.inference.estimators.described import described, with_named_labels
 from moleblend_plugin.inference.estimators.label_arrays import (
     check_sample_weight,
     coded_classes,
@@ -116,6 +116,7 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
             ValueError: molecules, labels or weights that cannot be used, by position.
         """
         X, y = with_named_labels(X, y, self._extra_names())
+        X = described(X, self._extra_names())
         count = len(X.molecules)
         targets, names, self._two_d = label_numbers(y, count)
         self._train(X, targets, names, check_sample_weight(sample_weight, count))
@@ -129,7 +130,7 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
 
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of R2, each on the molecules that have its label."""
-        X, y = labelled_by_name(X, y, self._extra_names())
+        X, y = with_named_labels(X, y, self._extra_names())
         return _mean_score(r2_score, y, self.predict(X), sample_weight)
 
 
@@ -170,6 +171,7 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
             ValueError: molecules, labels or weights that cannot be used, by position.
         """
         X, y = with_named_labels(X, y, self._extra_names())
+        X = described(X, self._extra_names())
         count = len(X.molecules)
         values, names, self._two_d = label_table(y, count, None)
         weights = check_sample_weight(sample_weight, count)
@@ -218,7 +220,7 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
 
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of the accuracy, each on the molecules that have its label."""
-        X, y = labelled_by_name(X, y, self._extra_names())
+        X, y = with_named_labels(X, y, self._extra_names())
         if not self._two_d:
             predicted = self.predict(X)
             truth = label_table(y, len(predicted), None)[0][:, 0]

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Iterable, Sequence
+from difflib import get_close_matches
 
 
 def parse_names(text: str) -> tuple[str, ...]:
@@ -35,6 +36,13 @@ def write_name(name: str) -> str:
 def write_names(names: Iterable[str], between: str = ",") -> str:
     """``names`` as :func:`parse_names` reads them."""
     return between.join(map(write_name, names))
+
+
+def closest_name(wanted: str, names: Iterable[str]) -> str | None:
+    """The one of ``names`` that ``wanted`` is most probably meant to be, whatever its case."""
+    by_case = {name.lower(): name for name in names}
+    close = get_close_matches(wanted.lower(), by_case, n=1)
+    return by_case[close[0]] if close else None
 
 
 def write_targets(names: Sequence[str]) -> str:

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import tomllib
-from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,13 +20,12 @@ from moleblend_plugin.fitting.options import FitOptions, read_options
 from moleblend_plugin.fitting.run import fit_table
 from moleblend_plugin.fitting.table import read_table
 from moleblend_plugin.inference.ensemble_file import read_ensemble
-from moleblend_plugin.inference.estimators import ensemble as ensemble_module
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
-from moleblend_plugin.inference.stack_fit import fit_stack
 from moleblend_plugin.networks.resolve import MODEL_FILE
 from moleblend_plugin.serving.bodies import Body
 from moleblend_plugin.serving.served_model import load_served
 from tests.fitting.tables import SMILES, write_table
+from tests.small_fits import forests_of, rows_of
 
 HOT = [round(290 + 3.5 * (number * 7 % 19), 1) for number in range(40)]
 LABELS = [round((value - 300) / 10, 3) for value in HOT]
@@ -42,11 +39,7 @@ QUICK: dict[str, Any] = {
 }
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_forests() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ensemble_module, "fit_stack", partial(fit_stack, numbers={"n_estimators": 60}))
-        yield
+small_forests = forests_of(60)
 
 
 @pytest.fixture(scope="module")
@@ -125,11 +118,6 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_a_fit_keeps_columns_and_rejects_what_is_no_number(fitted: Path) -> None:
     model = fitted / "model"
     (rejected,) = rows_of(model / "rejected.csv")
@@ -161,7 +149,7 @@ def test_predict_and_score_need_them(fitted: Path, capsys: pytest.CaptureFixture
     assert (bad["predicted_y"], bad["reason"].partition(":")[0]) == ("", "descriptor is no number")
     (fitted / "without.csv").write_text("smiles,T\nCCO,292\n")
     assert run("predict", model, fitted / "without.csv", "-o", fitted / "no.csv") == 2
-    assert "has no column pH, which the model reads beside the molecule" in capsys.readouterr().err
+    assert "has no column 'pH', which the model reads beside the molecule" in capsys.readouterr().err
     assert not (fitted / "no.csv").exists()
     assert run("score", model, fitted / "t.csv") == 0
     assert "descriptor is no number" in capsys.readouterr().out
@@ -233,5 +221,5 @@ def test_requests_bring_them(fitted: Path) -> None:
     table = served.predict(Body(b"smiles,pH,T\nCCO,1,292\n", name="a.csv"))
     place = [column.name for column in table.columns].index("predicted_y")
     assert table.cells[0][place] == pytest.approx(rows[0]["predicted_y"])
-    with pytest.raises(MoleblendError, match="has no column T, which the model reads"):
+    with pytest.raises(MoleblendError, match="has no column 'T', which the model reads"):
         served.predict(Body(b"smiles\nCCO\n", name="a.csv"))

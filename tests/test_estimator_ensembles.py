@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +16,11 @@ from moleblend_plugin.ensembles.weights import weighted_mean
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.inference.ensemble_file import read_ensemble
-from moleblend_plugin.inference.estimators import ensemble as ensemble_module
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.inference.stack_fit import FORESTS, fit_stack
+from moleblend_plugin.inference.stack_fit import FORESTS
 from moleblend_plugin.trust.domain import nearest, packed_ecfp4
 from tests.checkpoints import property_checkpoint
+from tests.small_fits import forests_of
 
 NAN = float("nan")
 SMILES = ["C" * n + end for n in range(1, 9) for end in ("O", "N")]
@@ -38,11 +36,7 @@ QUICK: dict[str, Any] = {
 TWO = QUICK | {"ensemble_size": 2, "learning_rate": 3e-3}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_forests() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ensemble_module, "fit_stack", partial(fit_stack, numbers={"n_estimators": 3}))
-        yield
+small_forests = forests_of(3)
 
 
 @pytest.fixture(scope="module")

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import tomllib
-from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,9 +21,7 @@ from moleblend_plugin.explain.page import Page
 from moleblend_plugin.fitting.options import FitOptions, read_options
 from moleblend_plugin.fitting.run import fit_table
 from moleblend_plugin.fitting.table import read_table
-from moleblend_plugin.inference.estimators import ensemble as ensemble_module
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
-from moleblend_plugin.inference.stack_fit import fit_stack
 from moleblend_plugin.networks.resolve import MODEL_FILE
 from moleblend_plugin.schema import Rejection
 from moleblend_plugin.trust.domain import Domain
@@ -34,6 +29,7 @@ from moleblend_plugin.trust.file import read_trust, write_trust
 from moleblend_plugin.trust.model import HeldOut, calibrate
 from moleblend_plugin.tuning.run import TuneOptions, tune_table
 from tests.fitting.tables import SMILES, write_table
+from tests.small_fits import forests_of, rows_of
 
 NAN = float("nan")
 VALUES = [round(100 + 3.0 * len(text), 2) for text in SMILES]
@@ -58,11 +54,7 @@ class Labels:
         return np.array([VALUES, CLASSES], dtype).T
 
 
-@pytest.fixture(scope="module", autouse=True)
-def small_forests() -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(ensemble_module, "fit_stack", partial(fit_stack, numbers={"n_estimators": 60}))
-        yield
+small_forests = forests_of(60)
 
 
 @pytest.fixture(scope="module")
@@ -191,11 +183,6 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     )
     fit_table(options, folder / "model")
     return folder
-
-
-def rows_of(path: Path) -> list[dict[str, str]]:
-    with path.open(encoding="utf-8", newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_fit_of_both_kinds(fitted: Path) -> None:

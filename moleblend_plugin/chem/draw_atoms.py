@@ -16,6 +16,12 @@ from moleblend_plugin.schema import MoleculeRecord
 SIZE: Final = (320, 240)
 """Pixels of a drawing; the page may scale it."""
 
+MORE, LESS = ("#d55e00", "#db6d28"), ("#0072b2", "#2f81f7")
+"""Discs of the classes "more" and "less", on light and on dark pages: orange and blue, which people with any
+colour vision tell apart; the outline of "less" is dashed."""
+
+DASHES: Final = "3 2"
+
 _FAINTEST: Final = 0.03
 """Share of the scale below which an atom gets no disc."""
 

@@ -8,17 +8,20 @@ from typing import Final
 
 import numpy as np
 
-from moleblend_plugin.chem.draw_atoms import draw_atoms
+from moleblend_plugin.chem.draw_atoms import DASHES, LESS, MORE, draw_atoms
 from moleblend_plugin.chem.elements import symbols_of
 from moleblend_plugin.explain.explainer import Explainer, Explanation, Method
 from moleblend_plugin.explain.gradients import TOLERANCE
 from moleblend_plugin.inference.input_rows import InputRow
 from moleblend_plugin.report.page import html_page, html_table
 
-# Orange and blue differ for any colour vision (after Okabe and Ito); rings tell the sign without colour.
-STYLE: Final = """
-:root { --more: #d55e00; --less: #0072b2; }
-@media (prefers-color-scheme: dark) { :root { --more: #db6d28; --less: #2f81f7; } }
+STYLE: Final = (
+    f"""
+:root {{ --more: {MORE[0]}; --less: {LESS[0]}; }}
+@media (prefers-color-scheme: dark) {{ :root {{ --more: {MORE[1]}; --less: {LESS[1]}; }} }}
+.less {{ stroke-dasharray: {DASHES}; }}
+"""
+    + """
 .cards { display: grid; grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); gap: 1rem;
          align-items: start; }
 .card { border: 1px solid var(--line); border-radius: 8px; padding: .8rem; min-width: 0; }
@@ -31,7 +34,7 @@ svg.molecule .lines { pointer-events: none; }
 svg.molecule .note { display: none; fill: var(--ink) !important; }
 .card:has(details[open]) svg.molecule .note { display: inline; }
 .more { fill: var(--more); stroke: var(--more); }
-.less { fill: var(--less); stroke: var(--less); stroke-dasharray: 3 2; }
+.less { fill: var(--less); stroke: var(--less); }
 circle.none { fill: transparent; }
 .bar { display: flex; align-items: center; gap: .6rem; margin: .3rem 0; flex-wrap: wrap; }
 .bar i { display: inline-block; width: min(14rem, 50vw); height: .9rem; border: 1px solid var(--line);
@@ -43,6 +46,7 @@ summary { cursor: pointer; color: var(--soft); }
 details table { margin: .4rem 0; font-size: .9rem; }
 details th { white-space: normal; }
 """
+)
 
 HOW: Final[dict[Method, str]] = {
     "occlusion": (

@@ -10,7 +10,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Final, Literal, NamedTuple
 
 from moleblend_plugin.chem.readers.label_text import (
@@ -21,7 +20,7 @@ from moleblend_plugin.chem.readers.label_text import (
     has_decimal_commas,
 )
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.names import write_name, write_names
+from moleblend_plugin.names import closest_name, write_name, write_names
 
 Content = Literal["numbers", "two classes", "two numbers", "words", "id", "empty"]
 """``two classes``: 0 and 1, or the words of a pair; ``two numbers``: other two; ``words``: anything else."""
@@ -171,9 +170,8 @@ def choose_targets(
 def _named(contents: Mapping[str, ColumnContent], wanted: Sequence[str], shown: str) -> tuple[str, ...]:
     for name in wanted:
         if name not in contents:
-            lower = {other.lower(): other for other in contents}
-            close = get_close_matches(name.lower(), lower, 1)
-            hint = f"; did you mean {lower[close[0]]!r}?" if close else ""
+            close = closest_name(name, contents)
+            hint = f"; did you mean {close!r}?" if close else ""
             raise MoleblendError(
                 f"{shown} has no column of labels {name!r}{hint} (columns: {_few(contents)})"
             )

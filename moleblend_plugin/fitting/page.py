@@ -14,6 +14,7 @@ import numpy as np
 from moleblend_plugin.chem.draw import draw_grid
 from moleblend_plugin.fitting import pictures
 from moleblend_plugin.fitting.evaluation import MODEL, Evaluation, errors, label_spread
+from moleblend_plugin.fitting.options import FitOptions
 from moleblend_plugin.fitting.page_data import commands, data_table, leaks_table, notes_list, paragraph
 from moleblend_plugin.fitting.parts import Divided
 from moleblend_plugin.fitting.table import FitTable
@@ -265,6 +266,16 @@ def _worst(table: FitTable, evaluation: Evaluation) -> str:
     return f'<div style="background:#fff;border-radius:8px;padding:.5rem">{drawing}</div>'
 
 
+_FEATURIZERS: Final = {"descriptors": "RDKit's descriptors", "ecfp": "ECFP"}
+
+
+def _beside(options: FitOptions) -> str:
+    """What the head reads beside the encoder, in words."""
+    chosen = options.molecule_featurizers
+    words = [text for name, text in _FEATURIZERS.items() if chosen in (name, "both")]
+    return ", ".join([*words, *options.descriptors_columns]) or "nothing"
+
+
 def _training(
     table: FitTable, estimator: Estimator, predictor: Predictor, curves: Sequence[Mapping[int, float]]
 ) -> list[str]:
@@ -274,6 +285,8 @@ def _training(
         ["networks", f"{predictor.n_members}, one per fold ({options.folds} folds)"],
         ["epochs", f"{options.epochs}, of which the best on the mean of the folds is taken"],
         ["input", escape(options.input_mode)],
+        ["readout", escape(options.readout)],
+        ["what the head reads too", escape(_beside(options))],
     ]
     if isinstance(predictor, Ensemble) and predictor.stack is not None:
         weights = predictor.stack.weights.mean(1)

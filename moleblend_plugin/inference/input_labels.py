@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +17,7 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inputs import open_molecules
 from moleblend_plugin.label_kinds import ColumnKind
+from moleblend_plugin.names import closest_name
 from moleblend_plugin.schema import Float64Array
 
 LabelsOf = Callable[[InputRow], Float64Array]
@@ -105,9 +105,8 @@ def _places(names: list[str], there: list[str], file: str, what: str) -> list[in
     for name in names:
         if name in there:
             continue
-        lower = {other.lower(): other for other in there}
-        close = get_close_matches(name.lower(), lower, 1)
-        hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
+        close = closest_name(name, there)
+        hint = f" (did you mean {close!r}?)" if close else ""
         shown = ", ".join(there[:30]) + (f" and {len(there) - 30} more" if len(there) > 30 else "")
         raise MoleblendError(
             f"{file} has no labels {name!r}{hint}; {what} has {shown}: name the columns with --target-columns"

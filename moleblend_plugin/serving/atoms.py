@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from moleblend_plugin.chem.draw_atoms import draw_atoms
+from moleblend_plugin.chem.draw_atoms import DASHES, LESS, MORE, draw_atoms
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.explain.explainer import Explainer, Explanation
 from moleblend_plugin.inference.estimators.molecules import convert_all
@@ -16,11 +16,7 @@ from moleblend_plugin.serving.served_model import ServedModel
 
 METHOD: Final = "integrated-gradients"
 
-_STYLE: Final = (
-    "svg{color:#24292f}.more{fill:#d55e00;stroke:#d55e00}.less{fill:#0072b2;stroke:#0072b2;"
-    "stroke-dasharray:3 2}.none{fill:none}"
-)
-_DARK_STYLE: Final = "svg{color:#e6edf3}.more{fill:#db6d28;stroke:#db6d28}.less{fill:#2f81f7;stroke:#2f81f7}"
+_INK: Final = ("#24292f", "#e6edf3")
 
 
 @dataclass(frozen=True)
@@ -96,7 +92,11 @@ class ExplainedMolecule:
         drawn = draw_atoms(self.explanation.record, values.tolist(), scale, tips)
         if not drawn:
             return ""
-        style = f"<style>{_STYLE}{_DARK_STYLE if dark else ''}</style>"
+        more, less, ink = MORE[dark], LESS[dark], _INK[dark]
+        style = (
+            f"<style>svg{{color:{ink}}}.more{{fill:{more};stroke:{more}}}.none{{fill:none}}"
+            f".less{{fill:{less};stroke:{less};stroke-dasharray:{DASHES}}}</style>"
+        )
         head, _, rest = drawn.partition(">")
         return f'{head} xmlns="http://www.w3.org/2000/svg">{style}{rest}'
 

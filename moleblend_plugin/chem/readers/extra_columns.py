@@ -10,21 +10,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import Final
 
 import numpy as np
 
 from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, has_decimal_commas
 from moleblend_plugin.chem.readers.raw_row import RawRow
-from moleblend_plugin.chem.readers.source import Source
+from moleblend_plugin.chem.readers.source import Source, missing_column
 from moleblend_plugin.chem.readers.tables import is_table, read_cells
-from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.names import write_name, write_names
 from moleblend_plugin.schema import Float64Array, Rejection
 
-_SHOWN: Final = 12
-"""Columns that a message lists."""
+_WHY: Final = ", which the model reads beside the molecule"
 
 
 class ExtraCells:
@@ -55,8 +51,8 @@ class ExtraCells:
                 (found[place],) = reader.read([cell])
             except ValueError as error:
                 raise ValueError(
-                    f"descriptor is no number: column {self.names[place]!r}, which the model reads beside "
-                    f"the molecule, holds {cell.strip()[:40]!r}"
+                    f"descriptor is no number: column {self.names[place]!r}{_WHY}, "
+                    f"holds {cell.strip()[:40]!r}"
                 ) from error
         return found
 
@@ -81,7 +77,7 @@ class ExtraColumns:
         self._places: list[int | None] = []
         for name in names:
             if name not in header and name not in held:
-                raise _lacking(source, name, [*header, *held])
+                raise missing_column(source, name, [*header, *held], "column", _WHY)
             self._places.append(header.index(name) if name in header else None)
         if None in self._places and source.columns.targets != held:
             source = source.asking(replace(source.columns, targets=held))
@@ -120,15 +116,3 @@ def _column(source: Source, header: Sequence[str], name: str) -> Iterator[str]:
     place, cells = list(header).index(name), read_cells(source.again())
     next(cells)
     return (row[place] for row in cells if place < len(row))
-
-
-def _lacking(source: Source, name: str, there: Sequence[str]) -> MoleblendError:
-    lower = {other.lower(): other for other in there}
-    close = get_close_matches(name.lower(), lower, 1)
-    hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
-    more = f" and {len(there) - _SHOWN} more" if len(there) > _SHOWN else ""
-    shown = write_names(there[:_SHOWN], ", ") or "none"
-    return MoleblendError(
-        f"{source.shown} has no column {write_name(name)}{hint}, which the model reads beside the molecule: "
-        f"add it (its columns: {shown}{more})"
-    )

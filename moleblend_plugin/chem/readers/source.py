@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import dataclass, replace
-from difflib import get_close_matches
 from enum import IntEnum
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -23,7 +22,7 @@ from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, mi
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.text_files import open_lines
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.names import write_name, write_names
+from moleblend_plugin.names import closest_name, write_name, write_names
 from moleblend_plugin.schema import Rejection
 
 Rows = Iterator[RawRow | Rejection]
@@ -280,10 +279,19 @@ def _with_missing(row: RawRow | Rejection, missing: frozenset[float]) -> RawRow 
     return replace(row, targets=tuple(float("nan") if label in missing else label for label in row.targets))
 
 
-def missing_column(source: Source, wanted: str, present: list[str], what: str) -> MoleblendError:
-    """The error for a name that the file lacks: lists those there are, and the closest."""
-    by_case = {name.lower(): name for name in present}
-    close = get_close_matches(wanted.lower(), by_case, n=1)
+def missing_column(
+    source: Source, wanted: str, present: Sequence[str], what: str, why: str = ""
+) -> MoleblendError:
+    """The error for a name that the file lacks: lists those there are, and the closest.
+
+    Args:
+        source: the file.
+        wanted: the name.
+        present: names that it has.
+        what: of what kind they are, such as "column".
+        why: what the name is needed for, with a comma before it.
+    """
+    close = closest_name(wanted, present)
     parted = [
         name for name in present if "," in name and wanted in (part.strip() for part in name.split(","))
     ]
@@ -291,7 +299,7 @@ def missing_column(source: Source, wanted: str, present: list[str], what: str) -
     if parted:
         hint = f"; a name with a comma is written in double quotes: '{write_name(parted[0])}'"
     elif close:
-        hint = f"; did you mean {by_case[close[0]]!r}?"
+        hint = f"; did you mean {close!r}?"
     more = f" and {len(present) - _SHOWN_COLUMNS} more" if len(present) > _SHOWN_COLUMNS else ""
     shown = write_names(present[:_SHOWN_COLUMNS], ", ") or "none"
-    return MoleblendError(f"{source.shown} has no {what} {wanted!r}{hint} ({what}s: {shown}{more})")
+    return MoleblendError(f"{source.shown} has no {what} {wanted!r}{why}{hint} ({what}s: {shown}{more})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,7 @@ import numpy.typing as npt
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Columns
+from moleblend_plugin.chem.readers.table_text import USUAL_NAMES
 from moleblend_plugin.inference.estimators.label_arrays import is_missing
 from moleblend_plugin.inference.estimators.molecules import (
     DescribedMolecules,
@@ -25,8 +26,6 @@ from moleblend_plugin.inference.estimators.molecules import (
 )
 from moleblend_plugin.inputs import open_molecules
 from moleblend_plugin.schema import FLOAT32_MAX, Float64Array, MoleculeRecord, Rejection
-
-_SMILES_NAMES: Final = ("smiles", "smi", "mol", "molecule", "canonical_smiles")
 
 
 def described(given: Molecules, names: Sequence[str]) -> DescribedMolecules:
@@ -47,9 +46,7 @@ def described(given: Molecules, names: Sequence[str]) -> DescribedMolecules:
         molecules = as_list(given)
         return DescribedMolecules(molecules, np.empty((len(molecules), 0)))
     if isinstance(given, Path):
-        rows = list(open_molecules(given, Columns(targets=tuple(names))))
-        values = [row.targets if isinstance(row, RawRow) else (float("nan"),) * len(names) for row in rows]
-        return DescribedMolecules(rows, np.array(values, np.float64).reshape(len(rows), len(names)))
+        return _read_columns(given, names)
     table: Any = given
     columns = _column_names(table)
     missing = [name for name in names if name not in columns]
@@ -60,7 +57,7 @@ def described(given: Molecules, names: Sequence[str]) -> DescribedMolecules:
         )
     others = [name for name in columns if name not in names]
     if len(others) > 1:
-        others = [name for name in others if str(name).lower() in _SMILES_NAMES][:1]
+        others = [name for name in others if str(name).lower() in USUAL_NAMES][:1]
     if len(others) != 1:
         raise ValueError(
             "X must have one column of molecules beside descriptors_columns: select it, or call it 'smiles'"
@@ -95,10 +92,17 @@ def _numbers_of(name: str, cells: list[Any]) -> Float64Array:
     return found
 
 
+def _read_columns(path: Path, names: Sequence[str]) -> DescribedMolecules:
+    """Rows of a file, and its columns ``names`` as numbers."""
+    rows = list(open_molecules(path, Columns(targets=tuple(names))))
+    values = [row.targets if isinstance(row, RawRow) else (float("nan"),) * len(names) for row in rows]
+    return DescribedMolecules(rows, np.array(values, np.float64).reshape(len(rows), len(names)))
+
+
 def with_named_labels(
     molecules: Molecules, y: npt.ArrayLike, extra: Sequence[str] = ()
-) -> tuple[DescribedMolecules, npt.ArrayLike]:
-    """``molecules`` and ``y``; where these are a file and names of its columns of labels, rows and labels.
+) -> tuple[Molecules, npt.ArrayLike]:
+    """``molecules`` and ``y`` as given; where these are a file and names of its columns, rows and labels.
 
     Args:
         molecules: as given.
@@ -111,20 +115,10 @@ def with_named_labels(
     names: Any = (y,) if isinstance(y, str) else y
     is_named = isinstance(names, list | tuple) and all(isinstance(name, str) for name in names)
     if not isinstance(molecules, Path) or not is_named:
-        return described(molecules, extra), y
-    asked = (*names, *extra)
-    rows = list(open_molecules(molecules, Columns(targets=asked)))
-    cells = [row.targets if isinstance(row, RawRow) else (float("nan"),) * len(asked) for row in rows]
-    numbers = np.array(cells, np.float64).reshape(len(rows), len(asked))
+        return molecules, y
+    rows, numbers = _read_columns(molecules, (*names, *extra))
     labels = numbers[:, : len(names)]
     return DescribedMolecules(rows, numbers[:, len(names) :]), labels if names is y else labels[:, 0]
-
-
-def labelled_by_name(
-    molecules: Molecules, y: npt.ArrayLike, extra: Sequence[str] = ()
-) -> tuple[Molecules, npt.ArrayLike]:
-    """As :func:`with_named_labels`, and molecules that are no file stay as they were given."""
-    return with_named_labels(molecules, y, extra) if isinstance(molecules, Path) else (molecules, y)
 
 
 def described_records(

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.metrics import r2_score, roc_auc_score
 from sklearn.utils import Tags
 
-from moleblend_plugin.inference.estimators.described import labelled_by_name, with_named_labels
+from moleblend_plugin.inference.estimators.described import described, with_named_labels
 from moleblend_plugin.inference.estimators.label_arrays import check_sample_weight, label_numbers
 from moleblend_plugin.inference.estimators.molecules import Molecules
 from moleblend_plugin.inference.estimators.trusting import IntervalRegressor, SetClassifier
@@ -76,6 +76,7 @@ class MoleblendMixed(IntervalRegressor, SetClassifier):
         """
         asked = tuple(map(str, y)) if isinstance(X, Path) and isinstance(y, list | tuple) else ()
         X, y = with_named_labels(X, y, self._extra_names())
+        X = described(X, self._extra_names())
         targets, found, self._two_d = label_numbers(y, len(X.molecules))
         names = asked if len(asked) == len(found) else found
         classes = [names.index(name) for name in self._class_names(names)]
@@ -91,7 +92,7 @@ class MoleblendMixed(IntervalRegressor, SetClassifier):
 
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of R2 of values and ROC AUC of classes, on the molecules that have the label."""
-        X, y = labelled_by_name(X, y, self._extra_names())
+        X, y = with_named_labels(X, y, self._extra_names())
         predicted = self.predict(X)
         truth, _, _ = label_numbers(y, len(predicted))
         classes = self._class_names(self.target_names_)

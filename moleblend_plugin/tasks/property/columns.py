@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
-from difflib import get_close_matches
 
 from moleblend_plugin.data.batches.label_statistics import Labels
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.metrics.scores import CLASSIFICATION
-from moleblend_plugin.names import parse_names, write_names
+from moleblend_plugin.names import closest_name, parse_names, write_names
 from moleblend_plugin.schema import InputMode
 
 logger = logging.getLogger("moleblend_plugin")
@@ -30,9 +29,8 @@ def choose_columns(store: MoleculeStore, wanted: str) -> list[str]:
     names = [wanted.strip()] if wanted.strip() in there else list(parse_names(wanted))
     for name in names:
         if name not in there:
-            lower = {other.lower(): other for other in there}
-            close = get_close_matches(name.lower(), lower, 1)
-            hint = f" (did you mean {lower[close[0]]!r}?)" if close else ""
+            close = closest_name(name, there)
+            hint = f" (did you mean {close!r}?)" if close else ""
             raise MoleblendError(
                 f"--target-columns: {store.path} has no column {name!r}{hint}; it holds {listed(there)}"
             )
