@@ -7,7 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import NamedTuple, Protocol
 
 
@@ -51,14 +51,19 @@ def how_ended(children: Iterable[Child]) -> Ending:
     """How the first of some processes ended that was not asked to: only a kill speaks of memory.
 
     A process may be ending just now, and one that has ended has no exit code for a moment while another
-    thread, such as that of a pool, collects it: two seconds are given for one to appear.
+    thread, such as that of a pool, collects it: two seconds are given for one to appear. Meanwhile the
+    handler of SIGCHLD that torch sets with a ``DataLoader`` elsewhere in the program may raise its own error
+    of the same process, wherever the program is: the wait goes on.
     """
     watched = list(children)
     until = time.monotonic() + 2.0
-    while not (odd := _unasked(watched)) and time.monotonic() < until:
-        if all(child.exitcode is not None for child in watched):
-            break
-        time.sleep(0.02)
+    odd: list[int] = []
+    while time.monotonic() < until:
+        with suppress(RuntimeError):
+            odd = _unasked(watched)
+            if odd or all(child.exitcode is not None for child in watched):
+                break
+            time.sleep(0.02)
     if not odd:
         return Ending("for a reason that the system does not report")
     code = odd[0] if odd[0] < 0 else odd[-1]

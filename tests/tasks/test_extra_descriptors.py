@@ -131,10 +131,9 @@ def test_files_bring_the_columns_by_name(data: Path, run: Path, table: Path, tmp
     stored = [float(row["predicted_y"]) for row in predicted(data / "valid.lmdb")]
     np.testing.assert_allclose(stored, expected, rtol=1e-5, atol=1e-6)
     other.write_text("smiles,t,pH\nCCO,300,1\n")
-    with pytest.raises(
-        MoleblendError, match=r"has no column T \(did you mean 't'\?\), which the model reads"
-    ):
+    with pytest.raises(MoleblendError, match="has no column 'T', which the model reads") as missing:
         predicted(other)
+    assert "did you mean 't'? (columns: smiles, t, pH)" in str(missing.value)
 
 
 def test_decimal_commas_are_read_as_in_training(run: Path, tmp_path: Path) -> None:

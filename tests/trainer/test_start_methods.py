@@ -139,6 +139,29 @@ def test_a_code_that_another_thread_is_collecting_is_waited_for() -> None:
     assert how_ended([Collected()]).how.startswith("with exit code 9")
 
 
+def test_what_the_handler_of_another_loader_raises_meanwhile_does_not_hide_the_ending() -> None:
+    """torch sets one for good with the first loader of a program: it raises wherever the program is."""
+
+    def handler(number: int, frame: Any) -> None:
+        raise RuntimeError("DataLoader worker (pid 1) is killed by signal: Killed.")
+
+    class Ending:
+        asked = 0
+
+        @property
+        def exitcode(self) -> int | None:
+            self.asked += 1
+            if self.asked == 2:
+                signal.setitimer(signal.ITIMER_REAL, 0.001)  # in the middle of the sleep that follows
+            return -signal.SIGKILL if self.asked > 4 else None
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        assert how_ended([Ending()]).memory
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+
 class Local(Numbers):
     def __init__(self) -> None:
         super().__init__(4)
