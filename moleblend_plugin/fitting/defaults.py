@@ -17,7 +17,7 @@ from moleblend_plugin.fitting.options import FitOptions
 
 FEWEST_PER_FOLD: Final = 5
 
-READOUT_OF: Final = {"classification": "cls"}
+READOUT_OF: Final = {"classification": "cls", "multiclass": "cls"}
 """By kind of the labels; for all others the mean of the atoms."""
 
 
