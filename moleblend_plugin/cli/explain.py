@@ -37,8 +37,8 @@ def explain(
     target: Annotated[
         list[str] | None,
         typer.Option(
-            help="Target to explain, or of several classes a class; may be given again [default: all targets, "
-            "of which there may be 12; of several classes the predicted one]."
+            help="Target to explain, or of several classes a class; may be given again [default: all "
+            "targets, of which there may be 12; of several classes the predicted one]."
         ),
     ] = None,
     max_drawn: Annotated[int, typer.Option(min=0, help="Molecules that the page draws.")] = 100,

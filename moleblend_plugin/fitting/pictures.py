@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MOST_TARGETS: Final = 6
 """Targets that get a panel of their own."""
 
+_SHORT: Final = 10
+"""Letters of a score's title beside which there is room in its panel."""
+
 _COLUMNS: Final = 3
 _BINS: Final = 5
 _FEWEST: Final = 5
@@ -42,7 +45,9 @@ def scores_picture(evaluation: Evaluation, metrics: Sequence[str]) -> Picture:
                 panel.hlines(place, low, high, color=color, linewidth=2)
                 panel.plot([score.values.mean], [place], "o" if name == MODEL else "s", color=color)
             better = "higher is better" if METRICS[metric].rises else "lower is better"
-            panel.set_title(f"{METRICS[metric].curve.title}, {better}", fontsize=9, loc="left")
+            title = METRICS[metric].curve.title
+            between = ",\n" if len(title) > _SHORT else ", "
+            panel.set_title(f"{title}{between}{better}", fontsize=9, loc="left")
             panel.set_yticks(range(len(names)), names)
             panel.set_ylim(len(names) - 0.4, -0.6)
             panel.margins(x=0.1)

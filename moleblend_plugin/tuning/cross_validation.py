@@ -4,7 +4,8 @@ A trial is what ``fit`` does with the same settings, up to the test part: the sa
 and folds. Networks are scored alone and, where the size of the table allows, with forests; these are the same
 for every trial, so that they are fitted once.
 
-Legend: n molecules of the training part, T targets, k folds.
+Legend: n molecules of the training part, T targets, k folds. Of one of K classes there is one target, and
+predictions are [n, K].
 """
 
 from __future__ import annotations
@@ -30,11 +31,15 @@ from moleblend_plugin.fitting.training import processes_for, train
 from moleblend_plugin.inference.estimators.member_jobs import CURVE, MemberJobs, read_curve_file
 from moleblend_plugin.inference.stack_fit import TrainingRows, cross_fitted, fit_forests
 from moleblend_plugin.label_kinds import ColumnKind, Kinds
-from moleblend_plugin.metrics.scores import METRICS, is_defined
+from moleblend_plugin.metrics.scores import METRICS, columns_of_task, is_defined
 from moleblend_plugin.schema import Float64Array
 from moleblend_plugin.tuning.objective import ALONE, STACKED, Outcome, Watch
 
-METRIC_OF: Final[dict[str, str]] = {"regression": "rmse", "classification": "roc_auc"}
+METRIC_OF: Final[dict[str, str]] = {
+    "regression": "rmse",
+    "classification": "roc_auc",
+    "multiclass": "roc_auc_ovr",
+}
 
 _FORESTS: Final = "forests.npz"
 
@@ -98,7 +103,14 @@ class CrossValidation:
         grouped = table.options.folds == "scaffold"
         beside = table.read_beside, table.descriptors[rows] if table.read_beside else None
         given = TrainingRows.of(
-            smiles, table.labels[rows], table.names, folds[used], weights, grouped, beside
+            smiles,
+            table.labels[rows],
+            table.names,
+            folds[used],
+            weights,
+            grouped,
+            beside,
+            len(table.class_names),
         )
         _, each = fit_forests(given, table.kinds, table.options.seed)
         self._work.mkdir(parents=True, exist_ok=True)
@@ -143,7 +155,7 @@ def fold_scores(
         predictions: [n, T], of every molecule by what was not trained on it.
         folds: int64 [n], -1 for molecules that do not count.
         kind: RMSE of values (of several targets in units of their standard deviations, so that none
-            outweighs the others), ROC-AUC of classes.
+            outweighs the others), ROC-AUC of classes, of several the mean of each against the rest.
     """
     metric = METRIC_OF[kind]
     scale = np.ones(labels.shape[1])
@@ -158,7 +170,8 @@ def fold_scores(
             known = held & ~np.isnan(labels[:, target])
             true = labels[known, target]
             if len(true) and is_defined(metric, true):
-                scores.append(METRICS[metric].score(true, predictions[known, target]) / scale[target])
+                of_task = columns_of_task(metric, predictions, target)[known]
+                scores.append(METRICS[metric].score(true, of_task) / scale[target])
         found.append(float(np.mean(scores)) if scores else float("nan"))
     return tuple(found)
 

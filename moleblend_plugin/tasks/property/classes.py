@@ -15,7 +15,8 @@ logger = logging.getLogger("moleblend_plugin")
 
 def class_names_of(args: argparse.Namespace) -> tuple[str, ...]:
     """Names of the classes of a run with several of them, from its options; none of another run."""
-    return read_flags(args, MulticlassConfig).names if args.loss == "moleblend_multiclass" else ()
+    several = getattr(args, "loss", "") == "moleblend_multiclass"
+    return read_flags(args, MulticlassConfig).names if several else ()
 
 
 def choose_classes(labels: Labels, config: MulticlassConfig, split: str) -> int:
