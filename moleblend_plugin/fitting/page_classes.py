@@ -51,7 +51,7 @@ def several_classes_picture(evaluation: Evaluation) -> Picture:
         for probabilities, color, label in found:
             right = (probabilities.argmax(1) == evaluation.own_class).astype(np.float64)
             draw_calibration(calibration, right, probabilities.max(1), color, label, theme)
-        calibration.legend(frameon=False, fontsize=8)
+        calibration.legend(frameon=False, fontsize=8, loc="upper left")
         label_panel(calibration, "calibration", "probability of the likeliest class", "share that is right")
 
     size = max(3.4, 1.6 + 0.4 * len(names))
@@ -155,5 +155,5 @@ def _draw_roc(panel: Axes, evaluation: Evaluation, names: list[str], theme: Them
             )
     panel.plot([0, 1], [0, 1], color=theme.grid, linewidth=1)
     if panel.get_legend_handles_labels()[0]:
-        panel.legend(frameon=False, fontsize=8)
+        panel.legend(frameon=False, fontsize=8, loc="lower right")
     label_panel(panel, "ROC, one class against the rest", "false positives", "true positives")
