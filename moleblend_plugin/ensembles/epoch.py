@@ -8,7 +8,7 @@ together.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from moleblend_plugin.errors import MoleblendError
 
@@ -35,19 +35,16 @@ def mean_curve(curves: Sequence[Curve], labels: Sequence[float]) -> dict[int, fl
     return {epoch: mean for epoch, mean in means.items() if math.isfinite(mean)}
 
 
-def contenders(
-    curves: Sequence[Curve], labels: Sequence[float], epochs: Collection[int], count: int, rises: bool
-) -> set[int]:
+def contenders(curves: Sequence[Curve], labels: Sequence[float], count: int, rises: bool = False) -> set[int]:
     """Epochs that may still be best on the mean of all members, as far as some of them are trained.
 
     Args:
         curves: of the members that have begun, as far as they are.
         labels: number of labels behind each of them.
-        epochs: those that were contenders before.
         count: how many stay of the epochs that every one of these members has been validated at.
         rises: whether more of the metric is better.
     """
-    judged = set(epochs).intersection(*(set(curve) for curve in curves))
+    every = [set(curve) for curve in curves]
     means = mean_curve(curves, labels)
     worst = math.inf
 
@@ -55,7 +52,8 @@ def contenders(
         mean = means.get(epoch, worst)
         return (-mean if rises and mean != worst else mean), epoch
 
-    return set(epochs) - set(sorted(judged, key=rank)[count:])
+    judged = sorted(set.intersection(*every), key=rank)
+    return set.union(*every) - set(judged[count:])
 
 
 def best_epoch(curve: Curve, rises: bool = False) -> int:
