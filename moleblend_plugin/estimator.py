@@ -55,15 +55,15 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
         input_mode: what the network sees: "2d", "3d" or "both" (a molecule without 3D then shows 2D).
         conformers: conformers per molecule, made by RDKit (not for "2d"; an RDKit molecule's own 3D wins), or
             "none": molecules without 3D of their own then show 2D.
-        epochs: passes over the molecules, at most.
-        batch_size: molecules per update.
+        epochs: passes over the molecules, at most, or "auto": as ``moleblend fit``, by their number.
+        batch_size: molecules per update, or "auto".
         learning_rate: highest learning rate.
         dropout: of the head.
-        readout: how the head reads a molecule: "cls" (graph token), "mean" or "sum" (of atomic outputs), or
-            "attention" (learned weights over atoms).
+        readout: how the head reads a molecule: "cls" (graph token), "mean" or "sum" (of atomic outputs),
+            "attention" (learned weights over atoms), or "auto": "cls" for classes, "mean" for all else.
         freeze_epochs: the first epochs, in which the head alone is trained.
         molecule_featurizers: what the head reads beside the encoder: "none", "descriptors" (RDKit's, scaled),
-            "ecfp" (ECFP4 counts) or "both".
+            "ecfp" (ECFP4 counts), "both", or "auto": "descriptors" for up to 12,000 molecules, else "none".
         descriptors_columns: columns that the head reads too, such as temperature and pH: a list, or a text
             with commas. ``X`` is then a table (pandas, polars, Arrow, a mapping, the ``Path`` of a file) of
             them and of molecules, in ``fit`` and in all else. A missing value is taken as the mean.
@@ -74,14 +74,14 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
         n_jobs: processes that read molecules and make conformers, as joblib counts them.
         on_error: what ``predict`` does with molecules that cannot be read: "raise", or "nan" for NaN.
         verbose: 1 shows the trainer's log.
-        ensemble_size: number of networks, whose predictions are averaged.
+        ensemble_size: number of networks, whose predictions are averaged, or "auto".
         ensemble: how they differ: "folds" of cross-validation, each network trained without one fold and all
             at the epoch that is best on the mean of the folds (``validation_fraction`` and ``patience`` then
             have no effect), or "seeds".
         folds: "random" (classes of one target in proportion), or "scaffold" to keep molecules of one
             Bemis-Murcko scaffold together.
         stacking: combine the networks with random forests on RDKit's descriptors, on counts of ECFP4 and on
-            both, by weights that are fitted on predictions of molecules that no model was trained on.
+            both, by weights fitted on predictions of molecules that no model was trained on; or "auto".
 
     Attributes:
         checkpoint_: the trained model, bytes of its file.
