@@ -20,7 +20,7 @@ from moleblend_plugin.runs.run_files import EVENT_LOG
 _FEWEST: Final = 4
 _SHARE: Final = 0.25
 """Of the epochs; so many stay while members remain to be trained, whose curves are not known yet. On ESOL the
-epoch that was best in the end was among the three best of every pair of four members, and of every single one."""
+epoch that was best in the end was among the three best of every one and every pair of the four members."""
 
 
 class EpochFiles:
