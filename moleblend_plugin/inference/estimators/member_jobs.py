@@ -49,7 +49,7 @@ class MemberJobs(NamedTuple):
     report: OnEpochs = lambda done, total: None
 
     def at_its_end(self) -> MemberJobs:
-        """The same for what was done before: it is told that all is done."""
+        """For training again what was finished: the progress that is reported stays complete."""
         return self._replace(report=lambda done, total: self.report(total, total))
 
 
