@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.exceptions import DataConversionWarning
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import Tags
 
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.described import described, with_named_labels
@@ -26,6 +24,7 @@ from moleblend_plugin.inference.estimators.label_arrays import (
     is_missing,
     label_numbers,
     label_table,
+    metric,
 )
 from moleblend_plugin.inference.estimators.mixed import MoleblendMixed
 from moleblend_plugin.inference.estimators.molecules import Molecules
@@ -38,6 +37,8 @@ from moleblend_plugin.schema import Float64Array, MoleculeRecord
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
+
+    from sklearn.utils import Tags
 
     from moleblend_plugin.inference.embedder import Embedder
 
@@ -132,7 +133,7 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of R2, each on the molecules that have its label."""
         X, y = with_named_labels(X, y, self._extra_names())
-        return _mean_score(r2_score, y, self.predict(X), sample_weight)
+        return _mean_score(metric("r2_score"), y, self.predict(X), sample_weight)
 
 
 class MoleblendClassifier(ClassifierMixin, SetClassifier):
@@ -227,8 +228,8 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
             truth = label_table(y, len(predicted), None)[0][:, 0]
             known = np.array([not is_missing(label) for label in truth.tolist()])
             weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-            return float(accuracy_score(truth[known], predicted[known], sample_weight=weights))
-        return _mean_score(accuracy_score, y, self.predict(X), sample_weight)
+            return metric("accuracy_score")(truth[known], predicted[known], sample_weight=weights)
+        return _mean_score(metric("accuracy_score"), y, self.predict(X), sample_weight)
 
 
 class MoleblendEmbedder(TransformerMixin, OnMolecules):
