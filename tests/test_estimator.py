@@ -185,8 +185,8 @@ def test_molecules_that_are_none(regressor: MoleblendRegressor) -> None:
         (MoleblendRegressor, SMILES, None, "requires y to be passed"),
         (MoleblendRegressor, ["C"], [1.0], "n_samples=1 leaves nothing to train on"),
         (MoleblendRegressor, [1, 2], [1.0, 2.0], "neither SMILES nor RDKit molecule: int"),
-        (MoleblendClassifier, SMILES, np.ones(20), "y has 1 class, where two are needed"),
-        (MoleblendClassifier, SMILES, HEAVY, "Only binary classification is supported"),
+        (MoleblendClassifier, SMILES, np.ones(20), "y has 1 class, where two or more are needed"),
+        (MoleblendClassifier, SMILES, HEAVY + 0.5, "Unknown label type: continuous"),
         (MoleblendClassifier, SMILES, np.stack([HEAVY, HEAVY], 1), "Unknown label type"),
     ],
 )

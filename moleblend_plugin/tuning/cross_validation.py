@@ -4,7 +4,8 @@ A trial is what ``fit`` does with the same settings, up to the test part: the sa
 and folds. Networks are scored alone and, where the size of the table allows, with forests; these are the same
 for every trial, so that they are fitted once.
 
-Legend: n molecules of the training part, T targets, k folds.
+Legend: n molecules of the training part, T targets, k folds. Of one of K classes there is one target, and
+predictions are [n, K].
 """
 
 from __future__ import annotations
@@ -96,7 +97,14 @@ class CrossValidation:
         grouped = table.options.folds == "scaffold"
         beside = table.read_beside, table.descriptors[rows] if table.read_beside else None
         given = TrainingRows.of(
-            smiles, table.labels[rows], table.names, folds[used], weights, grouped, beside
+            smiles,
+            table.labels[rows],
+            table.names,
+            folds[used],
+            weights,
+            grouped,
+            beside,
+            len(table.class_names),
         )
         _, each = fit_forests(given, table.kinds, table.options.seed)
         self._work.mkdir(parents=True, exist_ok=True)

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.label_kinds import Kinds, each_kind
-from moleblend_plugin.metrics.scores import METRICS, is_defined
+from moleblend_plugin.metrics.scores import METRICS, columns_of_task, is_defined
 from moleblend_plugin.schema import Float64Array, LabelKind
 
-_METRIC_OF: Final = {"regression": "rmse", "classification": "roc_auc"}
+_METRIC_OF: Final = {"regression": "rmse", "classification": "roc_auc", "multiclass": "roc_auc_ovr"}
 _OF_MIXED: Final = {"regression": "r2", "classification": "roc_auc"}
 """Where columns are of both kinds: both are 1 at best, and more is better, as in ``MoleblendMixed.score``."""
 
@@ -50,11 +50,11 @@ def fold_scores(
 
     Args:
         labels: [n, T], NaN where one is missing.
-        predictions: [n, T], of every molecule by what was not trained on it.
+        predictions: [n, T], of one of K classes [n, K], of every molecule by what was not trained on it.
         folds: int64 [n], -1 for molecules that do not count.
         kinds: of all targets or of each. RMSE of values (of several targets in units of their standard
-            deviations, so that none outweighs the others), ROC-AUC of classes; of both together R2 and
-            ROC-AUC.
+            deviations, so that none outweighs the others), ROC-AUC of classes, of several the mean of each
+            against the rest; of values and classes together R2 and ROC-AUC.
     """
     each = each_kind(kinds, labels.shape[1])
     metrics = [(_METRIC_OF if len(set(each)) == 1 else _OF_MIXED)[kind] for kind in each]
@@ -70,6 +70,7 @@ def fold_scores(
             known = held & ~np.isnan(labels[:, target])
             true = labels[known, target]
             if len(true) and is_defined(metric, true):
-                scores.append(METRICS[metric].score(true, predictions[known, target]) / scale[target])
+                of_task = columns_of_task(metric, predictions, target)[known]
+                scores.append(METRICS[metric].score(true, of_task) / scale[target])
         found.append(float(np.mean(scores)) if scores else float("nan"))
     return tuple(found)

@@ -25,7 +25,7 @@ AUTO: Final = "auto"
 
 FEWEST_PER_FOLD: Final = 5
 
-READOUT_OF: Final[dict[LabelKind, Readout]] = {"classification": "cls"}
+READOUT_OF: Final[dict[LabelKind, Readout]] = {"classification": "cls", "multiclass": "cls"}
 """By kind of the labels; for all others the mean of the atoms."""
 
 

@@ -165,7 +165,7 @@ def out_of_fold(
     members: Sequence[Predictor], records: Sequence[MoleculeRecord], folds: npt.NDArray[np.int64]
 ) -> Float64Array:
     """Predictions [n, T] of every molecule by the member that did not see it; NaN outside of the folds."""
-    predictions = np.full((len(records), len(members[0].target_names)), np.nan)
+    predictions = np.full((len(records), members[0].outputs), np.nan)
     for number, member in enumerate(members):
         held = np.flatnonzero(folds == number)
         predictions[held] = list(member.predict_records([records[place] for place in held.tolist()]))

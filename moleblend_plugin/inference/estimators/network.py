@@ -22,6 +22,7 @@ from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.described import described_records
 from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
+from moleblend_plugin.inference.estimators.label_arrays import names_of_classes
 from moleblend_plugin.inference.estimators.molecules import Molecules, refuse_rejections
 from moleblend_plugin.inference.estimators.stored_columns import (
     columns_of_file,
@@ -150,7 +151,7 @@ class NetworkEstimator(OnMolecules):
         check_is_fitted(self)
         classes = None if self._two_d else getattr(self, "classes_", None)
         kept = Kept(self.get_params(deep=False), classes, self._two_d)
-        write_estimator(Path(path), self.checkpoint_, self._kind, kept)
+        write_estimator(Path(path), self.checkpoint_, self._label_kind(), kept)
 
     @classmethod
     def load(cls, path: str | Path, **params: Any) -> Self:
@@ -224,7 +225,8 @@ class NetworkEstimator(OnMolecules):
         from moleblend_plugin.inference.estimators.start import choose_start
         from moleblend_plugin.inference.kept_trust import with_trust
 
-        chosen = settled(self.get_params(deep=False), self._kind, len(targets))
+        kind = self._label_kind()
+        chosen = settled(self.get_params(deep=False), kind, len(targets))
         size, stacking = chosen["ensemble_size"], chosen["stacking"]
         ensemble = EnsembleConfig(size, self.ensemble, self.folds, stacking)
         random = check_random_state(self.random_state)
@@ -240,9 +242,7 @@ class NetworkEstimator(OnMolecules):
             if isinstance(record, MoleculeRecord)
         ]
         used = np.ones(len(records), bool) if weights is None else weights > 0
-        if (
-            weights is not None
-        ):  # a molecule of weight 0 counts for nothing: not for the units, nor in validation
+        if weights is not None:  # one of weight 0 counts for nothing: not for the units, nor in validation
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
             targets, weights = targets[weights > 0], weights[weights > 0]
         names_of = [item.name for item in fields(FitConfig)]
@@ -250,13 +250,15 @@ class NetworkEstimator(OnMolecules):
         own |= {**choose_start(self.checkpoint, self.arch)._asdict(), "descriptors_columns": extra}
         seed = int(random.randint(2**31 - 1))
         own["class_columns"] = self._class_names(names)
-        config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
+        if kind == "multiclass":
+            own["class_names"] = names_of_classes(self._classes())
+        config = FitConfig(kind, **own, seed=seed, weight_column=weight_column)
         whole = ensemble.ensemble_size > 1 and ensemble.ensemble == "folds"  # which hold out their own
         held = 0.0 if whole else self.validation_fraction
-        held_out = validation_rows(targets, self._kind, held, random)
+        held_out = validation_rows(targets, kind, held, random)
         stored = (*names, *([weight_column] if weight_column else []), *extra)
         kinds = kinds_for(config, names)
-        given = Fitted(kinds, names, records, np.flatnonzero(used), targets, self._class_pair())
+        given = Fitted(kinds, names, records, np.flatnonzero(used), targets, self._classes())
         if ensemble.ensemble_size > 1:
             part = TrainingPart(
                 LabelledRecords(records, stored, conversion, featurizers, extra), targets, names, weights
@@ -293,12 +295,15 @@ class NetworkEstimator(OnMolecules):
         """Which targets are classes, where they are mixed."""
         return ()
 
-    def _class_pair(self) -> tuple[Any, Any]:
-        """What 0 and 1 stand for, as plain values."""
+    def _classes(self) -> tuple[Any, ...]:
+        """What 0, 1 ... stand for, as plain values."""
         if self._kind != "classification" or self._two_d:
             return 0, 1
-        first, second = np.asarray(self.classes_).tolist()
-        return first, second
+        return tuple(np.asarray(self.classes_).tolist())
+
+    def _label_kind(self) -> LabelKind:
+        """The kind of the labels, which for a classifier hangs on how many classes there are."""
+        return "multiclass" if len(self._classes()) > 2 else self._kind
 
     def _set_fitted(self, checkpoint: bytes, names: tuple[str, ...]) -> None:
         """Take over a model; what an earlier fit of an ensemble left is gone."""
@@ -308,9 +313,10 @@ class NetworkEstimator(OnMolecules):
 
     def _keep(self, fitted: FittedEnsemble, used: npt.NDArray[np.bool_]) -> None:
         """Set the attributes of an ensemble; ``used`` [n] says which molecules it was given."""
-        predictions = np.full((len(used), len(self.target_names_)), np.nan)
+        predictions = np.full((len(used), fitted.out_of_fold.shape[1]), np.nan)
         predictions[used] = fitted.out_of_fold
-        self.oof_prediction_ = predictions if self._two_d else predictions[:, 0]
+        one = predictions.shape[1] == 1 and not self._two_d
+        self.oof_prediction_ = predictions[:, 0] if one else predictions
         self.oof_fold_ = np.full(len(used), -1)
         self.oof_fold_[used] = fitted.folds
         if fitted.members is not None:
@@ -320,10 +326,10 @@ class NetworkEstimator(OnMolecules):
             self.stack_weights_ = dict(zip(stack.base_models, stack.weights, strict=True))
 
     def _raw(self, X: Molecules) -> Float64Array:
-        """Predictions [n, T] of the network, NaN for molecules that are none."""
+        """Predictions [n, T] of the network, or [n, K] of K classes, NaN for molecules that are none."""
         self._check_fitted()
         records, good = self._molecules(X)
-        values = np.full((len(good), len(self.target_names_)), np.nan)
+        values = np.full((len(good), self._network().outputs), np.nan)
         if records:
             values[good] = list(self._network().predict_records(records))
         return values
