@@ -170,8 +170,7 @@ class NetworkEstimator(OnMolecules):
         """
         from moleblend_plugin.inference.predictor import Predictor
 
-        known = set(cls().get_params(deep=False))
-        file = find_checkpoint_file(path)
+        known, file = set(cls().get_params(deep=False)), find_checkpoint_file(path)
         found = Predictor.from_checkpoint(file, "cpu")
         kept, names = read_estimator(file, found, cls._kind, known), found.target_names
         made = cls(**{**kept.params, **columns_of_file(found), **params})
@@ -227,8 +226,7 @@ class NetworkEstimator(OnMolecules):
 
         kind = self._label_kind()
         chosen = settled(self.get_params(deep=False), kind, len(targets))
-        size, stacking = chosen["ensemble_size"], chosen["stacking"]
-        ensemble = EnsembleConfig(size, self.ensemble, self.folds, stacking)
+        ensemble = EnsembleConfig(chosen["ensemble_size"], self.ensemble, self.folds, chosen["stacking"])
         random = check_random_state(self.random_state)
         conversion = self._conversion()
         featurizers = featurizers_of(chosen["molecule_featurizers"])
@@ -260,15 +258,13 @@ class NetworkEstimator(OnMolecules):
         kinds = kinds_for(config, names)
         given = Fitted(kinds, names, records, np.flatnonzero(used), targets, self._classes())
         if ensemble.ensemble_size > 1:
-            part = TrainingPart(
-                LabelledRecords(records, stored, conversion, featurizers, extra), targets, names, weights
-            )
+            labelled = LabelledRecords(records, stored, conversion, featurizers, extra)
+            part = TrainingPart(labelled, targets, names, weights)
             fitted = fit_ensemble(part, config, ensemble, held_out, self._jobs)
-            trust = (
-                trust_of_folds(given, fitted)
-                if whole
-                else trust_of_validation(given, held_out, fitted.file, self.device)
-            )
+            if whole:
+                trust = trust_of_folds(given, fitted)
+            else:
+                trust = trust_of_validation(given, held_out, fitted.file, self.device)
             self._set_fitted(packed(fitted.file._replace(trust=trust)), names)
             self._keep(fitted, used)
             return
