@@ -13,8 +13,6 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.exceptions import DataConversionWarning
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import Tags
 
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.described import described, with_named_labels
@@ -26,6 +24,7 @@ from moleblend_plugin.inference.estimators.label_arrays import (
     is_missing,
     label_numbers,
     label_table,
+    metric,
 )
 from moleblend_plugin.inference.estimators.mixed import MoleblendMixed
 from moleblend_plugin.inference.estimators.molecules import Molecules
@@ -38,6 +37,8 @@ from moleblend_plugin.schema import Float64Array, MoleculeRecord
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
+
+    from sklearn.utils import Tags
 
     from moleblend_plugin.inference.embedder import Embedder
 
@@ -56,15 +57,15 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
         input_mode: what the network sees: "2d", "3d" or "both" (a molecule without 3D then shows 2D).
         conformers: conformers per molecule, made by RDKit (not for "2d"; an RDKit molecule's own 3D wins), or
             "none": molecules without 3D of their own then show 2D.
-        epochs: passes over the molecules, at most.
-        batch_size: molecules per update.
+        epochs: passes over the molecules, at most, or "auto": as ``moleblend fit``, by their number.
+        batch_size: molecules per update, or "auto".
         learning_rate: highest learning rate.
         dropout: of the head.
-        readout: how the head reads a molecule: "cls" (graph token), "mean" or "sum" (of atomic outputs), or
-            "attention" (learned weights over atoms).
+        readout: how the head reads a molecule: "cls" (graph token), "mean" or "sum" (of atomic outputs),
+            "attention" (learned weights over atoms), or "auto": "cls" for classes, "mean" for all else.
         freeze_epochs: the first epochs, in which the head alone is trained.
         molecule_featurizers: what the head reads beside the encoder: "none", "descriptors" (RDKit's, scaled),
-            "ecfp" (ECFP4 counts) or "both".
+            "ecfp" (ECFP4 counts), "both", or "auto": "descriptors" for up to 12,000 molecules, else "none".
         descriptors_columns: columns that the head reads too, such as temperature and pH: a list, or a text
             with commas. ``X`` is then a table (pandas, polars, Arrow, a mapping, the ``Path`` of a file) of
             them and of molecules, in ``fit`` and in all else. A missing value is taken as the mean.
@@ -75,14 +76,14 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
         n_jobs: processes that read molecules and make conformers, as joblib counts them.
         on_error: what ``predict`` does with molecules that cannot be read: "raise", or "nan" for NaN.
         verbose: 1 shows the trainer's log.
-        ensemble_size: number of networks, whose predictions are averaged.
+        ensemble_size: number of networks, whose predictions are averaged, or "auto".
         ensemble: how they differ: "folds" of cross-validation, each network trained without one fold and all
             at the epoch that is best on the mean of the folds (``validation_fraction`` and ``patience`` then
             have no effect), or "seeds".
         folds: "random" (classes of one target in proportion), or "scaffold" to keep molecules of one
             Bemis-Murcko scaffold together.
         stacking: combine the networks with random forests on RDKit's descriptors, on counts of ECFP4 and on
-            both, by weights that are fitted on predictions of molecules that no model was trained on.
+            both, by weights fitted on predictions of molecules that no model was trained on; or "auto".
 
     Attributes:
         checkpoint_: the trained model, bytes of its file.
@@ -132,7 +133,7 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of R2, each on the molecules that have its label."""
         X, y = with_named_labels(X, y, self._extra_names())
-        return _mean_score(r2_score, y, self.predict(X), sample_weight)
+        return _mean_score(metric("r2_score"), y, self.predict(X), sample_weight)
 
 
 class MoleblendClassifier(ClassifierMixin, SetClassifier):
@@ -227,8 +228,8 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
             truth = label_table(y, len(predicted), None)[0][:, 0]
             known = np.array([not is_missing(label) for label in truth.tolist()])
             weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-            return float(accuracy_score(truth[known], predicted[known], sample_weight=weights))
-        return _mean_score(accuracy_score, y, self.predict(X), sample_weight)
+            return metric("accuracy_score")(truth[known], predicted[known], sample_weight=weights)
+        return _mean_score(metric("accuracy_score"), y, self.predict(X), sample_weight)
 
 
 class MoleblendEmbedder(TransformerMixin, OnMolecules):

@@ -55,6 +55,16 @@ def test_it_learns_what_can_be_learnt() -> None:
     assert abs(predicted[:, 0].mean() - HEAVY.mean()) < 1.5
 
 
+def test_what_is_left_open_is_chosen_as_by_fit(regressor: MoleblendRegressor) -> None:
+    """And the parameter stays as it was given, as scikit-learn asks."""
+    assert (regressor.readout, regressor.molecule_featurizers) == ("auto", "auto")
+    args = regressor._network().args
+    assert (args.readout, args.molecule_featurizers) == ("mean", "descriptors")
+    said = MoleblendClassifier(**QUICK | {"batch_size": "auto"}, molecule_featurizers="none")
+    args = said.fit(SMILES, HAS_N)._network().args
+    assert (args.readout, args.molecule_featurizers, args.batch_size) == ("cls", "none", 16)
+
+
 def test_equal_seeds_give_equal_fits(regressor: MoleblendRegressor) -> None:
     again = clone(regressor).fit(SMILES, HEAVY)
     np.testing.assert_array_equal(again.predict(SMILES), regressor.predict(SMILES))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.inference.conversion import conversion_for
@@ -46,6 +46,14 @@ _OTHERS: Final = {
 
 Check = Callable[[], None]
 """Called between rows; raises where nobody waits for the result any more."""
+
+
+class _Role(TypedDict):
+    """What a column is, as :class:`Column` says it."""
+
+    role: str
+    target: NotRequired[str]
+    class_name: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -115,16 +123,18 @@ class ServedModel:
         names = list(taken)
         for wanted, kind in types.items():
             names.append(free_name(wanted, names))
-            yield Column(names[-1], kind, *roles[wanted])
+            yield Column(names[-1], kind, **roles[wanted])
         yield Column(free_name("reason", names), "text", "reason")
 
-    def _roles(self) -> Mapping[str, tuple[str | None, ...]]:
-        """By column of a prediction: role, target and class."""
-        found: dict[str, tuple[str | None, ...]] = {name: (role,) for name, role in _OTHERS.items()}
+    def _roles(self) -> dict[str, _Role]:
+        """By column of a prediction."""
+        found: dict[str, _Role] = {name: {"role": role} for name, role in _OTHERS.items()}
         for target in self.predictor.target_names:
-            found |= {f"{prefix}_{target}": (role, target) for prefix, role in _PER_TARGET.items()}
+            for prefix, role in _PER_TARGET.items():
+                found[f"{prefix}_{target}"] = {"role": role, "target": target}
             for each in self.predictor.class_names:
-                found |= {f"{role}_{target}_{each}": (role, target, each) for role in _PER_CLASS}
+                for role in _PER_CLASS:
+                    found[f"{role}_{target}_{each}"] = {"role": role, "target": target, "class_name": each}
         return found
 
     def _cells(self, row: InputRow, found: PredictedRow | None, width: int) -> list[Any]:

@@ -13,6 +13,10 @@ from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.networks.registry import default_network
 from moleblend_plugin.tasks.load import load_property_model, network_flags
 from tests.labelled import CLASSES, NAN, RUN, SMALL, class_tables, regression_tables, write_labelled
+from tests.tasks.test_mixed import LOSS as MIXED
+from tests.tasks.test_mixed import NAMES as MIXED_NAMES
+from tests.tasks.test_mixed import READS as MIXED_READS
+from tests.tasks.test_mixed import tables as mixed_tables
 from tests.trainers import EMBEDDED, NO_DROPOUT, UNICORE, last_state, launch, logged, needs_unicore, train
 
 pytestmark = needs_unicore
@@ -124,6 +128,18 @@ def test_classification_keeps_the_best(tmp_path: Path) -> None:
     same(logged(ours, "valid"), logged(theirs, "valid"), ("loss", "roc_auc", "pr_auc", "tasks_counted"))
     model, args = load_property_model(tmp_path / "u" / "checkpoint_best.pt")
     assert (model.property.kind, args.target_names) == ("classification", ["a", "b"])
+
+
+def test_both_hosts_learn_values_and_classes_together(tmp_path: Path) -> None:
+    data = write_labelled(tmp_path, mixed_tables(), MIXED_NAMES)
+    settings = [*RUN, "--loss", MIXED, *MIXED_READS, *NO_DROPOUT, "--max-epoch", 2]
+    theirs, ours = (
+        train(host, data, tmp_path / name, *settings) for host, name in ((UNICORE, "u"), (EMBEDDED, "e"))
+    )
+    same(logged(ours, "train_inner"), logged(theirs, "train_inner"), ("loss", "lr", "bsz"))
+    same(logged(ours, "valid"), logged(theirs, "valid"), ("loss", "rmse", "r2", "roc_auc"))
+    model, args = load_property_model(tmp_path / "u" / "checkpoint_best.pt")
+    assert (model.property.kind, args.class_columns) == ("mixed", "toxic")
 
 
 def test_layer_decay_in_half_precision_is_refused(data: Path, tmp_path: Path) -> None:

@@ -36,6 +36,10 @@ ESTIMATORS: Final = {
 """By kind of labels, who loads a model of them."""
 
 
+_BEFORE: Final[dict[str, Any]] = {"readout": "cls", "molecule_featurizers": "none"}
+"""Of files that were saved before these were parameters: how their networks were built."""
+
+
 class Kept(NamedTuple):
     """What is kept beside the network.
 
@@ -162,7 +166,7 @@ def _kept(
             f"moleblend_plugin {kept.get('version')}; use that one"
         )
     labels = np.array(classes, object if kept.get("object") is True else None) if needs_classes else None
-    return Kept(params, labels, two_d)
+    return Kept(_BEFORE | params, labels, two_d)
 
 
 def _is_plain(value: object) -> bool:

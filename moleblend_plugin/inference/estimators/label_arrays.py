@@ -5,7 +5,7 @@ Legend: n molecules, T targets.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -178,3 +178,11 @@ def _numbers(values: npt.NDArray[Any], names: list[str]) -> Float64Array:
                 f"{where} is {label!r}, which is not a number: give numbers, or NaN where a label is missing"
             ) from error
     return found
+
+
+def metric(name: str) -> Callable[..., float]:
+    """A score of ``sklearn.metrics``, which are imported with the first that is wanted."""
+    from sklearn import metrics
+
+    score: Callable[..., float] = getattr(metrics, name)
+    return lambda *args, **kwargs: float(score(*args, **kwargs))

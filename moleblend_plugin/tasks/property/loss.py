@@ -323,7 +323,7 @@ def check_finite(
     labelled = ~np.isnan(targets)
     lost = ~np.isfinite(predictions)
     if lost.shape != labelled.shape:
-        lost = lost.any(1, keepdims=True)
+        lost = ~np.isfinite(predictions.sum(1, keepdims=True))
     bad = int((labelled & lost).sum())
     if not bad:
         return
