@@ -167,7 +167,7 @@ class Engine:
     @property
     def sharded(self) -> bool:
         """Whether each process holds a part of the weights only, so that all must compute together."""
-        if self.world_size == 1:
+        if self.world_size == 1 or isinstance(self.fabric, OneProcess):
             return False
         from lightning_fabric.strategies import ModelParallelStrategy
 
