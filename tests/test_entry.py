@@ -105,3 +105,11 @@ def test_a_fit_takes_one_thread_for_a_small_network_and_gives_the_others_back(
 
 def test_one_line() -> None:
     assert entry.one_line("µ [a]\n\x1b[31m") == r"µ [a]\n\x1b[31m"
+
+
+@pytest.mark.parametrize("thread", ["", "import threading; threading.Thread(target=lambda: None).start()\n"])
+def test_a_command_leaves_with_its_code_after_what_is_due_at_the_end(thread: str) -> None:
+    code = "import atexit, sys\nfrom moleblend_plugin.entry import begin, leave\nbegin()\n" + thread
+    code += "atexit.register(print, 'done')\nsys.stdout.write('result ')\nleave(3)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (3, "result done\n", "")

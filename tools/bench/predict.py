@@ -70,7 +70,7 @@ def _chemprop(program: Path, folder: Path, training: Path, table: Path) -> Comma
 
     model, alone = folder / "chemprop", ("--accelerator", "cpu", "--num-workers", "0")
     run(
-        "train", "-i", training, "-s", "smiles", "--target-columns", "y", "--epochs", "1", *alone, "-o", model
+        "train", "-i", training, "-s", "smiles", "--target-columns", "y", "--epochs", "3", *alone, "-o", model
     )
     return lambda: run(
         *("predict", "-i", table, "-s", "smiles", "--model-paths", model, *alone),
