@@ -1,7 +1,7 @@
 """The Transformer encoder: post-LN layers whose attention takes one bias per head and pair.
 
-B molecules, N atoms, T = N + 1 tokens (graph token first), H heads, D width; without padding A atoms and S tokens
-of all molecules (``models.parts.packed``).
+B molecules, N atoms, T = N + 1 tokens (graph token first), H heads, D width; without padding A atoms and
+S tokens of all molecules (``models.packed``).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import DEGREE
 
 if TYPE_CHECKING:
-    from moleblend_plugin.models.parts.packed import PackedBias, Places
+    from moleblend_plugin.models.packed.places import PackedBias, Places
 
 
 class AtomEmbedding(AtomTable):
@@ -187,7 +187,7 @@ class Encoder(nn.Module):
         return x
 
     def forward(self, x: Tensor, bias: Tensor | PackedBias) -> Tensor:
-        """[B, T, D] -> [B, T, D]; one bias [B, H, T, T] serves every layer. Without padding [S, D] -> [S, D]."""
+        """[B, T, D] -> [B, T, D], [S, D] -> [S, D]; one bias [B, H, T, T] serves every layer."""
         again = self.checkpoint_activations and torch.is_grad_enabled()
         for layer in self.layers:
             x = checkpoint(layer, x, bias, use_reentrant=False) if again else layer(x, bias)

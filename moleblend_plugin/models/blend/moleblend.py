@@ -27,7 +27,7 @@ from moleblend_plugin.schema import PAIRS_SHOWN, PATH_HOPS, InputFields, Predict
 from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES
 
 if TYPE_CHECKING:
-    from moleblend_plugin.models.parts.packed import PackedBias, Places
+    from moleblend_plugin.models.packed.places import PackedBias, Places
 
 
 class Encoded(NamedTuple):
@@ -126,9 +126,7 @@ class MoleBlendEncoder(nn.Module):
             seen = (atom_shown & int(Shown.DISTANCE)).ne(0).to(torch.uint8)
             sums = packed.feature_sums(places, *distances, seen)
         relations = Relations(codes[None, :, 0], spd, bond_path, one)
-        bias: PackedBias = self.bias.packed(
-            places, relations, pair_shown, self.encoder.graph_bias, distances
-        )
+        bias: PackedBias = self.bias.packed(places, relations, pair_shown, self.encoder.graph_bias, distances)
         atoms = self.atoms.packed(codes, degree, atom_shown, sums, one)
         tokens: Tensor = self.encoder(self.encoder.embed_packed(atoms, places), bias)
         return tokens, bias

@@ -18,7 +18,7 @@ from moleblend_plugin.schema import PATH_HOPS, Shown
 from moleblend_plugin.vocab import ATOM_SIZES, BOND, BOND_FEATURES, N_STEREO, N_TYPE, SPD
 
 if TYPE_CHECKING:
-    from moleblend_plugin.models.parts.packed import Kernels, PackedBias, Places
+    from moleblend_plugin.models.packed.functions import Kernels, PackedBias, Places
 
 
 class Relations(NamedTuple):
@@ -186,7 +186,7 @@ class GaussianDistances(nn.Module):
         return slope, -self.mean.float() * slope, -torch.log(math.sqrt(2 * math.pi) * width)
 
     def packed(self, atomic_number: Tensor) -> tuple[Tensor, Kernels]:
-        """What ``models.parts.packed`` needs of atoms uint8 [A], fp32 [A, 4], and of the kernels."""
+        """What ``models.packed`` needs of atoms uint8 [A], fp32 [A, 4], and of the kernels."""
         with torch.autocast(atomic_number.device.type, enabled=False):
             tables = (self.scale_from, self.scale_to, self.shift_from, self.shift_to)
             joined = torch.cat([table.weight.float() for table in tables], 1)
@@ -269,9 +269,7 @@ class BlendedBias(nn.Module):
         far = next(relation for relation in own if isinstance(relation, DistanceRelation))
         bits = sum(int(relation.shown) for relation in coded)
         packed = kernels.packed()
-        codes, examples = packed.number_pairs(
-            places, relations.spd, relations.bond_path, pair_shown, bits
-        )
+        codes, examples = packed.number_pairs(places, relations.spd, relations.bond_path, pair_shown, bits)
         few = Relations(
             relations.atomic_number,
             relations.spd.flatten()[examples][None, None],

@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from moleblend_plugin.models.parts.attention_cpu import OwnGradients
 
 if TYPE_CHECKING:
-    from moleblend_plugin.models.parts.packed import PackedBias
+    from moleblend_plugin.models.packed.places import PackedBias
 
 HAS_TRITON: Final = find_spec("triton") is not None
 """It comes with PyTorch for GPUs on Linux."""
@@ -89,14 +89,14 @@ def keep_mask(like: Tensor, p: float) -> tuple[Tensor, float]:
 
 
 def packed() -> ModuleType:
-    """``models.parts.packed``, which loads Numba, and which a GPU has no use for."""
-    from moleblend_plugin.models.parts import packed as module
+    """``models.packed``, which loads Numba, and which a GPU has no use for."""
+    from moleblend_plugin.models.packed import functions as module
 
     return module
 
 
 def packs(network: nn.Module, width: int, heads: int, *inputs: Tensor) -> bool:
-    """Whether a batch is computed without padding: on a CPU, where ``models.parts.packed`` has a form for all.
+    """Whether a batch is computed without padding: on a CPU, where ``models.packed`` has a form for all.
 
     A hook on a part of the network is shown the padded tensors that it is written for.
 

@@ -5,24 +5,22 @@ B molecules, N atoms, P ordered pairs of atoms of all molecules, U pairs that di
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
-from moleblend_plugin.schema import PATH_HOPS
+from moleblend_plugin.schema import PATH_HOPS, Array
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def number_pairs(
-    spd: Any,  # noqa: ANN401  uint8 [B, N, N]
-    bond_path: Any,  # noqa: ANN401  uint8 [B, N, N, 5]
-    shown: Any,  # noqa: ANN401  uint8 [B, N, N]
+    spd: Array,  # uint8 [B, N, N]
+    bond_path: Array,  # uint8 [B, N, N, 5]
+    shown: Array,  # uint8 [B, N, N]
     bits: int,
-    atoms: Any,  # noqa: ANN401  int64, the places of atoms in their molecules
-    atom_starts: Any,  # noqa: ANN401  int64 [B + 1]
-    codes: Any,  # noqa: ANN401  int32 [P]
-    examples: Any,  # noqa: ANN401  int64 [P]
+    atoms: Array,  # int64, the places of atoms in their molecules
+    atom_starts: Array,  # int64 [B + 1]
+    codes: Array,  # int32 [P]
+    examples: Array,  # int64 [P]
 ) -> int:
     """Give equal pairs the same number, counted from 0 in the order in which they come; gives U.
 
@@ -63,18 +61,18 @@ def number_pairs(
     return found
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _slot(keys: Any, numbers: Any, key: Any) -> int:  # noqa: ANN401
+@njit(cache=True, nogil=True)
+def _slot(keys: Array, numbers: Array, key: int) -> int:
     """Where ``key`` is, or would be."""
     last = np.uint64(keys.size - 1)
     slot = ((key ^ (key >> np.uint64(29))) * np.uint64(0x9E3779B97F4A7C15) >> np.uint64(32)) & last
     while numbers[slot] >= 0 and keys[slot] != key:
         slot = (slot + np.uint64(1)) & last
-    return np.int64(slot)  # type: ignore[return-value]
+    return int(slot)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
-def _larger(keys: Any, numbers: Any, size: int) -> Any:  # noqa: ANN401
+@njit(cache=True, nogil=True)
+def _larger(keys: Array, numbers: Array, size: int) -> tuple[Array, Array]:
     """The same in a table of ``size`` slots."""
     more, given = np.empty(size, np.uint64), np.full(size, -1, np.int32)
     for place in range(keys.size):

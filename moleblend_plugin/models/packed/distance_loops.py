@@ -1,22 +1,24 @@
 """What distances add to attention and to atoms, of molecules without padding, compiled for a CPU.
 
-Gaussian features of a pair are made where they are needed and never stored: with gradients, for 64 features of
-fp32, they would be the largest tensors of a small network.
+Gaussian features of a pair are made where they are needed and never stored: with what gradients need of them
+they would be the largest tensors of a small network.
 
-A atoms of all molecules, P ordered pairs of them, H heads, K Gaussian kernels, C hidden features, U rows of a table.
+A atoms of all molecules, P ordered pairs of them, H heads, K Gaussian kernels, C hidden features, U rows of a
+table.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
-from moleblend_plugin.compiled_math import (
+from moleblend_plugin.models.packed.gaussian_loops import FAR, LARGEST, apart_by, gaussian
+from moleblend_plugin.schema import Array
+from moleblend_plugin.simd.products import add_product
+from moleblend_plugin.simd.vectors import (
     FAST,
     LANES,
-    add_product,
+    Vector,
     exponentials,
     larger,
     load,
@@ -37,24 +39,14 @@ BLOCK = 64
 """Pairs that are treated together."""
 
 _ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(-2)
-_LARGEST = np.float32(8.0)
-_FAR = np.float32(1e9)
 _ROOT_HALF = np.float32(np.sqrt(0.5))
 _ROOT_TWO_PI = np.float32(1 / np.sqrt(2 * np.pi))
 _P, _A1, _A2 = np.float32(0.3275911), np.float32(0.254829592), np.float32(-0.284496736)
 _A3, _A4, _A5 = np.float32(1.421413741), np.float32(-1.453152027), np.float32(1.061405429)
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _gaussian(x: Any, slope: Any, shift: Any, height: Any) -> Any:  # noqa: ANN401
-    """``height * exp(-u^2)`` and ``u = slope x + shift``, bounded as in ``relations``."""
-    u = muladd(x, slope, shift)
-    u = larger(spread(-_LARGEST), smaller(spread(_LARGEST), u))
-    return times(height, exponentials(minus(spread(_ZERO), times(u, u)))), u
-
-
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _gelu(x: Any) -> Any:  # noqa: ANN401
+@njit(inline="always")
+def _gelu(x: Vector) -> tuple[Vector, Vector]:
     """gelu and its slope; the error function to 1.5e-7 (Abramowitz and Stegun, 7.1.26)."""
     one = spread(_ONE)
     bell = exponentials(times(times(x, x), spread(-_HALF)))
@@ -66,59 +58,52 @@ def _gelu(x: Any) -> Any:  # noqa: ANN401
     return times(x, share), muladd(times(x, bell), spread(_ROOT_TWO_PI), share)
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
-def _apart(places: Any, i: int, j: int) -> Any:  # noqa: ANN401
-    """Distance of two atoms."""
-    x, y, z = places[j, 0] - places[i, 0], places[j, 1] - places[i, 1], places[j, 2] - places[i, 2]
-    return np.sqrt(x * x + y * y + z * z)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _collect(
-    places: Any,  # noqa: ANN401
-    scales: Any,  # noqa: ANN401
+    places: Array,
+    scales: Array,
     begin: int,
     atoms: int,
     pair: int,
     offset: int,
-    seen: Any,  # noqa: ANN401
-    chosen: Any,  # noqa: ANN401
-    apart: Any,  # noqa: ANN401
-    scaled: Any,  # noqa: ANN401
-) -> Any:  # noqa: ANN401
+    seen: Array,
+    chosen: Array,
+    apart: Array,
+    scaled: Array,
+) -> tuple[int, int]:
     """The next pairs of a molecule that show their distance: how many, and where the search ended."""
     count = 0
     while offset < atoms * atoms and count < BLOCK:
         if seen[pair + offset]:
             i, j = begin + offset // atoms, begin + offset % atoms
-            distance = _apart(places, i, j)
+            distance = apart_by(places, i, j)
             chosen[count] = offset
             apart[count] = distance
             scaled[count] = (scales[i, 0] + scales[j, 1]) * distance + (scales[i, 2] + scales[j, 3])
             count += 1
         offset += 1
     for place in range(count, BLOCK):
-        scaled[place] = _FAR
+        scaled[place] = FAR
     return count, offset
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=FAST)
 def _hidden(
-    scaled: Any,  # noqa: ANN401
-    slope: Any,  # noqa: ANN401
-    shift: Any,  # noqa: ANN401
-    height: Any,  # noqa: ANN401
-    inside: Any,  # noqa: ANN401
-    inside_bias: Any,  # noqa: ANN401
-    features: Any,  # noqa: ANN401
-    hidden: Any,  # noqa: ANN401
+    scaled: Array,
+    slope: Array,
+    shift: Array,
+    height: Array,
+    inside: Array,
+    inside_bias: Array,
+    features: Array,
+    hidden: Array,
 ) -> None:
     """Gaussian features [K, 64] of a block, and the hidden ones [C, 64] before gelu."""
     kernels, across = slope.size, inside_bias.size
     for k in range(kernels):
         by, to, of = spread(slope[k]), spread(shift[k]), spread(height[k])
         for p in range(0, BLOCK, LANES):
-            store(features, k * BLOCK + p, _gaussian(load(scaled, p), by, to, of)[0])
+            store(features, k * BLOCK + p, gaussian(load(scaled, p), by, to, of)[0])
     for c in range(across):
         first = spread(inside_bias[c])
         for p in range(0, BLOCK, LANES):
@@ -126,32 +111,32 @@ def _hidden(
     add_product(inside, 0, kernels, 1, features, 0, BLOCK, hidden, 0, BLOCK, across, kernels, BLOCK)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=FAST)
 def pair_biases(
-    places: Any,  # noqa: ANN401  fp32 [A, 3]
-    scales: Any,  # noqa: ANN401  fp32 [A, 4]
-    atom_starts: Any,  # noqa: ANN401  int64 [B + 1]
-    pair_starts: Any,  # noqa: ANN401  int64 [B + 1]
-    seen: Any,  # noqa: ANN401  uint8 [P]
-    codes: Any,  # noqa: ANN401  int32 [P]
-    table: Any,  # noqa: ANN401  fp32 [H, U]
-    slope: Any,  # noqa: ANN401  fp32 [K]
-    shift: Any,  # noqa: ANN401  fp32 [K]
-    height: Any,  # noqa: ANN401  fp32 [K]
-    inside: Any,  # noqa: ANN401  fp32 [C * K]
-    inside_bias: Any,  # noqa: ANN401  fp32 [C]
-    outside: Any,  # noqa: ANN401  fp32 [H * C]
-    outside_bias: Any,  # noqa: ANN401  fp32 [H]
+    places: Array,  # fp32 [A, 3]
+    scales: Array,  # fp32 [A, 4]
+    atom_starts: Array,  # int64 [B + 1]
+    pair_starts: Array,  # int64 [B + 1]
+    seen: Array,  # uint8 [P]
+    codes: Array,  # int32 [P]
+    table: Array,  # fp32 [H, U]
+    slope: Array,  # fp32 [K]
+    shift: Array,  # fp32 [K]
+    height: Array,  # fp32 [K]
+    inside: Array,  # fp32 [C * K]
+    inside_bias: Array,  # fp32 [C]
+    outside: Array,  # fp32 [H * C]
+    outside_bias: Array,  # fp32 [H]
     first: int,
     last: int,
-    biases: Any,  # noqa: ANN401  fp32 [H, P]
+    biases: Array,  # fp32 [H, P]
 ) -> None:
     """Biases of the pairs of molecules ``first`` to ``last``: by code, and of the distance where it is seen.
 
     Args:
         places: of atoms, in Angstrom.
-        scales: what an atom adds to the scale and the shift of a distance: as the first atom of its pair, as the
-            second, and the same of the shift.
+        scales: what an atom adds to the scale of a distance, as the first atom of its pair and as the second,
+            and to its shift.
         atom_starts: first atom of every molecule.
         pair_starts: first pair of every molecule.
         seen: which pairs show their distance.
@@ -180,9 +165,7 @@ def pair_biases(
         begin, pair, offset = atom_starts[molecule], pair_starts[molecule], 0
         atoms = atom_starts[molecule + 1] - begin
         while offset < atoms * atoms:
-            count, offset = _collect(
-                places, scales, begin, atoms, pair, offset, seen, chosen, apart, scaled
-            )
+            count, offset = _collect(places, scales, begin, atoms, pair, offset, seen, chosen, apart, scaled)
             if not count:
                 continue
             _hidden(scaled, slope, shift, height, inside, inside_bias, features, hidden)
@@ -196,30 +179,30 @@ def pair_biases(
                     biases[head, pair + chosen[p]] += results[head * BLOCK + p]
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=FAST)
 def pair_biases_backward(
-    places: Any,  # noqa: ANN401
-    scales: Any,  # noqa: ANN401
-    atom_starts: Any,  # noqa: ANN401
-    pair_starts: Any,  # noqa: ANN401
-    seen: Any,  # noqa: ANN401
-    codes: Any,  # noqa: ANN401
-    slope: Any,  # noqa: ANN401
-    shift: Any,  # noqa: ANN401
-    height: Any,  # noqa: ANN401
-    inside: Any,  # noqa: ANN401
-    inside_bias: Any,  # noqa: ANN401
-    outside: Any,  # noqa: ANN401
+    places: Array,
+    scales: Array,
+    atom_starts: Array,
+    pair_starts: Array,
+    seen: Array,
+    codes: Array,
+    slope: Array,
+    shift: Array,
+    height: Array,
+    inside: Array,
+    inside_bias: Array,
+    outside: Array,
     first: int,
     last: int,
-    by_biases: Any,  # noqa: ANN401  fp32 [H, P]
-    by_table: Any,  # noqa: ANN401  fp32 [H, U]
-    by_scales: Any,  # noqa: ANN401  fp32 [A, 4]
-    by_kernels: Any,  # noqa: ANN401  fp32 [3, K]
-    by_inside: Any,  # noqa: ANN401  fp32 [C * K padded to lanes]
-    by_inside_bias: Any,  # noqa: ANN401  fp32 [C]
-    by_outside: Any,  # noqa: ANN401  fp32 [H * C padded to lanes]
-    by_outside_bias: Any,  # noqa: ANN401  fp32 [H]
+    by_biases: Array,  # fp32 [H, P]
+    by_table: Array,  # fp32 [H, U]
+    by_scales: Array,  # fp32 [A, 4]
+    by_kernels: Array,  # fp32 [3, K]
+    by_inside: Array,  # fp32 [C * K padded to lanes]
+    by_inside_bias: Array,  # fp32 [C]
+    by_outside: Array,  # fp32 [H * C padded to lanes]
+    by_outside_bias: Array,  # fp32 [H]
 ) -> None:
     """Gradients of :func:`pair_biases`, added to what the last eight arrays but ``by_biases`` hold.
 
@@ -263,9 +246,7 @@ def pair_biases_backward(
         begin, pair, offset = atom_starts[molecule], pair_starts[molecule], 0
         atoms = atom_starts[molecule + 1] - begin
         while offset < atoms * atoms:
-            count, offset = _collect(
-                places, scales, begin, atoms, pair, offset, seen, chosen, apart, scaled
-            )
+            count, offset = _collect(places, scales, begin, atoms, pair, offset, seen, chosen, apart, scaled)
             if not count:
                 continue
             _hidden(scaled, slope, shift, height, inside, inside_bias, features, hidden)
@@ -312,25 +293,25 @@ def pair_biases_backward(
                 by_scales[j, 3] += by_scaled[p]
 
 
-@njit(inline="always")  # type: ignore[untyped-decorator]
+@njit(inline="always")
 def _kernel_backward(
     k: int,
     count: int,
-    scaled: Any,  # noqa: ANN401
-    slope: Any,  # noqa: ANN401
-    shift: Any,  # noqa: ANN401
-    height: Any,  # noqa: ANN401
-    features: Any,  # noqa: ANN401
-    by_features: Any,  # noqa: ANN401
-    by_scaled: Any,  # noqa: ANN401
-    by_kernels: Any,  # noqa: ANN401
+    scaled: Array,
+    slope: Array,
+    shift: Array,
+    height: Array,
+    features: Array,
+    by_features: Array,
+    by_scaled: Array,
+    by_kernels: Array,
 ) -> None:
     """Gradients of one kernel's features [count] of pairs, by distance and by the kernel's three numbers."""
     by, to = spread(slope[k]), spread(shift[k])
     of_slope, of_shift, of_height = spread(_ZERO), spread(_ZERO), spread(_ZERO)
     for p in range(0, count, LANES):
         x = load(scaled, p)
-        u = larger(spread(-_LARGEST), smaller(spread(_LARGEST), muladd(x, by, to)))
+        u = larger(spread(-LARGEST), smaller(spread(LARGEST), muladd(x, by, to)))
         of = times(load(by_features, k * count + p), load(features, k * count + p))
         slant = times(times(of, u), spread(_TWO))
         store(by_scaled, p, muladd(slant, by, load(by_scaled, p)))
@@ -338,124 +319,3 @@ def _kernel_backward(
     by_kernels[0, k] += total(of_slope)
     by_kernels[1, k] += total(of_shift)
     by_kernels[2, k] += total(of_height)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)  # type: ignore[untyped-decorator]
-def _scaled_row(places: Any, scales: Any, i: int, begin: int, atoms: int, padded: int, scaled: Any) -> None:  # noqa: ANN401
-    """Scaled distances of one atom to those of its molecule, itself included."""
-    for offset in range(atoms):
-        j = begin + offset
-        scaled[offset] = (scales[i, 0] + scales[j, 1]) * _apart(places, i, j) + (scales[i, 2] + scales[j, 3])
-    for offset in range(atoms, padded):
-        scaled[offset] = _FAR
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)  # type: ignore[untyped-decorator]
-def feature_sums(
-    places: Any,  # noqa: ANN401
-    scales: Any,  # noqa: ANN401
-    atom_starts: Any,  # noqa: ANN401
-    seen: Any,  # noqa: ANN401  uint8 [A]
-    slope: Any,  # noqa: ANN401
-    shift: Any,  # noqa: ANN401
-    height: Any,  # noqa: ANN401
-    first: int,
-    last: int,
-    sums: Any,  # noqa: ANN401  fp32 [A, K]
-) -> None:
-    """Gaussian features of an atom's distances, summed over its molecule; of atoms that are not seen nothing.
-
-    Args:
-        places: as in :func:`pair_biases`, as are those not named here.
-        scales: of atoms.
-        atom_starts: first atom of every molecule.
-        seen: which atoms have them.
-        slope: of the kernels.
-        shift: of the kernels.
-        height: of the kernels.
-        first: molecule.
-        last: molecule, not included.
-        sums: receives them.
-    """
-    widest = 0
-    for molecule in range(first, last):
-        widest = max(widest, atom_starts[molecule + 1] - atom_starts[molecule])
-    scaled = np.empty(-(-widest // LANES) * LANES, np.float32)
-    for molecule in range(first, last):
-        begin, end = atom_starts[molecule], atom_starts[molecule + 1]
-        padded = -(-(end - begin) // LANES) * LANES
-        for i in range(begin, end):
-            if not seen[i]:
-                continue
-            _scaled_row(places, scales, i, begin, end - begin, padded, scaled)
-            for k in range(slope.size):
-                by, to, of, summed = spread(slope[k]), spread(shift[k]), spread(height[k]), spread(_ZERO)
-                for p in range(0, padded, LANES):
-                    summed = plus(summed, _gaussian(load(scaled, p), by, to, of)[0])
-                sums[i, k] = total(summed)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)  # type: ignore[untyped-decorator]
-def feature_sums_backward(
-    places: Any,  # noqa: ANN401
-    scales: Any,  # noqa: ANN401
-    atom_starts: Any,  # noqa: ANN401
-    seen: Any,  # noqa: ANN401
-    slope: Any,  # noqa: ANN401
-    shift: Any,  # noqa: ANN401
-    height: Any,  # noqa: ANN401
-    first: int,
-    last: int,
-    by_sums: Any,  # noqa: ANN401  fp32 [A, K]
-    by_scales: Any,  # noqa: ANN401  fp32 [A, 4]
-    by_kernels: Any,  # noqa: ANN401  fp32 [3, K]
-) -> None:
-    """Gradients of :func:`feature_sums`, added to ``by_scales`` and ``by_kernels``.
-
-    Args:
-        places: as there, as are all up to ``last``.
-        scales: of atoms.
-        atom_starts: first atom of every molecule.
-        seen: which atoms have them.
-        slope: of the kernels.
-        shift: of the kernels.
-        height: of the kernels.
-        first: molecule.
-        last: molecule, not included.
-        by_sums: gradient of the sums.
-        by_scales: that of ``scales``.
-        by_kernels: those of slope, shift and the logarithm of the height.
-    """
-    widest = 0
-    for molecule in range(first, last):
-        widest = max(widest, atom_starts[molecule + 1] - atom_starts[molecule])
-    most = -(-widest // LANES) * LANES
-    scaled, by_scaled = np.empty(most, np.float32), np.empty(most, np.float32)
-    for molecule in range(first, last):
-        begin, end = atom_starts[molecule], atom_starts[molecule + 1]
-        padded = -(-(end - begin) // LANES) * LANES
-        for i in range(begin, end):
-            if not seen[i]:
-                continue
-            _scaled_row(places, scales, i, begin, end - begin, padded, scaled)
-            by_scaled[:padded] = _ZERO
-            for k in range(slope.size):
-                by, to, of, grad = spread(slope[k]), spread(shift[k]), spread(height[k]), spread(by_sums[i, k])
-                of_slope, of_shift, of_height = spread(_ZERO), spread(_ZERO), spread(_ZERO)
-                for p in range(0, padded, LANES):
-                    x = load(scaled, p)
-                    feature, u = _gaussian(x, by, to, of)
-                    raised = times(grad, feature)
-                    slant = times(times(raised, u), spread(_TWO))
-                    store(by_scaled, p, muladd(slant, by, load(by_scaled, p)))
-                    of_slope, of_shift = muladd(slant, x, of_slope), plus(of_shift, slant)
-                    of_height = plus(of_height, raised)
-                by_kernels[0, k] += total(of_slope)
-                by_kernels[1, k] += total(of_shift)
-                by_kernels[2, k] += total(of_height)
-            for offset in range(end - begin):
-                distance = _apart(places, i, begin + offset)
-                by_scales[i, 0] += by_scaled[offset] * distance
-                by_scales[begin + offset, 1] += by_scaled[offset] * distance
-                by_scales[i, 2] += by_scaled[offset]
-                by_scales[begin + offset, 3] += by_scaled[offset]

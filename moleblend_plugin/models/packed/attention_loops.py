@@ -6,15 +6,14 @@ atoms of all molecules, H heads, D width, d = D / H, U rows of a table of biases
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 from numba import njit
 
-from moleblend_plugin.compiled_math import (
+from moleblend_plugin.schema import Array
+from moleblend_plugin.simd.products import add_product
+from moleblend_plugin.simd.vectors import (
     FAST,
     LANES,
-    add_product,
     dropped_out,
     exponentials,
     larger,
@@ -39,9 +38,11 @@ _ONE = np.float32(1.0)
 _ZERO = np.float32(0.0)
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)  # type: ignore[untyped-decorator]
-def _turned(qkv: Any, begin: int, tokens: int, column: int, across: int, turned: Any, padded: int) -> None:  # noqa: ANN401
-    """Write ``across`` columns of ``qkv`` from ``column`` on as rows of ``padded`` numbers, zeros at the end."""
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _turned(
+    qkv: Array, begin: int, tokens: int, column: int, across: int, turned: Array, padded: int
+) -> None:
+    """Write ``across`` columns of ``qkv`` from ``column`` on as rows of ``padded`` numbers."""
     for c in range(across):
         row = c * padded
         for j in range(tokens):
@@ -50,21 +51,21 @@ def _turned(qkv: Any, begin: int, tokens: int, column: int, across: int, turned:
             turned[row + j] = _ZERO
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, inline="always")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def _bias_row(
     token: int,
     atoms: int,
     padded: int,
-    graph: Any,  # noqa: ANN401
+    graph: float,
     pair: int,
-    dense: Any,  # noqa: ANN401
+    dense: Array,
     dense_from: int,
-    table: Any,  # noqa: ANN401
+    table: Array,
     table_from: int,
-    codes: Any,  # noqa: ANN401
-    bias: Any,  # noqa: ANN401
+    codes: Array,
+    bias: Array,
 ) -> None:
-    """The biases of one query: of its pairs with atoms, then with the graph token; padding is never looked at."""
+    """Biases of one query: of its pairs with atoms, then with the graph token; none looks at padding."""
     if token == atoms:
         for j in range(atoms):
             bias[j] = graph
@@ -79,33 +80,33 @@ def _bias_row(
         bias[j] = _NEVER
 
 
-@njit(cache=True, nogil=True, fastmath=FAST)  # type: ignore[untyped-decorator]
-def _fetched(flat: Any, begin: int, end: int) -> Any:  # noqa: ANN401
-    """Read a piece of an array in order: heads read it in steps, of which a processor does not know the next."""
+@njit(cache=True, nogil=True, fastmath=FAST)
+def _fetched(flat: Array, begin: int, end: int) -> float:
+    """Read a piece of an array in order: heads then read it in steps that no processor foresees."""
     read = _ZERO
     for place in range(begin, end, 16):
         read += flat[place]
     return read
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def attend(
-    qkv: Any,  # noqa: ANN401  fp32 [A, 3 D]
-    token_starts: Any,  # noqa: ANN401  int64 [B + 1]
-    pair_starts: Any,  # noqa: ANN401  int64 [B + 1]
-    dense: Any,  # noqa: ANN401  fp32 [H, P], or [H, 0] where the table has all
-    table: Any,  # noqa: ANN401  fp32 [H, U]
-    codes: Any,  # noqa: ANN401  int32 [P], rows of the table
-    graph: Any,  # noqa: ANN401  fp32 [H]
+    qkv: Array,  # fp32 [A, 3 D]
+    token_starts: Array,  # int64 [B + 1]
+    pair_starts: Array,  # int64 [B + 1]
+    dense: Array,  # fp32 [H, P], or [H, 0] where the table has all
+    table: Array,  # fp32 [H, U]
+    codes: Array,  # int32 [P], rows of the table
+    graph: Array,  # fp32 [H]
     seed: int,
     dropped: int,
-    rescale: Any,  # noqa: ANN401  fp32
+    rescale: float,  # fp32
     first: int,
     last: int,
-    out: Any,  # noqa: ANN401  fp32 [A, D], zeros
-    totals: Any,  # noqa: ANN401  fp32 [H, A]
+    out: Array,  # fp32 [A, D], zeros
+    totals: Array,  # fp32 [H, A]
 ) -> None:
-    """Molecules ``first`` to ``last``: attention into ``out``, log of the sum of exponentials into ``totals``.
+    """Molecules ``first`` to ``last``: attention into ``out``, what gradients need into ``totals``.
 
     Args:
         qkv: queries, keys and values.
@@ -121,7 +122,7 @@ def attend(
         first: molecule.
         last: molecule, not included.
         out: receives the values.
-        totals: receives what the gradients need beside ``out``.
+        totals: receives logarithms of sums of exponentials.
     """
     heads = graph.size
     width = qkv.shape[1] // 3
@@ -194,27 +195,27 @@ def attend(
                 )
 
 
-@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
 def attend_backward(
-    qkv: Any,  # noqa: ANN401
-    token_starts: Any,  # noqa: ANN401
-    pair_starts: Any,  # noqa: ANN401
-    dense: Any,  # noqa: ANN401
-    table: Any,  # noqa: ANN401
-    codes: Any,  # noqa: ANN401
-    graph: Any,  # noqa: ANN401
+    qkv: Array,
+    token_starts: Array,
+    pair_starts: Array,
+    dense: Array,
+    table: Array,
+    codes: Array,
+    graph: Array,
     seed: int,
     dropped: int,
-    rescale: Any,  # noqa: ANN401
+    rescale: float,
     first: int,
     last: int,
-    out: Any,  # noqa: ANN401
-    totals: Any,  # noqa: ANN401
-    by_out: Any,  # noqa: ANN401  fp32 [A, D]
-    by_qkv: Any,  # noqa: ANN401  fp32 [A, 3 D], zeros
-    by_dense: Any,  # noqa: ANN401  fp32 as dense
-    by_table: Any,  # noqa: ANN401  fp32 [H, U], zeros
-    by_graph: Any,  # noqa: ANN401  fp32 [H], zeros
+    out: Array,
+    totals: Array,
+    by_out: Array,  # fp32 [A, D]
+    by_qkv: Array,  # fp32 [A, 3 D], zeros
+    by_dense: Array,  # fp32 as dense
+    by_table: Array,  # fp32 [H, U], zeros
+    by_graph: Array,  # fp32 [H], zeros
 ) -> None:
     """Gradients of :func:`attend`; the probabilities are computed again.
 
@@ -322,7 +323,11 @@ def attend_backward(
                         for j in range(tokens - 1):
                             flat_by_table[to + codes[pair + j]] += bias[j]
                 to = begin * step + 2 * width + column
-                add_product(probs, 0, 1, padded, flat_out, grad, width, flat_by, to, step, tokens, rows, across)
+                add_product(
+                    probs, 0, 1, padded, flat_out, grad, width, flat_by, to, step, tokens, rows, across
+                )
                 to = begin * step + width + column
                 add_product(slopes, 0, 1, padded, flat, query, step, flat_by, to, step, tokens, rows, across)
-                add_product(slopes, 0, padded, 1, flat, of_keys, step, flat_by, query, step, rows, tokens, across)
+                add_product(
+                    slopes, 0, padded, 1, flat, of_keys, step, flat_by, query, step, rows, tokens, across
+                )
