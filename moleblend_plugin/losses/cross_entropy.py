@@ -1,4 +1,7 @@
-"""Cross entropy of many rows with a gradient of its own. R rows, C classes, K of them with a share of the target."""
+"""Cross entropy of many rows with a gradient of its own.
+
+R rows, C classes, K of them with a share of a row's target.
+"""
 
 from __future__ import annotations
 

@@ -110,6 +110,12 @@ def serve(folder: Path, case: str) -> None:
         print((time.process_time() - start) / TURNS_OF, flush=True)
 
 
+def knows(commit: str) -> bool:
+    """Whether this copy of the repository has the commit."""
+    command = ["git", "cat-file", "-e", f"{commit}^{{commit}}"]
+    return subprocess.run(command, cwd=HERE, stderr=subprocess.DEVNULL, check=False).returncode == 0
+
+
 @contextmanager
 def checked_out(commit: str) -> Iterator[Path]:
     """A folder with another commit."""
