@@ -110,7 +110,7 @@ def load(typingctx: Compiling, array: Compiling, first: Compiling) -> Compiling:
     """Eight neighbours of a flat fp32 array."""
 
     def codegen(context: Compiling, builder: Compiling, signature: Compiling, args: Compiling) -> Compiling:
-        return builder.load(_place(context, builder, signature.args[0], *args, FLOATS), align=4)
+        return builder.load(_place(context, builder, signature.args[0], args[0], args[1], FLOATS), align=4)
 
     return _VECTOR(array, types.intp), codegen
 
@@ -120,7 +120,7 @@ def store(typingctx: Compiling, array: Compiling, first: Compiling, vector: Comp
     """Write them there."""
 
     def codegen(context: Compiling, builder: Compiling, signature: Compiling, args: Compiling) -> Compiling:
-        builder.store(args[2], _place(context, builder, signature.args[0], *args[:2], FLOATS), align=4)
+        builder.store(args[2], _place(context, builder, signature.args[0], args[0], args[1], FLOATS), align=4)
         return context.get_dummy_value()
 
     return types.void(array, types.intp, _VECTOR), codegen
