@@ -38,7 +38,7 @@ __all__ = [
 if trainer_in_charge() is not None:
     if trainer_in_charge() == "unicore" and unicore_command.is_command():
         unicore_command.speak_up()
-    from moleblend_plugin import tasks as tasks
+    from moleblend_plugin.tasks import registered as registered
 
 
 _look_up = exports(__name__, __file__)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import atexit
+import gc
 import io
 import math
 import os
 import sys
+import threading
 from pathlib import Path
-from typing import Final
+from typing import Final, NoReturn
 
 FAILED: Final = 2
 """Exit code for what the user can put right."""
@@ -16,16 +19,42 @@ IDLE_THREADS_SLEEP: Final = {"OMP_WAIT_POLICY": "PASSIVE", "KMP_BLOCKTIME": "0"}
 """For GCC's and for Intel's OpenMP: a thread without work leaves its core to others at once."""
 
 
+OBJECTS_BETWEEN_COLLECTIONS: Final = 50_000
+"""New containers after which a command's garbage collector looks for circles (700 by default). Importing
+torch makes hundreds of thousands that stay, and each look walks over them again."""
+
+
 def begin() -> None:
-    """Prepare the process of a command: its idle threads sleep, and no character ends it.
+    """Prepare the process of a command: its idle threads sleep, no character ends it, imports are quick.
 
     What the user's environment says about threads stays. Python's standard streams write a character that
     the terminal's encoding lacks as ``\\xb5``, as standard error always does.
     """
     let_idle_threads_sleep()
+    if gc.get_threshold()[0] < OBJECTS_BETWEEN_COLLECTIONS:
+        gc.set_threshold(OBJECTS_BETWEEN_COLLECTIONS, *gc.get_threshold()[1:])
+        atexit.register(gc.freeze)  # the interpreter's last collection would walk over every module
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
             stream.reconfigure(errors="backslashreplace")
+
+
+def leave(code: int) -> NoReturn:
+    """End the process of a command, with what is to be done at its end, but without taking it apart.
+
+    The interpreter frees every object of every module one by one, which takes a fifth of a short command;
+    the system frees all at once. Where other threads run, the ordinary way out waits for them.
+    """
+    if threading.active_count() > 1:
+        raise SystemExit(code)
+    atexit._run_exitfuncs()
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            if stream is not None and not stream.closed:
+                stream.flush()
+        except OSError:  # nobody reads it any more, or the disk is full
+            code = code or FAILED
+    os._exit(code)
 
 
 def let_idle_threads_sleep() -> None:

@@ -13,18 +13,18 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.base import ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.exceptions import DataConversionWarning
-from sklearn.metrics import accuracy_score, r2_score
-from sklearn.utils import Tags
 
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.described import described, with_named_labels
 from moleblend_plugin.inference.estimators.label_arrays import (
     check_sample_weight,
     coded_classes,
+    find_classes,
+    is_binary_column,
     is_missing,
     label_numbers,
     label_table,
-    two_classes,
+    metric,
 )
 from moleblend_plugin.inference.estimators.mixed import MoleblendMixed
 from moleblend_plugin.inference.estimators.molecules import Molecules
@@ -37,6 +37,8 @@ from moleblend_plugin.schema import Float64Array, MoleculeRecord
 if TYPE_CHECKING:
     from pathlib import Path
     from typing import Self
+
+    from sklearn.utils import Tags
 
     from moleblend_plugin.inference.embedder import Embedder
 
@@ -55,15 +57,15 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
         input_mode: what the network sees: "2d", "3d" or "both" (a molecule without 3D then shows 2D).
         conformers: conformers per molecule, made by RDKit (not for "2d"; an RDKit molecule's own 3D wins), or
             "none": molecules without 3D of their own then show 2D.
-        epochs: passes over the molecules, at most.
-        batch_size: molecules per update.
+        epochs: passes over the molecules, at most, or "auto": as ``moleblend fit``, by their number.
+        batch_size: molecules per update, or "auto".
         learning_rate: highest learning rate.
         dropout: of the head.
-        readout: how the head reads a molecule: "cls" (graph token), "mean" or "sum" (of atomic outputs), or
-            "attention" (learned weights over atoms).
+        readout: how the head reads a molecule: "cls" (graph token), "mean" or "sum" (of atomic outputs),
+            "attention" (learned weights over atoms), or "auto": "cls" for classes, "mean" for all else.
         freeze_epochs: the first epochs, in which the head alone is trained.
         molecule_featurizers: what the head reads beside the encoder: "none", "descriptors" (RDKit's, scaled),
-            "ecfp" (ECFP4 counts) or "both".
+            "ecfp" (ECFP4 counts), "both", or "auto": "descriptors" for up to 12,000 molecules, else "none".
         descriptors_columns: columns that the head reads too, such as temperature and pH: a list, or a text
             with commas. ``X`` is then a table (pandas, polars, Arrow, a mapping, the ``Path`` of a file) of
             them and of molecules, in ``fit`` and in all else. A missing value is taken as the mean.
@@ -74,14 +76,14 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
         n_jobs: processes that read molecules and make conformers, as joblib counts them.
         on_error: what ``predict`` does with molecules that cannot be read: "raise", or "nan" for NaN.
         verbose: 1 shows the trainer's log.
-        ensemble_size: number of networks, whose predictions are averaged.
+        ensemble_size: number of networks, whose predictions are averaged, or "auto".
         ensemble: how they differ: "folds" of cross-validation, each network trained without one fold and all
             at the epoch that is best on the mean of the folds (``validation_fraction`` and ``patience`` then
             have no effect), or "seeds".
         folds: "random" (classes of one target in proportion), or "scaffold" to keep molecules of one
             Bemis-Murcko scaffold together.
         stacking: combine the networks with random forests on RDKit's descriptors, on counts of ECFP4 and on
-            both, by weights that are fitted on predictions of molecules that no model was trained on.
+            both, by weights fitted on predictions of molecules that no model was trained on; or "auto".
 
     Attributes:
         checkpoint_: the trained model, bytes of its file.
@@ -131,31 +133,30 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
     def score(self, X: Molecules, y: npt.ArrayLike, sample_weight: npt.ArrayLike | None = None) -> float:
         """Mean over targets of R2, each on the molecules that have its label."""
         X, y = with_named_labels(X, y, self._extra_names())
-        return _mean_score(r2_score, y, self.predict(X), sample_weight)
+        return _mean_score(metric("r2_score"), y, self.predict(X), sample_weight)
 
 
 class MoleblendClassifier(ClassifierMixin, SetClassifier):
-    """Binary classification of one or several targets from SMILES or RDKit molecules.
+    """Classification of one or several targets from SMILES or RDKit molecules.
 
-    One target: ``y`` [n] holds two classes, numbers or strings. Several: ``y`` [n, T] holds 0, 1, or NaN
-    where a label is missing. Parameters are those of :class:`MoleblendRegressor`.
+    One target: ``y`` [n] holds two classes or more, numbers or strings. Several: ``y`` [n, T] holds 0, 1, or
+    NaN where a label is missing. Parameters are those of :class:`MoleblendRegressor`.
 
     Attributes:
-        classes_: the two classes; for several targets a list of ``[0, 1]``, one each.
+        classes_: the K classes in order; for several targets a list of ``[0, 1]``, one each.
         checkpoint_: the trained model, bytes of its file.
         started_from_: the bundled network or file that training started from; ``None``: from scratch.
         target_names_: names of the targets.
         trust_: calibration and domain, from ``oof_prediction_`` or the held-out share.
 
     Attributes of an ensemble are those of the regressor; ``oof_prediction_`` holds probabilities of the
-    second class, or of 1.
+    second class, or of 1; of more than two classes those of each, [n, K].
     """
 
     _kind = "classification"
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.classifier_tags.multi_class = False
         tags.classifier_tags.multi_label = True
         tags.classifier_tags.poor_score = True
         return tags
@@ -175,7 +176,7 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
         count = len(X.molecules)
         values, names, self._two_d = label_table(y, count, None)
         weights = check_sample_weight(sample_weight, count)
-        if self._two_d and values.shape[1] == 1 and any(isinstance(label, str) for label in values[:, 0]):
+        if self._two_d and values.shape[1] == 1 and not is_binary_column(values[:, 0]):
             warnings.warn(
                 "A column-vector y was passed when a 1d array was expected.",
                 DataConversionWarning,
@@ -188,28 +189,29 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
                 raise ValueError("Unknown label type: labels of several targets must be 0, 1 or NaN")
             classes: Any = [np.array([0, 1])] * len(names)
         else:
-            classes = two_classes(values[:, 0] if weights is None else values[weights > 0, 0])
+            classes = find_classes(values[:, 0] if weights is None else values[weights > 0, 0])
             targets = coded_classes(values[:, 0], classes)
         self.classes_ = classes
         self._train(X, targets, names, weights)
         return self
 
     def predict_proba(self, X: Molecules) -> Float64Array:
-        """Probability of both classes [n, 2]; for several targets that of 1, [n, T]."""
-        raw = self._raw(X)
-        proba: Float64Array = raw if self._two_d else np.column_stack((1 - raw[:, 0], raw[:, 0]))
-        return proba
+        """Probability of every class [n, K]; for several targets that of 1, [n, T]."""
+        return self._of_each_class(self._raw(X))
 
     def decision_function(self, X: Molecules) -> Float64Array:
-        """Log-odds of the second class [n] or [n, T]."""
+        """Log-odds of the second class [n] or [n, T]; of more than two classes those of each, [n, K]."""
         raw = np.clip(self._raw(X), 1e-12, 1 - 1e-12)
         logits: Float64Array = np.log(raw) - np.log1p(-raw)
-        return logits if self._two_d else logits[:, 0]
+        return logits if self._two_d or logits.shape[1] > 1 else logits[:, 0]
 
     def predict(self, X: Molecules) -> npt.NDArray[Any]:
-        """Likelier class [n], or 0 and 1 [n, T]; NaN or None for molecules that are none, if asked for."""
+        """Likeliest class [n], or 0 and 1 [n, T]; NaN or None for molecules that are none, if asked for."""
         raw = self._raw(X)
-        chosen, missing = (raw > 0.5).astype(int), np.isnan(raw)
+        if raw.shape[1] > 1 and not self._two_d:
+            chosen, missing = np.nan_to_num(raw).argmax(1)[:, None], np.isnan(raw[:, :1])
+        else:
+            chosen, missing = (raw > 0.5).astype(int), np.isnan(raw)
         labels: npt.NDArray[Any] = chosen if self._two_d else np.asarray(self.classes_)[chosen[:, 0]]
         if not missing.any():
             return labels
@@ -226,8 +228,8 @@ class MoleblendClassifier(ClassifierMixin, SetClassifier):
             truth = label_table(y, len(predicted), None)[0][:, 0]
             known = np.array([not is_missing(label) for label in truth.tolist()])
             weights = None if sample_weight is None else np.asarray(sample_weight)[known]
-            return float(accuracy_score(truth[known], predicted[known], sample_weight=weights))
-        return _mean_score(accuracy_score, y, self.predict(X), sample_weight)
+            return metric("accuracy_score")(truth[known], predicted[known], sample_weight=weights)
+        return _mean_score(metric("accuracy_score"), y, self.predict(X), sample_weight)
 
 
 class MoleblendEmbedder(TransformerMixin, OnMolecules):

@@ -6,12 +6,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Literal
+from typing import Final, Literal
 
 from moleblend_plugin.schema import LabelKind
 
-ColumnKind = Literal["classification", "regression"]
-"""What the labels of one column are: classes 0 and 1, or values."""
+ColumnKind = Literal["classification", "multiclass", "regression"]
+"""What the labels of one column are: classes 0 and 1, one of several classes 0, 1, 2 ..., or values."""
+
+MOST_CLASSES: Final = 1000
+"""Classes that a column of "multiclass" may have: a larger number is no class, but a value or an id."""
 
 Kinds = LabelKind | tuple[ColumnKind, ...]
 """What functions over columns take: one kind of all columns, which is not "mixed", or one of each."""

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ast
+import gc
 import importlib
 import sys
 import warnings
@@ -31,7 +32,13 @@ def exports(package: str, file: str) -> Callable[[str], object]:
         home = None if name.startswith("__") else listed(package, Path(file)).get(name)
         if home is None:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(importlib.import_module(home), name)
+        collecting = gc.isenabled()
+        gc.disable()  # what an import makes stays, and the collector would walk over it again and again
+        try:
+            value = getattr(importlib.import_module(home), name)
+        finally:
+            if collecting:
+                gc.enable()
         setattr(sys.modules[package], name, value)
         return value
 

@@ -44,8 +44,9 @@ published  OGB's clockwise, counter-clockwise    the one over the atoms that com
 ========== ===================================== ============================================
 """
 
-LabelKind = Literal["classification", "regression", "mixed"]
-"""What the labels of a property run are; "mixed": some columns hold classes, the others values."""
+LabelKind = Literal["classification", "multiclass", "regression", "mixed"]
+"""What the labels of a property run are: classes 0 and 1, one of several classes in a single column, values;
+"mixed": some columns hold classes 0 and 1, the others values."""
 
 FLOAT32_MAX: Final = float(np.finfo(np.float32).max)
 """Largest number that networks compute with."""

@@ -55,6 +55,16 @@ def test_it_learns_what_can_be_learnt() -> None:
     assert abs(predicted[:, 0].mean() - HEAVY.mean()) < 1.5
 
 
+def test_what_is_left_open_is_chosen_as_by_fit(regressor: MoleblendRegressor) -> None:
+    """And the parameter stays as it was given, as scikit-learn asks."""
+    assert (regressor.readout, regressor.molecule_featurizers) == ("auto", "auto")
+    args = regressor._network().args
+    assert (args.readout, args.molecule_featurizers) == ("mean", "descriptors")
+    said = MoleblendClassifier(**QUICK | {"batch_size": "auto"}, molecule_featurizers="none")
+    args = said.fit(SMILES, HAS_N)._network().args
+    assert (args.readout, args.molecule_featurizers, args.batch_size) == ("cls", "none", 16)
+
+
 def test_equal_seeds_give_equal_fits(regressor: MoleblendRegressor) -> None:
     again = clone(regressor).fit(SMILES, HEAVY)
     np.testing.assert_array_equal(again.predict(SMILES), regressor.predict(SMILES))
@@ -175,8 +185,8 @@ def test_molecules_that_are_none(regressor: MoleblendRegressor) -> None:
         (MoleblendRegressor, SMILES, None, "requires y to be passed"),
         (MoleblendRegressor, ["C"], [1.0], "n_samples=1 leaves nothing to train on"),
         (MoleblendRegressor, [1, 2], [1.0, 2.0], "neither SMILES nor RDKit molecule: int"),
-        (MoleblendClassifier, SMILES, np.ones(20), "y has 1 class, where two are needed"),
-        (MoleblendClassifier, SMILES, HEAVY, "Only binary classification is supported"),
+        (MoleblendClassifier, SMILES, np.ones(20), "y has 1 class, where two or more are needed"),
+        (MoleblendClassifier, SMILES, HEAVY + 0.5, "Unknown label type: continuous"),
         (MoleblendClassifier, SMILES, np.stack([HEAVY, HEAVY], 1), "Unknown label type"),
     ],
 )

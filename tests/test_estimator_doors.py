@@ -130,6 +130,19 @@ def test_a_stranger_s_file_runs_nothing_and_is_one_line(
             MoleblendRegressor.load(tampered(tmp_path / "good.pt", tmp_path / "bad.pt", **changes))
 
 
+def test_a_file_of_before_a_parameter_keeps_what_it_was(
+    regressor: MoleblendRegressor, tmp_path: Path
+) -> None:
+    """Its network had the graph token and no descriptors, whatever the default is now."""
+    regressor.save(tmp_path / "now.pt")
+    params = regressor.get_params()
+    old = {name: params[name] for name in ("input_mode", "epochs", "dropout", "verbose")}
+    loaded = MoleblendRegressor.load(tampered(tmp_path / "now.pt", tmp_path / "old.pt", params=old))
+    assert (loaded.readout, loaded.molecule_featurizers) == ("cls", "none")
+    again = MoleblendRegressor.load(tmp_path / "now.pt")
+    assert (again.readout, again.molecule_featurizers) == (params["readout"], params["molecule_featurizers"])
+
+
 def test_joblib_keeps_a_fitted_estimator(classifier: MoleblendClassifier) -> None:
     packed = io.BytesIO()
     joblib.dump(classifier, packed)

@@ -16,6 +16,7 @@ from moleblend_plugin.ensembles.weights import weighted_mean
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import read_checkpoint
 from moleblend_plugin.inference.ensemble_file import read_ensemble
+from moleblend_plugin.inference.estimators import epoch_files, members
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.stack_fit import FORESTS
 from moleblend_plugin.trust.domain import nearest, packed_ecfp4
@@ -92,6 +93,26 @@ def test_all_members_are_of_the_epoch_that_is_best_on_the_mean(
         assert state["args"].data == ""
 
 
+def test_an_epoch_that_no_member_kept_is_trained_again(
+    folds: MoleblendRegressor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The same model, whatever was removed on the way."""
+    runs: list[str] = []
+    plain: Any = members.train_in_process
+
+    def noting(words: list[str], *rest: Any) -> None:
+        runs.append(words[words.index("--seed") + 1])
+        plain(words, *rest)
+
+    monkeypatch.setattr(members, "train_in_process", noting)
+    monkeypatch.setattr(epoch_files, "contenders", lambda *given: set())
+    again = clone(folds).fit(SMILES, HEAVY, np.where(np.arange(16) < 4, 0.0, 1.0))
+    assert len(runs) == 4
+    assert runs[:2] == runs[2:]
+    assert again.validation_curve_ == folds.validation_curve_
+    np.testing.assert_array_equal(again.predict(SMILES), folds.predict(SMILES))
+
+
 def test_equal_seeds_give_equal_ensembles_and_a_single_fit_forgets_them(folds: MoleblendRegressor) -> None:
     weight = np.where(np.arange(16) < 4, 0.0, 1.0)
     again = clone(folds).fit(SMILES, HEAVY, weight)
@@ -134,9 +155,9 @@ def test_a_stack_of_several_targets_with_missing_labels(stack: MoleblendClassifi
     np.testing.assert_allclose(np.sum(list(weights.values()), 0), [1, 1])
     assert stack.oof_prediction_.shape == stack.predict_proba(SMILES).shape == (16, 2)
     assert np.isfinite(stack.oof_prediction_).all()
-    members = members_of(stack, tmp_path)
+    networks = members_of(stack, tmp_path)
     loaded = Predictor.from_checkpoint(tmp_path / "model.pt", "cpu")
-    network = np.mean([by_network(member, SMILES) for member in members], 0)
+    network = np.mean([by_network(member, SMILES) for member in networks], 0)
     fitted = loaded.stack  # type: ignore[attr-defined]
     blocks = fitted.blocks(SMILES)
     each = [fitted.forests[FORESTS[0]].predict(blocks["descriptors"])]

@@ -24,9 +24,10 @@ from moleblend_plugin.fitting.table import read_table
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.networks.resolve import MODEL_FILE
 from moleblend_plugin.schema import Rejection
+from moleblend_plugin.trust.calibrating import calibrate
 from moleblend_plugin.trust.domain import Domain
 from moleblend_plugin.trust.file import read_trust, write_trust
-from moleblend_plugin.trust.model import HeldOut, calibrate
+from moleblend_plugin.trust.model import HeldOut
 from moleblend_plugin.tuning.run import TuneOptions, tune_table
 from tests.fitting.tables import SMILES, write_table
 from tests.small_fits import forests_of, rows_of

@@ -9,7 +9,12 @@ from typing import Any
 from moleblend_plugin.data.samples.blend import BlendConfig
 from moleblend_plugin.data.samples.views import ViewConfig
 from moleblend_plugin.losses.pretrain import PretrainLossConfig
-from moleblend_plugin.losses.property import ClassificationConfig, MixedConfig, RegressionConfig
+from moleblend_plugin.losses.property import (
+    ClassificationConfig,
+    MixedConfig,
+    MulticlassConfig,
+    RegressionConfig,
+)
 from moleblend_plugin.losses.structure import StructureLossConfig
 from moleblend_plugin.models.blend.config import PRESETS, ModelConfig
 from moleblend_plugin.models.property.network import HeadConfig
@@ -105,6 +110,7 @@ def page() -> str:
             table("Head and frozen layers: `--arch moleblend_property_tiny|small|base`", HeadConfig),
             *networks(),
             table("Objective: `--loss moleblend_classification`", ClassificationConfig),
+            table("Objective: `--loss moleblend_multiclass`, beside the flag above", MulticlassConfig),
             table("Objective: `--loss moleblend_regression`", RegressionConfig),
             table("Objective: `--loss moleblend_mixed`, beside the flags of both", MixedConfig),
             table(f"Views: `--task moleblend_structure_aware`, {AWARE}", ViewConfig),

@@ -1,7 +1,7 @@
 """One model per task on its labelled molecules, so missing labels cost nothing but themselves.
 
 A classification task whose training labels are of one class has no model: it is predicted as that class and
-named.
+named. Of one of C classes there is one task, and predictions have a column for each class.
 """
 
 from __future__ import annotations
@@ -28,13 +28,16 @@ class TaskModels:
         names: of the tasks.
         models: fitted scikit-learn estimators; ``None`` where the training labels of a task are of one
             class or there are none.
-        constants: [T], what a task without a model is predicted as: its one class, or 0 without any label.
+        constants: [T], what a task without a model is predicted as: its one class, or 0 without any label. Of
+            one of C classes [C], probabilities.
+        classes: C, the classes 0 to C - 1 of the one task; 0 where all are values or two classes.
     """
 
     classify: tuple[bool, ...]
     names: tuple[str, ...]
     models: tuple[Any, ...]
     constants: Float64Array
+    classes: int = 0
 
     @property
     def constant(self) -> tuple[str, ...]:
@@ -42,8 +45,11 @@ class TaskModels:
         return tuple(name for name, model in zip(self.names, self.models, strict=True) if model is None)
 
     def predict(self, features: npt.NDArray[Any]) -> Float64Array:
-        """Probabilities of class 1, or values: [M, T] for features [M, F]."""
+        """Probabilities of class 1, or values: [M, T] for features [M, F]; [M, C] of one of C classes."""
         predictions = np.tile(self.constants, (len(features), 1))
+        if self.classes:
+            (model,) = self.models
+            return predictions if model is None else self.of_classes(model, model.predict_proba(features))
         for task, model in enumerate(self.models):
             if model is not None:
                 found = (
@@ -51,6 +57,12 @@ class TaskModels:
                 )
                 predictions[:, task] = found
         return predictions
+
+    def of_classes(self, model: Any, given: npt.NDArray[Any]) -> Float64Array:  # noqa: ANN401
+        """Probabilities [M, C] from those of the classes that a model was fitted on."""
+        found = np.zeros((len(given), self.classes))
+        found[:, np.asarray(model.classes_, np.int64)] = given
+        return found
 
 
 def fit_learner(
@@ -63,6 +75,7 @@ def fit_learner(
     numbers: Mapping[str, Any] | None = None,
     missing: bool = False,
     sample_weight: Float64Array | None = None,
+    classes: int = 0,
 ) -> TaskModels:
     """Fit a learner to every task.
 
@@ -76,15 +89,21 @@ def fit_learner(
         numbers: parameters that stand over the learner's defaults.
         missing: whether features may be NaN.
         sample_weight: [M], what each molecule counts; ``None``: all alike.
+        classes: C, where the one task is one of C > 2 classes.
     """
     each = (classify,) * len(names) if isinstance(classify, bool) else tuple(classify)
     models: list[Any] = []
-    constants = np.zeros(len(names))
+    constants = np.zeros(classes or len(names))
     for task in range(len(names)):
         known = ~np.isnan(targets[:, task])
         labels = targets[known, task]
         if not len(labels) or (each[task] and labels.min() == labels.max()):
-            constants[task] = labels[0] if len(labels) else 0.0
+            if classes:
+                constants[int(labels[0]) if len(labels) else slice(None)] = (
+                    1.0 if len(labels) else 1 / classes
+                )
+            else:
+                constants[task] = labels[0] if len(labels) else 0.0
             models.append(None)
             continue
         model = LEARNERS[learner](each[task], seed, numbers or {}, labels, missing)
@@ -93,7 +112,7 @@ def fit_learner(
             step = f"{model.steps[-1][0]}__" if hasattr(model, "steps") else ""
             weighted = {f"{step}sample_weight": sample_weight[known]}
         models.append(model.fit(features[known], labels, **weighted))
-    return TaskModels(each, tuple(names), tuple(models), constants)
+    return TaskModels(each, tuple(names), tuple(models), constants, classes)
 
 
 def fit_tasks(
@@ -106,6 +125,7 @@ def fit_tasks(
     numbers: Mapping[str, Any] | None = None,
     sample_weight: Float64Array | None = None,
     missing: bool = False,
+    classes: int = 0,
 ) -> TaskModels:
     """Fit a baseline to every task.
 
@@ -119,6 +139,7 @@ def fit_tasks(
         numbers: parameters that stand over the learner's defaults.
         sample_weight: [M], what each molecule counts; ``None``: all alike.
         missing: whether features may be NaN that the kind of baseline does not know of.
+        classes: C, where the one task is one of C > 2 classes.
     """
     baseline = BASELINES[kind]
     missing = missing or bool(MISSING & set(baseline.features))
@@ -132,4 +153,5 @@ def fit_tasks(
         numbers=numbers,
         missing=missing,
         sample_weight=sample_weight,
+        classes=classes,
     )

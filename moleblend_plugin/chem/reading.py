@@ -12,8 +12,9 @@ molecule (removing hydrogens, sanitising, writing SMILES).
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
 
 import numpy as np
@@ -39,15 +40,31 @@ _EXTENT: Final = 1e-4
 _MAP: Final = re.compile(r":\d+(?=\])")
 
 
-@contextmanager
-def pinned() -> Iterator[None]:
+class _Held(threading.local):
+    """Whether this thread is in a block of :func:`pinned`: another one inside has nothing to set."""
+
+    pinned = False
+
+
+_HELD: Final = _Held()
+_NOTHING: Final = nullcontext()
+
+
+def pinned() -> AbstractContextManager[None]:
     """A block in which RDKit's switches stand as this package reads molecules; then the caller's are back."""
+    return _NOTHING if _HELD.pinned else _pinned()
+
+
+@contextmanager
+def _pinned() -> Iterator[None]:
     before = [(set_switch, get_switch()) for get_switch, set_switch, _ in _SWITCHES]
     try:
         for _, set_switch, wanted in _SWITCHES:
             set_switch(wanted)
+        _HELD.pinned = True
         yield
     finally:
+        _HELD.pinned = False
         for set_switch, value in before:
             set_switch(value)
 

@@ -22,6 +22,7 @@ from typing import Any, Final, TypeVar, cast
 from moleblend_plugin.chem.convert import ConversionConfig, convert
 from moleblend_plugin.chem.identity.featurizers import featurized
 from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.reading import pinned
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord, Rejection
 from moleblend_plugin.stopping import how_ended
@@ -61,10 +62,11 @@ def convert_in_order(
 def _convert_all(
     config: ConversionConfig, featurizers: tuple[str, ...], rows: list[RawRow | Rejection]
 ) -> list[Converted]:
-    found = [row if isinstance(row, Rejection) else convert(row, config) for row in rows]
-    if not featurizers:
-        return found
-    return [featurized(each, featurizers) if isinstance(each, MoleculeRecord) else each for each in found]
+    with pinned():  # once for all of them
+        found = [row if isinstance(row, Rejection) else convert(row, config) for row in rows]
+        if not featurizers:
+            return found
+        return [featurized(each, featurizers) if isinstance(each, MoleculeRecord) else each for each in found]
 
 
 def work_on(

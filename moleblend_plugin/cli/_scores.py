@@ -41,7 +41,7 @@ def report_scores(
     """
     scores = score_all(network, scored, bootstrap["resamples"], bootstrap["seed"], bootstrap["level"])
     if report is not None:
-        _write_scores(report, files, network.kind, scored, scores, bootstrap)
+        _write_scores(report, files, network, scored, scores, bootstrap)
     written = [path for path in (report, table) if path is not None]
     print("\n".join(_score_lines(files, scored, scores, bootstrap, written)))
 
@@ -100,7 +100,7 @@ def _cell(value: float | None, interval: Interval) -> str:
 def _write_scores(
     path: Path,
     files: Mapping[str, str],
-    kind: str,
+    network: Predictor,
     scored: Scored,
     scores: Mapping[str, Score],
     bootstrap: Mapping[str, Any],
@@ -110,10 +110,11 @@ def _write_scores(
     Raises:
         MoleblendError: it cannot be written.
     """
+    classes = network.class_names
     report = {
         **files,
         "model_sha256": sha256_of(Path(files["model"])),
-        "kind": kind,
+        "kind": network.kind,
         "targets": list(scored.names),
         "rows": scored.rows,
         "scored": len(scored.row_ids),
@@ -123,6 +124,7 @@ def _write_scores(
         "bootstrap": dict(bootstrap),
         "scores": {name: _score(scored.names, score) for name, score in scores.items()},
         "packages": package_versions(),
+        **({"classes": list(classes)} if classes else {}),  # labels are their places, from 0
         "predictions": [
             {"row_id": row_id, "labels": _plain(labels), "predicted": _plain(values)}
             for row_id, labels, values in zip(

@@ -36,7 +36,10 @@ def explain(
     ),
     target: Annotated[
         list[str] | None,
-        typer.Option(help="Target to explain; may be given again [default: all, of which there may be 12]."),
+        typer.Option(
+            help="Target to explain, or of several classes a class; may be given again [default: all "
+            "targets, of which there may be 12; of several classes the predicted one]."
+        ),
     ] = None,
     max_drawn: Annotated[int, typer.Option(min=0, help="Molecules that the page draws.")] = 100,
     smiles_column: shared.SmilesColumn = "",
@@ -49,7 +52,8 @@ def explain(
 ) -> None:
     """Say what each atom adds to the predictions of a model, as a page and as numbers.
 
-    Contributions are in log-odds for classes, and in the unit of the target otherwise (docs/explain.md).
+    Contributions are in log-odds for classes, and in the unit of the target otherwise (docs/explain.md). Of
+    several classes the predicted one is explained, or those that --target names.
 
     Example: moleblend explain model.pt molecules.csv --out page.html --out atoms.csv
     """

@@ -22,7 +22,11 @@ Target = Annotated[
 ]
 SmilesColumn = Annotated[Text, typer.Option(help="Column of SMILES [default: by name, else by content].")]
 Task = Annotated[
-    Text, typer.Option(help="regression, classification or mixed (columns of both) [default: by content].")
+    Text,
+    typer.Option(
+        help="regression, classification, multiclass (several classes in a column) or mixed (columns of "
+        "values and of two classes) [default: by content]."
+    ),
 ]
 Positive = Annotated[Texts, typer.Option(help="A word that means class 1. May be given again.")]
 Negative = Annotated[Texts, typer.Option(help="A word that means class 0. May be given again.")]
@@ -45,7 +49,7 @@ Split = Annotated[
     Text,
     typer.Option(
         help="random, stratified, scaffold, none, kfold:K:I or rows:FILE [default: stratified for one column "
-        "of two classes, else random]."
+        "of classes, else random]."
     ),
 ]
 TestSize = Annotated[float | None, typer.Option(help="Share of the molecules that test [default: 0.1].")]

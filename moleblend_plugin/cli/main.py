@@ -27,7 +27,7 @@ from moleblend_plugin.cli.score import score
 from moleblend_plugin.cli.serve import serve
 from moleblend_plugin.cli.splits import splits
 from moleblend_plugin.cli.tune import tune
-from moleblend_plugin.entry import begin, one_line
+from moleblend_plugin.entry import begin, leave, one_line
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.version import __version__
 
@@ -62,8 +62,25 @@ def _options(
 
 
 def main(arguments: list[str] | None = None) -> None:
-    """Run the command line; a user's problem is one line on stderr and exit code 2, never a traceback."""
+    """Run the command line; a user's problem is one line on stderr and exit code 2, never a traceback.
+
+    Args:
+        arguments: of the command, which then returns or raises ``SystemExit``; ``None`` for those of the
+            process, which then ends.
+    """
     begin()
+    if arguments is not None:
+        _run(arguments)
+        return
+    try:
+        _run(None)
+    except SystemExit as leaving:
+        if not isinstance(leaving.code, int | None):
+            raise
+        leave(leaving.code or 0)
+
+
+def _run(arguments: list[str] | None) -> None:
     try:
         app(arguments)
     except MoleblendError as error:

@@ -57,6 +57,7 @@ def predict(
 
     The table has the input's rows in their order, with row_id, the input's columns, predicted_NAME for each
     target (a probability, or a value in the target's own unit) and the reason where there is no number.
+    Of several classes in one column predicted_NAME is the likeliest, and probability_NAME_CLASS that of each.
     A model of several networks gives the mean of their predictions, or what its stack makes of it.
 
     A model that an estimator fitted also writes low_NAME and high_NAME, between which the value lies with

@@ -103,7 +103,7 @@ def score(
     words = {"missing_label": missing_label, "positive": positive, "negative": negative}
     source = open_labelled(found.path, _label_columns(checkpoint, network, smiles_column, names, words))
     rows = open_rows(network, source, conformers, workers, max_atoms)
-    labels = labels_of(rows, network.target_names, names, source.shown)
+    labels = labels_of(rows, network.target_names, names, source.shown, network.class_names)
     with RowProgress("score", rows.fraction_done, rows.total) as progress:
         scored = predict_labelled(network, rows, labels, batch_size, progress.update, table)
     print_notes(rows.notes)
@@ -122,10 +122,18 @@ def _label_columns(
     """What is read of an input: labels by the words that are given, or else those of the build."""
     from moleblend_plugin.building.labels import with_words
     from moleblend_plugin.chem.readers.source import Columns
+    from moleblend_plugin.errors import MoleblendError
     from moleblend_plugin.inference.run_folder import words_of_build
 
+    if network.class_names and (given["positive"] or given["negative"]):
+        raise MoleblendError(
+            "--positive and --negative name two classes, but the model distinguishes "
+            f"{len(network.class_names)} ({', '.join(network.class_names[:12])}), by these words: leave them "
+            "out"
+        )
     words = words_of_build(checkpoint, network.args) | {key: held for key, held in given.items() if held}
-    return with_words(Columns(smiles_column, tuple(targets)), *(words.get(key, ()) for key in given))
+    columns = Columns(smiles_column, tuple(targets), classes=network.class_names)
+    return with_words(columns, *(words.get(key, ()) for key in given))
 
 
 def _outputs(out: list[Path], overwrite: bool) -> tuple[Path | None, Path | None]:

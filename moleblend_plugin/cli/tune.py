@@ -102,10 +102,8 @@ def tune(
 def _summary(result: TuneResult) -> list[str]:
     """The winner beside the default, and what to do next."""
     from moleblend_plugin.tuning.folder import BEST, REPORT
-    from moleblend_plugin.tuning.page import score_title
 
-    title = score_title(result.metric, len(result.options.targets))
-    won = result.winner
+    title, won = result.title, result.winner
     changed = [f"{name} {value:.3g}" if isinstance(value, float) else f"{name} {value}"
                for name, value in {**won.params, "stacking": won.stacking}.items()]  # fmt: skip
     return [

@@ -6,8 +6,7 @@ M bonds.
 
 from __future__ import annotations
 
-from numba import njit
-
+from moleblend_plugin.data.loop import loop
 from moleblend_plugin.data.philox import uniform
 from moleblend_plugin.data.rng import Purpose
 from moleblend_plugin.schema import Float32Array, Float64Array, UInt8Array, UInt16Array
@@ -15,7 +14,7 @@ from moleblend_plugin.schema import Float32Array, Float64Array, UInt8Array, UInt
 _PAIRS, _ATOMS = int(Purpose.PAIRS), int(Purpose.ATOMS)
 
 
-@njit(cache=True, nogil=True)
+@loop(python=False)
 def pick(draws: Float32Array, bounds: Float64Array, codes: UInt8Array, chosen: UInt8Array) -> None:
     """Write the code of the interval that every draw falls into.
 
@@ -32,7 +31,7 @@ def pick(draws: Float32Array, bounds: Float64Array, codes: UInt8Array, chosen: U
         chosen[place] = codes[interval] if bounds.size else 0
 
 
-@njit(cache=True, nogil=True)
+@loop(python=False)
 def draw_shown(
     seed: int,
     epoch: int,
@@ -63,7 +62,7 @@ def draw_shown(
     pick(uniform(seed, epoch, index, _ATOMS, atoms.size), atom_bounds, atom_codes, atoms)
 
 
-@njit(cache=True, nogil=True)
+@loop
 def all_within(
     atoms: UInt8Array, bonds: UInt16Array, parts: UInt8Array, atom_sizes: UInt8Array, bond_sizes: UInt8Array
 ) -> bool:

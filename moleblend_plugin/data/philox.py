@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import Final
 
 import numpy as np
-from numba import njit
 
+from moleblend_plugin.data.loop import loop
 from moleblend_plugin.schema import Float32Array
 
 _MULTIPLIER_0: Final = np.uint64(0xD2E7470EE14C6C93)
@@ -24,7 +24,7 @@ _HALF: Final = np.uint64(32)
 _UNIT: Final = np.float32(2.0**-24)
 
 
-@njit(cache=True, nogil=True)
+@loop(python=False)
 def _high_word(a: np.uint64, b: np.uint64) -> np.uint64:
     """The upper 64 of the 128 bits of ``a * b``."""
     low_a, high_a, low_b, high_b = a & _LOW, a >> _HALF, b & _LOW, b >> _HALF
@@ -33,7 +33,7 @@ def _high_word(a: np.uint64, b: np.uint64) -> np.uint64:
     return high_a * high_b + (middle >> _HALF) + (other >> _HALF)
 
 
-@njit(cache=True, nogil=True)
+@loop(python=False)
 def uniform(seed: int, epoch: int, index: int, purpose: int, count: int) -> Float32Array:
     """What ``rng.generator(seed, epoch, index, purpose).random(count, float32)`` draws, [count]."""
     first_key = np.uint64(seed) << _HALF | np.uint64(epoch)

@@ -35,6 +35,27 @@ def mean_curve(curves: Sequence[Curve], labels: Sequence[float]) -> dict[int, fl
     return {epoch: mean for epoch, mean in means.items() if math.isfinite(mean)}
 
 
+def contenders(curves: Sequence[Curve], labels: Sequence[float], count: int, rises: bool = False) -> set[int]:
+    """Epochs that may still be best on the mean of all members, as far as some of them are trained.
+
+    Args:
+        curves: of the members that have begun, as far as they are.
+        labels: number of labels behind each of them.
+        count: how many stay of the epochs that every one of these members has been validated at.
+        rises: whether more of the metric is better.
+    """
+    every = [set(curve) for curve in curves]
+    means = mean_curve(curves, labels)
+    worst = math.inf
+
+    def rank(epoch: int) -> tuple[float, int]:
+        mean = means.get(epoch, worst)
+        return (-mean if rises and mean != worst else mean), epoch
+
+    judged = sorted(set.intersection(*every), key=rank)
+    return set.union(*every) - set(judged[count:])
+
+
 def best_epoch(curve: Curve, rises: bool = False) -> int:
     """The first epoch at which a curve is best.
 

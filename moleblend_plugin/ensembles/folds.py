@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,31 +17,34 @@ from moleblend_plugin.schema import Float64Array, LabelKind
 FoldKind = Literal["random", "scaffold"]
 
 
+_OF_CLASSES: Final = ("classification", "multiclass")
+
+
 def assign_folds(
     targets: Float64Array, kind: LabelKind, k: int, seed: int, scaffolds: Sequence[str] | None = None
 ) -> npt.NDArray[np.int64]:
     """Fold of every molecule, int64 [n], the same for the same seed.
 
-    One column of classes is stratified: the folds hold each class in proportion. Without scaffolds, sizes of
-    folds differ by one at most. With scaffolds, molecules of one scaffold fall into one fold; molecules
-    without a ring have none to share and count one by one.
+    One column of classes, two or several, is stratified: the folds hold each class in proportion. Without
+    scaffolds, sizes of folds differ by one at most. With scaffolds, molecules of one scaffold fall into one
+    fold; molecules without a ring have none to share and count one by one.
 
     Args:
         targets: [n, T], NaN where a label is missing.
-        kind: classification or regression.
+        kind: "classification", "multiclass", "regression" or "mixed".
         k: number of folds, 2 or more.
         seed: of the order in which molecules are dealt out.
         scaffolds: scaffold of every molecule, "" without a ring; ``None`` for folds at random.
 
     Raises:
-        ValueError: fewer molecules or scaffolds than folds, or one molecule alone in its class.
+        ValueError: fewer molecules or scaffolds than folds, or of two classes one with a single molecule.
     """
     n, random = len(targets), np.random.default_rng(seed)
     if n < k:
         raise ValueError(
             f"n_samples={n} cannot be shared out among {k} folds: give more molecules or fewer folds"
         )
-    strata = _strata(targets) if kind == "classification" and targets.shape[1] == 1 else None
+    strata = _strata(targets) if kind in _OF_CLASSES and targets.shape[1] == 1 else None
     if scaffolds is None:
         order = random.permutation(n)
         if strata is not None:
@@ -84,7 +87,7 @@ def _strata(targets: Float64Array) -> npt.NDArray[np.int64]:
     """Class of every molecule, -1 where it is missing."""
     strata: npt.NDArray[np.int64] = np.where(np.isnan(targets[:, 0]), -1, targets[:, 0]).astype(np.int64)
     classes, counts = np.unique(strata[strata >= 0], return_counts=True)
-    if len(counts) and counts.min() < 2:
+    if len(counts) <= 2 and len(counts) and counts.min() < 2:
         raise ValueError(
             f"one molecule alone is of class {classes[counts.argmin()]}, so the member that does not see it "
             "knows one class only: give more molecules of that class, or train a single network"

@@ -5,7 +5,7 @@ node in 64 bytes. A forest is five arrays, which ``numpy.load(allow_pickle=False
 scikit-learn's forest predicts, to the last bit: thresholds are compared with float32 features, so a threshold
 rounded down to float32 decides alike, and values of leaves stay float64, each kept once.
 
-Legend: M molecules, F features, S trees, Q nodes of all trees, L leaves of all trees.
+Legend: M molecules, F features, S trees, Q nodes of all trees, L leaves of all trees, C classes.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class ForestArrays:
         feature: uint16 [Q], which feature a node looks at; ``LEAF`` for leaves.
         right: int32 [Q - L], of each inner node, how many nodes further its right child is.
         threshold: float32 [Q - L]; a molecule goes left where its feature is at most this.
-        values: float64, every value that a leaf has, once.
+        values: float64, every value that a leaf has, once; of one of C classes a row of them.
         value: int32 [L], number of each leaf's value among them.
     """
 
@@ -54,9 +54,13 @@ class ForestArrays:
     value: npt.NDArray[np.int32]
 
     @classmethod
-    def of(cls, model: Any) -> ForestArrays:  # noqa: ANN401  scikit-learn has no types
-        """The arrays of a fitted ``RandomForestClassifier`` of two classes, a ``RandomForestRegressor``, or a
-        pipeline of ``SimpleImputer`` and one of them.
+    def of(cls, model: Any, classes: int = 0) -> ForestArrays:  # noqa: ANN401  scikit-learn has no types
+        """The arrays of a fitted ``RandomForestClassifier``, a ``RandomForestRegressor``, or a pipeline of
+        ``SimpleImputer`` and one of them.
+
+        Args:
+            model: it.
+            classes: C, where its classes are some of 0 to C - 1; 0 for two classes, or values.
 
         Raises:
             MoleblendError: a forest of another kind.
@@ -65,12 +69,8 @@ class ForestArrays:
         if hasattr(model, "steps"):
             medians = np.asarray(model.steps[0][1].statistics_, np.float64).astype(np.float32)
             model = model.steps[-1][1]
-        classes = getattr(model, "classes_", None)
-        if (
-            model.n_outputs_ != 1
-            or (classes is not None and len(classes) != 2)
-            or model.n_features_in_ >= LEAF
-        ):
+        known = getattr(model, "classes_", (0, 1))
+        if model.n_outputs_ != 1 or (not classes and len(known) != 2) or model.n_features_in_ >= LEAF:
             raise MoleblendError(
                 "only forests of one target, with two classes if any, and fewer than 65,535 features are kept"
             )
@@ -83,9 +83,13 @@ class ForestArrays:
             raise MoleblendError(
                 "the trees are not in depth-first order (max_leaf_nodes): leave that parameter out"
             )
-        values, value = np.unique(
-            np.concatenate([tree.value[:, 0, -1] for tree in trees])[~inner], return_inverse=True
-        )
+        leaves = np.concatenate([tree.value[:, 0] for tree in trees])[~inner]
+        if classes:
+            every = np.zeros((len(leaves), classes))
+            every[:, np.asarray(known, np.int64)] = leaves
+            values, value = np.unique(every, axis=0, return_inverse=True)
+        else:  # of two classes one probability says both
+            values, value = np.unique(leaves[:, -1], return_inverse=True)
         feature = np.concatenate([tree.feature for tree in trees])
         threshold = np.concatenate([tree.threshold for tree in trees])[inner]
         return cls(
@@ -96,11 +100,11 @@ class ForestArrays:
             (right - place)[inner].astype(np.int32),
             _rounded_down(threshold),
             values,
-            value.astype(np.int32),
+            value.reshape(-1).astype(np.int32),
         )
 
     def predict(self, features: npt.NDArray[Any]) -> Float64Array:
-        """Values, or probabilities of the second class: [M] for features [M, F].
+        """Values, or probabilities of the second class: [M] for features [M, F]; of one of C classes [M, C].
 
         Raises:
             MoleblendError: another number of features.
@@ -115,7 +119,7 @@ class ForestArrays:
             rows = np.where(np.isnan(rows), self.medians, rows)
         nodes = _Nodes.of(self)
         parts = [nodes.predict(rows[start : start + _ROWS]) for start in range(0, len(rows), _ROWS)]
-        return np.concatenate(parts) if parts else np.empty(0)
+        return np.concatenate(parts) if parts else np.empty((0, *self.values.shape[1:]))
 
 
 @dataclass(frozen=True)
@@ -127,7 +131,7 @@ class _Nodes:
         feature: int64 [Q]; of leaves 0, so that they can be looked at.
         threshold: float32 [Q]; NaN for leaves, which sends everything right.
         right: int64 [Q], node that is next to the right; a leaf's is itself.
-        value: float64 [Q], of leaves.
+        value: float64 [Q] or [Q, C], of leaves.
     """
 
     roots: npt.NDArray[np.int64]
@@ -140,7 +144,8 @@ class _Nodes:
     def of(cls, forest: ForestArrays) -> _Nodes:
         inner = forest.feature != LEAF
         nodes = len(inner)
-        threshold, right, value = np.full(nodes, np.nan, np.float32), np.arange(nodes), np.zeros(nodes)
+        threshold, right = np.full(nodes, np.nan, np.float32), np.arange(nodes)
+        value = np.zeros((nodes, *forest.values.shape[1:]))
         threshold[inner] = forest.threshold
         right[inner] += forest.right
         value[~inner] = forest.values[forest.value]
@@ -148,7 +153,7 @@ class _Nodes:
         return cls(roots, np.where(inner, forest.feature, 0).astype(np.int64), threshold, right, value)
 
     def predict(self, rows: Float32Array) -> Float64Array:
-        """Mean over trees [M], added up in their order, as scikit-learn does in one thread."""
+        """Mean over trees [M] or [M, C], added up in their order, as scikit-learn does in one thread."""
         node = np.tile(self.roots, (len(rows), 1))  # [M, S]
         number = np.arange(len(rows))[:, None]
         while True:
@@ -157,9 +162,9 @@ class _Nodes:
             if np.array_equal(moved, node):
                 break
             node = moved
-        total = np.zeros(len(rows))
-        for column in self.value[node].T:
-            total += column
+        total = np.zeros((len(rows), *self.value.shape[1:]))
+        for column in node.T:
+            total += self.value[column]
         return total / len(self.roots)
 
 
@@ -212,7 +217,8 @@ def _check(forest: ForestArrays) -> None:
         "values": "f8",
     }
     sound = all(
-        getattr(forest, name).dtype == np.dtype(kind) and getattr(forest, name).ndim == 1
+        getattr(forest, name).dtype == np.dtype(kind)
+        and (getattr(forest, name).ndim == 1 or (name == "values" and forest.values.ndim == 2))
         for name, kind in (kinds | {"value": "i4"}).items()
     )
     if sound:

@@ -1,6 +1,7 @@
 """Weights that combine base models, fitted on predictions that no base model was trained for (stacking).
 
-Legend: K base models, M molecules, T tasks.
+Legend: K base models, M molecules, T tasks. Of one of C classes there is one task, and predictions have a
+column for each: [K, M, C].
 
 The weights of a task are not negative and sum to one (Breiman 1996, "Stacked regressions"), so that a
 combination is a mean and stays in the range of its models. They are fitted to
@@ -37,7 +38,7 @@ _SMALL: Final = 1e-9
 
 
 def weighted_mean(predictions: npt.ArrayLike, weights: npt.ArrayLike) -> Float64Array:
-    """Weighted mean [..., T] of predictions [K, ..., T] with weights [K, T]."""
+    """Weighted mean [..., T] of predictions [K, ..., T] with weights [K, T]; of [K, ..., C] with [K, 1]."""
     stacked, each = np.asarray(predictions, np.float64), np.asarray(weights, np.float64)
     shape = (len(each), *[1] * (stacked.ndim - 2), each.shape[1])
     mean: Float64Array = (stacked * each.reshape(shape)).sum(0)
@@ -53,10 +54,12 @@ def fit_weights(
     """Weights [K, T] of base models, from their out-of-fold predictions.
 
     Args:
-        predictions: [K, M, T], of models that were not trained on the molecule that they predict.
+        predictions: [K, M, T] or [K, M, C], of models that were not trained on the molecule that they
+            predict.
         targets: [M, T], NaN where a label is missing.
-        kinds: "classification" (targets 0 and 1, predictions are probabilities of 1) or "regression", or one
-            of each task: then tasks of one kind share their weights' prior.
+        kinds: "classification" (targets 0 and 1, predictions are probabilities of 1), "multiclass" (one
+            target of 0 to C - 1, predictions are probabilities of each, which share one weight) or
+            "regression", or one of each task: then tasks of one kind share their weights' prior.
         sample_weight: [M], what a molecule's labels count; ``None``: all alike.
 
     Raises:
@@ -64,6 +67,9 @@ def fit_weights(
             label.
     """
     stacked, labels = np.asarray(predictions, np.float64), np.asarray(targets, np.float64)
+    if kinds in ("multiclass", ("multiclass",)):
+        stacked, labels = _of_own_class(stacked, labels)
+        kinds = "classification"
     if stacked.ndim != 3 or stacked.shape[1:] != labels.shape or not len(stacked):
         raise MoleblendError(
             f"predictions of shape {stacked.shape} do not fit labels of shape {labels.shape}: "
@@ -84,6 +90,25 @@ def fit_weights(
         if present[:, own].any():
             weights[:, own] = _fit_kind(stacked[:, :, own], labels[:, own], kind, counts)
     return weights
+
+
+def _of_own_class(stacked: Float64Array, labels: Float64Array) -> tuple[Float64Array, Float64Array]:
+    """Probabilities [K, M, 1] of the class that each molecule has, and that this is so: 1, or NaN, [M, 1].
+
+    A mixture's likelihood asks for no others.
+
+    Raises:
+        MoleblendError: shapes do not fit.
+    """
+    if stacked.ndim != 3 or labels.shape != (stacked.shape[1], 1):
+        raise MoleblendError(
+            f"predictions of shape {stacked.shape} do not fit labels of shape {labels.shape}: "
+            "give [K, M, C] and [M, 1]"
+        )
+    known = ~np.isnan(labels)
+    place = np.where(known, labels, 0).astype(np.int64)
+    own = np.take_along_axis(stacked, place[None], 2)
+    return own, np.where(known, 1.0, np.nan)
 
 
 def _fit_kind(

@@ -6,6 +6,7 @@ N heavy atoms in the order of the input, T targets that are explained.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
@@ -17,7 +18,7 @@ import torch
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.explain.gradients import integrated_gradients, missing
-from moleblend_plugin.explain.masking import AtomInputs
+from moleblend_plugin.explain.masking import AtomInputs, ModuleOutput
 from moleblend_plugin.explain.occlusion import occlusion
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.inference.stream import FloatingArray
@@ -62,12 +63,14 @@ class Explanation:
         explained: [T], what contributions are of: log-odds, or values in label units; the mean over networks
             and conformers.
         attributions: by method.
+        class_names: [T], of several classes those that are explained; () of other models.
     """
 
     record: MoleculeRecord
     predicted: Float64Array
     explained: Float64Array
     attributions: Mapping[Method, Attribution]
+    class_names: tuple[str, ...] = ()
 
     def missing(self, method: Method) -> Float64Array | None:
         """By how much contributions miss prediction minus baseline, as a share of it: [T]."""
@@ -88,12 +91,14 @@ class Explainer:
     Args:
         predictor: the model.
         methods: of :data:`METHODS`, one or more.
-        targets: names of the targets to explain; ``None`` for all, of which there may be 12.
+        targets: names of the targets to explain; ``None`` for all, of which there may be 12. Of several
+            classes: names of classes, whose log-odds against the rest are explained; ``None`` for the class
+            that is predicted of each molecule.
 
     Attributes:
         predictor: as given.
         methods: as given.
-        targets: names of the T targets.
+        targets: names of the T targets, or of several classes those that were named.
         kinds: of the T targets.
         unit: of contributions: "log-odds", or that of the labels.
 
@@ -113,10 +118,13 @@ class Explainer:
             raise MoleblendError(f"method {named}: choose from {', '.join(METHODS)}")
         self.predictor = predictor
         self.methods = cast("tuple[Method, ...]", tuple(dict.fromkeys(methods)))
-        self.targets = _chosen(predictor.target_names, targets)
-        self._places = [predictor.target_names.index(name) for name in self.targets]
-        self.kinds = tuple(predictor.kinds[place] for place in self._places)
-        of_kind = {"classification": LOG_ODDS, "regression": "unit of the label"}
+        several = bool(predictor.class_names) and set(targets or ()) - set(predictor.target_names)
+        names = predictor.class_names if several else predictor.target_names
+        self.targets = _chosen(names, targets)
+        self._places = [names.index(name) for name in self.targets]
+        self._as_predicted = bool(predictor.class_names) and not several
+        self.kinds = tuple(predictor.kinds[0 if several else place] for place in self._places)
+        of_kind = {"classification": LOG_ODDS, "multiclass": LOG_ODDS, "regression": "unit of the label"}
         self.unit = of_kind.get(predictor.kind, f"{LOG_ODDS} of classes, unit of the label of values")
         self._networks = predictor.networks if isinstance(predictor, Ensemble) else (predictor,)
         for network in self._networks:
@@ -135,7 +143,7 @@ class Explainer:
 
     @property
     def kind(self) -> LabelKind:
-        """ "classification", "regression" or "mixed"."""
+        """ "classification", "multiclass", "regression" or "mixed"."""
         return self.predictor.kind
 
     @property
@@ -171,23 +179,31 @@ class Explainer:
         """Explanation of every record, in order; records are taken ``window`` at a time."""
         source = iter(records)
         while part := list(islice(source, window)):
-            predicted = [value[self._places] for value in self.predictor.predict_records(part)]
-            found = {method: self._explain(method, part) for method in self.methods}
+            values = list(self.predictor.predict_records(part))
+            places = [self._explained_places(value) for value in values]
+            found = {method: self._explain(method, part, places) for method in self.methods}
+            names = self.predictor.class_names
             for place, record in enumerate(part):
                 each = {method: found[method][place] for method in self.methods}
                 explained = each[self.methods[0]][1]
                 attributions = {method: attribution for method, (attribution, _) in each.items()}
-                yield Explanation(record, predicted[place], explained, attributions)
+                classes = tuple(names[own] for own in places[place]) if names else ()
+                yield Explanation(record, values[place][places[place]], explained, attributions, classes)
+
+    def _explained_places(self, prediction: Float64Array) -> list[int]:
+        """Which outputs are explained of a molecule with a prediction [T], or [K] of K classes."""
+        return [int(np.nan_to_num(prediction).argmax())] if self._as_predicted else self._places
 
     def _explain(
-        self, method: Method, records: list[MoleculeRecord]
+        self, method: Method, records: list[MoleculeRecord], places: Sequence[list[int]]
     ) -> list[tuple[Attribution, Float64Array]]:
-        """Attribution and explained output of every record."""
+        """Attribution and explained output of every record, at its ``places``."""
         rows = [
             list(one.run(partial(_NETS[method], one.network), records, 1, len(records)))
             for one in self._networks
         ]
-        means = [np.mean(each, axis=0)[:, self._places] for each in zip(*rows, strict=True)]
+        every = (np.mean(each, axis=0) for each in zip(*rows, strict=True))
+        means = [mean[:, own] for mean, own in zip(every, places, strict=True)]
         if method == "occlusion":
             return [(Attribution(mean[:-1]), mean[-1]) for mean in means]
         return [(Attribution(mean[:-3], mean[-2], float(mean[-1, 0])), mean[-3]) for mean in means]
@@ -202,7 +218,7 @@ def _chosen(names: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, 
     unknown = [name for name in wanted or () if name not in names]
     if unknown:
         shown = ", ".join(names[:MOST_TARGETS]) + (", ..." if len(names) > MOST_TARGETS else "")
-        raise MoleblendError(f"the model predicts no target {unknown[0]!r}: choose from {shown}")
+        raise MoleblendError(f"the model predicts no target or class {unknown[0]!r}: choose from {shown}")
     if not wanted and len(names) > MOST_TARGETS:
         raise MoleblendError(f"the model predicts {len(names)} targets: name those to explain (--target)")
     return tuple(dict.fromkeys(wanted)) if wanted else names
@@ -214,20 +230,35 @@ Net = Callable[[PropertyOutputs, InputFields[torch.Tensor]], Sequence[FloatingAr
 def _occluded(network: PropertyOutputs, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
     """[N + 1, L] of a batch of one: contributions, then the output, in label units or log-odds."""
     scale, shift = _units(network)
-    found, outputs = occlusion(network, cast("Mapping[str, torch.Tensor]", net_input))
+    with _explained_outputs(network):
+        found, outputs = occlusion(network, cast("Mapping[str, torch.Tensor]", net_input))
     return [np.vstack((found.numpy() * scale, outputs.numpy() * scale + shift))]
 
 
 def _integrated(network: PropertyOutputs, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
     """[N + 3, L]: contributions, then output, baseline and steps."""
     scale, shift = _units(network)
-    found = integrated_gradients(network, cast("Mapping[str, torch.Tensor]", net_input))
+    with _explained_outputs(network):
+        found = integrated_gradients(network, cast("Mapping[str, torch.Tensor]", net_input))
     last = [values.numpy() * scale + shift for values in (found.outputs, found.baseline)]
     steps = np.full_like(last[0], found.steps)
     return [np.vstack((found.contributions.numpy() * scale, *last, steps))]
 
 
 _NETS: Final[Mapping[Method, Net]] = {"occlusion": _occluded, "integrated-gradients": _integrated}
+
+
+def _explained_outputs(network: PropertyOutputs) -> AbstractContextManager[None]:
+    """A block in which a network of several classes gives their log-odds, each against the rest."""
+    if network.property.kind != "multiclass":
+        return nullcontext()
+    return ModuleOutput(network).changed(log_odds_of)
+
+
+def log_odds_of(logits: torch.Tensor) -> torch.Tensor:
+    """Log-odds [B, K] of each of K classes against all others together, from logits [B, K]."""
+    others = [torch.cat((logits[:, :place], logits[:, place + 1 :]), 1) for place in range(logits.shape[1])]
+    return logits - torch.stack([rest.logsumexp(1) for rest in others], 1)
 
 
 def _units(network: PropertyOutputs) -> tuple[Float64Array, Float64Array]:

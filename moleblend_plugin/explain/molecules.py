@@ -30,7 +30,8 @@ def explain_molecules(
         molecules: SMILES, RDKit molecules, or the ``Path`` of a file of molecules; for a model that reads
             columns beside the molecule, a table or file that has them.
         methods: "occlusion", "integrated-gradients", or both.
-        targets: names of the targets to explain; ``None`` for all, of which there may be 12.
+        targets: names of the targets to explain; ``None`` for all, of which there may be 12. Of a model of
+            several classes names of classes; ``None`` for the predicted one.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps", for a file or an estimator.
         conformers: as of ``moleblend explain``.
 

@@ -127,7 +127,10 @@ class Page:
         return "".join(bars) + "".join(f"<p>{escape(line)}</p>" for line in lines)
 
     def _quantity(self, name: str) -> str:
-        if self._explainer.kinds[self._explainer.targets.index(name)] == "classification":
+        kind = self._explainer.kinds[self._explainer.targets.index(name)]
+        if kind == "multiclass" and name in self._explainer.predictor.target_names:
+            return f"log-odds of the predicted class of {name} against the rest"
+        if kind != "regression":
             return f"log-odds of {name}"
         return f"{name}, in its own unit"
 
@@ -161,9 +164,12 @@ class Page:
 
     def _caption(self, found: Explanation, place: int, target: str, method: Method) -> str:
         value = f"{found.predicted[place]:.3g}"
-        words = f"<strong>{escape(target)}: {value}</strong>"
+        named = target
+        if found.class_names and found.class_names[place] != target:
+            named = f"{target} = {found.class_names[place]}"
+        words = f"<strong>{escape(named)}: {value}</strong>"
         explained = found.explained[place]
-        if self._explainer.kinds[place] == "classification":
+        if self._explainer.kinds[place] != "regression":
             words += f" (log-odds {explained:+.3g})"
         elif value != f"{explained:.3g}":
             words += f" (mean of the networks {explained:.3g})"

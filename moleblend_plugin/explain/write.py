@@ -129,11 +129,15 @@ def column_of(method: Method) -> str:
 @contextmanager
 def _table(path: Path, explainer: Explainer, header: Sequence[str]) -> Iterator[Write]:
     """A row per atom: the input's columns, ``atom``, ``symbol``, ``predicted_NAME``, ``METHOD_NAME``,
-    ``reason``; one row for what is no molecule."""
+    ``reason``; one row for what is no molecule. Of several classes ``class_NAME`` is the one explained, and
+    ``predicted_NAME`` its probability."""
     columns = input_columns(header)
     given = len(columns)
     for name in ("atom", "symbol"):
         columns[free_name(name, columns)] = "text"
+    several = bool(explainer.predictor.class_names)
+    for name in explainer.targets if several else ():
+        columns[free_name(f"class_{name}", columns)] = "text"
     names = [f"predicted_{name}" for name in explainer.targets]
     names += [f"{column_of(method)}_{name}" for method in explainer.methods for name in explainer.targets]
     for name in names:
@@ -150,7 +154,7 @@ def _table(path: Path, explainer: Explainer, header: Sequence[str]) -> Iterator[
             parts = np.hstack([found.attributions[method].contributions for method in explainer.methods])
             for atom, symbol in enumerate(symbols_of(found.record)):
                 numbers = [*found.predicted.tolist(), *parts[atom].tolist()]
-                table.write([*begin, str(atom), symbol, *numbers, ""])
+                table.write([*begin, str(atom), symbol, *found.class_names, *numbers, ""])
 
         yield write
 
@@ -209,7 +213,9 @@ def as_plain(found: Explanation, targets: Sequence[str]) -> dict[str, Any]:
                 "steps": attribution.steps,
                 "missing": by_target(share),
             }
+    classes = {"class": dict(zip(targets, found.class_names, strict=True))} if found.class_names else {}
     return {
+        **classes,
         "predicted": by_target(found.predicted),
         "explained": by_target(found.explained),
         "symbols": symbols_of(found.record),

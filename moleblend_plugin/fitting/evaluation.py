@@ -1,6 +1,7 @@
 """The test part: predictions, scores with intervals beside those of baselines, likeness to training.
 
-Legend: m molecules of the test part, n of the training part, T targets, E networks.
+Legend: m molecules of the test part, n of the training part, T targets, E networks. Of one of K classes there
+is one target, and predictions are [m, K].
 """
 
 from __future__ import annotations
@@ -43,14 +44,16 @@ class Evaluation(NamedTuple):
     Attributes:
         rows: int64 [m], places in the table.
         labels: [m, T], NaN where one is missing.
-        predictions: [m, T], by what made them; the first is ``MODEL``.
+        predictions: [m, T] or [m, K], by what made them; the first is ``MODEL``.
         scores: by what made the predictions, every score of the task with its intervals.
         similarity: [m], Tanimoto similarity (ECFP4) to the nearest training molecule.
         nearest: int64 [m], its place in the table.
         notes: what a reader must know.
         trust: calibration and domain of the model; ``None`` where it has none.
         bounds: [m, T, 2], intervals at :data:`LEVEL`, NaN for classes; ``None`` where there are none.
-        calibrated: [m, T], calibrated probabilities, NaN for values; ``None`` where there are none.
+        calibrated: [m, T] or [m, K], calibrated probabilities, NaN for values; ``None`` where there are none.
+        sets: bool [m, K], prediction sets of several classes at :data:`LEVEL`; ``None`` where there are none.
+        class_names: of several classes in one column.
     """
 
     rows: npt.NDArray[np.int64]
@@ -63,6 +66,13 @@ class Evaluation(NamedTuple):
     trust: Trust | None = None
     bounds: Float64Array | None = None
     calibrated: Float64Array | None = None
+    sets: npt.NDArray[np.bool_] | None = None
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def own_class(self) -> npt.NDArray[np.int64]:
+        """Of several classes, that of each molecule [m]: all of them have a label."""
+        return self.labels[:, 0].astype(np.int64)
 
     @property
     def coverage(self) -> Float64Array:
@@ -129,6 +139,7 @@ def evaluate(
     new, known = (packed_ecfp4([table.smiles[row] for row in rows.tolist()]) for rows in (test, train))
     near = nearest(new, known)
     found = Evaluation(test, labels, predictions, scores, near.similarity, train[near.place], tuple(notes))
+    found = found._replace(class_names=predictor.class_names)
     return _with_trust(found, predictor.trust)
 
 
@@ -140,6 +151,8 @@ def _with_trust(found: Evaluation, trust: Trust | None) -> Evaluation:
     own = found.predictions[MODEL]
     if trust.kind != "regression":
         found = found._replace(calibrated=trust.calibrated(own))
+    if trust.kind == "multiclass":
+        return found._replace(sets=trust.sets(own, LEVEL)[:, 0])
     if len(trust.too_few(LEVEL)) == len(trust.places("regression")):
         return found
     return found._replace(bounds=trust.intervals(own, found.similarity, LEVEL))
@@ -175,6 +188,7 @@ def _add_baselines(
             table.labels[train],
             table.names,
             missing=bool(table.read_beside),
+            classes=len(table.class_names),
         )
         predictions[name] = fitted.predict(_features(kind, table, test))
     return notes
@@ -194,7 +208,12 @@ def label_spread(evaluation: Evaluation) -> Float64Array:
 
 
 def errors(evaluation: Evaluation) -> Float64Array:
-    """How wrong the model is on each molecule [m]: mean over its labels, each in units of its deviation."""
+    """How wrong the model is on each molecule [m]: mean over its labels, each in units of its deviation; of
+    several classes 1 less the probability of its own."""
+    if evaluation.class_names:
+        own = np.take_along_axis(evaluation.predictions[MODEL], evaluation.own_class[:, None], 1)
+        wrong: Float64Array = 1 - own[:, 0]
+        return wrong
     off = np.abs(evaluation.predictions[MODEL] - evaluation.labels) / label_spread(evaluation)
     known = ~np.isnan(off)
     mean: Float64Array = np.where(known, off, 0).sum(1) / np.maximum(known.sum(1), 1)

@@ -22,8 +22,15 @@ from moleblend_plugin.chem.readers.label_text import (
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.names import closest_name, write_name, write_names
 
-Content = Literal["numbers", "two classes", "two numbers", "words", "id", "empty"]
-"""``two classes``: 0 and 1, or the words of a pair; ``two numbers``: other two; ``words``: anything else."""
+Content = Literal["numbers", "two classes", "two numbers", "several classes", "words", "id", "empty"]
+"""``two classes``: 0 and 1, or the words of a pair; ``two numbers``: other two; ``several classes``: few
+different words, again and again; ``words``: anything else."""
+
+MOST_NAMED: Final = 20
+"""Different words, or whole numbers, that a column of several classes may have."""
+
+_TIMES: Final = 2
+"""How often a word of classes stands in a column on average, at least: others are names."""
 
 _ID_NAME: Final = re.compile(
     r"(?:^|[\s_.\-#])(?:id|ids|cid|sid|idx|index|no|nr|num|number|row|key|cas|inchikey|registry)$"
@@ -52,6 +59,7 @@ class ColumnContent(NamedTuple):
         numbers: different numbers, at most three of them.
         censored: rows that hold a bound in place of a value.
         whole: whether all numbers are whole.
+        classes: what the classes are called in order, if words or whole numbers may be several classes.
     """
 
     content: Content
@@ -59,6 +67,7 @@ class ColumnContent(NamedTuple):
     numbers: tuple[float, ...] = ()
     censored: int = 0
     whole: bool = False
+    classes: tuple[str, ...] = ()
 
 
 def look_at(name: str, cells: Sequence[str], rules: LabelRules) -> ColumnContent:
@@ -115,12 +124,27 @@ def _content(
         return found._replace(content="empty")
     if len(words) > len(values):
         is_pair = any(lower <= set(pair) for pair in CLASS_WORDS) and not values
-        return found._replace(content="two classes" if is_pair else "words")
+        if is_pair:
+            return found._replace(content="two classes")
+        classes = () if values else _classes_of(words)
+        return found._replace(content="several classes" if classes else "words", classes=classes)
     if _is_id(name, values, whole):
         return found._replace(content="id")
     if different in ([0.0, 1.0], [0.0], [1.0]):
         return found._replace(content="two classes")
+    if whole and 2 < len(different) <= MOST_NAMED and not words:
+        found = found._replace(classes=tuple(f"{value:.0f}" for value in different))
     return found._replace(content="two numbers" if len(different) == 2 else "numbers")
+
+
+def _classes_of(words: Counter[str]) -> tuple[str, ...]:
+    """Several classes that words may be, each as it is written most often, in order; none if they are not."""
+    written: dict[str, str] = {}
+    for word, _ in words.most_common():
+        written.setdefault(word.lower(), word)
+    if not 2 < len(written) <= MOST_NAMED or words.total() < _TIMES * len(written):
+        return ()
+    return tuple(sorted(written.values()))
 
 
 def _is_id(name: str, values: list[float], whole: bool) -> bool:
@@ -155,6 +179,10 @@ def choose_targets(
     pairs = [name for name, found in contents.items() if found.content == "words" and len(found.words) == 2]
     if not able and len(pairs) == 1:
         return (pairs[0],), f"column of labels: {write_name(pairs[0])} (the only one of two words)"
+    several = [name for name, found in contents.items() if found.content == "several classes"]
+    if not able and not pairs and len(several) == 1:
+        return (several[0],), f"column of labels: {write_name(several[0])} (the only one of few words)"
+    able = able or several
     if able:
         first = " ".join(f"--target {_quoted(name)}" for name in able[:2])
         raise MoleblendError(

@@ -16,7 +16,7 @@ from moleblend_plugin.version import __version__
 RUN_FILE: Final = FIT_RECORD
 
 CENSORED: Final = ("refuse", "drop", "value")
-TASKS: Final = ("auto", "regression", "classification", "mixed")
+TASKS: Final = ("auto", "regression", "classification", "multiclass", "mixed")
 READOUTS: Final = ("cls", "mean", "sum", "attention")
 FEATURIZERS: Final = ("none", "descriptors", "ecfp", "both")
 
@@ -29,7 +29,8 @@ class FitOptions:
         data: the table, or another file of molecules with labels.
         targets: columns of labels; (): the only column that can be one.
         smiles_column: "" looks for it by name and content.
-        task: "auto" (by content), "regression", "classification", or "mixed" (columns of both kinds).
+        task: "auto" (by content), "regression", "classification", "multiclass" (several classes in one
+            column), or "mixed" (columns of values and of two classes).
         positive: words for class 1 besides the usual ones.
         negative: words for class 0.
         missing_label: words or numbers for a missing label besides the usual ones.

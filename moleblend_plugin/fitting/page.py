@@ -15,6 +15,12 @@ from moleblend_plugin.chem.draw import draw_grid
 from moleblend_plugin.fitting import pictures
 from moleblend_plugin.fitting.evaluation import MODEL, Evaluation, errors, label_spread
 from moleblend_plugin.fitting.options import FitOptions
+from moleblend_plugin.fitting.page_classes import (
+    every_class,
+    sets_tables,
+    several_classes_picture,
+    true_and_predicted,
+)
 from moleblend_plugin.fitting.page_data import commands, data_table, leaks_table, notes_list, paragraph
 from moleblend_plugin.fitting.parts import Divided
 from moleblend_plugin.fitting.table import FitTable
@@ -96,6 +102,8 @@ def fit_page(
 
 def _predicted_and_true(table: FitTable, evaluation: Evaluation) -> list[str]:
     """A picture of the targets of each kind."""
+    if table.class_names:
+        return [html_picture(several_classes_picture(evaluation)), every_class(evaluation)]
     drawn = {"regression": pictures.values_picture, "classification": pictures.classes_picture}
     parts = []
     for kind, draw in drawn.items():
@@ -210,6 +218,8 @@ def _trust(evaluation: Evaluation, names: Sequence[str]) -> list[str]:
             told = ["undefined" if value is None else f"{value:.3f}" for value in errors_of]
             classes.append([*begin, *told])
     tables, header = [], ["target", "calibration molecules"]
+    if evaluation.sets is not None:
+        tables += sets_tables(evaluation, targets[names[0]])
     if values:
         caption = f"Intervals that hold {LEVEL:.0%} of molecules like those of training"
         tables.append(
@@ -244,7 +254,7 @@ def _domain(evaluation: Evaluation) -> str:
     header = (
         "similarity to the nearest training molecule",
         "test molecules",
-        "mean error / sd of the labels",
+        f"mean {pictures.error_words(evaluation)}",
     )
     return paragraph(text) + (html_table("Error by likeness", header, rows) if rows else "")
 
@@ -255,6 +265,10 @@ def _worst(table: FitTable, evaluation: Evaluation) -> str:
     spread = label_spread(evaluation)
     for place in order.tolist():
         row = int(evaluation.rows[place])
+        if evaluation.class_names:
+            smiles.append(table.smiles[row])
+            labels.append(f"row {table.records[row].row}: {true_and_predicted(evaluation, place)}")
+            continue
         off = np.abs(evaluation.predictions[MODEL][place] - evaluation.labels[place]) / spread
         target = int(np.nanargmax(off))
         name = f"{table.names[target][:14]} " if len(table.names) > 1 else ""

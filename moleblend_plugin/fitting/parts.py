@@ -105,10 +105,11 @@ def _chosen(table: FitTable, molecule: npt.NDArray[np.int64]) -> Divided:
 
 
 def split_method(options: FitOptions, table: FitTable) -> str:
-    """``--split``; one column of two classes is divided in proportion unless something else is asked for."""
+    """``--split``; one column of classes is divided in proportion unless something else is asked for."""
     if options.split != "auto":
         return options.split
-    return "stratified" if table.kind == "classification" and len(table.names) == 1 else "random"
+    of_classes = table.kind in ("classification", "multiclass")
+    return "stratified" if of_classes and len(table.names) == 1 else "random"
 
 
 def _numbered(texts: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -244,6 +245,17 @@ def _by_rows(table: FitTable) -> Divided:
     return Divided(parts, "rows", {"file": given.path.name, "sha256": given.sha256})
 
 
+def _check_several(table: FitTable, rows: npt.NDArray[np.int64]) -> None:
+    """Refuse a training part that lacks one of several classes (``MoleblendError``)."""
+    there = set(table.labels[rows, 0].tolist())
+    lost = [word for place, word in enumerate(table.class_names) if place not in there]
+    if lost:
+        raise MoleblendError(
+            f"the split leaves no molecule of class {lost[0]!r} to train on: give --split stratified or "
+            f"another seed, or leave the class out by --missing-label {lost[0]!r}"
+        )
+
+
 def _straddling(parts: npt.NDArray[np.int64], molecule: npt.NDArray[np.int64]) -> list[str]:
     """A warning where a split that was given has a molecule in two parts."""
     order = np.lexsort((parts, molecule))
@@ -263,7 +275,9 @@ def _checked(found: Divided, table: FitTable) -> Divided:
     wants_test = found.method != "none" and not (found.method == "files" and not table.options.test)
     if wants_test and not len(test):
         raise MoleblendError("the split leaves no molecule to test on: give --test-size, or --split none")
-    if "classification" in table.kinds:
+    if table.class_names:
+        _check_several(table, np.concatenate((train, found.rows("valid"))))
+    elif "classification" in table.kinds:
         rows = np.concatenate((train, found.rows("valid")))
         columns = zip(table.names, table.labels[rows].T, table.classes_of, strict=True)
         for name, column, is_class in columns:

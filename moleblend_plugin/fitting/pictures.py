@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 MOST_TARGETS: Final = 6
 """Targets that get a panel of their own."""
 
+_SHORT: Final = 10
+"""Letters of a score's title beside which there is room in its panel."""
+
 _COLUMNS: Final = 3
 _BINS: Final = 5
 _FEWEST: Final = 5
@@ -42,7 +45,9 @@ def scores_picture(evaluation: Evaluation, metrics: Sequence[str]) -> Picture:
                 panel.hlines(place, low, high, color=color, linewidth=2)
                 panel.plot([score.values.mean], [place], "o" if name == MODEL else "s", color=color)
             better = "higher is better" if METRICS[metric].rises else "lower is better"
-            panel.set_title(f"{METRICS[metric].curve.title}, {better}", fontsize=9, loc="left")
+            title = METRICS[metric].curve.title
+            between = ",\n" if len(title) > _SHORT else ", "
+            panel.set_title(f"{title}{between}{better}", fontsize=9, loc="left")
             panel.set_yticks(range(len(names)), names)
             panel.set_ylim(len(names) - 0.4, -0.6)
             panel.margins(x=0.1)
@@ -75,10 +80,10 @@ def values_picture(evaluation: Evaluation, targets: Mapping[int, str]) -> Pictur
                 left.vlines(true, low, high, color=theme.lines[5], linewidth=0.8, alpha=0.5)
             left.plot(true, found, ".", color=theme.lines[1], alpha=0.7)
             left.set_ylim(*_around(np.concatenate((true, found))))
-            _label(left, name, "true", "predicted")
+            label_panel(left, name, "true", "predicted")
             right.axhline(0, color=theme.grid, linewidth=1)
             right.plot(found, found - true, ".", color=theme.lines[1], alpha=0.7)
-            _label(right, "residuals", "predicted", "predicted less true")
+            label_panel(right, "residuals", "predicted", "predicted less true")
 
     return draw("Predicted against true values, and residuals", (8.5, 3.4 * len(shown)), fill)
 
@@ -108,22 +113,22 @@ def classes_picture(evaluation: Evaluation, targets: Mapping[int, str]) -> Pictu
                 precision, recalled, _ = precision_recall_curve(true, found)
                 recall.plot(recalled, precision, color=theme.lines[0])
                 recall.axhline(true.mean(), color=theme.grid, linewidth=1)
-                _draw_calibration(calibration, true, found, theme.lines[0], "as predicted", theme)
+                draw_calibration(calibration, true, found, theme.lines[0], "as predicted", theme)
                 if evaluation.calibrated is not None:
                     known = ~np.isnan(evaluation.labels[:, number])
                     better = evaluation.calibrated[known, number]
-                    _draw_calibration(calibration, true, better, theme.lines[1], "calibrated", theme)
+                    draw_calibration(calibration, true, better, theme.lines[1], "calibrated", theme)
                     calibration.legend(frameon=False, fontsize=8)
             roc.plot([0, 1], [0, 1], color=theme.grid, linewidth=1)
-            _label(roc, f"{name}: ROC", "false positives", "true positives")
-            _label(recall, "precision and recall", "recall", "precision")
+            label_panel(roc, f"{name}: ROC", "false positives", "true positives")
+            label_panel(recall, "precision and recall", "recall", "precision")
             recall.set_ylim(-0.02, 1.02)
-            _label(calibration, "calibration", "predicted probability", "share of class 1")
+            label_panel(calibration, "calibration", "predicted probability", "share of class 1")
 
     return draw("ROC, precision and recall, and calibration", (10.5, 3.2 * len(shown)), fill)
 
 
-def _draw_calibration(
+def draw_calibration(
     panel: Axes, true: Float64Array, found: Float64Array, color: str, label: str, theme: Theme
 ) -> None:
     """Share of class 1 in five ranges of the predicted probability, with the number of molecules."""
@@ -149,7 +154,7 @@ def curves_picture(curves: Sequence[Mapping[int, float]], mean: Mapping[int, flo
             panel.plot(list(curve), list(curve.values()), color=theme.train, linewidth=1, alpha=0.7)
         panel.plot(list(mean), list(mean.values()), color=theme.valid, linewidth=2, label="mean of the folds")
         panel.axvline(epoch, color=theme.ink, linewidth=0.8, linestyle=":", label=f"chosen: epoch {epoch}")
-        _label(panel, "learning curves", "epoch", "validation loss")
+        label_panel(panel, "learning curves", "epoch", "validation loss")
         panel.legend(frameon=False)
 
     return draw("Validation loss by epoch", (7, 3.2), fill)
@@ -164,14 +169,18 @@ def likeness_picture(evaluation: Evaluation) -> Picture:
         left.plot(evaluation.similarity, off, ".", color=theme.lines[1], alpha=0.5)
         for low, high, mean, _ in likeness_ranges(evaluation):
             left.hlines(mean, low, high, color=theme.lines[0], linewidth=3)
-        _label(
-            left, "error and likeness", "Tanimoto similarity to the nearest training molecule", "error / sd"
-        )
+        similarity = "Tanimoto similarity to the nearest training molecule"
+        label_panel(left, "error and likeness", similarity, error_words(evaluation))
         left.set_xlim(-0.02, 1.02)
         right.hist(evaluation.similarity, bins=list(np.linspace(0, 1, 11)), color=theme.lines[5])
-        _label(right, "test molecules", "similarity", "molecules")
+        label_panel(right, "test molecules", "similarity", "molecules")
 
     return draw("Error by similarity to the nearest training molecule", (10, 3.4), fill)
+
+
+def error_words(evaluation: Evaluation) -> str:
+    """What ``evaluation.errors`` are called."""
+    return "1 - probability of the true class" if evaluation.class_names else "error / sd of the labels"
 
 
 def likeness_ranges(evaluation: Evaluation) -> list[tuple[float, float, float, int]]:
@@ -192,7 +201,8 @@ def _known(evaluation: Evaluation, target: int) -> tuple[Float64Array, Float64Ar
     return true[known], evaluation.predictions[MODEL][known, target]
 
 
-def _label(panel: Axes, title: str, x: str, y: str) -> None:
+def label_panel(panel: Axes, title: str, x: str, y: str) -> None:
+    """Title and names of the axes, and a grid."""
     panel.set_title(title[:60], fontsize=9, loc="left")
     panel.set_xlabel(x, fontsize=8)
     panel.set_ylabel(y, fontsize=8)

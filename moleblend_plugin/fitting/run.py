@@ -165,9 +165,10 @@ def minutes(seconds: float) -> str:
 
 def _jobs(folder: ModelFolder, table: FitTable, told: OnFit, share: float) -> MemberJobs:
     size = table.options.ensemble_size
+    then = "forests" if table.options.stacking == "yes" else "folds"
 
     def report(done: int, total: int) -> None:
-        what = f"{done:,} of {total:,} epochs of {size} networks" if done < total else "forests"
+        what = f"{done:,} of {total:,} epochs of {size} networks" if done < total else then
         told.progress(share * done / max(total, 1), what)
 
     return MemberJobs(folder.members, processes_for(table.options), report)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -23,6 +22,7 @@ from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, ha
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
+from moleblend_plugin.fitting.class_counts import check_several, check_two
 from moleblend_plugin.fitting.descriptor_columns import read_descriptors
 from moleblend_plugin.fitting.held_rows import HeldRows, hold_rows
 from moleblend_plugin.fitting.label_columns import ColumnContent, choose_targets, look_at, uncensored
@@ -47,7 +47,7 @@ class FitTable(NamedTuple):
         records: [n] molecules, with their labels.
         labels: [n, T], NaN where one is missing.
         names: T of them.
-        kind: "regression", "classification" or "mixed".
+        kind: "regression", "classification", "multiclass" or "mixed".
         kinds: of every target.
         weights: [n], or ``None``.
         descriptors: [n, X], the columns that models read beside the molecule, NaN where one is missing.
@@ -55,6 +55,7 @@ class FitTable(NamedTuple):
         classes: by target, the words that were read as classes.
         notes: what was guessed, a line each.
         options: the options, with what was found in place of what was left open.
+        class_names: of "multiclass", what the K classes are called; labels are their places.
     """
 
     held: HeldRows
@@ -70,11 +71,12 @@ class FitTable(NamedTuple):
     classes: dict[str, dict[str, float]]
     notes: tuple[str, ...]
     options: FitOptions
+    class_names: tuple[str, ...] = ()
 
     @property
     def classes_of(self) -> list[bool]:
         """Whether a target is classes, T."""
-        return [kind == "classification" for kind in self.kinds]
+        return [kind != "regression" for kind in self.kinds]
 
     @property
     def read_beside(self) -> tuple[str, ...]:
@@ -125,7 +127,9 @@ def read_table(options: FitOptions, jobs: int) -> FitTable:
     kept = np.array([place for place in range(len(held.rows)) if place not in rejected], np.int64)
     labels = numbers[kept]
     classes = [place for place, kind in enumerate(found.kinds) if kind == "classification"]
-    _check_classes(labels[:, classes], [names[place] for place in classes])
+    check_two(labels[:, classes], [names[place] for place in classes])
+    if found.classes:
+        more.append(check_several(labels[:, 0], names[0], found.classes))
     resolved = replace(
         options,
         targets=names,
@@ -162,6 +166,7 @@ def read_table(options: FitOptions, jobs: int) -> FitTable:
         reader.classes,
         tuple(dict.fromkeys(each for each in notes if each)),
         resolved,
+        found.classes,
     )
 
 
@@ -244,6 +249,9 @@ def _labels(
         for place, row in enumerate(held.rows):
             if isinstance(row, RawRow):
                 numbers[place] = row.targets
+        if rules.classes:
+            known = ~np.isnan(numbers)
+            numbers[known] = np.searchsorted(np.array(rules.classes, np.float64), numbers[known])
     columns = [] if held.held else [held.column(name) for name in names]
     for n, name in enumerate(() if held.held else names):
         censored = contents[name].censored
@@ -319,18 +327,6 @@ def conversion_of(options: FitOptions) -> ConversionConfig:
 def _bare(row: RawRow | Rejection) -> RawRow:
     assert isinstance(row, RawRow)
     return replace(row.bare(), targets=())
-
-
-def _check_classes(labels: Float64Array, names: Sequence[str]) -> None:
-    for name, column in zip(names, labels.T, strict=True):
-        known = column[~np.isnan(column)]
-        for value, word in ((0, "class 0"), (1, "class 1")):
-            if np.count_nonzero(known == value) < 2:
-                raise MoleblendError(
-                    f"column {write_name(name)} has {np.count_nonzero(known == value)} molecules of "
-                    f"{word} among "
-                    f"{len(known):,}: both classes need two or more"
-                )
 
 
 def _too_few(data: str, count: int, rejected: dict[int, str]) -> str:

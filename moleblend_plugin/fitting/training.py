@@ -36,7 +36,6 @@ from moleblend_plugin.inference.kept_trust import with_trust
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.stack_fit import FORESTS
 from moleblend_plugin.runs.devices import choose_device
-from moleblend_plugin.schema import Float64Array
 from moleblend_plugin.trust.file import write_trust
 
 _PROBE: Final = 192
@@ -52,14 +51,15 @@ Estimator = MoleblendRegressor | MoleblendClassifier | MoleblendMixed
 
 
 class NamedLabels:
-    """Labels [n, T] with the names of their columns, as a frame has them."""
+    """Labels [n, T] with the names of their columns, as a frame has them; of several classes [n], as they are
+    called."""
 
-    def __init__(self, values: Float64Array, names: Sequence[str]) -> None:
+    def __init__(self, values: npt.NDArray[Any], names: Sequence[str]) -> None:
         self._values = values
         self.columns = list(names)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:  # noqa: ANN401
-        return np.array(self._values, dtype)
+        return np.array(self._values, dtype or self._values.dtype)
 
 
 class TimeEstimate(NamedTuple):
@@ -92,6 +92,7 @@ def make_estimator(table: FitTable, jobs: MemberJobs | None) -> Estimator:
     kinds: dict[str, type[Estimator]] = {
         "regression": MoleblendRegressor,
         "classification": MoleblendClassifier,
+        "multiclass": MoleblendClassifier,
         "mixed": MoleblendMixed,
     }
     classes = _class_columns(table)
@@ -143,9 +144,19 @@ def train(table: FitTable, rows: npt.NDArray[np.int64], jobs: MemberJobs | None)
         for record in (table.records[place] for place in rows.tolist())
     ]
     weights = None if table.weights is None else table.weights[rows]
-    labels: Any = NamedLabels(table.labels[rows], table.names)
+    labels: Any = NamedLabels(_labels(table, rows), table.names)
     beside = DescribedMolecules(molecules, table.descriptors[rows])
     return make_estimator(table, jobs).fit(beside, labels, sample_weight=weights)
+
+
+def _labels(table: FitTable, rows: npt.NDArray[np.int64]) -> npt.NDArray[Any]:
+    """Labels [n, T]; of several classes their names [n], numbers as such, in whose order they are coded."""
+    if not table.class_names:
+        return table.labels[rows]
+    named = np.array(table.class_names)
+    if all(word.lstrip("-").isdecimal() for word in table.class_names):
+        named = named.astype(np.int64)
+    return np.asarray(named[table.labels[rows, 0].astype(np.int64)])
 
 
 def name_rows(path: Path, table: FitTable, rows: npt.NDArray[np.int64]) -> None:
@@ -226,6 +237,7 @@ def _probe(table: FitTable, folder: Path, epochs: int) -> float:
         options.learning_rate,
         device=options.device,
         class_columns=_class_columns(table),
+        class_names=table.class_names,
     )
     began = time.perf_counter()
     train_in_process(train_arguments(folder / "data", run, config, validates=True), device=options.device)
@@ -239,7 +251,8 @@ def _forest_seconds(table: FitTable, places: npt.NDArray[np.int64], molecules: i
 
     def timed(name: str, features: npt.NDArray[Any], trees: int) -> float:
         began, numbers = time.perf_counter(), {"n_estimators": trees}
-        fit_tasks(name, table.classes_of, 0, features, table.labels[places], table.names, numbers)
+        labels, classes = table.labels[places], len(table.class_names)
+        fit_tasks(name, table.classes_of, 0, features, labels, table.names, numbers, classes=classes)
         return time.perf_counter() - began
 
     total = 0.0

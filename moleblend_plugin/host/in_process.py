@@ -11,7 +11,7 @@ import logging
 import os
 import random
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 from moleblend_plugin.errors import MoleblendError
@@ -24,13 +24,19 @@ _ONE_AT_A_TIME = threading.RLock()
 """The trainer's meters and generators belong to the process: threads take turns."""
 
 
-def train_in_process(argv: Sequence[str], verbose: bool = False, device: str = "auto") -> None:
+def train_in_process(
+    argv: Sequence[str],
+    verbose: bool = False,
+    device: str = "auto",
+    saved: Callable[[], None] | None = None,
+) -> None:
     """Train as ``moleblend-train`` with these arguments would.
 
     Args:
         argv: arguments of the command.
         verbose: whether the trainer's log goes to standard output.
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
+        saved: called whenever checkpoints were written.
 
     Raises:
         MoleblendError: something the caller gave does not work, or Uni-Core runs this process.
@@ -43,10 +49,10 @@ def train_in_process(argv: Sequence[str], verbose: bool = False, device: str = "
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise MoleblendError("estimators train in one process: run the script without torchrun")
     with _ONE_AT_A_TIME, _global_state_kept(), _quiet(not verbose):
-        _train(list(argv), verbose, device)
+        _train(list(argv), verbose, device, saved)
 
 
-def _train(argv: list[str], verbose: bool, device: str) -> None:
+def _train(argv: list[str], verbose: bool, device: str, saved: Callable[[], None] | None) -> None:
     from moleblend_plugin.runs.devices import choose_device
     from moleblend_plugin.runs.run_lock import holding_run
     from moleblend_plugin.trainer import main as _quiet_fabric  # noqa: F401  its import silences Fabric
@@ -73,7 +79,7 @@ def _train(argv: list[str], verbose: bool, device: str) -> None:
     try:
         with holding_run(args, is_first=True) as lock:
             session = build_session(args, Engine(fabric))
-            session.lock = lock
+            session.lock, session.saved = lock, saved
             completed = False
             try:
                 session.report.start()

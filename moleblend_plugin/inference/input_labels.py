@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from moleblend_plugin.chem.readers.label_text import LabelReader
+from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules
 from moleblend_plugin.chem.readers.source import Columns, Source
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.input_rows import Input, InputRow
@@ -39,7 +39,13 @@ def open_labelled(path: Path, columns: Columns) -> Source:
     return source.asking(columns) if source.format.has_columns else source
 
 
-def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], file: str) -> LabelsOf:
+def labels_of(
+    rows: Input,
+    targets: Sequence[str],
+    columns: Sequence[str],
+    file: str,
+    class_names: Sequence[str] = (),
+) -> LabelsOf:
     """Where the labels of a model's targets stand in an input.
 
     Args:
@@ -47,6 +53,8 @@ def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], file:
         targets: names of the model's targets.
         columns: columns that hold their labels, in that order; none: those of the targets' names.
         file: the input's name, for messages.
+        class_names: of a target with several classes. A store has their numbers, from 0, or the numbers that
+            they are called by.
 
     Raises:
         MoleblendError: it has no such columns, or not as many as the model has targets.
@@ -60,11 +68,11 @@ def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], file:
     held = list(rows.source.columns.targets)
     if rows.source.format.held_labels is not None:
         what = "the store" if rows.source.format.holds_records else "the file"
-        return _of_records(_places(names, held, file, what))
+        return _of_records(_places(names, held, file, what), class_names)
     places = _places(names, list(rows.header), file, "the file")
     if held:
         return _of_records(list(range(len(names))))
-    labels = LabelReader(names)
+    labels = LabelReader(names, LabelRules(classes=tuple(class_names)))
 
     def read(row: InputRow) -> Float64Array:
         return np.array(labels.read([row.cells[place] for place in places]), np.float64)
@@ -73,13 +81,25 @@ def labels_of(rows: Input, targets: Sequence[str], columns: Sequence[str], file:
 
 
 def check_labels(
-    labels: Float64Array, row_id: str, names: Sequence[str], kinds: Sequence[ColumnKind]
+    labels: Float64Array,
+    row_id: str,
+    names: Sequence[str],
+    kinds: Sequence[ColumnKind],
+    class_names: Sequence[str] = (),
 ) -> None:
     """Refuse labels [T] that are no classes where a model's targets are.
 
     Raises:
-        MoleblendError: one is neither 0, 1 nor missing.
+        MoleblendError: one is neither 0, 1 nor missing, or of several classes none of theirs.
     """
+    if class_names:
+        label, count = float(labels[0]), len(class_names)
+        if not (np.isnan(label) or (label.is_integer() and 0 <= label < count)):
+            raise MoleblendError(
+                f"{row_id}: the label of {names[0]!r} is {label:g}, but the model distinguishes {count} "
+                f"classes ({', '.join(class_names[:12])}), in a store 0 to {count - 1}: give such labels"
+            )
+        return
     is_class = np.array([kind == "classification" for kind in kinds])
     odd = is_class & ~(np.isnan(labels) | (labels == 0) | (labels == 1))
     if odd.any():
@@ -90,11 +110,16 @@ def check_labels(
         )
 
 
-def _of_records(places: list[int]) -> LabelsOf:
+def _of_records(places: list[int], class_names: Sequence[str] = ()) -> LabelsOf:
+    code_of = dict(zip(class_names, range(len(class_names)), strict=True))
+
     def read(row: InputRow) -> Float64Array:
         if row.record is None:
             return np.full(len(places), np.nan)
-        return row.record.targets[places]
+        labels = row.record.targets[places]
+        if class_names and f"{labels[0]:g}" in code_of:  # the class 3 may be the first of a model
+            return np.array([code_of[f"{labels[0]:g}"]], np.float64)
+        return labels
 
     return read
 

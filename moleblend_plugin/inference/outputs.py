@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.embedder import Embedder
 from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inference.npz_writer import ArrayFile, open_arrays
+from moleblend_plugin.inference.predicted_columns import predicted_cells, predicted_columns
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.stream import FloatingArray
 from moleblend_plugin.inference.table_writer import ColumnType, check_table, free_name, open_table
@@ -115,7 +115,9 @@ def predict_to_table(
     members_sd: bool = False,
     extra: TrustColumns | None = None,
 ) -> Counts:
-    """Write a table: the input's columns, ``row_id``, ``predicted_NAME`` for every target, ``reason``.
+    """Write a table: ``row_id``, the input's columns, ``predicted_NAME`` for every target, ``reason``.
+
+    Of several classes ``predicted_NAME`` is the likeliest, and ``probability_NAME_CLASS`` follow.
 
     Between them stand the columns of ``extra`` (``trust_columns.choose_trust_columns``), or with
     ``members_sd`` alone ``members_sd_NAME``: the standard deviation of the networks' predictions. A number
@@ -128,8 +130,7 @@ def predict_to_table(
         raise MoleblendError("--members-sd: the model holds one network, whose predictions have no deviation")
     more = TrustColumns(members_sd) if extra is None else extra
     columns = input_columns(rows.header)
-    names: dict[str, ColumnType] = {f"predicted_{name}": "number" for name in predictor.target_names}
-    names |= more.columns(predictor)
+    names = predicted_columns(predictor) | more.columns(predictor)
     for name, kind in names.items():
         columns[free_name(name, columns)] = kind
     columns[free_name("reason", columns)] = "text"
@@ -139,23 +140,15 @@ def predict_to_table(
             rows, lambda records: more.results(predictor, records, batch_size), progress, window
         ):
             for row, found in part:
-                numbers: Sequence[Any] = [] if found is None else found.values.tolist()
-                lost = [
-                    name
-                    for name, value in zip(predictor.target_names, numbers, strict=False)
-                    if _is_lost(value)
-                ]
+                if found is None:
+                    table.write([row.row_id, *row.cells, *blank, row.reason])
+                    counts.add(row)
+                    continue
+                cells, lost = predicted_cells(predictor, found.values)
                 reason = f"{NOT_FINITE}: {', '.join(lost)}" if lost else row.reason
-                cells = [None if _is_lost(value) else value for value in numbers]
-                table.write(
-                    [row.row_id, *row.cells, *(blank if found is None else cells + found.beside), reason]
-                )
+                table.write([row.row_id, *row.cells, *cells, *found.beside, reason])
                 counts.add(row, NOT_FINITE if lost else "")
     return counts
-
-
-def _is_lost(value: float | None) -> bool:
-    return value is not None and not math.isfinite(value)
 
 
 def embed_to_file(

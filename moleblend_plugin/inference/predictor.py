@@ -1,6 +1,7 @@
 """Predictions of a property checkpoint: molecules in, values in original units or probabilities out.
 
-Legend: M molecules, C conformers, T targets of the checkpoint, E members of an ensemble.
+Legend: M molecules, C conformers, T targets of the checkpoint, E members of an ensemble. A model of one of K
+classes has one target and predicts K probabilities: there T stands for K in shapes of predictions.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.networks.resolve import find_checkpoint_file
 from moleblend_plugin.runs.devices import choose_device
 from moleblend_plugin.schema import Float64Array, InputFields, InputMode, LabelKind, MoleculeRecord
+from moleblend_plugin.tasks.property.classes import class_names_of
 from moleblend_plugin.tasks.property.columns import columns_of
 from moleblend_plugin.tasks.property.head_inputs import kept_head_inputs
 
@@ -74,9 +76,11 @@ class Predictor:
         MoleblendError: the network's head reads descriptors or fingerprints that are computed otherwise here.
 
     Attributes:
-        target_names: names of the T columns of a prediction.
-        kind: "classification" (probabilities), "regression" (values in original units) or "mixed".
+        target_names: names of the targets.
+        kind: "classification" (probabilities of class 1), "multiclass" (of every class), "regression" (values
+            in original units) or "mixed".
         kinds: of every target.
+        class_names: of "multiclass", what the K classes are called.
         input_mode: what the network sees: "2d", "3d" or "both"; a molecule without 3D shows 2D in any mode.
         input_codes: "invariant" or "published", as in training (``schema.InputCodes``).
         featurizers: what its head reads beside the encoder: "descriptors", "ecfp", both or nothing.
@@ -91,6 +95,7 @@ class Predictor:
     trust: Trust | None = None
     featurizers: tuple[str, ...] = ()
     extra_descriptors: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
 
     def __init__(self, model: PropertyOutputs, args: argparse.Namespace, device: str = "auto") -> None:
         self.args = args
@@ -98,6 +103,7 @@ class Predictor:
         self.target_names: tuple[str, ...] = tuple(args.target_names)
         self.kind: LabelKind = model.property.kind
         self.kinds: tuple[ColumnKind, ...] = model.property.column_kinds
+        self.class_names = class_names_of(args)
         self.input_mode: InputMode = args.input_mode
         self.input_codes = input_codes_of(args)
         kept = kept_head_inputs(args)
@@ -139,6 +145,11 @@ class Predictor:
             path = Path(folder, "checkpoint.pt")
             path.write_bytes(checkpoint)
             return cls.from_checkpoint(path, device)
+
+    @property
+    def outputs(self) -> int:
+        """Numbers of a prediction: one per target, or one per class of the one target."""
+        return len(self.class_names) or len(self.target_names)
 
     def predict_records(
         self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW
@@ -195,7 +206,7 @@ class Predictor:
         Raises:
             DamagedValue: a molecule of the store cannot be read.
         """
-        predictions = np.full((len(store), len(self.target_names)), np.nan)
+        predictions = np.full((len(store), self.outputs), np.nan)
         records: Iterable[MoleculeRecord] = store
         if self.featurizers:
             records = map(stored_as_here(store, self.featurizers), store)
@@ -233,6 +244,7 @@ class Ensemble(Predictor):
         self.n_members = len(networks)
         self.args, self.device = first.args, first.device
         self.target_names, self.kind, self.kinds = first.target_names, first.kind, first.kinds
+        self.class_names = first.class_names
         self.input_mode, self.input_codes = first.input_mode, first.input_codes
         self.extra_descriptors = first.extra_descriptors
         self.featurizers = tuple(dict.fromkeys(name for one in networks for name in one.featurizers))
@@ -242,11 +254,7 @@ class Ensemble(Predictor):
                     f"member {number} reads other columns beside the molecule than member 1: combine "
                     "networks that were trained alike"
                 )
-            if (network.target_names, network.kinds, network.input_mode) != (
-                self.target_names,
-                self.kinds,
-                self.input_mode,
-            ):
+            if _predicts(network) != _predicts(self):
                 raise MoleblendError(
                     f"member {number} predicts {network.kind} of {', '.join(network.target_names)} from "
                     f"{network.input_mode}, unlike member 1: combine networks that were trained alike"
@@ -270,6 +278,11 @@ class Ensemble(Predictor):
                 smiles = [record.smiles for record in part]
                 values = self.stack.combine(values, smiles, extra_of(part, self.stack.extra_descriptors))
             yield from map(Prediction, values, each.swapaxes(0, 1))
+
+
+def _predicts(one: Predictor) -> tuple[object, ...]:
+    """What members of an ensemble must have alike."""
+    return one.target_names, one.kinds, one.class_names, one.input_mode
 
 
 def _read(path: Path, device: str, use_ema: bool) -> Ensemble:

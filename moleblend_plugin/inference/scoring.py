@@ -1,6 +1,7 @@
 """Labelled molecules through a network: every score of its task, with intervals, per target and on average.
 
-Legend: M molecules with a label and a prediction, T targets.
+Legend: M molecules with a label and a prediction, T targets; of one of K classes there is one, and
+predictions are [M, K].
 """
 
 from __future__ import annotations
@@ -18,8 +19,9 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.input_labels import LabelsOf, check_labels
 from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inference.outputs import LARGEST, OnRows, input_columns, predicted
+from moleblend_plugin.inference.predicted_columns import predicted_cells, predicted_columns
 from moleblend_plugin.inference.predictor import Predictor
-from moleblend_plugin.inference.table_writer import TableWriter, free_name, open_table
+from moleblend_plugin.inference.table_writer import ColumnType, TableWriter, free_name, open_table
 from moleblend_plugin.metrics.bootstrap import Intervals, intervals
 from moleblend_plugin.metrics.scores import SCORERS, TaskScores
 from moleblend_plugin.schema import Float64Array
@@ -36,7 +38,7 @@ class Scored:
         names: of the targets, T.
         row_ids: of the M molecules that are scored.
         targets: their labels [M, T], NaN where one is missing.
-        predictions: [M, T].
+        predictions: [M, T] or [M, K].
         rows: rows read.
         without_label: molecules with a prediction and no label at all.
         rejected: rows that are not scored, by kind of reason.
@@ -97,6 +99,11 @@ def predict_labelled(
     """
     scored = Scored(predictor.target_names)
     targets, predictions = [], []
+    blank = [None] * len(predicted_columns(predictor))
+
+    def cells(values: Any) -> list[Any]:  # noqa: ANN401  array or None
+        return blank if values is None else predicted_cells(predictor, np.asarray(values, np.float64)).cells
+
     with _table(table, rows, predictor) as writer:
         for part in predicted(predictor, rows, batch_size, progress, window):
             for row, values in part:
@@ -108,13 +115,7 @@ def predict_labelled(
                     predictions.append(values)
                 if writer is not None:
                     writer.write(
-                        [
-                            row.row_id,
-                            *row.cells,
-                            *_cells(labels, len(labels)),
-                            *_cells(values, len(labels)),
-                            reason,
-                        ]
+                        [row.row_id, *row.cells, *_label_cells(labels, predictor), *cells(values), reason]
                     )
         if not targets:
             raise MoleblendError(_nothing(scored))
@@ -131,7 +132,9 @@ def score_all(predictor: Predictor, scored: Scored, n: int, seed: int, level: fl
     found: dict[str, Score] = {}
     for kind in sorted(set(predictor.kinds)):
         own = [place for place, each in enumerate(predictor.kinds) if each == kind]
-        targets, predictions = scored.targets[:, own], scored.predictions[:, own]
+        targets, predictions = scored.targets[:, own], scored.predictions
+        if kind != "multiclass":
+            predictions = predictions[:, own]
         names = [scored.names[place] for place in own]
         for name, values in SCORERS[kind](targets, predictions, names).items():
             drawn = intervals(name, targets, predictions, n, seed, level)
@@ -150,7 +153,7 @@ def _read(row: InputRow, labels_of: LabelsOf, predictor: Predictor) -> tuple[Flo
         labels = labels_of(row)
     except ValueError as error:
         return missing, str(error)
-    check_labels(labels, row.row_id, predictor.target_names, predictor.kinds)
+    check_labels(labels, row.row_id, predictor.target_names, predictor.kinds, predictor.class_names)
     return labels, ""
 
 
@@ -177,15 +180,18 @@ def _table(path: Path | None, rows: Input, predictor: Predictor) -> Iterator[Tab
         yield None
         return
     columns = input_columns(rows.header)
-    for kind in ("label", "predicted"):
-        for name in predictor.target_names:
-            columns[free_name(f"{kind}_{name}", columns)] = "number"
+    kind: ColumnType = "text" if predictor.class_names else "number"
+    wanted: dict[str, ColumnType] = {f"label_{name}": kind for name in predictor.target_names}
+    for name, each in (wanted | predicted_columns(predictor)).items():
+        columns[free_name(name, columns)] = each
     columns[free_name("reason", columns)] = "text"
     with open_table(path, columns) as table:
         yield table
 
 
-def _cells(values: Any, count: int) -> list[float | None]:  # noqa: ANN401  array or None
-    if values is None:
-        return [None] * count
-    return [None if value != value else value for value in values.tolist()]
+def _label_cells(labels: Float64Array, predictor: Predictor) -> list[Any]:
+    """Labels [T] as numbers, or the name of the class."""
+    known = [None if label != label else label for label in labels.tolist()]
+    if not predictor.class_names:
+        return known
+    return [None if label is None else predictor.class_names[int(label)] for label in known]

@@ -1,6 +1,7 @@
 """A stack: the mean of the networks and forests on descriptors and fingerprints, combined by fitted weights.
 
-Legend: M molecules, T tasks, K base models: the networks' mean first, then the forests, F features.
+Legend: M molecules, T tasks, K base models: the networks' mean first, then the forests, F features. Of one of
+C classes there is one task, and predictions are [M, C].
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ class TaskForests:
 
     Attributes:
         forests: of the T tasks; ``None`` where training had one class or no label.
-        constants: [T], what such a task is predicted as.
+        constants: [T], what such a task is predicted as; of one of C classes [C].
     """
 
     forests: tuple[ForestArrays | None, ...]
@@ -52,14 +53,18 @@ class TaskForests:
     @classmethod
     def of(cls, models: TaskModels) -> TaskForests:
         """The arrays of fitted forests."""
+        classes = models.classes
         return cls(
-            tuple(None if model is None else ForestArrays.of(model) for model in models.models),
+            tuple(None if model is None else ForestArrays.of(model, classes) for model in models.models),
             models.constants,
         )
 
     def predict(self, features: npt.NDArray[Any]) -> Float64Array:
-        """Values, or probabilities of class 1: [M, T] for features [M, F]."""
+        """Values, or probabilities of class 1: [M, T] for features [M, F]; [M, C] of one of C classes."""
         predictions = np.tile(self.constants, (len(features), 1))
+        if len(self.forests) == 1 and len(self.constants) > 1:
+            (several,) = self.forests
+            return predictions if several is None else several.predict(features)
         for task, forest in enumerate(self.forests):
             if forest is not None:
                 predictions[:, task] = forest.predict(features)
@@ -72,7 +77,8 @@ class Stack:
 
     Attributes:
         forests: by kind of baseline, in the order of the weights.
-        weights: [K, T], not negative, with sum 1 over the base models of a task.
+        weights: [K, T], not negative, with sum 1 over the base models of a task; the C classes of one share
+            theirs.
         columns: names of the descriptors that the forests were fitted on.
         toolkit: RDKit's version then.
         probe: fingerprints of the features of ``PROBE_SMILES`` then, and the descriptors themselves.
@@ -153,9 +159,8 @@ class Stack:
                     raise MoleblendError(f"forests of kind {kind!r} are not known here: update the package")
                 rest = iter(unpack(packed[kind], sum(fitted)))
                 each = tuple(next(rest) if there else None for there in fitted)
-                constants = np.asarray(plain["constants"][kind], np.float64).reshape(len(each))
-                forests[kind] = TaskForests(each, constants)
-            tasks = len(next(iter(forests.values())).constants)
+                forests[kind] = TaskForests(each, _constants(plain["constants"][kind], each))
+            tasks = len(next(iter(forests.values())).forests)
             weights = np.asarray(plain["weights"], np.float64).reshape(1 + len(forests), tasks)
             extra = tuple(map(str, plain.get("extra_descriptors", ())))
             found = cls(forests, weights, tuple(plain["columns"]), plain["toolkit"], plain["probe"], extra)
@@ -191,6 +196,19 @@ def features_of(kind: str, blocks: Blocks) -> npt.NDArray[Any]:
     """Features [M, F] of a kind of baseline, and behind them columns of a table where there are any."""
     more = (EXTRA,) if EXTRA in blocks else ()
     return joined([blocks[name] for name in (*BASELINES[kind].features, *more)])
+
+
+def _constants(given: Any, forests: Sequence[ForestArrays | None]) -> Float64Array:  # noqa: ANN401
+    """[T], or [C] where the one task is one of C classes.
+
+    Raises:
+        ValueError: they do not fit the forests.
+    """
+    wide = [forest.values.shape[1] for forest in forests if forest is not None and forest.values.ndim == 2]
+    several = len(forests) == 1 and (bool(wide) or (forests[0] is None and np.size(given) > 1))
+    if wide and (not several or np.size(given) != wide[0]):
+        raise ValueError("forests of several classes")
+    return np.asarray(given, np.float64).reshape(np.size(given) if several else len(forests))
 
 
 def extra_of(records: Sequence[MoleculeRecord], names: tuple[str, ...]) -> Float64Array | None:

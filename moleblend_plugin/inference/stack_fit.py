@@ -5,7 +5,7 @@ fitted on molecules that are drawn for it, and of 300 trees about 110 know nothi
 Breiman 2001). Where folds keep scaffolds together, what is out of bag would be easier than what is out of
 fold: then the forests are fitted once per fold, as the networks are.
 
-Legend: n molecules, T tasks, K base models.
+Legend: n molecules, T tasks, K base models. Of one of C classes there is one task; predictions are [n, C].
 """
 
 from __future__ import annotations
@@ -50,6 +50,7 @@ class TrainingRows(NamedTuple):
         sample_weight: [n], what a molecule's labels count; ``None``: all alike.
         grouped: whether folds keep molecules of one scaffold together.
         extra_descriptors: names of columns of a table, which ``blocks`` hold too.
+        classes: C, where the one task is one of C classes.
     """
 
     blocks: Blocks
@@ -60,6 +61,7 @@ class TrainingRows(NamedTuple):
     sample_weight: Float64Array | None = None
     grouped: bool = False
     extra_descriptors: tuple[str, ...] = ()
+    classes: int = 0
 
     @classmethod
     def of(
@@ -71,12 +73,13 @@ class TrainingRows(NamedTuple):
         sample_weight: Float64Array | None = None,
         grouped: bool = False,
         extra: tuple[tuple[str, ...], Float64Array | None] = ((), None),
+        classes: int = 0,
     ) -> TrainingRows:
         """With the features of :data:`FORESTS`, and columns of a table: their names X and values [n, X]."""
         blocks, columns = feature_blocks(FORESTS, smiles)
         if extra[1] is not None:
             blocks = {**blocks, EXTRA: extra[1]}
-        return cls(blocks, columns, targets, names, folds, sample_weight, grouped, extra[0])
+        return cls(blocks, columns, targets, names, folds, sample_weight, grouped, extra[0], classes)
 
 
 class FittedStack(NamedTuple):
@@ -108,7 +111,7 @@ def fit_stack(
     Args:
         rows: molecules of the training part.
         network: [n, T], out-of-fold predictions of the networks: each by the member that did not see it.
-        kinds: classification or regression, of all tasks or of each.
+        kinds: "classification", "multiclass" or "regression", of all tasks or of each.
         seed: of the forests.
         numbers: parameters of the forests that differ from those of the baselines, such as ``n_estimators``.
     """
@@ -145,7 +148,7 @@ def fit_forests(
         if by_bag:
             each.append(out_of_bag(models, features, rows.targets))
             continue
-        predicted = np.full(rows.targets.shape, np.nan)
+        predicted = np.full((len(rows.targets), models.classes or len(rows.names)), np.nan)
         for fold in np.unique(rows.folds):
             held = rows.folds == fold
             predicted[held] = _fit(name, rows, features, ~held, kinds, seed, numbers).predict(features[held])
@@ -176,7 +179,7 @@ def cross_fitted(
 
 
 def out_of_bag(models: TaskModels, features: npt.NDArray[Any], targets: Float64Array) -> Float64Array:
-    """Predictions [n, T] of the molecules that forests were fitted on, by the trees that did not draw them.
+    """Predictions [n, T] of molecules that forests were fitted on, by the trees that did not draw them.
 
     Args:
         models: forests with ``oob_score=True``, fitted on these molecules.
@@ -184,6 +187,11 @@ def out_of_bag(models: TaskModels, features: npt.NDArray[Any], targets: Float64A
         targets: [n, T]; what has no label, a forest was not fitted on, and all of it predicts.
     """
     predictions = models.predict(features)
+    if models.classes:
+        (model,), known = models.models, ~np.isnan(targets[:, 0])
+        if model is not None:
+            predictions[known] = models.of_classes(model, _forest(model).oob_decision_function_)
+        return predictions
     for task, model in enumerate(models.models):
         if model is not None:
             forest = _forest(model)
@@ -208,7 +216,7 @@ def _fit(
     weights = None if rows.sample_weight is None else rows.sample_weight[chosen]
     return fit_tasks(
         name,
-        [kind == "classification" for kind in each_kind(kinds, len(rows.names))],
+        [kind != "regression" for kind in each_kind(kinds, len(rows.names))],
         seed,
         features[chosen],
         rows.targets[chosen],
@@ -216,4 +224,5 @@ def _fit(
         numbers,
         sample_weight=weights,
         missing=EXTRA in rows.blocks,
+        classes=rows.classes,
     )

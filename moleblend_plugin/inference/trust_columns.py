@@ -1,6 +1,6 @@
 """What ``predict`` writes beside a prediction: deviation, interval or set of classes, nearest molecule.
 
-Legend: M molecules of a window, T targets.
+Legend: M molecules of a window, T targets; of one of K classes there is one, and predictions are [K].
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.inference.predicted_columns import of_every_class
 from moleblend_plugin.inference.predictor import Prediction, Predictor
 from moleblend_plugin.inference.table_writer import ColumnType
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
@@ -56,12 +57,17 @@ class TrustColumns:
     def columns(self, predictor: Predictor) -> dict[str, ColumnType]:
         """Names and types, in the order of the cells."""
         names = predictor.target_names
+        several = bool(predictor.class_names)
         found: dict[str, ColumnType] = {}
-        if self.members_sd:
+        if self.members_sd and several:
+            found |= of_every_class("members_sd", predictor)
+        elif self.members_sd:
             found |= {f"members_sd_{name}": "number" for name in names}
         if self.trust is None:
             return found
-        if self.level is not None:
+        if self.level is not None and several:
+            found |= {**of_every_class("calibrated", predictor), f"set_{names[0]}": "text"}
+        elif self.level is not None:
             values = [names[place] for place in self.trust.places("regression")]
             classes = [names[place] for place in self.trust.places("classification")]
             found |= {f"low_{name}": "number" for name in values}
@@ -83,7 +89,7 @@ class TrustColumns:
         if self.members_sd:
             found = list(predictor.predict_members(window, batch_size))
         else:
-            nothing = np.empty((0, len(predictor.target_names)))
+            nothing = np.empty((0, predictor.outputs))
             found = [Prediction(values, nothing) for values in predictor.predict_records(window, batch_size)]
         beside = [one.sd.tolist() if self.members_sd else [] for one in found]
         if self.trust is not None and window:
@@ -96,11 +102,19 @@ class TrustColumns:
 
     def _cells(self, trust: Trust, values: Float64Array, near: Neighbours) -> Iterator[list[Any]]:
         first: list[list[Any]] = [[] for _ in values]
-        if self.level is not None and trust.kind != "classification":
+        if self.level is not None and trust.kind == "multiclass":
+            sets = trust.sets(values, self.level)[:, 0]  # [M, K]
+            first = [
+                [*probabilities, self._set(trust, inside)]
+                for probabilities, inside in zip(
+                    trust.calibrated(values).tolist(), sets.tolist(), strict=True
+                )
+            ]
+        elif self.level is not None and trust.kind != "classification":
             own = trust.places("regression")
             bounds = trust.intervals(values, near.similarity, self.level)[:, own]  # [M, values, 2]
             first = bounds.transpose(0, 2, 1).reshape(len(values), -1).tolist()
-        if self.level is not None and trust.kind != "regression":
+        if self.level is not None and trust.kind in ("classification", "mixed"):
             own = trust.places("classification")
             sets = trust.sets(values, self.level)[:, own]  # [M, classes, 2]
             for cells, probabilities, row in zip(

@@ -13,6 +13,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.label_kinds import MOST_CLASSES
+from moleblend_plugin.names import parse_names
+
 ClassWeights = Literal["none", "balanced"]
 RegressionForm = Literal["mse", "mae", "smooth_l1", "huber"]
 
@@ -23,7 +27,8 @@ class ClassificationConfig:
 
     Attributes:
         class_weights: "balanced" weighs the positives of a task by negatives / positives of the training
-            split, so that both classes count alike.
+            split, so that both classes count alike; of several classes in one column every label by labels /
+            (classes x labels of its class).
     """
 
     class_weights: ClassWeights = "none"
@@ -51,6 +56,42 @@ class MixedConfig:
     """
 
     class_columns: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class MulticlassConfig:
+    """The classes of a run with several of them in one column.
+
+    Attributes:
+        num_classes: with --loss moleblend_multiclass, how many classes the column of labels has, 0 to N - 1
+            (default: one more than the largest label of the training split).
+        class_names: what they are called, from 0 on, with commas between them; a name with a comma in double
+            quotes (default: their numbers).
+
+    Raises:
+        MoleblendError: a number of classes that cannot be, or other names than so many different ones.
+    """
+
+    num_classes: int = 0
+    class_names: str = ""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Names of the classes, K of them where their number is known."""
+        return parse_names(self.class_names) or tuple(map(str, range(self.num_classes)))
+
+    def __post_init__(self) -> None:
+        if self.num_classes and not 2 <= self.num_classes <= MOST_CLASSES:
+            raise MoleblendError(
+                f"--num-classes {self.num_classes}: give 2 to {MOST_CLASSES:,} (0: as many as there are)"
+            )
+        given = parse_names(self.class_names)
+        if len(set(given)) < len(given):
+            raise MoleblendError(f"--class-names {self.class_names!r}: name every class once")
+        if given and self.num_classes and len(given) != self.num_classes:
+            raise MoleblendError(
+                f"--class-names gives {len(given)} names for --num-classes {self.num_classes}: give as many"
+            )
 
 
 class LabelLoss(NamedTuple):
@@ -83,6 +124,21 @@ def classification_loss(logits: Tensor, targets: Tensor, positive_weight: Tensor
             logits.float(), known, reduction="none", pos_weight=positive_weight
         )
     return LabelLoss(torch.where(present, loss, 0.0), present)
+
+
+def multiclass_loss(logits: Tensor, targets: Tensor, class_weight: Tensor | None = None) -> LabelLoss:
+    """Cross-entropy of the softmax over K classes.
+
+    Args:
+        logits: [B, K].
+        targets: [B, 1] of 0 to K - 1, or NaN where a label is missing.
+        class_weight: fp32 [K], what a label of each class counts; 1 by default.
+    """
+    present = ~targets.isnan()
+    known = torch.where(present, targets, 0.0).long()[:, 0]
+    with torch.autocast(logits.device.type, enabled=False):
+        loss = F.cross_entropy(logits.float(), known, class_weight, reduction="none")
+    return LabelLoss(torch.where(present, loss[:, None], 0.0), present)
 
 
 def mixed_loss(

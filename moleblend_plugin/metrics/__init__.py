@@ -6,7 +6,12 @@ from moleblend_plugin.lazy import exports
 
 if TYPE_CHECKING:
     from moleblend_plugin.metrics.bootstrap import Difference, Intervals, holm, intervals, paired_difference
-    from moleblend_plugin.metrics.scores import TaskScores, score_classification, score_regression
+    from moleblend_plugin.metrics.scores import (
+        TaskScores,
+        score_classification,
+        score_multiclass,
+        score_regression,
+    )
     from moleblend_plugin.metrics.weighted import mae, pr_auc, r2, rmse, roc_auc, spearman
 
 __all__ = [
@@ -22,6 +27,7 @@ __all__ = [
     "rmse",
     "roc_auc",
     "score_classification",
+    "score_multiclass",
     "score_regression",
     "spearman",
 ]

@@ -21,12 +21,20 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.metrics.scores import CLASSIFICATION, METRICS, check_classes, checked
+from moleblend_plugin.metrics.multiclass import check_multiclass
+from moleblend_plugin.metrics.scores import (
+    CLASSIFICATION,
+    METRICS,
+    MULTICLASS,
+    check_classes,
+    checked,
+    columns_of_task,
+)
 from moleblend_plugin.schema import Float64Array
 
 AnyScore = str | Callable[[Float64Array, Float64Array], float]
-"""A name of ``scores.py`` ("roc_auc", "pr_auc", "rmse", "mae", "r2", "spearman"; the mean over tasks), or a
-function of targets [M, T] and predictions [M, T], slower by far; it may return NaN for "undefined"."""
+"""A name of ``scores.METRICS`` ("roc_auc", "rmse" ...; the mean over tasks), or a function of targets
+[M, T] and predictions [M, T], slower by far; it may return NaN for "undefined"."""
 
 _CELLS: Final = 400_000
 """Weights held at once (resamples x molecules): 3 MB, so that they stay in a cache."""
@@ -239,8 +247,8 @@ def _task_scores(
     for task in range(labels.shape[1]):
         known = ~np.isnan(labels[:, task])
         if known.any():
-            weighted = METRICS[score].weighted
-            scores[:, task] = weighted(labels[known, task], values[known, task], weights[:, known])
+            of_task = columns_of_task(score, values, task)[known]
+            scores[:, task] = METRICS[score].weighted(labels[known, task], of_task, weights[:, known])
     return scores
 
 
@@ -259,6 +267,10 @@ def _checked(
 ) -> tuple[Float64Array, Float64Array]:
     if isinstance(score, str) and score not in METRICS:
         raise MoleblendError(f"no score is named {score!r}; use {', '.join(METRICS)} or a function")
+    if score in MULTICLASS:
+        labels, values = np.asarray(targets, np.float64), np.asarray(predictions, np.float64)
+        check_multiclass(labels, values, "0")
+        return labels, values
     labels, values = checked(targets, predictions)
     if score in CLASSIFICATION:
         check_classes(labels)

@@ -9,6 +9,8 @@ score              left out where
 =================  =====================================================================
 roc_auc, pr_auc    fewer than two classes are labelled
 rmse, mae          nothing is labelled
+roc_auc_ovr        fewer than two classes are labelled
+other multiclass   nothing is labelled
 r2, spearman       fewer than two molecules are labelled, or all labels are equal
 =================  =====================================================================
 
@@ -27,16 +29,18 @@ import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.label_kinds import ColumnKind
-from moleblend_plugin.metrics import weighted
+from moleblend_plugin.metrics import multiclass, weighted
 from moleblend_plugin.metrics.weighted import WeightedScore
 from moleblend_plugin.schema import Curve, Float64Array
 
 TaskScore = Callable[[Float64Array, Float64Array], float]
-"""(labels [L], predictions [L]) -> score; neither holds NaN and the score is defined."""
+"""(labels [L], predictions [L], or [L, K] of K classes) -> score; no NaN, and the score is defined."""
 
 
 Scorer = Callable[[npt.ArrayLike, npt.ArrayLike, Sequence[str]], "dict[str, TaskScores]"]
-"""(targets [M, T], predictions [M, T], names of the tasks) -> every score of a kind of labels."""
+"""(targets [M, T], predictions [M, T], names of the tasks) -> every score of a kind of labels.
+
+Of "multiclass" there is one task, and predictions are probabilities of its classes [M, K]."""
 
 
 class Metric(NamedTuple):
@@ -110,6 +114,26 @@ def score_regression(
     """
     labels, values = checked(targets, predictions, names)
     return {name: _score(name, labels, values, names) for name in REGRESSION}
+
+
+def score_multiclass(
+    targets: npt.ArrayLike, probabilities: npt.ArrayLike, names: Sequence[str]
+) -> dict[str, TaskScores]:
+    """Of one column of several classes: ``roc_auc_ovr`` (macro mean of the areas of one class against the
+    rest), ``balanced_accuracy``, ``accuracy`` and ``log_loss``.
+
+    Args:
+        targets: [M, 1] of 0 to K - 1, NaN where a label is missing.
+        probabilities: [M, K]; what stands at a missing label is not looked at.
+        names: the name of the column.
+
+    Raises:
+        MoleblendError: shapes do not fit, a label is no class, or a prediction of a labelled molecule is not
+            finite.
+    """
+    labels, values = np.asarray(targets, np.float64), np.asarray(probabilities, np.float64)
+    multiclass.check_multiclass(labels, values, names[0])
+    return {name: _score(name, labels, values, names) for name in MULTICLASS}
 
 
 def average_rows(
@@ -193,9 +217,14 @@ def check_classes(labels: Float64Array, names: Sequence[str] | None = None) -> N
 
 def is_defined(score: str, labels: Float64Array) -> bool:
     """Whether a score exists on these labels [L] (table at the top of the file)."""
-    if score in CLASSIFICATION or score in ("r2", "spearman"):
+    if score in CLASSIFICATION or score in ("r2", "spearman", "roc_auc_ovr"):
         return len(labels) > 0 and bool(labels.min() < labels.max())
     return len(labels) > 0
+
+
+def columns_of_task(score: str, values: Float64Array, task: int) -> Float64Array:
+    """Predictions [M] of a task among those of all [M, T]; of several classes in one column all, [M, K]."""
+    return values if METRICS[score].kind == "multiclass" else values[:, task]
 
 
 def _score(score: str, labels: Float64Array, values: Float64Array, names: Sequence[str]) -> TaskScores:
@@ -204,7 +233,8 @@ def _score(score: str, labels: Float64Array, values: Float64Array, names: Sequen
     for task, name in enumerate(names):
         known = ~np.isnan(labels[:, task])
         if is_defined(score, labels[known, task]):
-            per_task[name] = float(METRICS[score].score(labels[known, task], values[known, task]))
+            of_task = columns_of_task(score, values, task)[known]
+            per_task[name] = float(METRICS[score].score(labels[known, task], of_task))
         else:
             left_out.append(name)
     mean = float(np.mean(list(per_task.values()))) if per_task else float("nan")
@@ -254,6 +284,30 @@ def _spearman(labels: Float64Array, values: Float64Array) -> float:
 _ALL: Final = (
     Metric(_roc_auc, weighted.roc_auc, "classification", Curve("roc_auc", "ROC AUC", "area", rises=True)),
     Metric(_pr_auc, weighted.pr_auc, "classification", Curve("pr_auc", "PR AUC", "area", rises=True)),
+    Metric(
+        multiclass.roc_auc_ovr,
+        multiclass.weighted_roc_auc_ovr,
+        "multiclass",
+        Curve("roc_auc_ovr", "Macro ROC AUC", "area", rises=True),
+    ),
+    Metric(
+        multiclass.balanced_accuracy,
+        multiclass.weighted_balanced_accuracy,
+        "multiclass",
+        Curve("balanced_accuracy", "Balanced accuracy", "fraction", rises=True),
+    ),
+    Metric(
+        multiclass.accuracy,
+        multiclass.weighted_accuracy,
+        "multiclass",
+        Curve("accuracy", "Accuracy", "fraction", rises=True),
+    ),
+    Metric(
+        multiclass.log_loss,
+        multiclass.weighted_log_loss,
+        "multiclass",
+        Curve("log_loss", "Log loss", "nats"),
+    ),
     Metric(_rmse, weighted.rmse, "regression", Curve("rmse", "RMSE", "units of the labels")),
     Metric(_mae, weighted.mae, "regression", Curve("mae", "MAE", "units of the labels")),
     Metric(_r2, weighted.r2, "regression", Curve("r2", "R²", "fraction of variance", rises=True)),
@@ -265,9 +319,11 @@ METRICS: Final = {metric.curve.key: metric for metric in _ALL}
 """Every score, by the name under which it is logged and selects checkpoints."""
 
 CLASSIFICATION: Final = tuple(name for name, metric in METRICS.items() if metric.kind == "classification")
+MULTICLASS: Final = tuple(name for name, metric in METRICS.items() if metric.kind == "multiclass")
 REGRESSION: Final = tuple(name for name, metric in METRICS.items() if metric.kind == "regression")
 
 SCORERS: Final[dict[ColumnKind, Scorer]] = {
     "classification": score_classification,
+    "multiclass": score_multiclass,
     "regression": score_regression,
 }

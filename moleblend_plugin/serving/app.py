@@ -126,7 +126,8 @@ class _Routes:
     async def explain(self, request: Request, smiles: str, target: str = "") -> AtomContributions:
         """What each heavy atom of a molecule adds to the prediction, by integrated gradients.
 
-        `target` may be left out where the model predicts one.
+        `target` may be left out where the model predicts one; of several classes it names one, and the
+        predicted class is explained without it.
         """
         return (await self._explained(request, smiles, target)).to_plain()
 

@@ -32,6 +32,7 @@ class AtomContributions:
         baseline: the same for the molecule with all atoms masked.
         contributions: by heavy atom; they sum to ``explained - baseline``.
         notes: what a reader of the numbers must know of this model.
+        class_name: of several classes, the one that is explained; else null.
     """
 
     smiles: str
@@ -42,6 +43,7 @@ class AtomContributions:
     baseline: float
     contributions: list[float]
     notes: list[str]
+    class_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -75,6 +77,7 @@ class ExplainedMolecule:
             float(np.ravel(baseline)[0]),
             attribution.contributions[:, 0].tolist(),
             list(self.notes),
+            next(iter(found.class_names), None),
         )
 
     def to_svg(self, dark: bool = False) -> str:
@@ -107,7 +110,8 @@ def explain_atoms(model: ServedModel, smiles: str, target: str = "") -> Explaine
     Args:
         model: what predicts.
         smiles: the molecule.
-        target: its name; may be "" where the model predicts one.
+        target: its name, or of several classes that of one; may be "" where the model predicts one target, of
+            several classes then the likeliest.
 
     Raises:
         MoleblendError: no molecule, no such target, or a model that cannot be explained.

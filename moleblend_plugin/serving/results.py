@@ -18,15 +18,17 @@ class Column:
     Attributes:
         name: as ``moleblend predict`` writes it.
         type: text, number, integer or flag.
-        role: input, row_id, value, members_sd, low, high, calibrated, set, similarity, training_row,
-            training_smiles, outside_domain or reason.
+        role: input, row_id, value, probability, members_sd, low, high, calibrated, set, similarity,
+            training_row, training_smiles, outside_domain or reason.
         target: whose, for what there is once per target.
+        class_name: of which of several classes, for what there is of each; ``value`` is then the likeliest.
     """
 
     name: str
     type: str
     role: str
     target: str | None = None
+    class_name: str | None = None
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class Health:
     Attributes:
         status: "ok".
         model: name of the model's folder or file.
-        kind: regression, classification or mixed.
+        kind: regression, classification, multiclass or mixed.
         targets: what it predicts.
         networks: number of networks.
         training_molecules: how many its domain knows; null where its file does not say.

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NotRequired, TypedDict
 
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.input_rows import MAX_ATOMS, InputRow
 from moleblend_plugin.inference.outputs import NOT_FINITE, in_windows, input_columns
+from moleblend_plugin.inference.predicted_columns import predicted_cells, predicted_columns
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.run_folder import find_checkpoint
 from moleblend_plugin.inference.table_writer import free_name
@@ -33,6 +34,9 @@ _PER_TARGET: Final = {
     "calibrated": "calibrated",
     "set": "set",
 }
+_PER_CLASS: Final = ("probability", "members_sd", "calibrated")
+"""Roles of what there is of every one of several classes, as its columns begin."""
+
 _OTHERS: Final = {
     "nearest_similarity": "similarity",
     "nearest_training_row": "training_row",
@@ -42,6 +46,14 @@ _OTHERS: Final = {
 
 Check = Callable[[], None]
 """Called between rows; raises where nobody waits for the result any more."""
+
+
+class _Role(TypedDict):
+    """What a column is, as :class:`Column` says it."""
+
+    role: str
+    target: NotRequired[str]
+    class_name: NotRequired[str]
 
 
 @dataclass(frozen=True)
@@ -106,34 +118,32 @@ class ServedModel:
         taken = input_columns(header)
         for number, (name, kind) in enumerate(taken.items()):
             yield Column(name, kind, "row_id" if number == 0 else "input")
-        types: dict[str, Any] = {f"predicted_{name}": "number" for name in self.predictor.target_names}
-        types |= self.beside.columns(self.predictor)
+        types = predicted_columns(self.predictor) | self.beside.columns(self.predictor)
         roles = self._roles()
         names = list(taken)
         for wanted, kind in types.items():
             names.append(free_name(wanted, names))
-            role, target = roles[wanted]
-            yield Column(names[-1], kind, role, target)
+            yield Column(names[-1], kind, **roles[wanted])
         yield Column(free_name("reason", names), "text", "reason")
 
-    def _roles(self) -> Mapping[str, tuple[str, str | None]]:
-        found: dict[str, tuple[str, str | None]] = {name: (role, None) for name, role in _OTHERS.items()}
+    def _roles(self) -> dict[str, _Role]:
+        """By column of a prediction."""
+        found: dict[str, _Role] = {name: {"role": role} for name, role in _OTHERS.items()}
         for target in self.predictor.target_names:
-            found |= {f"{prefix}_{target}": (role, target) for prefix, role in _PER_TARGET.items()}
+            for prefix, role in _PER_TARGET.items():
+                found[f"{prefix}_{target}"] = {"role": role, "target": target}
+            for each in self.predictor.class_names:
+                for role in _PER_CLASS:
+                    found[f"{role}_{target}_{each}"] = {"role": role, "target": target, "class_name": each}
         return found
 
     def _cells(self, row: InputRow, found: PredictedRow | None, width: int) -> list[Any]:
-        numbers: list[Any] = [] if found is None else found.values.tolist()
-        lost = [
-            name
-            for name, value in zip(self.predictor.target_names, numbers, strict=False)
-            if value - value != 0  # NaN or infinite
-        ]
-        reason = f"{NOT_FINITE}: {', '.join(lost)}" if lost else row.reason
         start = [row.row_id, *row.cells]
         if found is None:
-            return [*start, *[None] * (width - len(start) - 1), reason]
-        return [*start, *(None if value - value != 0 else value for value in numbers), *found.beside, reason]
+            return [*start, *[None] * (width - len(start) - 1), row.reason]
+        cells, lost = predicted_cells(self.predictor, found.values)
+        reason = f"{NOT_FINITE}: {', '.join(lost)}" if lost else row.reason
+        return [*start, *cells, *found.beside, reason]
 
 
 def load_served(

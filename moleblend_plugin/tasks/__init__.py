@@ -1,5 +1,1 @@
-"""The room that wires the others for a trainer. Importing it registers tasks, models and losses."""
-
-from moleblend_plugin.tasks import pretrain, property, structure
-
-__all__ = ["pretrain", "property", "structure"]
+"""The room that wires the others for a trainer. :mod:`moleblend_plugin.tasks.registered` registers it all."""

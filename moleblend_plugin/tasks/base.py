@@ -15,6 +15,7 @@ import numpy.typing as npt
 from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.data.batches.dataset import StoredMolecules
 from moleblend_plugin.data.batches.order import cut_batches
+from moleblend_plugin.data.loop import load_compiler
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
@@ -227,6 +228,8 @@ class StoreTask(WithFlags, BaseTask):
             "path": str(store.path.resolve()),
             "fingerprint": store_fingerprint(store.path),
         }
+        if args.num_workers:
+            load_compiler()  # before they are forked
         if training:  # the last split that a trainer loads
             self._record()
 

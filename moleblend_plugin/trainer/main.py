@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from lightning_fabric import Fabric
     from torch.multiprocessing.spawn import ProcessExitedException
 
+    from moleblend_plugin.trainer.loop.one_process import OneProcess
+
 # Fabric tells on standard error how processes find each other, before any of our code runs in them.
 for _talkative in ("distributed", "rank_zero"):
     logging.getLogger(f"lightning_fabric.utilities.{_talkative}").setLevel(logging.WARNING)
@@ -99,7 +101,7 @@ def _train(argv: list[str]) -> None:
         fabric.launch(train_process, args, argv)
 
 
-def train_process(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
+def train_process(fabric: Fabric | OneProcess, args: Namespace, argv: Sequence[str]) -> None:
     """Train in one process; with several, each of them runs this.
 
     Args:
@@ -147,7 +149,7 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _train_here(fabric: Fabric, args: Namespace, argv: Sequence[str]) -> None:
+def _train_here(fabric: Fabric | OneProcess, args: Namespace, argv: Sequence[str]) -> None:
     from moleblend_plugin.runs.run_lock import holding_run
     from moleblend_plugin.runs.run_record import stores_of, write_record
     from moleblend_plugin.trainer.checkpoints.save import save_checkpoint

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import zlib
+from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 from zipfile import BadZipFile
 
@@ -17,6 +18,7 @@ from moleblend_plugin.trust.calibration import Platt
 from moleblend_plugin.trust.domain import Domain
 from moleblend_plugin.trust.intervals import ErrorLine
 from moleblend_plugin.trust.model import Calibration, Trust
+from moleblend_plugin.trust.temperature import Temperature
 from moleblend_plugin.version import __version__
 
 FORMAT_VERSION: Final = 1
@@ -116,15 +118,23 @@ def _read(about: dict[str, Any], packed: bytes) -> Trust:
             predictions=arrays["predictions"],
             similarity=arrays["similarity"],
             lines=tuple(ErrorLine(float(base), float(slope)) for base, slope in held["lines"]),
-            maps=tuple(Platt(float(slope), float(offset)) for slope, offset in held["maps"]),
+            maps=tuple(_map(numbers, about["kind"]) for numbers in held["maps"]),
             error_after=tuple(math.nan if value is None else float(value) for value in held["error_after"]),
         )
-    first, second = about["classes"]
     kinds = tuple(about.get("kinds", ()))
-    found = Trust(about["kind"], names, domain, calibration, (first, second), kinds)
+    found = Trust(about["kind"], names, domain, calibration, tuple(about["classes"]), kinds)
     if not _is_sound(found, arrays):
         raise MoleblendError(_UNSOUND)
     return found
+
+
+def _map(numbers: Sequence[float], kind: str) -> Platt | Temperature:
+    """A calibration map of a model of a kind."""
+    if kind == "multiclass":
+        (value,) = numbers
+        return Temperature(float(value))
+    slope, offset = numbers
+    return Platt(float(slope), float(offset))
 
 
 def _is_sound(trust: Trust, arrays: dict[str, npt.NDArray[Any]]) -> bool:
@@ -133,11 +143,13 @@ def _is_sound(trust: Trust, arrays: dict[str, npt.NDArray[Any]]) -> bool:
     plain = [*names, *domain.smiles]
     if not (
         all(arrays[name].dtype == np.dtype(kind) for name, kind in _KINDS.items() if name in arrays)
-        and (set(trust.kinds or [trust.kind]) <= {"classification", "regression"})
+        and (set(trust.kinds) <= {"classification", "regression"})
+        and (trust.kind in ("classification", "multiclass", "regression", "mixed"))
         and len(trust.kinds) == (len(names) if trust.kind == "mixed" else 0)
         and len(names) > 0
         and all(isinstance(text, str) for text in plain)
         and all(type(label) in (bool, int, float, str) for label in trust.classes)
+        and (len(names) == 1 if trust.kind == "multiclass" else len(trust.classes) == 2)
         and domain.fingerprints.shape == (n, ECFP_BITS // 8)
         and domain.rows.shape == (n,)
     ):
@@ -145,15 +157,19 @@ def _is_sound(trust: Trust, arrays: dict[str, npt.NDArray[Any]]) -> bool:
     if held is None:
         return True
     rows, shape = len(held.rows), (len(held.rows), len(names))
-    values, classes = len(trust.places("regression")), len(trust.places("classification"))
+    several = trust.kind == "multiclass"
+    predicted = (rows, len(trust.classes)) if several else shape
+    values, classes = len(trust.places("regression")), 1 if several else len(trust.places("classification"))
     numbers = [number for group in (held.lines, held.maps) for item in group for number in item]
     return (
         held.source in ("folds", "scaffold folds", "validation")
         and held.rows.shape == (rows,)
-        and held.targets.shape == held.predictions.shape == shape
+        and held.targets.shape == shape
+        and held.predictions.shape == predicted
         and held.similarity.shape == (rows,)
         and len(held.lines) == values
         and len(held.maps) == len(held.error_after) == classes
         and all(map(math.isfinite, numbers))
         and all(line.base > 0 and line.slope >= 0 for line in held.lines)
+        and all(map_.value > 0 for map_ in held.maps if isinstance(map_, Temperature))
     )

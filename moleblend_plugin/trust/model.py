@@ -3,7 +3,8 @@
 What is kept are the predictions of molecules that the model was not trained on, beside their labels; from
 them follow intervals, calibrated probabilities and prediction sets at any level.
 
-Legend: n calibration molecules, M new ones, T targets.
+Legend: n calibration molecules, M new ones, T targets. Of one of K classes there is one target, and
+predictions are [., K].
 """
 
 from __future__ import annotations
@@ -17,13 +18,14 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.label_kinds import ColumnKind, Kinds, each_kind, kind_of_all
+from moleblend_plugin.label_kinds import ColumnKind, each_kind
 from moleblend_plugin.schema import Float64Array, LabelKind
-from moleblend_plugin.trust.calibration import Platt, expected_calibration_error, fit_platt
-from moleblend_plugin.trust.classes import class_p_values, prediction_sets
+from moleblend_plugin.trust.calibration import Platt, expected_calibration_error
+from moleblend_plugin.trust.classes import class_p_values, multiclass_p_values, prediction_sets
 from moleblend_plugin.trust.conformal import check_level, rows_needed
-from moleblend_plugin.trust.domain import MOST, Domain, Neighbours, nearest, packed_ecfp4
-from moleblend_plugin.trust.intervals import ErrorLine, ResidualKind, fit_error_line, half_widths
+from moleblend_plugin.trust.domain import Domain, Neighbours
+from moleblend_plugin.trust.intervals import ErrorLine, ResidualKind, half_widths
+from moleblend_plugin.trust.temperature import Temperature, top_class_calibration_error
 
 Source = Literal["folds", "scaffold folds", "validation"]
 """Who predicted the calibration molecules: the member whose fold they are, or what held them out."""
@@ -44,7 +46,7 @@ class HeldOut(NamedTuple):
         smiles: the molecules.
         rows: int64 [n], their rows in what was given to ``fit``, counted from 0.
         targets: [n, T], NaN where a label is missing.
-        predictions: [n, T], values or probabilities of class 1; NaN where there is none.
+        predictions: [n, T], values or probabilities of class 1, or [n, K]; NaN where there is none.
         folds: int64 [n]; whose fold a molecule is in did not learn from it. ``None``: one group.
     """
 
@@ -64,11 +66,11 @@ class Calibration:
         source: see there.
         rows: int64 [n].
         targets: [n, T].
-        predictions: [n, T]; NaN where there is no label.
+        predictions: [n, T] or [n, K]; NaN where there is no label.
         similarity: [n], to the nearest molecule that the prediction's model was trained on; NaN for all but
             5,000 of a larger set, drawn at random.
         lines: of the targets that are values.
-        maps: of the targets that are classes.
+        maps: of the targets that are classes; of several classes one for all.
         error_after: of the targets that are classes: expected calibration error of probabilities that were
             calibrated without the molecule's own fold.
     """
@@ -79,12 +81,12 @@ class Calibration:
     predictions: Float64Array
     similarity: Float64Array
     lines: tuple[ErrorLine, ...] = ()
-    maps: tuple[Platt, ...] = ()
+    maps: tuple[Platt | Temperature, ...] = ()
     error_after: tuple[float, ...] = ()
 
     @property
     def residuals(self) -> Float64Array:
-        """[n, T]: label minus prediction, NaN where one is missing."""
+        """[n, T]: label minus prediction, NaN where one is missing; of use for values."""
         return self.targets - self.predictions
 
 
@@ -93,11 +95,11 @@ class Trust:
     """Calibration and domain of a model.
 
     Attributes:
-        kind: "classification", "regression" or "mixed".
+        kind: "classification", "multiclass", "regression" or "mixed".
         names: of the T targets.
         domain: the molecules that it was trained on.
         calibration: ``None`` where nothing was held out.
-        classes: of one target with two classes, what 0 and 1 stand for; else 0 and 1.
+        classes: of one target with classes, what 0, 1 ... stand for; else 0 and 1.
         kinds: of every target, where they are mixed.
     """
 
@@ -105,7 +107,7 @@ class Trust:
     names: tuple[str, ...]
     domain: Domain
     calibration: Calibration | None = None
-    classes: tuple[Any, Any] = field(default=(0, 1))
+    classes: tuple[Any, ...] = field(default=(0, 1))
     kinds: tuple[ColumnKind, ...] = ()
 
     @property
@@ -131,7 +133,11 @@ class Trust:
     @cached_property
     def counts(self) -> dict[str, int]:
         """By target, the calibration molecules."""
-        known = np.isfinite(self.held_out.residuals).sum(0).tolist()
+        held = self.held_out
+        if self.kind == "multiclass":
+            known = [int((~np.isnan(held.targets[:, 0]) & np.isfinite(held.predictions).all(1)).sum())]
+        else:
+            known = np.isfinite(held.residuals).sum(0).tolist()
         return dict(zip(self.names, known, strict=True))
 
     def too_few(self, level: float) -> dict[str, int]:
@@ -162,7 +168,7 @@ class Trust:
             MoleblendError: nothing was held out, every target has too few molecules for the level, or the
                 model distinguishes classes.
         """
-        if self.kind == "classification":
+        if self.kind in ("classification", "multiclass"):
             raise MoleblendError("intervals are for regression: ask for prediction sets of a classification")
         held, predicted = self.held_out, np.asarray(values, np.float64)
         few = self.too_few(check_level(level))
@@ -178,24 +184,26 @@ class Trust:
         return np.stack((predicted - half, predicted + half), 2)
 
     def calibrated(self, probabilities: npt.ArrayLike) -> Float64Array:
-        """Calibrated probabilities of class 1 [M, T], of the model's own; NaN for values.
+        """Calibrated probabilities of class 1 [M, T], or [M, K], of the model's own; NaN for values.
 
         Raises:
             MoleblendError: nothing was held out, or the model is a regression.
         """
         given = np.asarray(probabilities, np.float64)
         self._check_classes()
+        if self.kind == "multiclass":
+            return self.held_out.maps[0](given)
         found = np.full(given.shape, np.nan)
         for place, map_ in zip(self.places("classification"), self.held_out.maps, strict=True):
             found[:, place] = map_(given[:, place])
         return found
 
     def sets(self, probabilities: npt.ArrayLike, level: float = 0.9) -> npt.NDArray[np.bool_]:
-        """Which classes the prediction sets hold: bool [M, T, 2]; never none of a molecule with a prediction,
-        but for targets that are values.
+        """Which classes the prediction sets hold: bool [M, T, 2] or [M, 1, K]; never none of a molecule with
+        a prediction, but for targets that are values.
 
         Args:
-            probabilities: [M, T], the model's own, not calibrated.
+            probabilities: [M, T] or [M, K], the model's own, not calibrated.
             level: wanted share of each class's molecules whose set holds it.
 
         Raises:
@@ -204,6 +212,9 @@ class Trust:
         given = np.asarray(probabilities, np.float64)
         self._check_classes()
         held = self.held_out
+        if self.kind == "multiclass":
+            p_values = multiclass_p_values(held.predictions, held.targets[:, 0], given)
+            return prediction_sets(p_values, level)[:, None]
         found = np.zeros((*given.shape, 2), bool)
         for place in self.places("classification"):
             p, y, new = held.predictions[:, place], held.targets[:, place], given[:, place]
@@ -221,7 +232,8 @@ class Trust:
             ``source``, ``level``, ``training_molecules``, ``domain_threshold`` (``None``: too few molecules);
             ``targets`` by name: ``molecules``, and ``half_width`` (the median one of the calibration
             molecules; ``None``: too few) or ``calibration_error`` and ``calibration_error_after``, ``slope``
-            and ``offset``. Empty ``targets`` where nothing was held out.
+            and ``offset``, or of several classes ``temperature``. Empty ``targets`` where nothing was held
+            out.
         """
         threshold = self.domain.threshold
         found: dict[str, Any] = {
@@ -250,87 +262,19 @@ class Trust:
             )
             median = float(np.median(half)) if len(half) else np.inf
             return {"molecules": count, "half_width": median if np.isfinite(median) else None}
-        before = expected_calibration_error(held.predictions[:, number], held.targets[:, number])
+        if kind == "multiclass":
+            before = top_class_calibration_error(held.predictions, held.targets[:, number])
+        else:
+            before = expected_calibration_error(held.predictions[:, number], held.targets[:, number])
         after, map_ = held.error_after[own], held.maps[own]
+        of_map = {"temperature": map_.value} if isinstance(map_, Temperature) else map_._asdict()
         return {
             "molecules": count,
             "calibration_error": None if np.isnan(before) else before,
             "calibration_error_after": None if np.isnan(after) else after,
-            "slope": map_.slope,
-            "offset": map_.offset,
+            **of_map,
         }
 
     def _check_classes(self) -> None:
         if self.kind == "regression":
             raise MoleblendError("the model is a regression: ask for its intervals")
-
-
-def calibrate(
-    kinds: Kinds,
-    names: Sequence[str],
-    domain: Domain,
-    held: HeldOut | None = None,
-    classes: tuple[Any, Any] = (0, 1),
-) -> Trust:
-    """The trust in a model from what it said of molecules that it was not trained on.
-
-    Args:
-        kinds: "classification" or "regression", of all targets or of each.
-        names: of the T targets.
-        domain: the molecules that the model was trained on; those of ``held`` among them have their folds.
-        held: what it said; ``None``: nothing was held out.
-        classes: what 0 and 1 stand for.
-    """
-    each = each_kind(kinds, len(names))
-    kind = kind_of_all(each)
-    of_model = classes, each if kind == "mixed" else ()
-    if held is None:
-        return Trust(kind, tuple(names), domain, None, *of_model)
-    predictions = np.where(np.isnan(held.targets), np.nan, held.predictions)
-    predictions = np.where(np.isfinite(predictions), predictions, np.nan)
-    similarity = _similarity(domain, held)
-    columns = list(zip(each, predictions.T, held.targets.T, strict=True))
-    lines = tuple(fit_error_line(y - p, similarity) for own, p, y in columns if own == "regression")
-    pairs = [(p, y) for own, p, y in columns if own == "classification"]
-    maps = tuple(fit_platt(p, y) for p, y in pairs)
-    after = tuple(
-        expected_calibration_error(_calibrated_by_others(p, y, _groups_of(held)), y) for p, y in pairs
-    )
-    rows = np.asarray(held.rows, np.int64)
-    kept = Calibration(held.source, rows, held.targets, predictions, similarity, lines, maps, after)
-    return Trust(kind, tuple(names), domain, kept, *of_model)
-
-
-def _similarity(domain: Domain, held: HeldOut) -> Float64Array:
-    """Similarity [n] to the nearest molecule that the prediction's model was trained on."""
-    found = np.full(len(held.rows), np.nan)
-    chosen = np.arange(len(found))
-    if len(chosen) > MOST:
-        chosen = np.sort(np.random.default_rng(0).choice(chosen, MOST, replace=False))
-    new = packed_ecfp4([held.smiles[place] for place in chosen.tolist()])
-    if held.folds is None:
-        found[chosen] = nearest(new, domain.fingerprints).similarity
-        return found
-    fold_of = dict(zip(held.rows.tolist(), held.folds.tolist(), strict=True))
-    groups = np.array([fold_of.get(row, -1) for row in domain.rows.tolist()], np.int64)
-    found[chosen] = nearest(new, domain.fingerprints, held.folds[chosen], groups).similarity
-    return found
-
-
-_PARTS: Final = 5
-
-
-def _groups_of(held: HeldOut) -> npt.NDArray[np.int64]:
-    """The folds, or five parts where there are none."""
-    return np.arange(len(held.rows)) % _PARTS if held.folds is None else held.folds
-
-
-def _calibrated_by_others(
-    probabilities: Float64Array, labels: Float64Array, groups: npt.NDArray[np.int64]
-) -> Float64Array:
-    """Probabilities [n], each calibrated by the molecules of the other groups."""
-    found = probabilities.copy()
-    for group in np.unique(groups):
-        own = groups == group
-        found[own] = fit_platt(probabilities[~own], labels[~own])(probabilities[own])
-    return found

@@ -4,7 +4,8 @@ A trial is what ``fit`` does with the same settings, up to the test part: the sa
 and folds. Networks are scored alone and, where the size of the table allows, with forests; these are the same
 for every trial, so that they are fitted once.
 
-Legend: n molecules of the training part, T targets, k folds.
+Legend: n molecules of the training part, T targets, k folds. Of one of K classes there is one target, and
+predictions are [n, K].
 """
 
 from __future__ import annotations
@@ -29,12 +30,10 @@ from moleblend_plugin.fitting.table import FitTable
 from moleblend_plugin.fitting.training import processes_for, train
 from moleblend_plugin.inference.estimators.member_jobs import CURVE, MemberJobs, read_curve_file
 from moleblend_plugin.inference.stack_fit import TrainingRows, cross_fitted, fit_forests
-from moleblend_plugin.label_kinds import ColumnKind, Kinds
-from moleblend_plugin.metrics.scores import METRICS, is_defined
+from moleblend_plugin.label_kinds import Kinds
 from moleblend_plugin.schema import Float64Array
 from moleblend_plugin.tuning.objective import ALONE, STACKED, Outcome, Watch
-
-METRIC_OF: Final[dict[str, str]] = {"regression": "rmse", "classification": "roc_auc"}
+from moleblend_plugin.tuning.search_score import fold_scores
 
 _FORESTS: Final = "forests.npz"
 
@@ -71,7 +70,7 @@ class CrossValidation:
         used = folds >= 0  # not those of weight 0
         scores, once = {}, 0.0
         if ALONE in self._stacking:
-            scores[ALONE] = fold_scores(labels, network, folds, table.kinds[0])
+            scores[ALONE] = fold_scores(labels, network, folds, table.kinds)
         if STACKED in self._stacking:
             watch.progress(1.0)  # forests are not interrupted: without time for them they are not begun
             began = time.monotonic()
@@ -81,7 +80,7 @@ class CrossValidation:
             weights = None if table.weights is None else table.weights[self._rows][used]
             rows = TrainingRows({}, (), labels[used], table.names, folds[used], weights)
             stacked[used] = _combined(rows, np.stack([network[used], *forests]), table.kinds)
-            scores[STACKED] = fold_scores(labels, stacked, folds, table.kinds[0])
+            scores[STACKED] = fold_scores(labels, stacked, folds, table.kinds)
         shutil.rmtree(folder, ignore_errors=True)
         return Outcome(scores, int(estimator.n_epochs_), once)
 
@@ -98,7 +97,14 @@ class CrossValidation:
         grouped = table.options.folds == "scaffold"
         beside = table.read_beside, table.descriptors[rows] if table.read_beside else None
         given = TrainingRows.of(
-            smiles, table.labels[rows], table.names, folds[used], weights, grouped, beside
+            smiles,
+            table.labels[rows],
+            table.names,
+            folds[used],
+            weights,
+            grouped,
+            beside,
+            len(table.class_names),
         )
         _, each = fit_forests(given, table.kinds, table.options.seed)
         self._work.mkdir(parents=True, exist_ok=True)
@@ -131,36 +137,6 @@ def _look(folder: Path, k: int, watch: Watch, seen: int, share: float) -> int:
 def least_loss(curves: Sequence[dict[int, float]]) -> float:
     """Validation loss at the epoch that is best on the mean of some folds; NaN if no epoch has one."""
     return min(mean_curve(curves, [1.0] * len(curves)).values(), default=float("nan"))
-
-
-def fold_scores(
-    labels: Float64Array, predictions: Float64Array, folds: npt.NDArray[np.int64], kind: ColumnKind
-) -> tuple[float, ...]:
-    """Score of every fold, the mean over its targets; NaN where it is undefined.
-
-    Args:
-        labels: [n, T], NaN where one is missing.
-        predictions: [n, T], of every molecule by what was not trained on it.
-        folds: int64 [n], -1 for molecules that do not count.
-        kind: RMSE of values (of several targets in units of their standard deviations, so that none
-            outweighs the others), ROC-AUC of classes.
-    """
-    metric = METRIC_OF[kind]
-    scale = np.ones(labels.shape[1])
-    if kind == "regression" and labels.shape[1] > 1:
-        spread = np.nanstd(labels[folds >= 0], axis=0)
-        scale = np.where(spread > 0, spread, 1.0)
-    found = []
-    for fold in range(int(folds.max()) + 1):
-        held = folds == fold
-        scores = []
-        for target in range(labels.shape[1]):
-            known = held & ~np.isnan(labels[:, target])
-            true = labels[known, target]
-            if len(true) and is_defined(metric, true):
-                scores.append(METRICS[metric].score(true, predictions[known, target]) / scale[target])
-        found.append(float(np.mean(scores)) if scores else float("nan"))
-    return tuple(found)
 
 
 def _combined(rows: TrainingRows, out_of_fold: Float64Array, kinds: Kinds) -> Float64Array:

@@ -12,13 +12,13 @@ from optuna.study import Study
 
 from moleblend_plugin.fitting.options import FitOptions
 from moleblend_plugin.fitting.prepared import Prepared
-from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.names import write_name
 from moleblend_plugin.report.page import html_page, html_picture, html_table
 from moleblend_plugin.tuning.folder import BEST
 from moleblend_plugin.tuning.importance import FEWEST, importances
 from moleblend_plugin.tuning.objective import mean_of
 from moleblend_plugin.tuning.pictures import history_picture, importance_picture, settings_picture
+from moleblend_plugin.tuning.search_score import SearchScore
 from moleblend_plugin.tuning.trials import TriedSettings, default_of, finished, spread_of, winner
 from moleblend_plugin.tuning.tuner import USED
 
@@ -44,18 +44,19 @@ class Search(NamedTuple):
     minutes: float
 
 
-def tune_page(study: Study, search: Search, trials: Sequence[TriedSettings], metric: str, ended: str) -> str:
+def tune_page(
+    study: Study, search: Search, trials: Sequence[TriedSettings], score: SearchScore, ended: str
+) -> str:
     """The page.
 
     Args:
         study: it.
         search: what was searched.
         trials: of the study, the default's finished.
-        metric: what the score is.
+        score: what it went by.
         ended: why the search ended.
     """
-    options, rises = search.prepared.table.options, METRICS[metric].rises
-    title = score_title(metric, len(search.prepared.table.names))
+    options, rises, title = search.prepared.table.options, score.rises, score.title
     best, default = winner(trials, rises), default_of(trials)
     pair = (default.at(options.stacking), best.folds)
     found = importances(study)
@@ -83,12 +84,6 @@ def tune_page(study: Study, search: Search, trials: Sequence[TriedSettings], met
         "not looked at."
     )
     return html_page(f"Search of settings for {names}", intro, parts, "")
-
-
-def score_title(metric: str, targets: int) -> str:
-    """What the score is called on pages and in tables."""
-    title = METRICS[metric].curve.title
-    return f"{title} / sd, mean of {targets} targets" if metric == "rmse" and targets > 1 else title
 
 
 def _headlines(

@@ -17,11 +17,11 @@ from moleblend_plugin.fitting.options import FitOptions, write_run_file
 from moleblend_plugin.fitting.prepared import Prepared, prepare, write_parts
 from moleblend_plugin.fitting.run import OnFit
 from moleblend_plugin.fitting.table import FitTable, read_table, write_rejected
-from moleblend_plugin.metrics.scores import METRICS
-from moleblend_plugin.tuning.cross_validation import METRIC_OF, CrossValidation
+from moleblend_plugin.tuning.cross_validation import CrossValidation
 from moleblend_plugin.tuning.folder import BEST, REPORT, TRIALS, TuneFolder
 from moleblend_plugin.tuning.objective import ALONE, STACKED, Objective, mean_of
 from moleblend_plugin.tuning.page import Search, tune_page
+from moleblend_plugin.tuning.search_score import search_score
 from moleblend_plugin.tuning.space import search_space, with_params
 from moleblend_plugin.tuning.study import check_begun, opened
 from moleblend_plugin.tuning.trials import (
@@ -68,9 +68,10 @@ class TuneResult(NamedTuple):
         winner: its trial.
         default: the trial of the default setting.
         default_score: mean score over the folds as a fit would do it, by the default ``stacking``.
-        metric: what the score is.
+        metric: name of the score in files: that of a metric, or "score" for columns of both kinds.
         trials: all of them.
         ended: why the search ended, in words.
+        title: of the score, for people.
     """
 
     folder: Path
@@ -81,6 +82,7 @@ class TuneResult(NamedTuple):
     metric: str
     trials: list[TriedSettings]
     ended: str
+    title: str
 
 
 def tune_table(
@@ -119,18 +121,13 @@ def tune_table(
             raise MoleblendError(
                 "--ensemble-size 1: a search compares folds: give 2 or more, or leave it out"
             )
-        if table.kind == "mixed":
-            raise MoleblendError(
-                "columns of values and of classes together have no one score to search by: tune columns of "
-                "one kind (--target), and give fit the settings that are found by --config"
-            )
         folder.begin(overwrite)
         prepared = prepare(table, told.say, told.progress)
         split_sha256 = write_parts(folder.path, prepared)
         write_rejected(folder.path / REJECTED, table)
         blind = _without_test_labels(prepared)
         space = search_space(options, blind.options)
-        rises = METRICS[METRIC_OF[table.kind]].rises
+        rises = search_score(table.kind, len(table.names)).rises
         objective = objective or CrossValidation(
             blind, prepared.learned, folder.work, _stackings(options, blind.options)
         )
@@ -191,18 +188,20 @@ def _say_begin(study: Study, prepared: Prepared, budget: TuneOptions, told: OnFi
 def _write(folder: TuneFolder, study: Study, search: Search, ended: str) -> TuneResult:
     """Write what people read, of the trials so far."""
     trials, table = tried(study), search.prepared.table
-    metric, default = METRIC_OF[table.kind], default_of(trials)
-    best = winner(trials, METRICS[metric].rises)
+    score, default = search_score(table.kind, len(table.names)), default_of(trials)
+    best = winner(trials, score.rises)
     chosen = replace(with_params(table.options, best.params), stacking=best.stacking)
     default_score = mean_of(default.at(table.options.stacking))
     found = {
         "sha256": search.data_sha256,
         "split_sha256": search.split_sha256,
-        "cross_validation": {metric: best.value, f"{metric}_default": default_score},
+        "cross_validation": {score.name: best.value, f"{score.name}_default": default_score},
         "trials": len(finished(trials)),
     }
     write_run_file(folder.path / BEST, chosen, found)
-    write_trials(folder.path / TRIALS, trials, search.names, metric)
-    page = tune_page(study, search, trials, metric, ended)
+    write_trials(folder.path / TRIALS, trials, search.names, score.name)
+    page = tune_page(study, search, trials, score, ended)
     (folder.path / REPORT).write_text(page, encoding="utf-8")
-    return TuneResult(folder.path, chosen, best, default, default_score, metric, trials, ended)
+    return TuneResult(
+        folder.path, chosen, best, default, default_score, score.name, trials, ended, score.title
+    )

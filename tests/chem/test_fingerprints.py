@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from rdkit import Chem
-from rdkit.Chem import AllChem, Crippen, rdMolDescriptors
+from rdkit.Chem import AllChem, Crippen, Descriptors, rdMolDescriptors
 
+from moleblend_plugin.chem.identity.featurizers import PROBE_SMILES
 from moleblend_plugin.chem.identity.fingerprints import descriptors, ecfp4, ecfp4_counts
+from moleblend_plugin.chem.reading import from_smiles
 
 SMILES = ["CCO", "c1ccccc1O", "CC(=O)Nc1ccc(O)cc1", "C[C@H](N)C(=O)O"]
 
@@ -42,6 +45,28 @@ def test_descriptors_have_names_and_values() -> None:
     mols = [Chem.MolFromSmiles(smiles) for smiles in SMILES]
     assert columns["MolLogP"].tolist() == [Crippen.MolLogP(mol) for mol in mols]
     assert columns["TPSA"].tolist() == [rdMolDescriptors.CalcTPSA(mol) for mol in mols]
+
+
+@pytest.mark.parametrize(
+    "smiles",
+    [
+        *PROBE_SMILES,
+        "[2H]C([2H])O",
+        "[H][H]",
+        "[Na+].[Cl-]",
+        "*CC",
+        "[CH3:7]CO",
+        "N[Pt](N)(Cl)Cl",
+        "[13CH4]",
+        "C",
+    ],
+)
+def test_all_descriptors_are_rdkit_s_own_to_the_bit(smiles: str) -> None:
+    """Also those that are taken from what networks see of the molecule."""
+    mol = from_smiles(smiles)
+    wanted = Descriptors.CalcMolDescriptors(mol, missingVal=np.nan, silent=True)
+    found = descriptors([smiles])
+    np.testing.assert_array_equal(found.values[0], [wanted[name] for name in found.names])
 
 
 def test_what_trees_cannot_hold_is_missing() -> None:

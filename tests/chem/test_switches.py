@@ -7,6 +7,7 @@ from rdkit import Chem
 from moleblend_plugin.chem.convert import ConversionConfig, convert
 from moleblend_plugin.chem.draw import draw_png
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
+from moleblend_plugin.chem.identity.descriptors import _stable, all_descriptors
 from moleblend_plugin.chem.identity.fingerprints import descriptors, ecfp4
 from moleblend_plugin.chem.identity.likeness import LEVELS, identity
 from moleblend_plugin.chem.identity.scaffold import scaffold_of
@@ -36,6 +37,8 @@ def everything(smiles: str) -> tuple:
     texts = [identity(record.smiles, level) for level in LEVELS]
     coords = None if record.coords is None else record.coords.tolist()
     codes = record.atom_codes.tolist(), record.bond_codes.tolist()
+    for kept in (_stable, all_descriptors):
+        kept.cache_clear()  # computed now
     numbers = descriptors([record.smiles]).values[0]
     return (
         (record.smiles, codes, record.coords_from, coords),

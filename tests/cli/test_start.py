@@ -11,8 +11,9 @@ import pytest
 from tests.checkpoints import property_checkpoint
 
 HEAVY = (
-    "sklearn", "pandas", "scipy.stats", "matplotlib", "lightning_fabric", "torch._dynamo", "tensorboard",
+    "numba", "scipy", "sklearn", "pandas", "matplotlib", "lightning_fabric", "torch._dynamo", "tensorboard",
     "torch.utils.tensorboard", "torch.distributed.fsdp", "rich.progress", "polars", "ogb", "PIL",
+    "moleblend_plugin.tasks.structure.task", "moleblend_plugin.tasks.pretrain.task",
 )  # fmt: skip
 LOADED = "import sys; print('loaded', *sorted(set({wanted!r}) & set(sys.modules)))"
 
@@ -43,6 +44,16 @@ def test_help_loads_no_torch(command: list[str]) -> None:
     words = [*command, "--help"]
     code = f"from moleblend_plugin.cli.main import main\ntry: main({words!r})\nexcept SystemExit: pass"
     assert loaded(code, ["torch", "rdkit", "numba", "numpy", "sklearn", "matplotlib"]) == []
+
+
+def test_training_in_one_process_loads_neither_fabric_nor_the_compiler(tmp_path: Path) -> None:
+    toy = Path(__file__).parents[1] / "trainer" / "toy_plugin"
+    words = ["20", "--user-dir", toy, "--task", "toy", "--arch", "toy_small", "--loss", "toy_mse", "--cpu"]
+    words += ["--batch-size", 4, "--max-update", 2, "--lr", 0.01, "--save-dir", tmp_path]
+    code = f"from moleblend_plugin.trainer.main import main\nassert main({list(map(str, words))!r}) == 0"
+    compiled = ("numba", "rdkit", "torch._dynamo", "sympy")
+    assert loaded(code, ("lightning_fabric", "torch.distributed.fsdp", "sklearn", "pandas", *compiled)) == []
+    assert (tmp_path / "checkpoint_last.pt").exists()
 
 
 def test_naming_an_estimator_loads_no_torch() -> None:

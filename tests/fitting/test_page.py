@@ -19,8 +19,9 @@ from moleblend_plugin.fitting.table import FitTable, read_table
 from moleblend_plugin.inference.scoring import Scored, score_all
 from moleblend_plugin.schema import Float64Array
 from moleblend_plugin.splits.report import read_identities, split_report
+from moleblend_plugin.trust.calibrating import calibrate
 from moleblend_plugin.trust.domain import Domain
-from moleblend_plugin.trust.model import HeldOut, Trust, calibrate
+from moleblend_plugin.trust.model import HeldOut, Trust
 from tests.fitting.tables import SMILES, write_table
 
 FITTED: Any = SimpleNamespace(started_from_="default", validation_curve_={1: 0.5, 2: 0.25}, n_epochs_=2)

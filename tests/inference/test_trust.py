@@ -18,9 +18,10 @@ from moleblend_plugin.inference.kept_trust import with_trust
 from moleblend_plugin.inference.outputs import predict_to_table
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.trust_columns import TrustColumns, choose_trust_columns
+from moleblend_plugin.trust.calibrating import calibrate
 from moleblend_plugin.trust.domain import Domain
 from moleblend_plugin.trust.file import TrustFile, write_trust
-from moleblend_plugin.trust.model import HeldOut, Trust, calibrate
+from moleblend_plugin.trust.model import HeldOut, Trust
 from tests.checkpoints import property_checkpoint
 
 NAN = float("nan")

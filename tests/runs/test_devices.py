@@ -90,11 +90,12 @@ def options(**more: int) -> argparse.Namespace:
 
 def test_the_trainer_takes_apple_s_gpu(apple: list[Any], monkeypatch: pytest.MonkeyPatch) -> None:
     made = {}
-    monkeypatch.setattr(engine, "Fabric", lambda **given: made.update(given))
+    monkeypatch.setattr("lightning_fabric.Fabric", lambda **given: made.update(given))
     engine.build_fabric(options())
     assert made["accelerator"] == "mps"
     assert made["strategy"].root_device == torch.device("mps")
-    engine.build_fabric(options(cpu=True))
+    assert engine.build_fabric(options(cpu=True)).device.type == "cpu"
+    engine.build_fabric(options(cpu=True, bf16=True))
     assert (made["accelerator"], made["strategy"].root_device.type) == ("cpu", "cpu")
     assert engine._precision(options(bf16=True)).device == "mps"
 

@@ -12,9 +12,10 @@ from moleblend_plugin.inference.ensemble_file import EnsembleFile, write_ensembl
 from moleblend_plugin.serving.bodies import Body
 from moleblend_plugin.serving.results import Column, PredictedTable
 from moleblend_plugin.serving.served_model import ServedModel
+from moleblend_plugin.trust.calibrating import calibrate
 from moleblend_plugin.trust.domain import Domain
 from moleblend_plugin.trust.file import write_trust
-from moleblend_plugin.trust.model import HeldOut, calibrate
+from moleblend_plugin.trust.model import HeldOut
 from tests.checkpoints import property_checkpoint
 from tests.fitting.tables import SMILES
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +20,8 @@ from moleblend_plugin.label_kinds import each_kind, kind_of_all
 from moleblend_plugin.losses.property import classification_loss, mixed_loss, regression_loss
 from moleblend_plugin.metrics.scores import score_classification, score_regression
 from moleblend_plugin.trainer.checkpoints.file import read_checkpoint
-from tests.labelled import NAN, Table, fit, write_labelled
+from tests.labelled import NAN, RUN, Table, fit, write_labelled
+from tests.trainers import EMBEDDED, TIMEOUT, TORCHRUN
 
 NAMES = ("logS", "toxic", "pIC50")
 LOSS = "moleblend_mixed"
@@ -126,6 +130,33 @@ def test_the_best_checkpoint_may_be_chosen_by_a_score_of_either_kind(data: Path,
     more = ("--best-checkpoint-metric", "roc_auc", "--maximize-best-checkpoint-metric")
     fit(data, tmp_path, *READS, *more, "--class-weights", "balanced", "--max-epoch", 1, loss=LOSS)
     assert (tmp_path / "checkpoint_best.pt").is_file()
+
+
+def test_two_processes_learn_as_one_with_two_batches_an_update(data: Path, tmp_path: Path) -> None:
+    """Labels of either kind are counted over both, though their batches hold unequal numbers of them."""
+    settings = (*READS, "--max-epoch", 1, "--clip-norm", 1, "--no-save-optimizer-state")
+    fit(data, tmp_path / "one", *settings, "--update-freq", 2, loss=LOSS)
+    given = (data, *RUN, "--loss", LOSS, *settings, "--save-dir", tmp_path / "two", "--cpu")
+    words = [str(word) for word in given]
+    done = subprocess.run(
+        [*TORCHRUN, "2", *EMBEDDED[1:], *words],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "OMP_NUM_THREADS": "1", "MOLEBLEND_HOST": "embedded"},
+        timeout=TIMEOUT,
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    one, two = (
+        [json.loads(line) for line in (tmp_path / name / "train.jsonl").read_text().splitlines()]
+        for name in ("one", "two")
+    )
+    assert [event["event"] for event in one] == ["train_inner", "train_inner", "valid", "train"]
+    assert len(two) == 4
+    for left, right in zip(one, two, strict=True):
+        assert left["event"] == right["event"]
+        shown = [name for name in ("loss", "gnorm", "bsz", "rmse", "roc_auc") if name in left]
+        assert "loss" in shown
+        assert [right[name] for name in shown] == pytest.approx([left[name] for name in shown], rel=1e-4)
 
 
 def test_kinds_of_columns() -> None:

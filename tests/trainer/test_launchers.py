@@ -38,7 +38,7 @@ def test_launchers_count(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_without_a_launcher_the_option_counts(monkeypatch: pytest.MonkeyPatch) -> None:
-    own = (2, 2, 1, False, "Lightning")
+    own = (2, 2, 1, False, "NoneType")
     assert found(monkeypatch, {}) == own
     assert found(monkeypatch, SRUN | {"SLURM_NTASKS": "1"}) == own
     assert found(monkeypatch, SRUN | {"SLURM_JOB_NAME": "bash"}) == own

@@ -43,6 +43,7 @@ def half_on_cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
             return MixedPrecision("16-mixed", device="cpu", scaler=scaler)
 
         monkeypatch.setattr(engine, "_precision", precision)
+        monkeypatch.setattr(engine, "needs_fabric", lambda args: True)
 
     return install
 
@@ -91,3 +92,13 @@ def test_float16_skips_a_batch_that_is_not_finite(
     assert [event["num_updates"] for event in events] == list(range(1, 19))
     assert (events[-1]["bad_updates"], events[-1]["loss_scale"]) == (2, 256.0)
     assert all(torch.isfinite(value).all() for value in run.state()["model"].values())
+
+
+def test_one_process_trains_to_the_bit_as_under_fabric(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = train("--max-epoch", 2, "--clip-norm", 1, "--update-freq", 2, into="alone")
+    monkeypatch.setattr(engine, "needs_fabric", lambda args: True)
+    wrapped = train("--max-epoch", 2, "--clip-norm", 1, "--update-freq", 2, into="wrapped")
+    assert losses(alone) == losses(wrapped)
+    assert all(torch.equal(value, weights(wrapped)[name]) for name, value in weights(alone).items())

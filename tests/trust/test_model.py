@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.trust import model as model_module
+from moleblend_plugin.trust import calibrating
+from moleblend_plugin.trust.calibrating import calibrate
 from moleblend_plugin.trust.calibration import expected_calibration_error, fit_platt, sigmoid
 from moleblend_plugin.trust.domain import Domain, nearest, packed_ecfp4
 from moleblend_plugin.trust.file import TrustFile, read_trust, write_trust
 from moleblend_plugin.trust.intervals import half_widths
-from moleblend_plugin.trust.model import HeldOut, Trust, calibrate
+from moleblend_plugin.trust.model import HeldOut, Trust
 
 NAN = float("nan")
 SMILES = ["C" * n + end for n in range(1, 14) for end in ("O", "N", "Cl", "c1ccccc1")]
@@ -115,7 +116,7 @@ def test_a_summary_is_plain() -> None:
 
 
 def test_a_large_set_has_similarities_in_part(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(model_module, "MOST", 20)
+    monkeypatch.setattr(calibrating, "MOST", 20)
     trust = regression()
     assert np.isfinite(trust.held_out.similarity).sum() == 20
     assert np.isfinite(trust.intervals([[0.0, 0.0]], [0.5], 0.8)[0, 0]).all()

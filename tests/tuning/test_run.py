@@ -22,9 +22,10 @@ from moleblend_plugin.fitting.run import OnFit, fit_table  # noqa: E402
 from moleblend_plugin.fitting.training import TimeEstimate  # noqa: E402
 from moleblend_plugin.tuning import cross_validation  # noqa: E402
 from moleblend_plugin.tuning import run as tuning_run  # noqa: E402
-from moleblend_plugin.tuning.cross_validation import CrossValidation, fold_scores, least_loss  # noqa: E402
+from moleblend_plugin.tuning.cross_validation import CrossValidation, least_loss  # noqa: E402
 from moleblend_plugin.tuning.objective import Outcome, Watch  # noqa: E402
 from moleblend_plugin.tuning.run import TuneOptions, tune_table  # noqa: E402
+from moleblend_plugin.tuning.search_score import fold_scores, search_score  # noqa: E402
 from tests.fitting.tables import SMILES, usual_table, write_table  # noqa: E402
 
 TINY = FitOptions(
@@ -85,6 +86,24 @@ def test_the_folder_and_its_report(tmp_path: Path, capsys: pytest.CaptureFixture
     with (out / "trials.csv").open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     assert sum(row["state"] in ("complete", "pruned") for row in rows) == 14
+
+
+@pytest.mark.usefixtures("quick")
+def test_columns_of_both_kinds_have_one_score(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The mean of R2 and ROC-AUC, of which more is better: the stub's loss, as if it were one."""
+    table = usual_table(tmp_path / "t.csv", toxic=["yes", "no"] * 20)
+    words = ("--target", "logS", "--target", "toxic", "--out", tmp_path / "tuned", "--trials", 3)
+    assert tune(table, *words) == 0
+    score = search_score("mixed", 2)
+    assert score == ("score", "R² and ROC AUC, mean of 2 targets", True)
+    assert score.title in capsys.readouterr().out
+    assert score.title in (tmp_path / "tuned" / "report.html").read_text(encoding="utf-8")
+    found = tomllib.loads((tmp_path / "tuned" / "best.toml").read_text(encoding="utf-8"))["found"]
+    values = found["cross_validation"]
+    assert values["score"] >= values["score_default"]
+    with (tmp_path / "tuned" / "trials.csv").open(encoding="utf-8", newline="") as file:
+        rows = [row for row in csv.DictReader(file) if row["score_mean"]]
+    assert max(float(row["score_mean"]) for row in rows) == pytest.approx(values["score"], rel=1e-5)
 
 
 @pytest.mark.usefixtures("quick")
@@ -251,6 +270,10 @@ def test_scores_by_hand() -> None:
     classes = np.array([[0.0], [1.0], [1.0], [1.0], [0.0]])
     ranked = np.array([[0.1], [0.9], [0.5], [0.5], [0.5]])
     assert fold_scores(classes, ranked, folds, "classification") == pytest.approx((1.0, NAN), nan_ok=True)
+    together = np.column_stack([labels[:, 0], classes[:, 0]])
+    said = np.column_stack([predictions[:, 0], ranked[:, 0]])
+    both = fold_scores(together, said, folds, ("regression", "classification"))
+    assert both == pytest.approx(((0.0 + 1.0) / 2, NAN), nan_ok=True), "R2 of 0, 2 from 1, 3; AUC; then none"
     assert least_loss([{1: 3.0, 2: 1.0}, {1: 1.0, 2: 2.0}]) == 1.5
     assert np.isnan(least_loss([{1: NAN}]))
     assert Outcome({"no": (1.0, NAN)}, 1).mean("no") == 1.0

@@ -9,7 +9,7 @@ import pytest
 optuna = pytest.importorskip("optuna")
 
 from moleblend_plugin.errors import MoleblendError  # noqa: E402
-from moleblend_plugin.fitting.defaults import BY_SIZE, with_defaults  # noqa: E402
+from moleblend_plugin.fitting.defaults import with_defaults  # noqa: E402
 from moleblend_plugin.fitting.options import FitOptions  # noqa: E402
 from moleblend_plugin.tuning.space import default_params, search_space  # noqa: E402
 
@@ -23,7 +23,6 @@ def test_the_default_can_be_proposed(molecules: int) -> None:
         assert space[name]._contains(space[name].to_internal_repr(value)), name
     assert space["freeze_epochs"].high < space["epochs"].low  # type: ignore[attr-defined]
     assert space["epochs"].high <= 2 * default.epochs  # type: ignore[attr-defined]
-    assert len(BY_SIZE) == 5
 
 
 @pytest.mark.parametrize("epochs", [1, 2, 3, 4, 5, 6, 7, 9, 11, 50])

@@ -8,10 +8,15 @@ import pytest
 import torch
 
 from moleblend_plugin.host import read_checkpoint
+from moleblend_plugin.metrics.scores import MULTICLASS
 from moleblend_plugin.models.blend.moleblend import MoleBlend
 from moleblend_plugin.networks.registry import default_network
 from moleblend_plugin.tasks.load import load_property_model, network_flags
-from tests.labelled import CLASSES, RUN, SMALL, class_tables, regression_tables, write_labelled
+from tests.labelled import CLASSES, NAN, RUN, SMALL, class_tables, regression_tables, write_labelled
+from tests.tasks.test_mixed import LOSS as MIXED
+from tests.tasks.test_mixed import NAMES as MIXED_NAMES
+from tests.tasks.test_mixed import READS as MIXED_READS
+from tests.tasks.test_mixed import tables as mixed_tables
 from tests.trainers import EMBEDDED, NO_DROPOUT, UNICORE, last_state, launch, logged, needs_unicore, train
 
 pytestmark = needs_unicore
@@ -51,6 +56,21 @@ def test_both_hosts_fine_tune_alike(data: Path, pretrained: Path, tmp_path: Path
     right, _ = load_property_model(tmp_path / "e" / "checkpoint_last.pt")
     for (name, one), other in zip(left.state_dict().items(), right.state_dict().values(), strict=True):
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=name)
+
+
+def test_both_hosts_tell_several_classes_apart_alike(tmp_path: Path) -> None:
+    """One column of three classes, some of them missing; options as users of Uni-Core give them."""
+    rows = [[NAN if row % 7 == 6 else float(row % 3)] for row in range(16)]
+    data = write_labelled(tmp_path, {"train": rows, "valid": rows[:9]}, ("tox",))
+    settings = [*RUN, "--loss", "moleblend_multiclass", "--num-classes", 4, "--class-weights", "balanced",
+                *NO_DROPOUT, "--max-epoch", 2, "--best-checkpoint-metric", "roc_auc_ovr",
+                "--maximize-best-checkpoint-metric"]  # fmt: skip
+    theirs = train(UNICORE, data, tmp_path / "u", *settings)
+    ours = train(EMBEDDED, data, tmp_path / "e", *settings)
+    same(logged(ours, "train_inner"), logged(theirs, "train_inner"), ("loss", "lr", "bsz"))
+    same(logged(ours, "valid"), logged(theirs, "valid"), ("loss", *MULTICLASS))
+    network, args = load_property_model(tmp_path / "u" / "checkpoint_best.pt")
+    assert (args.num_classes, network.property.column_kinds) == (4, ("multiclass",))
 
 
 @pytest.mark.parametrize("epochs", [2, 3], ids=["frozen at the break", "all learn at the break"])
@@ -108,6 +128,18 @@ def test_classification_keeps_the_best(tmp_path: Path) -> None:
     same(logged(ours, "valid"), logged(theirs, "valid"), ("loss", "roc_auc", "pr_auc", "tasks_counted"))
     model, args = load_property_model(tmp_path / "u" / "checkpoint_best.pt")
     assert (model.property.kind, args.target_names) == ("classification", ["a", "b"])
+
+
+def test_both_hosts_learn_values_and_classes_together(tmp_path: Path) -> None:
+    data = write_labelled(tmp_path, mixed_tables(), MIXED_NAMES)
+    settings = [*RUN, "--loss", MIXED, *MIXED_READS, *NO_DROPOUT, "--max-epoch", 2]
+    theirs, ours = (
+        train(host, data, tmp_path / name, *settings) for host, name in ((UNICORE, "u"), (EMBEDDED, "e"))
+    )
+    same(logged(ours, "train_inner"), logged(theirs, "train_inner"), ("loss", "lr", "bsz"))
+    same(logged(ours, "valid"), logged(theirs, "valid"), ("loss", "rmse", "r2", "roc_auc"))
+    model, args = load_property_model(tmp_path / "u" / "checkpoint_best.pt")
+    assert (model.property.kind, args.class_columns) == ("mixed", "toxic")
 
 
 def test_layer_decay_in_half_precision_is_refused(data: Path, tmp_path: Path) -> None:

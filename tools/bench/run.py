@@ -35,11 +35,12 @@ def main() -> None:
     parser.add_argument(
         "--threads", type=int, nargs="+", default=[1, os.cpu_count() or 1], help="of the training step"
     )
+    parser.add_argument("--beside", type=Path, help="a checkout of another commit, measured in turns")
     parser.add_argument("--page", type=Path, help="page whose figures are replaced")
     args = parser.parse_args()
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     tables = [
-        start.measure(args.repeats),
+        start.measure(args.molecules, args.repeats, args.beside),
         padding.measure(args.molecules),
         data.measure(args.molecules, data.MILLION, args.repeats),
         build.measure(args.molecules, build.ROWS, build.WITH_3D, 2),

@@ -27,6 +27,9 @@ from moleblend_plugin.names import parse_names
 
 Spec = TypeVar("Spec", "SetSpec", "ModelSpec")
 
+_METRICS: Final = tuple(name for name, metric in METRICS.items() if metric.kind != "multiclass")
+"""Scores of sets whose labels are values or two classes; several classes in one column are for ``fit``."""
+
 KEEP: Final = ("none", "best", "all")
 
 
@@ -147,7 +150,7 @@ def _parse(path: Path) -> dict[str, Any]:
 def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -> SetSpec:
     name = item.name("name")
     recipe = RECIPES.get(name)
-    metric = item.one_of("metric", tuple(METRICS), recipe.metric if recipe else None)
+    metric = item.one_of("metric", _METRICS, recipe.metric if recipe else None)
     numbers = {**shared, **item.table("training", TRAINING_KEYS)}
     training = replace(recipe.training if recipe else Training(), **numbers)
     spec = SetSpec(

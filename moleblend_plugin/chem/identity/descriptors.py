@@ -1,4 +1,6 @@
-"""RDKit's 2D descriptors that are stable: a fixed list of names, computed one molecule at a time.
+"""RDKit's 2D descriptors, one molecule at a time: all, and those that are stable, a fixed list of names.
+
+A fit asks for both, of the same molecules and more than once: what was computed is kept by SMILES.
 
 Left out of RDKit's own list, which grows in its middle (so names count here, never positions): what RDKit
 2023.9 does not have; what 2023.9 and 2026.9 compute differently (NumHAcceptors for 26 % of drug-like
@@ -9,6 +11,7 @@ and takes a quarter of the time of all.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, Final
 
 import numpy as np
@@ -17,7 +20,7 @@ from rdkit.Chem import Descriptors
 from rdkit.Chem.EState import EState
 
 from moleblend_plugin.chem.reading import from_smiles, pinned
-from moleblend_plugin.schema import FLOAT32_MAX, Float32Array
+from moleblend_plugin.schema import FLOAT32_MAX, Float32Array, Float64Array
 
 
 def _numbered(stem: str, count: int) -> tuple[str, ...]:
@@ -71,6 +74,12 @@ DESCRIPTORS: Final[tuple[str, ...]] = (
 
 _FUNCTIONS: Final[dict[str, Any]] = dict(Descriptors.descList)
 
+ALL_DESCRIPTORS: Final = tuple(_FUNCTIONS)
+"""All names, in the order of :func:`all_descriptors`; versions of RDKit differ in them."""
+
+_KEPT: Final = 16_384
+"""Molecules whose descriptors are kept, the last ones: 55 MB at most."""
+
 
 def stable_descriptors(smiles: str) -> Float32Array:
     """The descriptors of a molecule, float32 [F]; NaN where RDKit has no finite value, or no such descriptor.
@@ -81,11 +90,41 @@ def stable_descriptors(smiles: str) -> Float32Array:
     Raises:
         ValueError: RDKit cannot read the SMILES.
     """
+    return _stable(smiles).astype(np.float32)
+
+
+@lru_cache(maxsize=_KEPT)
+def _stable(smiles: str) -> Float64Array:
     with rdBase.BlockLogs(), pinned():
         mol = as_networks_see(smiles)
-        values = np.array([_value(mol, name) for name in DESCRIPTORS], np.float64)
-    values[~(np.abs(values) <= FLOAT32_MAX)] = np.nan
-    return values.astype(np.float32)
+        return _finite([_value(mol, name) for name in DESCRIPTORS])
+
+
+@lru_cache(maxsize=_KEPT)
+def all_descriptors(smiles: str) -> Float64Array:
+    """All of RDKit's descriptors of a molecule as it is written, float64; NaN as above. Read only.
+
+    Raises:
+        ValueError: RDKit cannot read the SMILES.
+    """
+    with rdBase.BlockLogs(), pinned():
+        mol = from_smiles(smiles)
+        if mol is None:
+            raise ValueError(f"RDKit cannot read {smiles!r}")
+        if any(atom.GetIsotope() or atom.GetAtomicNum() == 1 for atom in mol.GetAtoms()):
+            compute: Any = Descriptors.CalcMolDescriptors  # untyped
+            found = compute(mol, missingVal=np.nan, silent=True)
+        else:  # networks see the same
+            found = dict(zip(DESCRIPTORS, _stable(smiles).tolist(), strict=True))
+        return _finite([found[name] if name in found else _value(mol, name) for name in ALL_DESCRIPTORS])
+
+
+def _finite(values: list[float]) -> Float64Array:
+    """Without what float32 cannot hold, which trees and networks work in; read only."""
+    found = np.array(values, np.float64)
+    found[~(np.abs(found) <= FLOAT32_MAX)] = np.nan
+    found.setflags(write=False)
+    return found
 
 
 def as_networks_see(smiles: str) -> Chem.Mol:

@@ -8,10 +8,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import numpy.typing as npt
 from rdkit import Chem, rdBase
-from rdkit.Chem import Descriptors, rdFingerprintGenerator
+from rdkit.Chem import rdFingerprintGenerator
 
+from moleblend_plugin.chem.identity.descriptors import ALL_DESCRIPTORS, all_descriptors
 from moleblend_plugin.chem.reading import from_smiles, pinned
-from moleblend_plugin.schema import FLOAT32_MAX
 
 ECFP_BITS: Final = 2048
 ECFP_RADIUS: Final = 2
@@ -38,26 +38,17 @@ def ecfp4(smiles: Sequence[str]) -> FeatureRows:
     Bits, not counts, without chirality: what papers call ECFP4 (Rogers and Hahn 2010).
     """
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=ECFP_RADIUS, fpSize=ECFP_BITS)
-    return _rows(smiles, generator.GetFingerprintAsNumPy, np.zeros(ECFP_BITS, np.uint8))
+    return _rows(smiles, lambda mol, _: generator.GetFingerprintAsNumPy(mol), np.zeros(ECFP_BITS, np.uint8))
 
 
 def descriptors(smiles: Sequence[str]) -> FeatureRows:
     """All of RDKit's 2D descriptors: float64 [M, F]; NaN where one is not finite or beyond float32."""
-    compute: Any = Descriptors.CalcMolDescriptors  # untyped
-    names = tuple(name for name, _ in Descriptors.descList)
-
-    def row(mol: Chem.Mol) -> npt.NDArray[np.float64]:
-        found = compute(mol, missingVal=np.nan, silent=True)
-        values = np.array([found[name] for name in names], np.float64)
-        # Trees work in float32: what is larger (the descriptor Ipc of large molecules) counts as missing.
-        values[~(np.abs(values) <= FLOAT32_MAX)] = np.nan
-        return values
-
-    return _rows(smiles, row, np.full(len(names), np.nan))._replace(names=names)
+    blank = np.full(len(ALL_DESCRIPTORS), np.nan)
+    return _rows(smiles, lambda mol, text: all_descriptors(text), blank)._replace(names=ALL_DESCRIPTORS)
 
 
 def _rows(
-    smiles: Sequence[str], row: Callable[[Chem.Mol], npt.NDArray[Any]], blank: npt.NDArray[Any]
+    smiles: Sequence[str], row: Callable[[Chem.Mol, str], npt.NDArray[Any]], blank: npt.NDArray[Any]
 ) -> FeatureRows:
     values = np.tile(blank, (len(smiles), 1))
     reasons = {}
@@ -67,7 +58,7 @@ def _rows(
             if mol is None or not mol.GetNumAtoms():
                 reasons[number] = f"RDKit cannot read {text!r}" if mol is None else "no atoms"
             else:
-                values[number] = row(mol)
+                values[number] = row(mol, text)
     return FeatureRows(values, reasons)
 
 
@@ -78,7 +69,7 @@ def ecfp4_counts(smiles: Sequence[str]) -> FeatureRows:
     """
     generator = rdFingerprintGenerator.GetMorganGenerator(radius=ECFP_RADIUS, fpSize=ECFP_BITS)
 
-    def row(mol: Chem.Mol) -> npt.NDArray[np.uint16]:
+    def row(mol: Chem.Mol, _: str) -> npt.NDArray[np.uint16]:
         counts = generator.GetCountFingerprintAsNumPy(mol)
         found: npt.NDArray[np.uint16] = np.minimum(counts, np.iinfo(np.uint16).max).astype(np.uint16)
         return found

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +34,9 @@ CLASS_WORDS: Final = (
 _NUMBERS: Final = "numbers"
 _COMMAS: Final = "numbers with decimal commas"
 
+_FEW_CLASSES: Final = 12
+"""Classes that a message lists."""
+
 _KNOWN: Final = 10_000
 """Different numbers that are kept by their text."""
 
@@ -57,18 +60,21 @@ class LabelRules:
         positive: words for class 1, besides those of ``CLASS_WORDS``; case does not matter.
         negative: words for class 0.
         decimal_comma: columns whose numbers are written as 1,5.
+        classes: words or numbers for the classes 0, 1, 2 ... of a column of several, which then holds nothing
+            else; case matters where two differ by it alone.
     """
 
     missing: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
     decimal_comma: frozenset[str] = frozenset()
+    classes: tuple[str, ...] = ()
 
 
 class LabelReader:
     """Labels of rows, one after the other. A column holds numbers or the two words of one pair, never both.
 
-    Words that the user names go with either.
+    Words that the user names go with either. Where the rules name several classes, a column holds these.
 
     Args:
         names: of the columns.
@@ -86,6 +92,9 @@ class LabelReader:
         self._missing_numbers = frozenset(missing_numbers(self._rules.missing))
         self._given = {word.strip().lower(): 1.0 for word in self._rules.positive}
         self._given |= {word.strip().lower(): 0.0 for word in self._rules.negative}
+        self._codes = {word.strip().lower(): code for code, word in enumerate(self._rules.classes)}
+        self._codes |= {word: code for code, word in enumerate(self._rules.classes)}
+        self._numbers = dict(_numbered(self._rules.classes))
         self._known: dict[str, float] = {}  # numbers that were met: labels of classes come again and again
         self._kinds: list[str] = [""] * len(self.names)  # of numbers, or a pair's first word
 
@@ -122,6 +131,8 @@ class LabelReader:
         if not text:
             return math.nan
         word = text.lower()
+        if self._codes:
+            return self._one_of_several(place, text)
         if word in self._given:
             return self._class(place, word, self._given[word])
         if word in self._missing:
@@ -134,6 +145,24 @@ class LabelReader:
             self._note_kind(place, word, pair)
             return self._class(place, word, value)
         raise self._refused(place, text, _why_not(text))
+
+    def _one_of_several(self, place: int, text: str) -> float:
+        word = text.lower()
+        code = self._codes.get(text, self._codes.get(word))
+        if code is None and word in self._missing:
+            return math.nan
+        if code is None and _NUMBER.fullmatch(text):
+            if float(text) in self._missing_numbers:
+                return math.nan
+            code = self._numbers.get(float(text))
+        if code is None:
+            few = ", ".join(self._rules.classes[:_FEW_CLASSES])
+            more = len(self._rules.classes) - _FEW_CLASSES
+            raise ValueError(
+                f"label is no class of the model: column {self.names[place]!r} holds {text[:40]!r}; classes "
+                f"are {few}{f' and {more} more' if more > 0 else ''}"
+            )
+        return self._class(place, self._rules.classes[code], float(code))
 
     def _number(self, place: int, text: str, comma: bool) -> float:
         if comma and "." in text:
@@ -170,6 +199,13 @@ class LabelReader:
 
     def _refused(self, place: int, text: str, why: str) -> ValueError:
         return ValueError(f"target is no number: column {self.names[place]!r} holds {text[:40]!r}, {why}")
+
+
+def _numbered(classes: Iterable[str]) -> Iterator[tuple[float, int]]:
+    """By number, the places of classes that are numbers: 1.0 in a file is the class 1."""
+    for code, word in enumerate(classes):
+        if _NUMBER.fullmatch(word.strip()):
+            yield float(word), code
 
 
 def missing_numbers(words: Iterable[str]) -> list[float]:

@@ -34,6 +34,10 @@ _SHOWN_COLUMNS: Final = 30
 """Column names that an error lists; files with hundreds would drown it."""
 
 
+_WORDS: Final = ("missing_words", "positive", "negative", "classes")
+"""Fields of :class:`Columns` that name words."""
+
+
 @dataclass(frozen=True, slots=True)
 class Columns:
     """Which columns of a table (or tags of an SDF, or arrays of an npz) mean what.
@@ -46,6 +50,7 @@ class Columns:
         missing_words: more words, or numbers, that do (``chem.readers.label_text`` knows the usual words).
         positive: words for class 1 in targets, besides the usual ones.
         negative: words for class 0.
+        classes: words or numbers for the classes 0, 1, 2 ... of a target with several.
     """
 
     smiles: str = ""
@@ -55,18 +60,20 @@ class Columns:
     missing_words: tuple[str, ...] = ()
     positive: tuple[str, ...] = ()
     negative: tuple[str, ...] = ()
+    classes: tuple[str, ...] = ()
 
     @property
     def rules(self) -> LabelRules:
         """What cells of labels mean."""
         missing = () if self.missing_label is None else (repr(self.missing_label),)
-        return LabelRules((*missing, *self.missing_words), self.positive, self.negative)
+        words = (*missing, *self.missing_words)
+        return LabelRules(words, self.positive, self.negative, classes=self.classes)
 
     def settings(self) -> dict[str, Any]:
         """Plain values for reports and fingerprints."""
         told: dict[str, Any] = {"smiles": self.smiles, "targets": list(self.targets), "split": self.split}
         told["missing_label"] = self.missing_label
-        words = {name: list(getattr(self, name)) for name in ("missing_words", "positive", "negative")}
+        words = {name: list(getattr(self, name)) for name in _WORDS}
         return told | {name: given for name, given in words.items() if given}
 
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from moleblend_plugin.data.batches.dataset import Records
 from moleblend_plugin.data.store.reader import DamagedValue
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.label_kinds import Kinds, each_kind
+from moleblend_plugin.label_kinds import MOST_CLASSES, Kinds, each_kind
 from moleblend_plugin.schema import FLOAT32_MAX, Float64Array, MoleculeRecord
 
 _CHUNK = 4096
@@ -33,7 +33,8 @@ class Labels:
         conformers: items that evaluation makes of every molecule, int64 [M].
         without_3d: molecules without coordinates.
         first_without_3d: row id of the first of them and why, or "".
-        is_class: whether a column holds classes, bool [L].
+        is_class: whether a column holds classes 0 and 1, bool [L].
+        of_class: of one column of several classes, the labels of each, from 0 to the largest.
     """
 
     names: tuple[str, ...]
@@ -45,6 +46,7 @@ class Labels:
     without_3d: int
     first_without_3d: str
     is_class: npt.NDArray[np.bool_]
+    of_class: tuple[int, ...] = ()
 
     @property
     def negatives(self) -> npt.NDArray[np.int64]:
@@ -54,6 +56,8 @@ class Labels:
     @property
     def one_class(self) -> list[str]:
         """Names of the columns of classes in which fewer than two are labelled."""
+        if self.of_class:
+            return list(self.names) if np.count_nonzero(self.of_class) < 2 else []
         one = self.is_class & ((self.positives == 0) | (self.negatives == 0))
         return [name for name, few in zip(self.names, one, strict=True) if few]
 
@@ -102,7 +106,8 @@ def read_labels(
         records: the molecules of one split.
         columns: which columns of ``MoleculeRecord.targets``, [L].
         names: their names.
-        kinds: of all columns or of each; a column of "classification" takes labels 0 and 1 only.
+        kinds: of all columns or of each; a column of "classification" takes labels 0 and 1 only, one of
+            "multiclass" whole numbers from 0.
         weight_column: which column of ``MoleculeRecord.targets`` holds weights; ``None``: all count alike.
 
     Raises:
@@ -110,7 +115,10 @@ def read_labels(
             column are named.
     """
     moments, chosen = _Moments(len(columns)), np.array(columns, np.int64)
-    is_class = np.array([kind == "classification" for kind in each_kind(kinds, len(names))])
+    each = each_kind(kinds, len(names))
+    is_class = np.array([kind == "classification" for kind in each])
+    several = "multiclass" in each  # then it is the only column
+    counts = np.zeros(MOST_CLASSES, np.int64)
     conformers = np.ones(len(records), np.int64)
     without, first, chunk, weights = 0, "", [], []
     for index in range(len(records)):
@@ -120,6 +128,8 @@ def read_labels(
             continue
         row = record.targets[chosen]
         _check(row, record.row_id, names, is_class)
+        if several and not np.isnan(row[0]):
+            counts[_class(row[0], record.row_id, names[0])] += 1
         if record.coords is None:
             without += 1
             first = first or f"{record.row_id}: {record.coords_from}"
@@ -135,7 +145,20 @@ def read_labels(
     std = np.sqrt(moments.squares / _or_one(moments.weight))
     std = np.where(std > 1e-12 * np.maximum(1.0, np.abs(moments.mean)), std, 1.0)
     of_molecules = (conformers, without, first)
-    return Labels(tuple(names), moments.count, moments.mean, std, moments.ones, *of_molecules, is_class)
+    of_class = tuple(np.trim_zeros(counts, "b").tolist())
+    return Labels(
+        tuple(names), moments.count, moments.mean, std, moments.ones, *of_molecules, is_class, of_class
+    )
+
+
+def _class(label: float, row_id: str, name: str) -> int:
+    if label != int(label) or not 0 <= label < MOST_CLASSES:
+        raise MoleblendError(
+            f"{row_id}: column {name!r} holds {label:g}, but classes are whole numbers from 0 to "
+            f"{MOST_CLASSES - 1} (an empty cell is missing): number them, or train with --loss "
+            "moleblend_regression"
+        )
+    return int(label)
 
 
 def _weight(record: MoleculeRecord, column: int) -> float:

@@ -8,8 +8,8 @@ order of atoms. :func:`invariant_paths` takes the path whose codes come first wh
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
+from moleblend_plugin.data.loop import loop
 from moleblend_plugin.schema import PATH_HOPS, UInt8Array, UInt16Array
 from moleblend_plugin.vocab import DEGREE, SPD
 
@@ -21,7 +21,7 @@ _HOPS = PATH_HOPS
 _FIRST_HOPS = np.uint64((1 << 8 * PATH_HOPS) - 1)
 
 
-@njit(cache=True, nogil=True)
+@loop
 def _joined(head: np.uint64, length: int, tail: np.uint64) -> np.uint64:
     """The first P codes of ``head`` (``length`` bonds) and then ``tail``: a byte each, the first lowest."""
     if length >= _HOPS:
@@ -29,7 +29,7 @@ def _joined(head: np.uint64, length: int, tail: np.uint64) -> np.uint64:
     return (head | tail << np.uint64(8 * length)) & _FIRST_HOPS
 
 
-@njit(cache=True, nogil=True)
+@loop
 def shortest_paths(
     bonds: UInt16Array, bond_codes: UInt8Array, spd: UInt8Array, bond_path: UInt8Array
 ) -> None:
@@ -74,7 +74,7 @@ def shortest_paths(
                 bond_path[i, j, hop] = codes[i, j] >> np.uint64(8 * hop) & np.uint64(255)
 
 
-@njit(cache=True, nogil=True)
+@loop
 def invariant_paths(
     bonds: UInt16Array, bond_codes: UInt8Array, spd: UInt8Array, bond_path: UInt8Array
 ) -> None:
@@ -128,7 +128,7 @@ def invariant_paths(
                 bond_path[i, j, hop] = 0 if far else best[i] >> shift & np.uint64(255)
 
 
-@njit(cache=True, nogil=True)
+@loop
 def relations_2d(
     bonds: UInt16Array,
     parts: UInt8Array,

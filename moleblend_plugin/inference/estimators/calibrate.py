@@ -5,7 +5,7 @@ little smaller: intervals are a little too wide, and calibrated probabilities a 
 could be. The weights of a stack are fitted without the fold (``stack_fit.FittedStack.cross_fitted``). Where
 there are no folds, the molecules that chose the epoch are what there is: their errors are a little too small.
 
-Legend: n molecules that were given, T targets.
+Legend: n molecules that were given, T targets; of one of K classes there is one, and predictions are [n, K].
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from moleblend_plugin.inference.estimators.ensemble import FittedEnsemble, packe
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.label_kinds import Kinds
 from moleblend_plugin.schema import Float64Array, MoleculeRecord
+from moleblend_plugin.trust.calibrating import calibrate
 from moleblend_plugin.trust.domain import Domain
 from moleblend_plugin.trust.file import TrustFile, write_trust
-from moleblend_plugin.trust.model import HeldOut, calibrate
+from moleblend_plugin.trust.model import HeldOut
 
 
 class Fitted(NamedTuple):
@@ -35,7 +36,7 @@ class Fitted(NamedTuple):
         records: n of them.
         rows: int64 [n], their rows in what was given to ``fit``.
         targets: [n, T], NaN where a label is missing.
-        classes: what 0 and 1 stand for.
+        classes: what 0, 1 ... stand for.
     """
 
     kinds: Kinds
@@ -43,7 +44,7 @@ class Fitted(NamedTuple):
     records: Sequence[MoleculeRecord]
     rows: npt.NDArray[np.int64]
     targets: Float64Array
-    classes: tuple[Any, Any] = (0, 1)
+    classes: tuple[Any, ...] = (0, 1)
 
     def smiles(self, chosen: npt.NDArray[np.bool_]) -> list[str]:
         """Of the ``chosen`` [n]."""

@@ -100,7 +100,8 @@ class FittedEnsemble(NamedTuple):
         file: networks and stack, for their file.
         members: how the networks were chosen; ``None`` where nothing was held out.
         folds: int64 [n], -1 where there are none.
-        out_of_fold: [n, T], of every molecule by what was not trained on it; NaN without folds.
+        out_of_fold: [n, T], or [n, K] of K classes, of every molecule by what was not trained on it; NaN
+            without folds.
         stacked: the stack, or ``None``.
         grouped: whether folds keep molecules of one scaffold together.
     """
@@ -174,7 +175,8 @@ def with_stack(
     records, extra = part.labelled.records, part.labelled.extra_descriptors
     smiles = [record.smiles for record in records]
     beside = (extra, extra_of(records, extra))
-    rows = TrainingRows.of(smiles, part.targets, part.names, folds, part.sample_weight, grouped, beside)
+    weights, classes = part.sample_weight, len(networks[0].class_names)
+    rows = TrainingRows.of(smiles, part.targets, part.names, folds, weights, grouped, beside, classes)
     found = fit_stack(rows, predicted, kinds, seed)
     plain, forests = found.stack.to_file()
     file = EnsembleFile(members.checkpoints, plain, forests)
@@ -196,7 +198,7 @@ def _fit_seeds(
     """Networks of different seeds on the same molecules, at the epoch that is best on the mean of all."""
     records, names, conversion = part.labelled[:3]
     seeds = [(fit.seed + number) % 2**32 for number in range(k)]
-    nothing = np.full((len(records), len(part.names)), np.nan)
+    nothing = np.full((len(records), len(fit.class_names) or len(part.names)), np.nan)
     no_folds = np.full(len(records), -1)
     if held.any():
         runs = [MemberRun(np.flatnonzero(~held), np.flatnonzero(held), seed) for seed in seeds]

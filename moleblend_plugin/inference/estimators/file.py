@@ -29,10 +29,15 @@ _PLAIN: Final = (bool, int, float, str)
 
 ESTIMATORS: Final = {
     "classification": "MoleblendClassifier",
+    "multiclass": "MoleblendClassifier",
     "regression": "MoleblendRegressor",
     "mixed": "MoleblendMixed",
 }
 """By kind of labels, who loads a model of them."""
+
+
+_BEFORE: Final[dict[str, Any]] = {"readout": "cls", "molecule_featurizers": "none"}
+"""Of files that were saved before these were parameters: how their networks were built."""
 
 
 class Kept(NamedTuple):
@@ -55,7 +60,7 @@ def write_estimator(path: Path, checkpoint: bytes, kind: str, kept: Kept) -> Non
     Args:
         path: the file.
         checkpoint: its network, as a checkpoint's bytes.
-        kind: "classification", "regression" or "mixed".
+        kind: "classification", "multiclass", "regression" or "mixed".
         kept: the rest. Parameters that are no plain values, such as a generator, are left out.
 
     Raises:
@@ -102,24 +107,24 @@ def read_estimator(path: Path, found: Predictor, kind: str, known: set[str]) -> 
     """
     from moleblend_plugin.host import read_checkpoint
 
-    if found.kind != kind:
+    if ESTIMATORS[found.kind] != ESTIMATORS[kind]:
         other = ESTIMATORS[found.kind]
         raise MoleblendError(f"{str(path)!r} is a model of {found.kind}: load it with {other}.load")
     if is_ensemble(path):
         settings = read_ensemble(path).estimator
     else:
         settings = read_checkpoint(path, ("model", "args")).get(KEY)
-    return _kept(path, vars(found.args), settings, kind, known, len(found.target_names))
+    return _kept(path, found, settings, known)
 
 
 def _kept(
     path: Path,
-    args: dict[str, Any],
+    found: Predictor,
     kept: Any,  # noqa: ANN401  whatever the file holds
-    kind: str,
     known: set[str],
-    targets: int,
 ) -> Kept:
+    args, targets = vars(found.args), len(found.target_names)
+    of_classes = found.kind in ("classification", "multiclass")
     if kept is None:  # of a trainer: its options tell
         conversion = args.get("conversion") or {}
         made = conversion.get("conformers") or {}
@@ -130,7 +135,9 @@ def _kept(
             "freeze_epochs": args.get("freeze_epochs", 0),
             "conformers": made.get("count", 1 if not conversion else "none"),
         }
-        classes = np.array([0, 1]) if kind == "classification" and targets == 1 else None
+        numbered = found.class_names == tuple(map(str, range(found.outputs)))
+        named = np.arange(found.outputs) if numbered else np.array(found.class_names)
+        classes = (named if found.class_names else np.array([0, 1])) if of_classes and targets == 1 else None
         return Kept(trained, classes, targets > 1)
     damaged = MoleblendError(f"{str(path)!r} holds no sound settings of an estimator: save it again")
     if not isinstance(kept, dict) or type(kept.get("format")) is not int:
@@ -144,9 +151,12 @@ def _kept(
         raise damaged
     if not isinstance(two_d, bool) or two_d < (targets > 1):
         raise damaged
-    needs_classes = kind == "classification" and not two_d
+    needs_classes = of_classes and not two_d
+    wanted = len(found.class_names) or 2
     if needs_classes and not (
-        isinstance(classes, list) and len(classes) == 2 and all(type(label) in _PLAIN for label in classes)
+        isinstance(classes, list)
+        and len(classes) == wanted
+        and all(type(label) in _PLAIN for label in classes)
     ):
         raise damaged
     unknown = ", ".join(sorted(map(str, set(params) - known)))
@@ -156,7 +166,7 @@ def _kept(
             f"moleblend_plugin {kept.get('version')}; use that one"
         )
     labels = np.array(classes, object if kept.get("object") is True else None) if needs_classes else None
-    return Kept(params, labels, two_d)
+    return Kept(_BEFORE | params, labels, two_d)
 
 
 def _is_plain(value: object) -> bool:

@@ -38,7 +38,7 @@ class FitConfig:
     """How a network is trained.
 
     Attributes:
-        kind: "classification", "regression" or "mixed".
+        kind: "classification", "multiclass", "regression" or "mixed".
         arch: "tiny", "small" or "base"; ``checkpoint`` wins.
         checkpoint: checkpoint whose weights and sizes to start from, or ``None``.
         input_mode: "2d", "3d" or "both".
@@ -56,6 +56,7 @@ class FitConfig:
         device: "auto", "cpu", "cuda", "cuda:N" or "mps".
         weight_column: name of the target that holds weights, or "".
         class_columns: names of the targets that are classes, where they are mixed.
+        class_names: of "multiclass", what the classes are called.
         verbose: whether the trainer's log is shown.
 
     Raises:
@@ -79,6 +80,7 @@ class FitConfig:
     device: str = "auto"
     weight_column: str = ""
     class_columns: tuple[str, ...] = ()
+    class_names: tuple[str, ...] = ()
     verbose: bool = False
 
     def __post_init__(self) -> None:
@@ -182,6 +184,8 @@ def train_arguments(data: Path, run: Path, config: FitConfig, validates: bool) -
         words += ["--disable-validation", "--save-interval", config.epochs]
     if config.class_columns:
         words += ["--class-columns", write_names(config.class_columns)]
+    if config.class_names:
+        words += ["--num-classes", len(config.class_names), "--class-names", write_names(config.class_names)]
     if config.descriptors_columns:
         words += ["--descriptors-columns", write_names(config.descriptors_columns)]
     if config.weight_column:

@@ -5,12 +5,16 @@ Legend: n molecules, T targets.
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_consistent_length
 
+from moleblend_plugin.label_kinds import MOST_CLASSES
+from moleblend_plugin.names import parse_names, write_names
 from moleblend_plugin.schema import FLOAT32_MAX, Float64Array
 
 
@@ -37,7 +41,7 @@ def label_table(
     check_consistent_length(range(n), values)
     two = values.ndim == 2
     names = [f"y{number}" for number in range(values.shape[1])] if two else ["y"]
-    if two and hasattr(y, "columns"):
+    if hasattr(y, "columns"):
         names = _column_names(y)
     if len(set(names)) < len(names):
         raise ValueError(f"y has two columns of one name ({', '.join(names)}): rename one")
@@ -67,11 +71,16 @@ def label_numbers(y: npt.ArrayLike, n: int) -> tuple[Float64Array, tuple[str, ..
     return values, names, two
 
 
-def two_classes(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    """The two classes among labels [n] of one target, in order.
+def is_binary_column(labels: npt.NDArray[Any]) -> bool:
+    """Whether labels [n] are 0, 1 and missing ones alone, as those of several targets are."""
+    return all(is_missing(label) or (not isinstance(label, str) and label in (0, 1)) for label in labels)
+
+
+def find_classes(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+    """The classes among labels [n] of one target, in order; two or more.
 
     Raises:
-        ValueError: there are not two.
+        ValueError: there is one, or too many, or the labels are of several types, or fractions.
     """
     missing = np.array([is_missing(label) for label in labels.tolist()])
     try:
@@ -79,17 +88,28 @@ def two_classes(labels: npt.NDArray[Any]) -> npt.NDArray[Any]:
     except TypeError as error:  # text and numbers have no order
         kinds = sorted({type(label).__name__ for label in labels[~missing].tolist()})
         raise ValueError(f"y mixes labels of {' and '.join(kinds)}: give all in one type") from error
-    if len(classes) != 2:
-        many = "Only binary classification is supported. The type of the target is multiclass: "
+    if len(classes) < 2:
         raise ValueError(
-            f"{many if len(classes) > 2 else ''}y has {len(classes)} class"
-            f"{'es' if len(classes) != 1 else ''}, where two are needed"
+            f"y has {len(classes)} class{'es' if len(classes) != 1 else ''}, where two or more are needed"
+        )
+    if len(classes) > 2:
+        check_classification_targets(np.array(labels[~missing].tolist()))  # fractions are values
+    if len(classes) > MOST_CLASSES:
+        raise ValueError(
+            f"y has {len(classes)} classes, more than {MOST_CLASSES}: use MoleblendRegressor for values"
         )
     return classes
 
 
+def names_of_classes(classes: Sequence[Any]) -> tuple[str, ...]:
+    """What classes are called in a checkpoint: their texts, or their numbers where two would be alike."""
+    texts = [f"{label:.0f}" if isinstance(label, float) else str(label) for label in classes]
+    written = parse_names(write_names(texts))
+    return written if len(set(written)) == len(classes) else tuple(map(str, range(len(classes))))
+
+
 def coded_classes(labels: npt.NDArray[Any], classes: npt.NDArray[Any]) -> Float64Array:
-    """0, 1 and NaN [n, 1] of labels, NaN also for classes that only molecules of weight 0 have."""
+    """0, 1 ... and NaN [n, 1] of labels, NaN also for classes that only molecules of weight 0 have."""
     place = {label: number for number, label in enumerate(classes.tolist())}
     codes = [
         float("nan") if is_missing(label) else place.get(label, float("nan")) for label in labels.tolist()
@@ -158,3 +178,11 @@ def _numbers(values: npt.NDArray[Any], names: list[str]) -> Float64Array:
                 f"{where} is {label!r}, which is not a number: give numbers, or NaN where a label is missing"
             ) from error
     return found
+
+
+def metric(name: str) -> Callable[..., float]:
+    """A score of ``sklearn.metrics``, which are imported with the first that is wanted."""
+    from sklearn import metrics
+
+    score: Callable[..., float] = getattr(metrics, name)
+    return lambda *args, **kwargs: float(score(*args, **kwargs))

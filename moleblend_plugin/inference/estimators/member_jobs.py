@@ -48,6 +48,10 @@ class MemberJobs(NamedTuple):
     processes: int = 1
     report: OnEpochs = lambda done, total: None
 
+    def at_its_end(self) -> MemberJobs:
+        """The same for what was done before: it is told that all is done."""
+        return self._replace(report=lambda done, total: self.report(total, total))
+
 
 class Job(NamedTuple):
     """One member's training.
@@ -93,15 +97,26 @@ def sha256_of_records(*parts: Sequence[MoleculeRecord]) -> str:
     return digest.hexdigest()
 
 
-def run_jobs(jobs: Sequence[Job], how: MemberJobs, read_curve: Callable[[Path], dict[int, float]]) -> None:
+def run_jobs(
+    jobs: Sequence[Job],
+    how: MemberJobs,
+    read_curve: Callable[[Path], dict[int, float]],
+    after_epoch: Callable[[], None] = lambda: None,
+) -> None:
     """Train every member that is not finished yet; ``curve.json`` of each is there afterwards.
+
+    Args:
+        jobs: the members.
+        how: where, and how many at a time.
+        read_curve: of a finished member, from the log of its run.
+        after_epoch: called when members have finished epochs.
 
     Raises:
         MoleblendError: a training failed; the others are ended.
     """
     waiting = [job for job in jobs if not _is_done(job)]
     running: list[tuple[Job, subprocess.Popen[bytes]]] = []
-    total = sum(job.epochs for job in jobs)
+    total, before = sum(job.epochs for job in jobs), -1
     threads = max(1, usable_cores() // max(1, how.processes))
     try:
         while waiting or running:
@@ -112,7 +127,11 @@ def run_jobs(jobs: Sequence[Job], how: MemberJobs, read_curve: Callable[[Path], 
                 if process.poll() is not None:
                     running.remove((job, process))
                     _finish(job, process.returncode, read_curve)
-            how.report(sum(_epochs_done(job) for job in jobs), total)
+            done = sum(_epochs_done(job) for job in jobs)
+            if done != before:
+                after_epoch()
+            before = done
+            how.report(done, total)
     finally:
         for _, process in running:
             process.terminate()

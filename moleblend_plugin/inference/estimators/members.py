@@ -6,7 +6,7 @@ Legend: n molecules, T targets, k members.
 
 from __future__ import annotations
 
-import json
+import shutil
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +20,7 @@ from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.ensembles.epoch import best_epoch, mean_curve
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.in_process import train_in_process
+from moleblend_plugin.inference.estimators.epoch_files import EpochFiles, validations
 from moleblend_plugin.inference.estimators.fit import portable_checkpoint, write_store
 from moleblend_plugin.inference.estimators.member_jobs import (
     Job,
@@ -124,8 +125,9 @@ def train_members(
 ) -> Members:
     """Train every member to the end, keep its epochs meanwhile, and take the epoch that is best on the mean.
 
-    All epochs lie in the folder for temporary files while this runs, or in that of ``jobs``, which stays: k
-    times their number in checkpoints.
+    Checkpoints lie in the folder for temporary files while this runs, or in that of ``jobs``, which stays:
+    those of the epochs that may still be chosen. Should the best one not be among them, because members that
+    were trained later disagree with the earlier ones, those that lack it are trained again.
 
     Args:
         labelled: the molecules.
@@ -139,18 +141,22 @@ def train_members(
     """
     with TemporaryDirectory(prefix="moleblend-") as folder:
         place = Path(folder) if jobs is None else jobs.folder
-        saved = [place / f"member_{number}" for number in range(1, len(runs) + 1)]
-        if jobs is None:
-            curves = [_train(labelled, run, settings, own) for run, own in zip(runs, saved, strict=True)]
-        else:
-            each = [_job(labelled, run, settings, own) for run, own in zip(runs, saved, strict=True)]
-            run_jobs(each, jobs, partial(read_curve, metric=settings.metric))
-            curves = [curve_of(job) for job in each]
-        curve = mean_curve(curves, [_labels_of(labelled, run) for run in runs])
+        each = [
+            _Member(labelled, run, settings, place / f"member_{number}")
+            for number, run in enumerate(runs, start=1)
+        ]
+        labels = [_labels_of(labelled, run) for run in runs]
+        folders = [member.folder / "run" for member in each]
+        files = EpochFiles(folders, labels, settings.metric, settings.rises)
+        curve = mean_curve(_train(each, jobs, files), labels)
         epoch = best_epoch(curve, settings.rises)
+        if lacking := [each[number] for number in files.lacking(epoch)]:
+            only = EpochFiles(folders, labels, settings.metric, settings.rises, only=epoch)
+            for member in lacking:
+                shutil.rmtree(member.folder)
+            _train(lacking, None if jobs is None else jobs.at_its_end(), only)
         checkpoints = tuple(
-            portable_checkpoint(member / "run" / f"checkpoint{epoch}.pt", labelled.conversion)
-            for member in saved
+            portable_checkpoint(files.path(number, epoch), labelled.conversion) for number in range(len(each))
         )
     return Members(checkpoints, epoch, curve)
 
@@ -159,46 +165,58 @@ def out_of_fold(
     members: Sequence[Predictor], records: Sequence[MoleculeRecord], folds: npt.NDArray[np.int64]
 ) -> Float64Array:
     """Predictions [n, T] of every molecule by the member that did not see it; NaN outside of the folds."""
-    predictions = np.full((len(records), len(members[0].target_names)), np.nan)
+    predictions = np.full((len(records), members[0].outputs), np.nan)
     for number, member in enumerate(members):
         held = np.flatnonzero(folds == number)
         predictions[held] = list(member.predict_records([records[place] for place in held.tolist()]))
     return predictions
 
 
-def _train(
-    labelled: LabelledRecords, run: MemberRun, settings: MemberSettings, folder: Path
-) -> dict[int, float]:
-    """Train one member in this process; its validation curve."""
-    _write_data(labelled, run, folder)
-    train_in_process(_arguments(run, settings, folder), settings.verbose, settings.device)
-    return read_curve(folder / "run" / EVENT_LOG, settings.metric)
+class _Member(NamedTuple):
+    """One member, and where it is trained."""
+
+    labelled: LabelledRecords
+    run: MemberRun
+    settings: MemberSettings
+    folder: Path
+
+    def arguments(self) -> list[str]:
+        """Of ``moleblend-train``."""
+        given = self.settings.arguments(self.folder / "data", self.folder / "run", self.run.seed)
+        return [*(word for word in given if word != "--no-epoch-checkpoints"), *_EVERY_EPOCH]
+
+    def write_data(self) -> None:
+        """The stores that it is trained on and chosen by."""
+        labelled, data = self.labelled, self.folder / "data"
+        data.mkdir(parents=True)
+        for part, places in (("train", self.run.train), ("valid", self.run.valid)):
+            chosen = [labelled.records[place] for place in places]
+            write_store(
+                data / f"{part}.lmdb", chosen, labelled.names, labelled.conversion, labelled.featurizers
+            )
+
+    def job(self) -> Job:
+        """For a process."""
+        parts = [[self.labelled.records[place] for place in places] for places in self.run[:2]]
+        sha256 = sha256_of_records(*parts)
+        return Job(self.folder, self.arguments(), self.settings.device, sha256, self.write_data)
 
 
-def _job(labelled: LabelledRecords, run: MemberRun, settings: MemberSettings, folder: Path) -> Job:
-    """The same for a process."""
-    parts = [[labelled.records[place] for place in places] for places in (run.train, run.valid)]
-    return Job(
-        folder,
-        _arguments(run, settings, folder),
-        settings.device,
-        sha256_of_records(*parts),
-        partial(_write_data, labelled, run, folder),
-    )
-
-
-def _arguments(run: MemberRun, settings: MemberSettings, folder: Path) -> list[str]:
-    given = settings.arguments(folder / "data", folder / "run", run.seed)
-    return [*(word for word in given if word != "--no-epoch-checkpoints"), *_EVERY_EPOCH]
-
-
-def _write_data(labelled: LabelledRecords, run: MemberRun, folder: Path) -> None:
-    """The stores that a member is trained on and chosen by."""
-    data = folder / "data"
-    data.mkdir(parents=True)
-    for part, places in (("train", run.train), ("valid", run.valid)):
-        chosen = [labelled.records[place] for place in places]
-        write_store(data / f"{part}.lmdb", chosen, labelled.names, labelled.conversion, labelled.featurizers)
+def _train(members: Sequence[_Member], jobs: MemberJobs | None, files: EpochFiles) -> list[dict[int, float]]:
+    """Train members, in processes or one after the other in this one; their validation curves."""
+    metric = members[0].settings.metric
+    if jobs is not None:
+        each = [member.job() for member in members]
+        run_jobs(each, jobs, partial(read_curve, metric=metric), files.tidy)
+        files.tidy()
+        return [curve_of(job) for job in each]
+    curves = []
+    for member in members:
+        member.write_data()
+        settings = member.settings
+        train_in_process(member.arguments(), settings.verbose, settings.device, files.tidy)
+        curves.append(read_curve(member.folder / "run" / EVENT_LOG, metric))
+    return curves
 
 
 def _labels_of(labelled: LabelledRecords, run: MemberRun) -> float:
@@ -214,12 +232,7 @@ def read_curve(log: Path, metric: str) -> dict[int, float]:
     Raises:
         MoleblendError: the log holds none.
     """
-    curve = {}
-    for line in log.read_text(encoding="utf-8").splitlines():
-        event = json.loads(line)
-        if event.get("event") == "valid" and event.get("subset") == "valid":
-            value = event.get(metric)
-            curve[int(event["epoch"])] = float("nan") if value is None else float(value)
+    curve = validations(log, metric)
     if not curve:
         raise MoleblendError(
             "the run never validated, so no epoch can be chosen: leave out --disable-validation"

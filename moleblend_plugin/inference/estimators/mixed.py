@@ -11,11 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.metrics import r2_score, roc_auc_score
-from sklearn.utils import Tags
 
 from moleblend_plugin.inference.estimators.described import described, with_named_labels
-from moleblend_plugin.inference.estimators.label_arrays import check_sample_weight, label_numbers
+from moleblend_plugin.inference.estimators.label_arrays import check_sample_weight, label_numbers, metric
 from moleblend_plugin.inference.estimators.molecules import Molecules
 from moleblend_plugin.inference.estimators.trusting import IntervalRegressor, SetClassifier
 from moleblend_plugin.names import parse_names
@@ -23,6 +21,8 @@ from moleblend_plugin.schema import Float64Array
 
 if TYPE_CHECKING:
     from typing import Self
+
+    from sklearn.utils import Tags
 
 
 class MoleblendMixed(IntervalRegressor, SetClassifier):
@@ -102,9 +102,9 @@ class MoleblendMixed(IntervalRegressor, SetClassifier):
             known = ~np.isnan(true)
             counts = None if weights is None else weights[known]
             if name not in classes:
-                scores.append(r2_score(true[known], found[known], sample_weight=counts))
+                scores.append(metric("r2_score")(true[known], found[known], sample_weight=counts))
             elif len(set(true[known].tolist())) == 2:
-                scores.append(roc_auc_score(true[known], found[known], sample_weight=counts))
+                scores.append(metric("roc_auc_score")(true[known], found[known], sample_weight=counts))
         return float(np.mean(scores)) if scores else float("nan")
 
     def _class_names(self, names: tuple[str, ...]) -> tuple[str, ...]:

@@ -22,6 +22,7 @@ from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.estimators.described import described_records
 from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
+from moleblend_plugin.inference.estimators.label_arrays import names_of_classes
 from moleblend_plugin.inference.estimators.molecules import Molecules, refuse_rejections
 from moleblend_plugin.inference.estimators.stored_columns import (
     columns_of_file,
@@ -94,13 +95,13 @@ class NetworkEstimator(OnMolecules):
         checkpoint: str | Path | None = DEFAULT,
         input_mode: str = "both",
         conformers: int | str = 1,
-        epochs: int = 50,
-        batch_size: int = 32,
+        epochs: int | str = 50,
+        batch_size: int | str = 32,
         learning_rate: float = 5e-4,
         dropout: float = 0.1,
-        readout: str = "cls",
+        readout: str = "auto",
         freeze_epochs: int = 0,
-        molecule_featurizers: str = "none",
+        molecule_featurizers: str = "auto",
         descriptors_columns: str | Sequence[str] | None = None,
         validation_fraction: float = 0.1,
         patience: int = 10,
@@ -109,10 +110,10 @@ class NetworkEstimator(OnMolecules):
         n_jobs: int | None = None,
         on_error: OnError = "raise",
         verbose: int = 0,
-        ensemble_size: int = 1,
+        ensemble_size: int | str = 1,
         ensemble: str = "folds",
         folds: str = "random",
-        stacking: bool = False,
+        stacking: bool | str = False,
     ) -> None:
         self.arch = arch
         self.checkpoint = checkpoint
@@ -150,7 +151,7 @@ class NetworkEstimator(OnMolecules):
         check_is_fitted(self)
         classes = None if self._two_d else getattr(self, "classes_", None)
         kept = Kept(self.get_params(deep=False), classes, self._two_d)
-        write_estimator(Path(path), self.checkpoint_, self._kind, kept)
+        write_estimator(Path(path), self.checkpoint_, self._label_kind(), kept)
 
     @classmethod
     def load(cls, path: str | Path, **params: Any) -> Self:
@@ -207,6 +208,7 @@ class NetworkEstimator(OnMolecules):
             trust_of_folds,
             trust_of_validation,
         )
+        from moleblend_plugin.inference.estimators.defaults import settled
         from moleblend_plugin.inference.estimators.ensemble import (
             EnsembleConfig,
             TrainingPart,
@@ -223,10 +225,13 @@ class NetworkEstimator(OnMolecules):
         from moleblend_plugin.inference.estimators.start import choose_start
         from moleblend_plugin.inference.kept_trust import with_trust
 
-        ensemble = EnsembleConfig(self.ensemble_size, self.ensemble, self.folds, self.stacking)
+        kind = self._label_kind()
+        chosen = settled(self.get_params(deep=False), kind, len(targets))
+        size, stacking = chosen["ensemble_size"], chosen["stacking"]
+        ensemble = EnsembleConfig(size, self.ensemble, self.folds, stacking)
         random = check_random_state(self.random_state)
         conversion = self._conversion()
-        featurizers = featurizers_of(self.molecule_featurizers)
+        featurizers = featurizers_of(chosen["molecule_featurizers"])
         extra = self._extra_names(names)
         results = described_records(X, extra, conversion, self.n_jobs, featurizers)
         refuse_rejections(results, "leave them and their labels out")
@@ -237,39 +242,40 @@ class NetworkEstimator(OnMolecules):
             if isinstance(record, MoleculeRecord)
         ]
         used = np.ones(len(records), bool) if weights is None else weights > 0
-        if (
-            weights is not None
-        ):  # a molecule of weight 0 counts for nothing: not for the units, nor in validation
+        if weights is not None:  # one of weight 0 counts for nothing: not for the units, nor in validation
             records = [record for record, weight in zip(records, weights, strict=True) if weight]
             targets, weights = targets[weights > 0], weights[weights > 0]
-        own = {item.name: getattr(self, item.name) for item in fields(FitConfig) if hasattr(self, item.name)}
+        names_of = [item.name for item in fields(FitConfig)]
+        own = {name: chosen.get(name, getattr(self, name)) for name in names_of if hasattr(self, name)}
         own |= {**choose_start(self.checkpoint, self.arch)._asdict(), "descriptors_columns": extra}
         seed = int(random.randint(2**31 - 1))
         own["class_columns"] = self._class_names(names)
-        config = FitConfig(self._kind, **own, seed=seed, weight_column=weight_column)
+        if kind == "multiclass":
+            own["class_names"] = names_of_classes(self._classes())
+        config = FitConfig(kind, **own, seed=seed, weight_column=weight_column)
         whole = ensemble.ensemble_size > 1 and ensemble.ensemble == "folds"  # which hold out their own
         held = 0.0 if whole else self.validation_fraction
-        chosen = validation_rows(targets, self._kind, held, random)
+        held_out = validation_rows(targets, kind, held, random)
         stored = (*names, *([weight_column] if weight_column else []), *extra)
         kinds = kinds_for(config, names)
-        given = Fitted(kinds, names, records, np.flatnonzero(used), targets, self._class_pair())
+        given = Fitted(kinds, names, records, np.flatnonzero(used), targets, self._classes())
         if ensemble.ensemble_size > 1:
             part = TrainingPart(
                 LabelledRecords(records, stored, conversion, featurizers, extra), targets, names, weights
             )
-            fitted = fit_ensemble(part, config, ensemble, chosen, self._jobs)
+            fitted = fit_ensemble(part, config, ensemble, held_out, self._jobs)
             trust = (
                 trust_of_folds(given, fitted)
                 if whole
-                else trust_of_validation(given, chosen, fitted.file, self.device)
+                else trust_of_validation(given, held_out, fitted.file, self.device)
             )
             self._set_fitted(packed(fitted.file._replace(trust=trust)), names)
             self._keep(fitted, used)
             return
-        train = [record for record, held in zip(records, chosen, strict=True) if not held]
-        valid = [record for record, held in zip(records, chosen, strict=True) if held]
+        train = [record for record, held in zip(records, held_out, strict=True) if not held]
+        valid = [record for record, held in zip(records, held_out, strict=True) if held]
         checkpoint = fit_checkpoint(train, valid, stored, config, conversion)
-        trust = trust_of_validation(given, chosen, checkpoint, self.device)
+        trust = trust_of_validation(given, held_out, checkpoint, self.device)
         self._set_fitted(with_trust(checkpoint, trust), names)
 
     def _extra_names(self, names: Sequence[str] = ()) -> tuple[str, ...]:
@@ -289,12 +295,15 @@ class NetworkEstimator(OnMolecules):
         """Which targets are classes, where they are mixed."""
         return ()
 
-    def _class_pair(self) -> tuple[Any, Any]:
-        """What 0 and 1 stand for, as plain values."""
+    def _classes(self) -> tuple[Any, ...]:
+        """What 0, 1 ... stand for, as plain values."""
         if self._kind != "classification" or self._two_d:
             return 0, 1
-        first, second = np.asarray(self.classes_).tolist()
-        return first, second
+        return tuple(np.asarray(self.classes_).tolist())
+
+    def _label_kind(self) -> LabelKind:
+        """The kind of the labels, which for a classifier hangs on how many classes there are."""
+        return "multiclass" if len(self._classes()) > 2 else self._kind
 
     def _set_fitted(self, checkpoint: bytes, names: tuple[str, ...]) -> None:
         """Take over a model; what an earlier fit of an ensemble left is gone."""
@@ -304,9 +313,10 @@ class NetworkEstimator(OnMolecules):
 
     def _keep(self, fitted: FittedEnsemble, used: npt.NDArray[np.bool_]) -> None:
         """Set the attributes of an ensemble; ``used`` [n] says which molecules it was given."""
-        predictions = np.full((len(used), len(self.target_names_)), np.nan)
+        predictions = np.full((len(used), fitted.out_of_fold.shape[1]), np.nan)
         predictions[used] = fitted.out_of_fold
-        self.oof_prediction_ = predictions if self._two_d else predictions[:, 0]
+        one = predictions.shape[1] == 1 and not self._two_d
+        self.oof_prediction_ = predictions[:, 0] if one else predictions
         self.oof_fold_ = np.full(len(used), -1)
         self.oof_fold_[used] = fitted.folds
         if fitted.members is not None:
@@ -316,10 +326,10 @@ class NetworkEstimator(OnMolecules):
             self.stack_weights_ = dict(zip(stack.base_models, stack.weights, strict=True))
 
     def _raw(self, X: Molecules) -> Float64Array:
-        """Predictions [n, T] of the network, NaN for molecules that are none."""
+        """Predictions [n, T] of the network, or [n, K] of K classes, NaN for molecules that are none."""
         self._check_fitted()
         records, good = self._molecules(X)
-        values = np.full((len(good), len(self.target_names_)), np.nan)
+        values = np.full((len(good), self._network().outputs), np.nan)
         if records:
             values[good] = list(self._network().predict_records(records))
         return values

@@ -57,7 +57,8 @@ class TrustedEstimator(NetworkEstimator):
         return found
 
     def predict_std(self, X: Molecules) -> Float64Array:
-        """Standard deviation of the networks' predictions [n] or [n, T] (n - 1), or probabilities.
+        """Standard deviation of the networks' predictions [n] or [n, T] (n - 1), or of the probabilities of
+        several classes [n, K].
 
         It says how much the networks disagree, in order of molecules, not how large the error is.
 
@@ -72,10 +73,10 @@ class TrustedEstimator(NetworkEstimator):
                 "ensemble_size=5"
             )
         records, good = self._molecules(X)
-        found = np.full((len(good), len(self.target_names_)), np.nan)
+        found = np.full((len(good), network.outputs), np.nan)
         if records:
             found[good] = [prediction.sd for prediction in network.predict_members(records)]
-        return found if self._two_d else found[:, 0]
+        return found if self._two_d or network.outputs > 1 else found[:, 0]
 
     def nearest_training(self, X: Molecules) -> NearestTraining:
         """The nearest training molecule of each molecule, and whether it is outside of the model's domain."""
@@ -131,21 +132,28 @@ class IntervalRegressor(TrustedEstimator):
 class SetClassifier(TrustedEstimator):
     """Calibrated probabilities and prediction sets of a classification."""
 
+    def _of_each_class(self, found: Float64Array) -> Float64Array:
+        """Probabilities [n, K] of the classes of one target; of several targets as they are."""
+        if self._two_d or found.shape[1] > 1:
+            return found
+        both: Float64Array = np.column_stack((1 - found[:, 0], found[:, 0]))
+        return both
+
     def predict_calibrated_proba(self, X: Molecules) -> Float64Array:
-        """As ``predict_proba``, with Platt's scaling on predictions of molecules that were held out.
+        """As ``predict_proba``, with Platt's scaling (of more than two classes with a temperature) on
+        predictions of molecules that were held out.
 
         Raises:
             MoleblendError: nothing was held out.
         """
         trust = self.trust_
-        found = trust.calibrated(self._raw(X))
-        return found if self._two_d else np.column_stack((1 - found[:, 0], found[:, 0]))
+        return self._of_each_class(trust.calibrated(self._raw(X)))
 
     def predict_set(self, X: Molecules, level: float = 0.9) -> npt.NDArray[np.bool_]:
-        """Which classes cannot be excluded: bool [n, 2] in the order of ``classes_``, or [n, T, 2].
+        """Which classes cannot be excluded: bool [n, K] in the order of ``classes_``, or [n, T, 2].
 
         Of the molecules of *each* class that are drawn like those of training, a share of about ``level``
-        or more has it in its set. A set is never empty: where both are excluded it holds the likelier one.
+        or more has it in its set. A set is never empty: where all are excluded it holds the likeliest one.
 
         Args:
             X: the molecules.

@@ -25,7 +25,7 @@ def validation_rows(
             "give more molecules or validation_fraction=0"
         )
     order = random.permutation(count)
-    if kind == "classification" and targets.shape[1] == 1:
+    if kind in ("classification", "multiclass") and targets.shape[1] == 1:
         # Every k-th of the molecules sorted by class: each class gives its share.
         order = order[np.argsort(targets[order, 0], kind="stable")]
         order = order[np.linspace(0, count - 1, wanted + 2)[1:-1].round().astype(int)]

@@ -1,6 +1,6 @@
 """The fine-tuning network: the encoder of pretraining under a fresh head (method 5).
 
-B molecules, N atoms, D width, L labels per molecule.
+B molecules, N atoms, D width, L labels per molecule: one output each, but K for one of K classes.
 """
 
 from __future__ import annotations
@@ -77,8 +77,8 @@ class PropertyConfig:
     """What a property network predicts.
 
     Attributes:
-        outputs: L, number of labels.
-        kind: "classification", "regression", or "mixed".
+        outputs: L, number of labels; where the kind is "multiclass" K, the classes of its one label.
+        kind: "classification", "multiclass", "regression", or "mixed".
         head: readout, dropout, freezing.
         inputs: F, how many numbers the head reads beside the encoder.
         kinds: of every label, L of them, where they are mixed.
@@ -93,6 +93,8 @@ class PropertyConfig:
     @property
     def column_kinds(self) -> tuple[ColumnKind, ...]:
         """The kind of every label."""
+        if self.kind == "multiclass":
+            return ("multiclass",)
         return each_kind(self.kinds or self.kind, self.outputs)
 
 
@@ -130,13 +132,15 @@ class PropertyOutputs(nn.Module):
         self.target_std.copy_(std)
 
     def predict(self, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
-        """fp32 [B, L]: probabilities, or values in the labels' own units."""
+        """fp32 [B, L]: probabilities, or values in the labels' own units; [B, K] of K classes."""
         return self.in_units(self(**net_input))
 
     def in_units(self, outputs: Tensor) -> Tensor:
         """What :meth:`predict` makes of :meth:`forward`'s outputs [B, L]."""
         if self.property.kind == "classification":
             return torch.sigmoid(outputs.float())
+        if self.property.kind == "multiclass":
+            return torch.softmax(outputs.float(), -1)
         values = outputs.float() * self.target_std + self.target_mean
         if self.property.kind == "mixed":
             return torch.where(self.is_class, torch.sigmoid(outputs.float()), values)

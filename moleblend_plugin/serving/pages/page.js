@@ -141,6 +141,7 @@ function showResults(found, seconds) {
   const targets = new Map();
   for (const column of found.columns) {
     if (column.target === null) columns[column.role] ??= column.name;
+    else if (column.class_name !== null) addClass(targets, column);
     else targets.set(column.target, { ...targets.get(column.target), [column.role]: column.name });
   }
   const near = "training_smiles" in columns;
@@ -158,6 +159,24 @@ function showResults(found, seconds) {
   if (far) parts.push(`${far} outside the model's domain`);
   say(`${parts.join("; ")}.`);
   list($("notes"), found.notes);
+}
+
+/** A column of one of several classes: its name under the class, under the target. */
+function addClass(targets, column) {
+  const own = targets.get(column.target) ?? {};
+  own.classes ??= new Map();
+  own.classes.set(column.class_name, { ...own.classes.get(column.class_name), [column.role]: column.name });
+  targets.set(column.target, own);
+}
+
+/** The likeliest class, and the probability of each, the highest first. */
+function classOf(cell, row, value, names) {
+  const probabilities = [...names.classes].map(([name, of]) => [name, row[of.calibrated ?? of.probability]]);
+  probabilities.sort((one, other) => other[1] - one[1]);
+  const items = probabilities.map(([name, share]) => make("li", {}, `${name} ${number(share)}`));
+  cell.append(make("span", { class: "value" }, value), make("ul", { class: "classes" }, ...items));
+  if ([...names.classes.values()][0].calibrated) cell.append(make("small", {}, "calibrated probabilities"));
+  if (names.set && row[names.set] !== null) cell.append(make("small", {}, `set: ${row[names.set].replaceAll("|", " or ")}`));
 }
 
 function rowOf(row, place, smiles, columns, targets, near, width) {
@@ -185,6 +204,11 @@ function valueOf(row, target, names, reason, smiles) {
   const value = row[names.value];
   if (value === null) {
     cell.append(make("span", { class: "bad" }, `No prediction: ${reason}`));
+    return cell;
+  }
+  if (names.classes) {
+    classOf(cell, row, value, names);
+    if (smiles !== null && smiles.length <= 2000) cell.append(atoms(smiles, target));
     return cell;
   }
   const calibrated = names.calibrated ? row[names.calibrated] : null;

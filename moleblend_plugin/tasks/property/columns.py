@@ -131,7 +131,7 @@ def check_training_labels(labels: Labels, split: str) -> None:
         raise MoleblendError(
             f"every label of {listed(labels.names)} is missing in {split}: check the column and the split"
         )
-    columns = zip(labels.names, labels.present, labels.is_class, strict=True)
+    columns = zip(labels.names, labels.present, labels.is_class | bool(labels.of_class), strict=True)
     empty = [name for name, count, is_class in columns if not count and not is_class]
     if empty:
         logger.warning(f"{split}: no label at all in {listed(empty)}; nothing is learned about them")
@@ -159,6 +159,9 @@ def check_valid_labels(labels: Labels, split: str, metric: str | None) -> None:
             "build with another split, or give --disable-validation"
         )
     if not labels.one_class:
+        return
+    if labels.of_class:
+        logger.warning(f"{split}: one class only in {listed(labels.one_class)}; ROC AUC leaves it out")
         return
     if len(labels.one_class) == labels.is_class.sum() and metric in CLASSIFICATION:
         raise MoleblendError(

@@ -1,13 +1,14 @@
 """``--loss`` of property runs, in the trainer's form: sums over labels, and whole validations at once.
 
-B molecules in a batch, L labels per molecule. An update is the mean over its labels, so every label counts
-alike however molecules fall into batches, micro-batches and processes. With ``--weight-column`` it is the
-weighted mean: a label counts as its molecule's weight says.
+B molecules in a batch, L labels per molecule; K classes of one label. An update is the mean over its labels,
+so every label counts alike however molecules fall into batches, micro-batches and processes. With
+``--weight-column`` it is the weighted mean: a label counts as its molecule's weight says.
 """
 
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import Any, ClassVar, Final, cast
 
 import numpy as np
@@ -18,13 +19,16 @@ from torch import Tensor, nn
 from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import BaseLoss, BaseTask, log_scalar, register_loss
+from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.losses.property import (
     ClassificationConfig,
     LabelLoss,
     MixedConfig,
+    MulticlassConfig,
     RegressionConfig,
     classification_loss,
     mixed_loss,
+    multiclass_loss,
     regression_loss,
 )
 from moleblend_plugin.losses.term_table import TOTAL
@@ -41,11 +45,12 @@ class PropertyLoss(WithFlags, BaseLoss):
     kind: ClassVar[LabelKind]
 
     def label_loss(self, outputs: Tensor, targets: Tensor, model: PropertyOutputs) -> LabelLoss:
-        """Loss of every label from the network's outputs [B, L] and the labels [B, L] in their units."""
+        """Loss of every label from the network's outputs [B, L], or [B, K], and the labels [B, L] in their
+        units."""
         raise NotImplementedError
 
     def predictions(self, outputs: Tensor, model: PropertyOutputs) -> Tensor:
-        """fp32 [B, L]: what users see."""
+        """fp32 [B, L], or [B, K]: what users see."""
         raise NotImplementedError
 
     def forward(
@@ -77,8 +82,8 @@ class PropertyLoss(WithFlags, BaseLoss):
 
     def curves(self) -> list[Curve]:
         """What validation logs and a checkpoint can be the best by."""
-        every = self.kind == "mixed"
-        return [TOTAL, *(metric.curve for metric in METRICS.values() if every or metric.kind == self.kind)]
+        kinds = _kinds_in(self.kind)
+        return [TOTAL, *(metric.curve for metric in METRICS.values() if metric.kind in kinds)]
 
     def logged_names(self) -> list[str]:
         """Names that validation logs, for ``--best-checkpoint-metric``."""
@@ -158,6 +163,40 @@ class MoleblendRegressionLoss(PropertyLoss):
         return values
 
 
+@register_loss("moleblend_multiclass")
+class MoleblendMulticlassLoss(PropertyLoss):
+    """Cross-entropy of the softmax over the classes of one column, whose labels may be missing.
+
+    Args:
+        task: the task.
+        class_weight: fp32 [K], what a label of each class counts; ``None`` for 1.
+    """
+
+    CONFIGS = (MulticlassConfig, ClassificationConfig)
+    kind: ClassVar[LabelKind] = "multiclass"
+
+    def __init__(self, task: BaseTask, class_weight: Tensor | None = None) -> None:
+        super().__init__(task)
+        self.register_buffer("class_weight", class_weight, persistent=False)
+        self.class_weight: Tensor | None
+
+    @classmethod
+    def build_loss(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> MoleblendMulticlassLoss:
+        """The loss of ``args`` with the class weights of the training split."""
+        if read_flags(args, ClassificationConfig).class_weights == "none":
+            return cls(task)
+        return cls(task, balanced_classes(task.labels.of_class, args.num_classes))
+
+    def label_loss(self, outputs: Tensor, targets: Tensor, model: PropertyOutputs) -> LabelLoss:
+        """Cross-entropy of logits [B, K] and classes [B, 1]."""
+        weight = self.class_weight
+        return multiclass_loss(outputs, targets, None if weight is None else weight.float())
+
+    def predictions(self, outputs: Tensor, model: PropertyOutputs) -> Tensor:
+        """Probabilities [B, K]."""
+        return torch.softmax(outputs.float(), -1)
+
+
 @register_loss("moleblend_mixed")
 class MoleblendMixedLoss(PropertyLoss):
     """Cross-entropy of the columns ``--class-columns``, regression of standardised targets in the others.
@@ -206,6 +245,23 @@ def balanced(positives: npt.NDArray[np.int64], negatives: npt.NDArray[np.int64])
     return torch.from_numpy(np.where(both, negatives / np.maximum(positives, 1), 1.0)).float()
 
 
+def balanced_classes(of_class: Sequence[int], num_classes: int) -> Tensor:
+    """Weight of each class, fp32 [K]: labels / (classes x labels of it), 1 where there is none.
+
+    The mean weight of a training label is 1, as in scikit-learn's "balanced".
+    """
+    counts = np.zeros(num_classes)
+    counts[: len(of_class)] = of_class
+    there = counts > 0
+    even = counts.sum() / max(1, np.count_nonzero(there))
+    return torch.from_numpy(np.where(there, even / np.maximum(counts, 1), 1.0)).float()
+
+
+def _kinds_in(kind: LabelKind) -> tuple[ColumnKind, ...]:
+    """Kinds of the columns of a run."""
+    return ("classification", "regression") if kind == "mixed" else (kind,)
+
+
 def _has_rows(logging_outputs: list[dict[str, Any]]) -> bool:
     return any("index" in output for output in logging_outputs)
 
@@ -232,15 +288,14 @@ def _log_scores(logging_outputs: list[dict[str, Any]], kind: LabelKind) -> None:
     check_finite(predictions, targets, losses)
     is_class = next((output["is_class"] for output in logging_outputs if "is_class" in output), None)
     scores: dict[str, TaskScores] = {}
-    for own in ("classification", "regression") if kind == "mixed" else (kind,):
+    for own in _kinds_in(kind):
         # One column of "is_class" for all: the outputs of every batch hold the same.
         chosen = (
             np.flatnonzero(is_class == (own == "classification")) if is_class is not None else slice(None)
         )
         columns = targets[:, chosen]
-        scores |= SCORERS[own](
-            columns, predictions[:, chosen], [str(column) for column in range(columns.shape[1])]
-        )
+        found_of = predictions[:, chosen]  # of several classes in one column, a column for each
+        scores |= SCORERS[own](columns, found_of, [str(column) for column in range(columns.shape[1])])
     for name, found in scores.items():
         if found.per_task:
             log_scalar(name, found.mean, weight=0, round=4)
@@ -258,7 +313,7 @@ def check_finite(
     """Distinguish a diverged model from molecules that a good one cannot do, reported with scores.
 
     Args:
-        predictions: [M, L].
+        predictions: [M, L], or [M, K] of K classes.
         targets: [M, L], NaN where a label is missing.
         losses: [R], of every row with a label; a molecule may have several.
 
@@ -266,7 +321,10 @@ def check_finite(
         MoleblendError: predictions are not finite, and the model is to blame.
     """
     labelled = ~np.isnan(targets)
-    bad = int((labelled & ~np.isfinite(predictions)).sum())
+    lost = ~np.isfinite(predictions)
+    if lost.shape != labelled.shape:
+        lost = ~np.isfinite(predictions.sum(1, keepdims=True))
+    bad = int((labelled & lost).sum())
     if not bad:
         return
     finite = losses[np.isfinite(losses)]

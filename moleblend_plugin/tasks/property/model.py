@@ -46,8 +46,9 @@ class PropertyModel(PropertyOutputs, LoadsWeights):
     fresh_head = False
 
     @classmethod
-    def of(cls, args: argparse.Namespace, outputs: int, kind: LabelKind) -> Self:
-        """The network of a run's options for so many labels of a kind."""
+    def of(cls, args: argparse.Namespace, kind: LabelKind) -> Self:
+        """The network of a run's options for labels of a kind."""
+        outputs = args.num_classes if kind == "multiclass" else len(args.target_names)
         kinds = column_kinds(args) if kind == "mixed" else ()
         head = read_flags(args, HeadConfig)
         property = PropertyConfig(outputs, kind, head, head_input_size(args), kinds)
@@ -56,12 +57,12 @@ class PropertyModel(PropertyOutputs, LoadsWeights):
     @classmethod
     def build_model(cls, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
         """The network of ``args`` for the labels of ``task``, with their scale."""
-        return cls.of(args, len(task.labels.names), task.kind).fit_to(args, task)
+        return cls.of(args, task.kind).fit_to(args, task)
 
     def fit_to(self, args: argparse.Namespace, task: MoleblendPropertyTask) -> Self:
         """Take over what a run says of its labels."""
         self.fresh_head = begins_from_weights(args)
-        if task.kind != "classification":
+        if task.kind not in ("classification", "multiclass"):
             is_class = task.labels.is_class
             mean, std = np.where(is_class, 0.0, task.labels.mean), np.where(is_class, 1.0, task.labels.std)
             self.set_target_scale(torch.from_numpy(mean.astype("f4")), torch.from_numpy(std.astype("f4")))
@@ -100,7 +101,7 @@ def property_network(args: argparse.Namespace) -> PropertyModel:
         return sum(hasattr(args, name) for name in names) / len(names)
 
     found = max(PropertyModel.__subclasses__(), key=held)
-    return found.of(args, len(args.target_names), kind_of(args.loss))
+    return found.of(args, kind_of(args.loss))
 
 
 def _without_head(given: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseLoss, BaseModel, register_task
 from moleblend_plugin.label_kinds import ColumnKind
+from moleblend_plugin.losses.property import MulticlassConfig
 from moleblend_plugin.losses.term_table import TOTAL
 from moleblend_plugin.metrics.scores import METRICS
 from moleblend_plugin.models.property.network import HeadConfig, PropertyOutputs
@@ -22,6 +23,7 @@ from moleblend_plugin.schema import InputMode, LabelKind
 from moleblend_plugin.tasks.base import StoreTask, open_split
 from moleblend_plugin.tasks.guards import check_direction
 from moleblend_plugin.tasks.layer_decay import LayerDecay, check_scaled_steps
+from moleblend_plugin.tasks.property.classes import check_classes, choose_classes
 from moleblend_plugin.tasks.property.columns import (
     check_training_labels,
     check_valid_labels,
@@ -48,6 +50,7 @@ logger = logging.getLogger("moleblend_plugin")
 
 KIND_OF_LOSS: Final[dict[str, LabelKind]] = {
     "moleblend_classification": "classification",
+    "moleblend_multiclass": "multiclass",
     "moleblend_regression": "regression",
     "moleblend_mixed": "mixed",
 }
@@ -88,7 +91,7 @@ class MoleblendPropertyTask(StoreTask):
     Args:
         args: the run's options.
         config: the task's own.
-        kind: "classification", "regression" or "mixed".
+        kind: "classification", "multiclass", "regression" or "mixed".
         labels: statistics of the training split.
     """
 
@@ -108,7 +111,8 @@ class MoleblendPropertyTask(StoreTask):
 
     @classmethod
     def setup_task(cls, args: argparse.Namespace, **kwargs: Any) -> Self:
-        """Check the flags and read the training labels; sets ``args.target_names``."""
+        """Check the flags and read the training labels; sets ``args.target_names``, and of a run with several
+        classes ``args.num_classes``."""
         cls.check(args)
         config = read_flags(args, PropertyTaskConfig)
         kind = kind_of(args.loss)
@@ -136,6 +140,8 @@ class MoleblendPropertyTask(StoreTask):
         choose_extra_descriptors(args, store)
         args.conversion = store.meta.settings.get("conversion")  # for whoever predicts new molecules
         labels = read_labels(store, columns_of(store, names), names, column_kinds(args), weights)
+        if kind == "multiclass":
+            args.num_classes = choose_classes(labels, read_flags(args, MulticlassConfig), args.train_subset)
         check_training_labels(labels, args.train_subset)
         warn_missing_3d(labels, config.input_mode, args.train_subset)
         _make_room(args)
@@ -160,6 +166,8 @@ class MoleblendPropertyTask(StoreTask):
                 extra_columns=extra,
             )
         labels = read_labels(store, columns, names, column_kinds(self.args), weights)
+        if self.kind == "multiclass":
+            check_classes(labels, self.args.num_classes, split)
         first = split == self.args.valid_subset.split(",")[0]
         check_valid_labels(labels, split, self.args.best_checkpoint_metric if first else None)
         warn_missing_3d(labels, mode, split)
@@ -233,6 +241,11 @@ def column_kinds(args: argparse.Namespace) -> tuple[ColumnKind, ...]:
     """
     kind, names = kind_of(args.loss), args.target_names
     classes = parse_names(getattr(args, "class_columns", None) or "")
+    if kind == "multiclass" and len(names) > 1:
+        raise MoleblendError(
+            f"--loss moleblend_multiclass takes one column of classes, not {len(names)} ({listed(names)}): "
+            "name it by --target-columns"
+        )
     if kind != "mixed":
         return (kind,) * len(names)
     unknown = next((name for name in classes if name not in names), None)
@@ -250,6 +263,7 @@ def column_kinds(args: argparse.Namespace) -> tuple[ColumnKind, ...]:
 def _make_room(args: argparse.Namespace, host: str = HOST) -> None:
     """Uni-Core gathers the rows of a validation batch in a buffer of fixed size."""
     if host == "unicore":
-        row = 8 * len(args.target_names) + 16  # predictions and labels; two sums and the molecule
+        outputs = len(args.target_names) if kind_of(args.loss) != "multiclass" else args.num_classes
+        row = 4 * (outputs + len(args.target_names)) + 16  # predictions, labels; two sums and the molecule
         rows = (args.batch_size_valid or args.batch_size) * row + 4096  # names and types beside the numbers
         args.all_gather_list_size = max(args.all_gather_list_size, rows)

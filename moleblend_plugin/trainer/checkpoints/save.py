@@ -102,6 +102,8 @@ def save_checkpoint(session: Session) -> None:
             f"{session.trainer.num_updates} updates, score {session.early_stopping.valid_loss}) "
             f"(writing took {time.monotonic() - began:.2f} seconds)"
         )
+        if session.saved is not None:
+            session.saved()
     session.engine.barrier()
 
 

@@ -19,7 +19,7 @@ def import_plugins(user_dir: str | None) -> None:
     Raises:
         MoleblendError: the folder is missing, is no package, or its name is taken.
     """
-    importlib.import_module(f"{PACKAGE}.tasks")
+    importlib.import_module(f"{PACKAGE}.tasks.registered")
     if user_dir is None:
         return
     folder = Path(user_dir).resolve()

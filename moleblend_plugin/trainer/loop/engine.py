@@ -1,4 +1,7 @@
-"""Devices, precision and processes: a thin layer over Lightning Fabric."""
+"""Devices, precision and processes: a thin layer over Lightning Fabric; one process on a CPU needs none.
+
+Importing Fabric imports torch's compiler and its parts for many processes, which takes as long as torch.
+"""
 
 from __future__ import annotations
 
@@ -6,21 +9,22 @@ import warnings
 from argparse import Namespace
 from contextlib import AbstractContextManager
 from datetime import timedelta
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import torch
-import torch.distributed.fsdp
-from lightning_fabric import Fabric
-from lightning_fabric.plugins import MixedPrecision, Precision
-from lightning_fabric.plugins.environments import LightningEnvironment
-from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy, SingleDeviceStrategy
 from torch import Tensor, nn
 
 from moleblend_plugin.entry import threads_for
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.devices import choose_device, device_type
+from moleblend_plugin.trainer.loop.one_process import OneProcess
 from moleblend_plugin.trainer.loop.sharding import shard
 from moleblend_plugin.trainer.nodes.processes import Processes, find_processes
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins import Precision
+    from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
 
 # Its successor exists in the newest torch only, and Fabric's wrapper takes any of them.
 warnings.filterwarnings("ignore", message=".*broadcast_buffers. is deprecated")
@@ -29,6 +33,8 @@ _Wrapped = TypeVar("_Wrapped")
 
 
 def _precision(args: Namespace) -> Precision:
+    from lightning_fabric.plugins import MixedPrecision, Precision
+
     if args.fp16:
         scaler = torch.amp.GradScaler(
             "cuda", init_scale=args.fp16_init_scale, growth_interval=args.fp16_scale_window or 2**14
@@ -44,8 +50,8 @@ def backend_of(args: Namespace) -> str:
     return str(args.distributed_backend) if device_type(args.cpu) == "cuda" else "gloo"
 
 
-def build_fabric(args: Namespace, processes: Processes | None = None, gpu: int = 0) -> Fabric:
-    """Fabric for the devices, processes and precision of the options.
+def build_fabric(args: Namespace, processes: Processes | None = None, gpu: int = 0) -> Fabric | OneProcess:
+    """Fabric, or what stands for it, for the devices, processes and precision of the options.
 
     Several processes are started here, or were started by torchrun or srun, whose numbers then count.
 
@@ -70,7 +76,23 @@ def build_fabric(args: Namespace, processes: Processes | None = None, gpu: int =
             "give a smaller --distributed-world-size, or start on several nodes with torchrun or srun"
         )
     args.distributed_world_size = processes.world
-    precision = _precision(args)
+    if needs_fabric(args):
+        return _fabric(args, processes, gpu, accelerator)
+    return OneProcess(choose_device(accelerator))
+
+
+def needs_fabric(args: Namespace) -> bool:
+    """Whether there is something that Fabric does: several processes, a GPU, or another precision."""
+    several = args.distributed_world_size > 1
+    return bool(several or device_type(args.cpu) != "cpu" or args.fp16 or args.bf16)
+
+
+def _fabric(args: Namespace, processes: Processes, gpu: int, accelerator: str) -> Fabric:
+    from lightning_fabric import Fabric
+    from lightning_fabric.plugins.environments import LightningEnvironment
+    from lightning_fabric.strategies import SingleDeviceStrategy
+
+    precision, environment = _precision(args), processes.environment or LightningEnvironment()
     if processes.world == 1:
         device = choose_device(f"cuda:{gpu}" if accelerator == "cuda" else accelerator)
         single = SingleDeviceStrategy(device, precision=precision)
@@ -80,11 +102,14 @@ def build_fabric(args: Namespace, processes: Processes | None = None, gpu: int =
         devices=processes.local,
         num_nodes=processes.nodes,
         strategy=_strategy(args, processes, backend_of(args)),
-        plugins=[processes.environment, precision],
+        plugins=[environment, precision],
     )
 
 
 def _strategy(args: Namespace, processes: Processes, backend: str) -> DDPStrategy | ModelParallelStrategy:
+    import torch.distributed.fsdp
+    from lightning_fabric.strategies import DDPStrategy, ModelParallelStrategy
+
     timeout = timedelta(minutes=args.distributed_timeout_minutes)
     if args.ddp_backend != "fsdp":
         return DDPStrategy(
@@ -117,9 +142,12 @@ class Engine:
         fabric: launched.
     """
 
-    def __init__(self, fabric: Fabric) -> None:
+    def __init__(self, fabric: Fabric | OneProcess) -> None:
         self.fabric = fabric
-        self.precision = fabric.strategy.precision
+
+    @property
+    def _precision(self) -> Precision | None:
+        return None if isinstance(self.fabric, OneProcess) else self.fabric.strategy.precision
 
     @property
     def world_size(self) -> int:
@@ -139,17 +167,20 @@ class Engine:
     @property
     def sharded(self) -> bool:
         """Whether each process holds a part of the weights only, so that all must compute together."""
+        if self.world_size == 1 or isinstance(self.fabric, OneProcess):
+            return False
+        from lightning_fabric.strategies import ModelParallelStrategy
+
         return isinstance(self.fabric.strategy, ModelParallelStrategy)
 
     @property
     def scaler(self) -> torch.amp.GradScaler | None:
         """Loss scaler of a float16 run."""
-        return cast("torch.amp.GradScaler | None", getattr(self.precision, "scaler", None))
+        return cast("torch.amp.GradScaler | None", getattr(self._precision, "scaler", None))
 
     def to_device(self, sample: _Wrapped) -> _Wrapped:
         """A batch on this process's device."""
-        moved: _Wrapped = self.fabric.to_device(sample)
-        return moved
+        return cast("_Wrapped", self.fabric.to_device(sample))
 
     def accumulate(self, model: nn.Module, more_follow: bool) -> AbstractContextManager[Any]:
         """Block in which gradients are not exchanged yet, if ``more_follow``."""
@@ -161,7 +192,8 @@ class Engine:
 
     def unscale(self, optimizer: torch.optim.Optimizer) -> None:
         """Take the loss scale out of the gradients."""
-        self.precision.unscale_gradients(optimizer)
+        if self._precision is not None:
+            self._precision.unscale_gradients(optimizer)
 
     def average_gradients(self, module: nn.Module) -> None:
         """Exchange gradients of a module that is not wrapped, as the wrapper would."""
@@ -190,9 +222,13 @@ class Engine:
     def settle_threads(self, model: nn.Module) -> None:
         """Take as many threads as help this network on the CPU, no more than torch has been given."""
         weights = sum(parameter.numel() for parameter in model.parameters())
-        wanted = threads_for(weights, self.fabric.world_size // getattr(self.fabric.strategy, "num_nodes", 1))
+        wanted = threads_for(weights, self.world_size // self._nodes)
         if wanted is not None and self.fabric.device.type == "cpu":
             torch.set_num_threads(min(wanted, torch.get_num_threads()))
+
+    @property
+    def _nodes(self) -> int:
+        return 1 if isinstance(self.fabric, OneProcess) else getattr(self.fabric.strategy, "num_nodes", 1)
 
     def barrier(self) -> None:
         """Wait for all processes."""

@@ -6,6 +6,7 @@ import math
 from argparse import Namespace
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from inspect import unwrap
 from typing import Any
 
 import torch
@@ -84,7 +85,16 @@ class AdamW(torch.optim.AdamW):
 
     Torch computes ``m / (sqrt(v / c) + eps)``, Uni-Core ``m / ((sqrt(v) + eps) / sqrt(c))`` with ``c = 1 -
     beta2^t``. In the first updates eps then counts much more, and small gradients move weights less.
+
+    Torch hides an optimiser's methods from its compiler, by wrappers that import the compiler. No step is
+    compiled here, so they are taken without.
     """
+
+    add_param_group = unwrap(torch.optim.AdamW.add_param_group)
+    load_state_dict = unwrap(torch.optim.AdamW.load_state_dict)
+    state_dict = unwrap(torch.optim.AdamW.state_dict)
+    zero_grad = unwrap(torch.optim.AdamW.zero_grad)
+    _torch_step = torch.no_grad()(unwrap(torch.optim.AdamW.step))
 
     _stepping: tuple[int, bool] = (-1, True)
     """How many parameters had gradients at the last step, and whether all of them were at the same step."""
@@ -118,7 +128,7 @@ class AdamW(torch.optim.AdamW):
             done = next((int(state["step"]) for state in states if "step" in state), 0)
             group["eps"] /= math.sqrt(1 - group["betas"][1] ** (done + 1))
         try:
-            result: float | None = super().step(closure)
+            result: float | None = self._torch_step(closure)
         finally:
             for group, eps in zip(self.param_groups, plain, strict=True):
                 group["eps"] = eps

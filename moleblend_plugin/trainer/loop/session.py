@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from argparse import Namespace
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from moleblend_plugin.errors import MoleblendError
@@ -52,6 +53,7 @@ class Session:
         seconds_before: training time before this start.
         unfinished: the update after which the run was interrupted, if validation and saving are still due.
         lock: of the folder, in the process that saves.
+        saved: called in that process when checkpoints were written.
     """
 
     args: Namespace
@@ -68,6 +70,7 @@ class Session:
     seconds_before: float = 0.0
     unfinished: Unfinished | None = None
     lock: Lock | None = None
+    saved: Callable[[], None] | None = None
     started: float = field(default_factory=time.monotonic)
 
     def coming_epoch(self) -> int:

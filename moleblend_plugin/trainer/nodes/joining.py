@@ -15,9 +15,9 @@ from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from typing import TYPE_CHECKING
 
 import torch
-from lightning_fabric import Fabric
 from torch import distributed
 from torch.distributed import PrefixStore  # type: ignore[attr-defined]
 from torch.distributed.rendezvous import rendezvous
@@ -35,6 +35,11 @@ from moleblend_plugin.trainer.nodes.meeting import (
     meet,
 )
 from moleblend_plugin.trainer.nodes.processes import Processes
+
+if TYPE_CHECKING:
+    from lightning_fabric import Fabric
+
+    from moleblend_plugin.trainer.loop.one_process import OneProcess
 
 START_SECONDS = 300.0
 """Longest wait for the other processes; ``--distributed-timeout-minutes`` shortens it."""
@@ -77,6 +82,7 @@ def _join(processes: Processes, place: Place, args: Namespace, backend: str) -> 
     collective = timedelta(minutes=args.distributed_timeout_minutes)
     limit = min(START_SECONDS, collective.total_seconds())
     given, heart = processes.environment, None
+    assert given is not None  # a launcher started them
     os.environ |= {"MASTER_ADDR": given.main_address, "MASTER_PORT": str(given.main_port)}
     if place.nodes > 1:
         addresses.route_source(given.main_address, given.main_port)  # at once, where torch would try for long
@@ -142,7 +148,7 @@ def joined(processes: Processes, args: Namespace, backend: str) -> Iterator[None
             heartbeat.set_running(None)
 
 
-def check_world(fabric: Fabric, processes: Processes) -> None:
+def check_world(fabric: Fabric | OneProcess, processes: Processes) -> None:
     """Hold what the trainer counts against what the launcher started.
 
     Where they differ, processes would train alone, each as rank 0, and write over each other's checkpoints.

@@ -15,7 +15,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from lightning_fabric.plugins.environments import SLURMEnvironment
 from torch.distributed import Store  # type: ignore[attr-defined]
 
 from moleblend_plugin.errors import MoleblendError
@@ -58,7 +57,10 @@ class Place:
     @classmethod
     def of(cls, processes: Processes) -> Place:
         """The place that the launcher gave to this process."""
+        from lightning_fabric.plugins.environments import SLURMEnvironment
+
         given = processes.environment
+        assert given is not None  # a launcher started them
         rank = given.global_rank()
         # torchrun numbers the processes node by node, srun as its --distribution says.
         node = given.node_rank() if isinstance(given, SLURMEnvironment) else rank // processes.local

@@ -5,15 +5,12 @@ from __future__ import annotations
 import os
 from argparse import Namespace
 from dataclasses import dataclass
-
-from lightning_fabric.plugins.environments import (
-    ClusterEnvironment,
-    LightningEnvironment,
-    SLURMEnvironment,
-    TorchElasticEnvironment,
-)
+from typing import TYPE_CHECKING
 
 from moleblend_plugin.errors import MoleblendError
+
+if TYPE_CHECKING:  # Fabric takes seconds to import, and one process does without it
+    from lightning_fabric.plugins.environments import ClusterEnvironment
 
 INTERACTIVE = ("bash", "interactive")
 """Names of SLURM jobs that are a shell: what is typed there is one task, whatever was reserved."""
@@ -27,13 +24,13 @@ class Processes:
         world: processes in all.
         local: processes on each node.
         started: whether a launcher has started them (else this process starts the others).
-        environment: how they find each other.
+        environment: how those that a launcher started find each other; ``None``: Fabric starts them.
     """
 
     world: int
     local: int
     started: bool
-    environment: ClusterEnvironment
+    environment: ClusterEnvironment | None
 
     @property
     def nodes(self) -> int:
@@ -43,7 +40,7 @@ class Processes:
 
 def one_process() -> Processes:
     """This process alone, whoever started it."""
-    return Processes(1, 1, False, LightningEnvironment())
+    return Processes(1, 1, False, None)
 
 
 def find_processes(args: Namespace) -> Processes:
@@ -72,10 +69,12 @@ def find_processes(args: Namespace) -> Processes:
                 f"SLURM runs {tasks} tasks on {nodes} node(s), but {local} on this one: give every node "
                 "as many, with srun --ntasks-per-node N"
             )
+        from lightning_fabric.plugins.environments import SLURMEnvironment
+
         return Processes(tasks, local, True, SLURMEnvironment(auto_requeue=False))
     _refuse_other_launchers()
     world = args.distributed_world_size
-    return Processes(world, world, False, LightningEnvironment())
+    return Processes(world, world, False, None)
 
 
 def _count(name: str, default: int = 1) -> int:
@@ -106,6 +105,8 @@ def _of_torchrun() -> Processes:
             f"torchrun started {world} processes on {nodes} node(s), but {local} on this one: give every "
             "node the same --nproc_per_node"
         )
+    from lightning_fabric.plugins.environments import TorchElasticEnvironment
+
     return Processes(world, local, True, TorchElasticEnvironment())
 
 
