@@ -208,6 +208,9 @@ def test_networks_of_other_sizes_and_other_devices_are_computed_as_they_are() ->
     codes = torch.ones(1, 2, 9, dtype=torch.uint8)
     network = nn.Linear(2, 2)
     assert kernels.packs(network, 32, 4, codes)
+    with torch.no_grad():
+        assert not kernels.packs(network, 32, 4, codes)
+        assert kernels.packs(network, 32, 4, codes.expand(1 << 19, 2, 9))
     assert not kernels.packs(network, 24, 4, codes)
     assert not kernels.packs(network, 32, 4, codes.to("meta"))
     assert not kernels.packs(network, 32, 4, codes[:0])

@@ -26,6 +26,10 @@ HAS_TRITON: Final = find_spec("triton") is not None
 MOST_OF_A_TILE: Final = 64
 """Tokens, and width of a head: beyond it a program needs more registers than there are."""
 
+MANY_IN_PREDICTION: Final = 1 << 23
+"""Numbers of the largest input of a batch, five for each pair, from which on it is predicted without padding: 32
+molecules of 230 atoms, whose padded biases would take half a gigabyte."""
+
 _LEVELS: Final = 1 << 16
 
 AttentionForm = Callable[[Tensor, Tensor, int, float], Tensor]
@@ -98,7 +102,8 @@ def packed() -> ModuleType:
 def packs(network: nn.Module, width: int, heads: int, *inputs: Tensor) -> bool:
     """Whether a batch is computed without padding: on a CPU, where ``models.packed`` has a form for all.
 
-    A hook on a part of the network is shown the padded tensors that it is written for.
+    A hook on a part of the network is shown the padded tensors that it is written for. A prediction that is soon
+    made does without the compiler, whose import takes longer.
 
     Args:
         network: with all its parts.
@@ -106,6 +111,8 @@ def packs(network: nn.Module, width: int, heads: int, *inputs: Tensor) -> bool:
         heads: H; d is a multiple of 8 in the compiled form.
         inputs: of the batch.
     """
+    if not torch.is_grad_enabled() and max(part.numel() for part in inputs) < MANY_IN_PREDICTION:
+        return False
     if torch.compiler.is_compiling() or not on_cpu(*inputs) or not all(part.numel() for part in inputs):
         return False
     if any(part.requires_grad for part in inputs) or (width // heads) % 8:
