@@ -27,8 +27,8 @@ MOST_OF_A_TILE: Final = 64
 """Tokens, and width of a head: beyond it a program needs more registers than there are."""
 
 MANY_IN_PREDICTION: Final = 1 << 23
-"""Numbers of the largest input of a batch, five for each pair, from which on it is predicted without padding: 32
-molecules of 230 atoms, whose padded biases would take half a gigabyte."""
+"""Numbers of the largest input of a batch, five for each pair, from which on it is predicted without padding:
+32 molecules of 230 atoms, whose padded biases would take half a gigabyte."""
 
 _LEVELS: Final = 1 << 16
 
@@ -102,8 +102,8 @@ def packed() -> ModuleType:
 def packs(network: nn.Module, width: int, heads: int, *inputs: Tensor) -> bool:
     """Whether a batch is computed without padding: on a CPU, where ``models.packed`` has a form for all.
 
-    A hook on a part of the network is shown the padded tensors that it is written for. A prediction that is soon
-    made does without the compiler, whose import takes longer.
+    A hook on a part of the network is shown the padded tensors that it is written for. A prediction that is
+    soon made does without the compiler, whose import takes longer.
 
     Args:
         network: with all its parts.
