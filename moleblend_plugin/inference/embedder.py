@@ -120,7 +120,7 @@ class Embedder:
         return run(records, to_sample, self._embed, self.device, batch_size, window, self.input_codes)
 
     def _embed(self, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
-        encoded = self._encoder.encode(**net_input)
+        encoded = self._encoder.represent(**net_input)
         graph, atoms = encoded.states[:, 0].float(), encoded.states[:, 1:].float()
         if self.what == "graph":
             return list(graph.cpu().numpy())

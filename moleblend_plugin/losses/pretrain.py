@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.losses.cross_entropy import cross_entropy_sum
 from moleblend_plugin.losses.molecule import descriptor_term, ecfp_term
 from moleblend_plugin.losses.term_table import Term, TermSpec, masked_mean
 from moleblend_plugin.schema import Curve, InputFields, Predictions, Shown, TargetFields
@@ -102,8 +103,8 @@ def _classification(logits: Tensor, target: Tensor, ignored: int) -> Term:
     flat, goal = logits.flatten(0, -2), target.flatten()
     counts = goal != ignored
     # Not torch's cross_entropy: on a GPU its sum is one block of threads that walks over all targets.
-    log_p = flat.float().log_softmax(-1).gather(-1, goal.where(counts, 0)[:, None])[:, 0]
-    return Term(-log_p.where(counts, 0.0).sum(), (flat.argmax(-1) == goal).sum(), counts.sum())
+    loss = cross_entropy_sum(flat, goal.where(counts, 0)[:, None], counts[:, None].float())
+    return Term(loss, (flat.argmax(-1) == goal).sum(), counts.sum())
 
 
 def spd_term(logits: Tensor, spd: Tensor, keep: Tensor) -> Term:
@@ -144,16 +145,18 @@ def distance_term(logits: Tensor, coords: Tensor, keep: Tensor, largest: float) 
         keep: bool [B, N, N], pairs that count; the diagonal never does.
         largest: centre of the last bin in Angstrom.
     """
+    import torch
+
     bins = logits.shape[-1]
     distance = (coords[:, None] - coords[:, :, None]).norm(dim=-1)
     keep = keep & ~keep.new_ones(keep.shape[-1]).diag()
     position = (distance / largest * (bins - 1)).clamp(0, bins - 1)
     lower = position.floor().clamp(max=bins - 2)
     share = position - lower  # of the upper bin
-    index = lower.long()[..., None]
-    log_p = logits.float().log_softmax(-1)
-    at_lower, at_upper = log_p.gather(-1, index)[..., 0], log_p.gather(-1, index + 1)[..., 0]
-    loss = masked_mean(-((1 - share) * at_lower + share * at_upper), keep)
+    index = lower.long().flatten()
+    weights = torch.stack((1 - share, share), -1).where(keep[..., None], 0.0).flatten(0, -2)
+    total = cross_entropy_sum(logits.flatten(0, -2), torch.stack((index, index + 1), -1), weights)
+    loss = total / keep.sum().clamp(min=1)
     error = (expected_distance(logits.detach(), largest) - distance).abs()
     return Term(loss, error.where(keep, 0.0).sum(), keep.sum())
 

@@ -15,6 +15,7 @@ import data
 import padding
 import start
 import step
+import updates
 from measure import finish, settings
 
 MARKS = ("<!-- figures: written by tools/bench/run.py -->", "<!-- end of figures -->")
@@ -46,6 +47,9 @@ def main() -> None:
     ]
     for threads in sorted(set(args.threads)):
         tables.append(step.measure(args.molecules, step.all_cases(), threads, max(3, args.repeats // 2)))
+    if updates.knows(updates.BEFORE):
+        cases = list(updates.CASES)
+        tables.append(updates.measure(args.molecules, updates.BEFORE, cases, max(3, args.repeats)))
     text = finish(tables, max(args.threads), args.out)
     if args.page is not None:
         put_into(args.page, text)

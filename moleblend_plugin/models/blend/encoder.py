@@ -1,12 +1,15 @@
 """The Transformer encoder: post-LN layers whose attention takes one bias per head and pair.
 
-B molecules, N atoms, T = N + 1 tokens (graph token first), H heads, D width.
+B molecules, N atoms, T = N + 1 tokens (graph token first), H heads, D width; without padding A atoms and
+S tokens of all molecules (``models.packed``).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,6 +20,9 @@ from moleblend_plugin.models.parts.atom_table import AtomTable
 from moleblend_plugin.models.parts.dropout import Dropout, DropPath
 from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import DEGREE
+
+if TYPE_CHECKING:
+    from moleblend_plugin.models.packed.places import PackedBias, Places
 
 
 class AtomEmbedding(AtomTable):
@@ -46,12 +52,39 @@ class AtomEmbedding(AtomTable):
         self, atom_codes: Tensor, degree: Tensor, gaussians: Tensor, atom_shown: Tensor
     ) -> Tensor:
         """[B, N, D]."""
-        x = super().forward(atom_codes)
-        shown = atom_shown[..., None]
         real = atom_codes[..., 0] > 0
-        degree_feature, summary = self.degree_feature(degree), self.summary_3d(gaussians, real)
-        x = x + torch.where((shown & int(Shown.SPD)).ne(0), degree_feature, 0.0)
-        return x + torch.where((shown & int(Shown.DISTANCE)).ne(0), summary, 0.0)
+        x, summary = self.of_codes(atom_codes, degree, atom_shown), self.summary_3d(gaussians, real)
+        return x + torch.where((atom_shown[..., None] & int(Shown.DISTANCE)).ne(0), summary, 0.0)
+
+    def of_codes(self, atom_codes: Tensor, degree: Tensor, atom_shown: Tensor) -> Tensor:
+        """[..., D] of all but 3D."""
+        x = super().forward(atom_codes)
+        shows_degree = (atom_shown[..., None] & int(Shown.SPD)).ne(0)
+        return x + torch.where(shows_degree, self.degree_feature(degree), 0.0)
+
+    def packed(
+        self, atom_codes: Tensor, degree: Tensor, atom_shown: Tensor, sums: Tensor | None, gaussians: Tensor
+    ) -> Tensor:
+        """[A, D] without padding; equal atoms are looked up once.
+
+        Args:
+            atom_codes: uint8 [A, 9].
+            degree: uint8 [A].
+            atom_shown: uint8 [A].
+            sums: Gaussian features summed over an atom's molecule, [A, K]; ``None`` where no atom shows them.
+            gaussians: then those of one pair, [1, 1, 1, K]: weights have a gradient all the same, of 0.
+        """
+        rows = torch.cat((atom_codes, degree[:, None], atom_shown[:, None]), 1).contiguous()
+        whole = rows.numpy().view(f"V{rows.shape[1]}")[:, 0]
+        _, first, which = np.unique(whole, return_index=True, return_inverse=True)
+        few = rows[torch.from_numpy(first)]
+        x = self.of_codes(few[:, :-2][None], few[:, -2][None], few[:, -1][None])[0]
+        x = F.embedding(torch.from_numpy(which), x)
+        if sums is None:
+            none = torch.zeros(1, 1, dtype=torch.bool)
+            return x + torch.where(none, self.summary_3d(gaussians, none.new_ones(1, 1))[0], 0.0)
+        summary = self.SUMMARY_SCALE * self.summary(sums.to(self.summary.weight.dtype))
+        return x + torch.where((atom_shown[:, None] & int(Shown.DISTANCE)).ne(0), summary, 0.0)
 
 
 class Attention(nn.Module):
@@ -64,8 +97,8 @@ class Attention(nn.Module):
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """[B, T, D]."""
+    def forward(self, x: Tensor, bias: Tensor | PackedBias) -> Tensor:
+        """[B, T, D], or [S, D] without padding."""
         dropout = self.dropout if self.training else 0.0
         out: Tensor = self.out(kernels.attention(self.qkv(x), bias, self.heads, dropout))
         return out
@@ -93,12 +126,13 @@ class EncoderLayer(nn.Module):
         self.dropout = Dropout(dropout)
         self.drop_path = DropPath(drop_path)
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]."""
+    def forward(self, x: Tensor, bias: Tensor | PackedBias) -> Tensor:
+        """[B, T, D] -> [B, T, D], or [S, D] -> [S, D] without padding."""
+        molecules = None if isinstance(bias, Tensor) else bias.places.molecules
         branch = self.attention(x, bias)
-        x = self.attention_norm(x + self.drop_path(self.dropout(branch)))
+        x = self.attention_norm(x + self.drop_path(self.dropout(branch), molecules))
         branch = self.ffn_out(self.activation_dropout(F.gelu(self.ffn_in(x))))
-        x = self.ffn_norm(x + self.drop_path(self.dropout(branch)))
+        x = self.ffn_norm(x + self.drop_path(self.dropout(branch), molecules))
         return x
 
 
@@ -147,8 +181,13 @@ class Encoder(nn.Module):
         x: Tensor = self.dropout(self.norm(torch.cat((graph, atoms), dim=1)))
         return x
 
-    def forward(self, x: Tensor, bias: Tensor) -> Tensor:
-        """[B, T, D] -> [B, T, D]; one bias [B, H, T, T] serves every layer."""
+    def embed_packed(self, atoms: Tensor, places: Places) -> Tensor:
+        """The same without padding: [S, D] from [A, D]."""
+        x: Tensor = self.dropout(self.norm(places.tokens(atoms, self.graph_token)))
+        return x
+
+    def forward(self, x: Tensor, bias: Tensor | PackedBias) -> Tensor:
+        """[B, T, D] -> [B, T, D], [S, D] -> [S, D]; one bias [B, H, T, T] serves every layer."""
         again = self.checkpoint_activations and torch.is_grad_enabled()
         for layer in self.layers:
             x = checkpoint(layer, x, bias, use_reentrant=False) if again else layer(x, bias)

@@ -6,7 +6,7 @@ B molecules, N atoms, T = N + 1 tokens (graph token first), P path hops, H heads
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple, Unpack
+from typing import TYPE_CHECKING, NamedTuple, Unpack
 
 import torch
 from torch import Tensor, nn
@@ -20,10 +20,14 @@ from moleblend_plugin.models.blend.heads import (
     DistancePairs,
     MoleculeHead,
 )
-from moleblend_plugin.models.blend.relations import BlendedBias, GaussianDistances, Relations
-from moleblend_plugin.models.parts.kernels import on_cpu
+from moleblend_plugin.models.blend.relations import BlendedBias, Distances, GaussianDistances, Relations
+from moleblend_plugin.models.parts import kernels
+from moleblend_plugin.models.parts.kernels import on_cpu, packs
 from moleblend_plugin.schema import PAIRS_SHOWN, PATH_HOPS, InputFields, Predictions, Shown
 from moleblend_plugin.vocab import EDGE_CLASSES, SPD_CLASSES
+
+if TYPE_CHECKING:
+    from moleblend_plugin.models.packed.places import PackedBias, Places
 
 
 class Encoded(NamedTuple):
@@ -32,6 +36,13 @@ class Encoded(NamedTuple):
     states: Tensor  # [B, T, D]
     pair_bias: Tensor  # [B, H, N, N]
     unit: Tensor  # fp32 [B, N, N, 3]
+    real: Tensor  # bool [B, N]
+
+
+class Represented(NamedTuple):
+    """What heads of molecules read."""
+
+    states: Tensor  # [B, T, D]
     real: Tensor  # bool [B, N]
 
 
@@ -72,7 +83,55 @@ class MoleBlendEncoder(nn.Module):
         )
         self.apply(init_weights)
 
-    def encode(
+    def encode(self, **net_input: Unpack[InputFields[Tensor]]) -> Encoded:
+        """All that heads read; arguments are the rows of ``schema.INPUT_FIELDS``."""
+        if not self._packs(net_input):
+            return self._padded(**net_input)
+        tokens, bias = self._packed(**net_input)
+        _, unit = geometry(net_input["coords"])
+        return Encoded(bias.places.unpacked(tokens), bias.unpacked(), unit, bias.places.real)
+
+    def represent(self, **net_input: Unpack[InputFields[Tensor]]) -> Represented:
+        """The states alone, which cost less."""
+        if not self._packs(net_input):
+            encoded = self._padded(**net_input)
+            return Represented(encoded.states, encoded.real)
+        tokens, bias = self._packed(**net_input)
+        return Represented(bias.places.unpacked(tokens), bias.places.real)
+
+    def _packs(self, net_input: InputFields[Tensor]) -> bool:
+        config = self.config
+        sizes = (config.encoder_embed_dim, config.encoder_attention_heads)
+        tensors = [part for part in net_input.values() if isinstance(part, Tensor)]
+        return self.bias.packs() and packs(self, *sizes, *tensors)
+
+    def _packed(
+        self,
+        atom_codes: Tensor,
+        degree: Tensor,
+        spd: Tensor,
+        bond_path: Tensor,
+        coords: Tensor,
+        pair_shown: Tensor,
+        atom_shown: Tensor,
+    ) -> tuple[Tensor, PackedBias]:
+        """States [S, D] without padding, and what was added to the logits of pairs."""
+        packed = kernels.packed()
+        places: Places = packed.Places.of(atom_codes[..., 0] > 0)
+        codes, degree, atom_shown = (places.of_atoms(part) for part in (atom_codes, degree, atom_shown))
+        one = self.gaussians(coords.new_zeros(1, 1, 1, dtype=torch.float32), codes[None, :1, 0])
+        distances, sums = None, None
+        if not _unseen(PAIRS_SHOWN["3d"], pair_shown, atom_shown):
+            distances = Distances(places.of_atoms(coords).float(), *self.gaussians.packed(codes[:, 0]))
+            seen = (atom_shown & int(Shown.DISTANCE)).ne(0).to(torch.uint8)
+            sums = packed.feature_sums(places, *distances, seen)
+        relations = Relations(codes[None, :, 0], spd, bond_path, one)
+        bias: PackedBias = self.bias.packed(places, relations, pair_shown, self.encoder.graph_bias, distances)
+        atoms = self.atoms.packed(codes, degree, atom_shown, sums, one)
+        tokens: Tensor = self.encoder(self.encoder.embed_packed(atoms, places), bias)
+        return tokens, bias
+
+    def _padded(
         self,
         atom_codes: Tensor,
         degree: Tensor,
@@ -82,7 +141,7 @@ class MoleBlendEncoder(nn.Module):
         pair_shown: Tensor,
         atom_shown: Tensor,
     ) -> Encoded:
-        """Arguments are the rows of ``schema.INPUT_FIELDS``."""
+        """The same of a batch as it is."""
         number, real = atom_codes[..., 0], atom_codes[..., 0] > 0
         distance, unit = geometry(coords)
         if _unseen(PAIRS_SHOWN["3d"], pair_shown, atom_shown):

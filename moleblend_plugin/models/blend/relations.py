@@ -6,7 +6,7 @@ B molecules, N atoms, P path hops, H heads, D width, K Gaussian kernels (see ``s
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,9 @@ from moleblend_plugin.models.blend.config import GaussianInit
 from moleblend_plugin.models.parts import kernels
 from moleblend_plugin.schema import PATH_HOPS, Shown
 from moleblend_plugin.vocab import ATOM_SIZES, BOND, BOND_FEATURES, N_STEREO, N_TYPE, SPD
+
+if TYPE_CHECKING:
+    from moleblend_plugin.models.packed.functions import Kernels, PackedBias, Places
 
 
 class Relations(NamedTuple):
@@ -28,9 +31,18 @@ class Relations(NamedTuple):
 
 
 class Relation(nn.Module):
-    """A way to show a pair: ``forward(relations)`` gives a bias [B, N, N, H] where bit ``shown`` is set."""
+    """A way to show a pair: ``forward(relations)`` gives a bias [B, N, N, H] where bit ``shown`` is set.
+
+    A network all of whose relations have a ``packed_as`` computes without padding on a CPU.
+
+    Attributes:
+        shown: its bit.
+        packed_as: "codes", if it reads path lengths and bonds alone, so that equal pairs are computed once;
+            "distance" of :class:`DistanceRelation`; ``None`` if it needs the batch as it is.
+    """
 
     shown: Shown
+    packed_as: ClassVar[Literal["codes", "distance"] | None] = None
 
     def forward(self, relations: Relations) -> Tensor:
         """Bias [B, N, N, H]."""
@@ -41,6 +53,7 @@ class SpdRelation(Relation):
     """Shortest-path length: one row of a table per length (method 3). Output [B, N, N, H]."""
 
     shown = Shown.SPD
+    packed_as = "codes"
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -60,6 +73,7 @@ class EdgeRelation(Relation):
     """
 
     shown = Shown.EDGE
+    packed_as = "codes"
 
     def __init__(self, heads: int) -> None:
         super().__init__()
@@ -162,18 +176,28 @@ class GaussianDistances(nn.Module):
         with torch.autocast(distance.device.type, enabled=False):
             scaled = of_pair(self.scale_from, self.scale_to) * distance
             scaled = scaled + of_pair(self.shift_from, self.shift_to)
-            width = self.std.float().abs() + 0.01
-            slope = math.sqrt(0.5) / width
-            log_height = -torch.log(math.sqrt(2 * math.pi) * width)
-            shift = -self.mean.float() * slope
-            features: Tensor = _Gaussians.apply(scaled, slope, shift, log_height)  # type: ignore[no-untyped-call]
+            features: Tensor = _Gaussians.apply(scaled, *self._shapes())  # type: ignore[no-untyped-call]
             return features
+
+    def _shapes(self) -> tuple[Tensor, Tensor, Tensor]:
+        """Slope, shift and logarithm of the height of every kernel, fp32 [K]."""
+        width = self.std.float().abs() + 0.01
+        slope = math.sqrt(0.5) / width
+        return slope, -self.mean.float() * slope, -torch.log(math.sqrt(2 * math.pi) * width)
+
+    def packed(self, atomic_number: Tensor) -> tuple[Tensor, Kernels]:
+        """What ``models.packed`` needs of atoms uint8 [A], fp32 [A, 4], and of the kernels."""
+        with torch.autocast(atomic_number.device.type, enabled=False):
+            tables = (self.scale_from, self.scale_to, self.shift_from, self.shift_to)
+            joined = torch.cat([table.weight.float() for table in tables], 1)
+            return F.embedding(atomic_number.int(), joined), kernels.packed().Kernels(*self._shapes())
 
 
 class DistanceRelation(Relation):
     """3D distance: a two-layer network on the Gaussian features (method 3). Output [B, N, N, H]."""
 
     shown = Shown.DISTANCE
+    packed_as = "distance"
 
     def __init__(self, kernels: int, heads: int) -> None:
         super().__init__()
@@ -185,6 +209,14 @@ class DistanceRelation(Relation):
         gaussians = relations.gaussians.to(self.hidden.weight.dtype)
         bias: Tensor = self.out(F.gelu(self.hidden(gaussians)))
         return bias
+
+
+class Distances(NamedTuple):
+    """What distances are made features with, of A atoms without padding."""
+
+    coords: Tensor  # fp32 [A, 3] in Angstrom
+    scales: Tensor  # fp32 [A, 4]
+    kernels: Kernels
 
 
 class BlendedBias(nn.Module):
@@ -209,3 +241,51 @@ class BlendedBias(nn.Module):
             total = bias if total is None else total + bias
         assert total is not None
         return total.permute(0, 3, 1, 2).to(kernels.product_dtype(total))
+
+    def packs(self) -> bool:
+        """Whether :meth:`packed` can do what :meth:`forward` does."""
+        return all(relation.packed_as for relation in self.relations.values())
+
+    def packed(
+        self,
+        places: Places,
+        relations: Relations,
+        pair_shown: Tensor,
+        graph_bias: Tensor,
+        distances: Distances | None,
+    ) -> PackedBias:
+        """The biases of a batch without padding.
+
+        Args:
+            places: of the batch.
+            relations: of the batch; ``gaussians`` are of one pair, [1, 1, 1, K], and only read where no pair
+                shows its distance.
+            pair_shown: bits uint8 [B, N, N].
+            graph_bias: [H], of pairs with the graph token.
+            distances: what is known of atoms where pairs show their distance.
+        """
+        own = [relation for relation in self.relations.values() if isinstance(relation, Relation)]
+        coded = [relation for relation in own if relation.packed_as == "codes"]
+        far = next(relation for relation in own if isinstance(relation, DistanceRelation))
+        bits = sum(int(relation.shown) for relation in coded)
+        packed = kernels.packed()
+        codes, examples = packed.number_pairs(places, relations.spd, relations.bond_path, pair_shown, bits)
+        few = Relations(
+            relations.atomic_number,
+            relations.spd.flatten()[examples][None, None],
+            relations.bond_path.view(-1, PATH_HOPS)[examples][None, None],
+            relations.gaussians,
+        )
+        shown = pair_shown.flatten()[examples][:, None]
+        rows: list[Tensor] = [
+            torch.where((shown & int(relation.shown)).ne(0), relation(few)[0, 0], 0.0) for relation in coded
+        ]
+        if distances is None:  # its weights have a gradient all the same, of 0
+            rows.append(torch.where(torch.zeros_like(shown, dtype=torch.bool), far(few)[0, 0], 0.0))
+        table = torch.stack([row.float() for row in rows]).sum(0).t().contiguous()
+        dense = None
+        if distances is not None:
+            seen = (places.of_pairs(pair_shown) & int(far.shown)).ne(0).to(torch.uint8)
+            known = (distances.coords, distances.scales, distances.kernels)
+            dense = packed.distance_biases(places, *known, far.hidden, far.out, seen, codes, table)
+        return packed.PackedBias(places, codes, table, dense, graph_bias.float())

@@ -1,6 +1,6 @@
 """Dropout and stochastic depth.
 
-B molecules, T tokens, D width.
+B molecules, T tokens, S tokens of all molecules, D width.
 """
 
 from __future__ import annotations
@@ -30,9 +30,18 @@ class Dropout(nn.Module):
 class DropPath(Dropout):
     """Stochastic depth: drops a branch for whole molecules, never for token positions (method 6.8)."""
 
-    def forward(self, x: Tensor) -> Tensor:
-        """[B, T, D], some molecules zeroed in training and the rest scaled up."""
+    def forward(self, x: Tensor, molecules: Tensor | None = None) -> Tensor:
+        """[B, T, D], some molecules zeroed in training and the rest scaled up.
+
+        Args:
+            x: states, or [S, D] without padding.
+            molecules: then the molecule of every token, int64 [S], in order.
+        """
         if not self.training or self.p == 0:
             return x
-        keep = torch.rand(x.shape[0], 1, 1, device=x.device) >= self.p
+        if molecules is not None:
+            draws = torch.rand(int(molecules[-1]) + 1, 1, device=x.device)[molecules]
+        else:
+            draws = torch.rand(x.shape[0], 1, 1, device=x.device)
+        keep = draws >= self.p
         return x * (keep / (1 - self.p)).to(x.dtype)

@@ -8,19 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from importlib.util import find_spec
-from typing import Final
+from types import ModuleType
+from typing import TYPE_CHECKING, Final
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moleblend_plugin.models.parts.attention_cpu import OwnGradients
+
+if TYPE_CHECKING:
+    from moleblend_plugin.models.packed.places import PackedBias
 
 HAS_TRITON: Final = find_spec("triton") is not None
 """It comes with PyTorch for GPUs on Linux."""
 
 MOST_OF_A_TILE: Final = 64
 """Tokens, and width of a head: beyond it a program needs more registers than there are."""
+
+MANY_IN_PREDICTION: Final = 1 << 23
+"""Numbers of the largest input of a batch, five for each pair, from which on it is predicted without padding:
+32 molecules of 230 atoms, whose padded biases would take half a gigabyte."""
 
 _LEVELS: Final = 1 << 16
 
@@ -84,8 +92,41 @@ def keep_mask(like: Tensor, p: float) -> tuple[Tensor, float]:
     return levels >= dropped - _LEVELS // 2, _LEVELS / (_LEVELS - dropped)
 
 
-def attention(qkv: Tensor, bias: Tensor, heads: int, dropout: float) -> Tensor:
+def packed() -> ModuleType:
+    """``models.packed``, which loads Numba, and which a GPU has no use for."""
+    from moleblend_plugin.models.packed import functions as module
+
+    return module
+
+
+def packs(network: nn.Module, width: int, heads: int, *inputs: Tensor) -> bool:
+    """Whether a batch is computed without padding: on a CPU, where ``models.packed`` has a form for all.
+
+    A hook on a part of the network is shown the padded tensors that it is written for. A prediction that is
+    soon made does without the compiler, whose import takes longer.
+
+    Args:
+        network: with all its parts.
+        width: D.
+        heads: H; d is a multiple of 8 in the compiled form.
+        inputs: of the batch.
+    """
+    if not torch.is_grad_enabled() and max(part.numel() for part in inputs) < MANY_IN_PREDICTION:
+        return False
+    if torch.compiler.is_compiling() or not on_cpu(*inputs) or not all(part.numel() for part in inputs):
+        return False
+    if any(part.requires_grad for part in inputs) or (width // heads) % 8:
+        return False
+    weights = {weight.dtype for weight in network.parameters()}
+    hooks = (part._forward_hooks or part._forward_pre_hooks for part in network.modules())
+    return torch.float64 not in weights and not any(hooks)
+
+
+def attention(qkv: Tensor, bias: Tensor | PackedBias, heads: int, dropout: float) -> Tensor:
     """Softmax attention with a bias on its logits, scaled by d ** -0.5; see :data:`AttentionForm`."""
+    if not isinstance(bias, Tensor):
+        mixed: Tensor = packed().attention(qkv, bias, dropout)
+        return mixed
     form: AttentionForm = attention_of_torch
     if on_cpu(qkv) and torch.is_grad_enabled():
         form = attention_on_cpu

@@ -36,7 +36,7 @@ def _read_part(
         "pair_shown": torch.full_like(inputs["spd"], int(PAIRS_SHOWN[view])),
         "atom_shown": torch.full_like(inputs["degree"], int(ATOMS_SHOWN[view])),
     }
-    encoded = encoder.encode(**shown)
+    encoded = encoder.represent(**shown)
     graph: Tensor = encoded.states[:, 0]
     return graph if readout == "cls" else mean_atoms(encoded.states[:, 1:], encoded.real)
 

@@ -1,0 +1,1 @@
+"""Vector instructions for compiled loops: arithmetic of eight numbers, and products of small matrices."""
