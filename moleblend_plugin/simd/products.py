@@ -45,7 +45,8 @@ def _tile(rows: int, vectors: int) -> Callable[..., None]:
 
         return signature, codegen
 
-    return tile
+    made: Callable[..., None] = tile
+    return made
 
 
 def _write_tile(

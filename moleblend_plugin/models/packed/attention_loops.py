@@ -81,7 +81,7 @@ def _bias_row(
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
-def _fetched(flat: Array, begin: int, end: int) -> float:
+def _fetched(flat: Array, begin: int, end: int) -> np.float32:
     """Read a piece of an array in order: heads then read it in steps that no processor foresees."""
     read = _ZERO
     for place in range(begin, end, 16):
