@@ -45,7 +45,7 @@ def _tile(rows: int, vectors: int) -> Callable[..., None]:
 
         return signature, codegen
 
-    return tile
+    return tile  # type: ignore[no-any-return]
 
 
 def _write_tile(
