@@ -288,4 +288,5 @@ class BlendedBias(nn.Module):
             seen = (places.of_pairs(pair_shown) & int(far.shown)).ne(0).to(torch.uint8)
             known = (distances.coords, distances.scales, distances.kernels)
             dense = packed.distance_biases(places, *known, far.hidden, far.out, seen, codes, table)
-        return packed.PackedBias(places, codes, table, dense, graph_bias.float())
+        bias: PackedBias = packed.PackedBias(places, codes, table, dense, graph_bias.float())
+        return bias
