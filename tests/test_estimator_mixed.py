@@ -28,7 +28,6 @@ from moleblend_plugin.trust.calibrating import calibrate
 from moleblend_plugin.trust.domain import Domain
 from moleblend_plugin.trust.file import read_trust, write_trust
 from moleblend_plugin.trust.model import HeldOut
-from moleblend_plugin.tuning.run import TuneOptions, tune_table
 from tests.fitting.tables import SMILES, write_table
 from tests.small_fits import forests_of, rows_of
 
@@ -233,11 +232,8 @@ def test_a_fit_of_both_kinds_is_scored_by_kind(fitted: Path, capsys: pytest.Capt
     assert "the label of 'toxic' is 2" in capsys.readouterr().err
 
 
-def test_a_search_and_other_tasks_refuse_in_one_line(fitted: Path, tmp_path: Path) -> None:
+def test_other_tasks_refuse_in_one_line(fitted: Path) -> None:
     data, targets = str(fitted / "t.csv"), ("logS", "toxic")
-    options = FitOptions(data=data, targets=targets, device="cpu")
-    with pytest.raises(MoleblendError, match="columns of values and of classes together have no one score"):
-        tune_table(options, TuneOptions(1, 1), tmp_path / "tuned")
     with pytest.raises(MoleblendError, match="--task mixed: all columns of labels hold values"):
         read_table(FitOptions(data=data, targets=("logS",), task="mixed"), 1)
     with pytest.raises(MoleblendError, match="--task classification: column logS"):

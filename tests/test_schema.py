@@ -24,7 +24,7 @@ from tests.molecules import make_record
 
 
 def test_the_encoder_takes_exactly_the_input_fields() -> None:
-    assert list(signature(MoleBlendEncoder.encode).parameters)[1:] == list(INPUT_FIELDS)
+    assert list(signature(MoleBlendEncoder._padded).parameters)[1:] == list(INPUT_FIELDS)
 
 
 def test_every_field_pads_with_its_vocabulary() -> None:

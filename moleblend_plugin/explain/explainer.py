@@ -120,7 +120,7 @@ class Explainer:
         self.methods = cast("tuple[Method, ...]", tuple(dict.fromkeys(methods)))
         several = bool(predictor.class_names) and set(targets or ()) - set(predictor.target_names)
         names = predictor.class_names if several else predictor.target_names
-        self.targets = _chosen(names, targets)
+        self.targets = _chosen(names, targets, "class" if several else "target")
         self._places = [names.index(name) for name in self.targets]
         self._as_predicted = bool(predictor.class_names) and not several
         self.kinds = tuple(predictor.kinds[0 if several else place] for place in self._places)
@@ -209,8 +209,8 @@ class Explainer:
         return [(Attribution(mean[:-3], mean[-2], float(mean[-1, 0])), mean[-3]) for mean in means]
 
 
-def _chosen(names: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, ...]:
-    """Names of the targets to explain.
+def _chosen(names: tuple[str, ...], wanted: Sequence[str] | None, noun: str) -> tuple[str, ...]:
+    """Names of the targets, or of the classes, to explain.
 
     Raises:
         MoleblendError: one is unknown, or too many are.
@@ -218,7 +218,7 @@ def _chosen(names: tuple[str, ...], wanted: Sequence[str] | None) -> tuple[str, 
     unknown = [name for name in wanted or () if name not in names]
     if unknown:
         shown = ", ".join(names[:MOST_TARGETS]) + (", ..." if len(names) > MOST_TARGETS else "")
-        raise MoleblendError(f"the model predicts no target or class {unknown[0]!r}: choose from {shown}")
+        raise MoleblendError(f"the model predicts no {noun} {unknown[0]!r}: choose from {shown}")
     if not wanted and len(names) > MOST_TARGETS:
         raise MoleblendError(f"the model predicts {len(names)} targets: name those to explain (--target)")
     return tuple(dict.fromkeys(wanted)) if wanted else names

@@ -228,7 +228,7 @@ class StoreTask(WithFlags, BaseTask):
             "path": str(store.path.resolve()),
             "fingerprint": store_fingerprint(store.path),
         }
-        if args.num_workers:
+        if getattr(args, "num_workers", 0):
             load_compiler()  # before they are forked
         if training:  # the last split that a trainer loads
             self._record()

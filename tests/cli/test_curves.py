@@ -117,6 +117,7 @@ def test_better_is_lower_for_losses_and_errors_and_higher_for_scores() -> None:
         *("retrieval_refined", "retrieval_read"),
         *("retrieval_2d_image", "retrieval_2d_3d", "retrieval_image_3d"),
         *("roc_auc", "pr_auc", "r2", "spearman"),
+        *("roc_auc_ovr", "balanced_accuracy", "accuracy"),
     }
     assert best["distance_mae"] == best["loss"] == (1, 0.5)
 

@@ -66,6 +66,8 @@ class TwoTargets:
     """Stands for a network of which one output overflows for one molecule."""
 
     target_names = ("a", "b [m]")
+    class_names = ()
+    outputs = 2
 
     def predict_records(self, records: Any, batch_size: Any) -> Iterator[Any]:
         yield from (np.array([1.5, np.inf if record.smiles == "CCO" else 2.0]) for record in records)

@@ -120,7 +120,7 @@ def test_a_relation_that_nobody_shows_is_left_out_and_changes_nothing(
         monkeypatch.setattr(moleblend, "_unseen", lambda *_: False)
     for quick, full in zip(*found, strict=True):
         assert quick is not None
-        torch.testing.assert_close(quick, full, rtol=0, atol=0)
+        torch.testing.assert_close(quick, full, rtol=1e-5, atol=1e-6)  # sums in another order
 
 
 def test_evaluation_is_deterministic_and_training_is_not() -> None:
@@ -151,8 +151,11 @@ def test_half_precision_weights_work_and_keep_geometry_exact(dtype: torch.dtype)
     half.load_state_dict(model.state_dict())
     half.to(dtype).gaussians.register_forward_pre_hook(lambda module, args: seen.append(args[0]))
     rough = half(**net_input)
+    real = net_input["atom_codes"][..., 0] > 0
+    pairs = real[:, :, None] & real[:, None]  # a hook brings the padded form: elsewhere both are arbitrary
     for name in ("spd", "distance"):
-        torch.testing.assert_close(getattr(rough, name).float(), getattr(exact, name), rtol=0.1, atol=0.1)
+        given, expected = getattr(rough, name).float(), getattr(exact, name)
+        torch.testing.assert_close(given[pairs], expected[pairs], rtol=0.1, atol=0.1)
     assert rough.noise.dtype == seen[0].dtype == torch.float32
     sum(output.float().square().mean() for output in rough if output is not None).backward()
     assert all(torch.isfinite(p.grad).all() for p in half.parameters() if p.grad is not None)

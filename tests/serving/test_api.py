@@ -133,7 +133,13 @@ def test_columns_of_the_input_are_kept_beside_ours(client: TestClient) -> None:
     assert [row["reason"] for row in found["rows"]] == ["", "mine", "", ""]
     assert [row["reason_"] for row in found["rows"]] == ["", "SMILES syntax", "empty SMILES", ""]
     assert found["rows"][0]["row_id"] == "body.csv:0"
-    assert found["columns"][-1] == {"name": "reason_", "type": "text", "role": "reason", "target": None}
+    assert found["columns"][-1] == {
+        "name": "reason_",
+        "type": "text",
+        "role": "reason",
+        "target": None,
+        "class_name": None,
+    }
     assert found["csv"] is None
 
 

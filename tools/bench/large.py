@@ -56,7 +56,11 @@ def rows(table: Path) -> list[str]:
 
     RDLogger.DisableLog("rdApp.*")
     draw = np.random.default_rng(1)
-    with gzip.open(table, "rt") if table.suffix == ".gz" else table.open() as lines:
+    with (
+        gzip.open(table, "rt", encoding="utf-8")
+        if table.suffix == ".gz"
+        else table.open(encoding="utf-8") as lines
+    ):
         every = [row["smiles"] for row in csv.DictReader(lines)]
     long = sorted(every, key=len)[-60:]
     chosen = [every[row] for row in draw.permutation(len(every))[: ROWS - 60 - 2 * TOP]]
@@ -68,7 +72,7 @@ def rows(table: Path) -> list[str]:
 def write(table: Path, target: Path) -> None:
     """The set as CSV, with random labels of which a third is missing."""
     draw = np.random.default_rng(2)
-    with target.open("w", newline="") as file:
+    with target.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file)
         writer.writerow(["smiles", *(f"y{column}" for column in range(COLUMNS))])
         for smiles in rows(table):
