@@ -86,7 +86,7 @@ def _fetched(flat: Array, begin: int, end: int) -> np.float32:
     read = _ZERO
     for place in range(begin, end, 16):
         read += flat[place]
-    return read  # type: ignore[return-value]
+    return read
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
