@@ -169,7 +169,7 @@ def test_atoms_explain_the_predicted_class_or_a_named_one(
     each = [list(net.predict_records([record]))[0] for net in predictor.networks]
     odds = np.mean([np.log(p) - np.log1p(-p) for p in each], axis=0)
     np.testing.assert_allclose(one.explained, odds[[1, 0]], rtol=1e-4)
-    with pytest.raises(MoleblendError, match="no target or class 'toxic'"):
+    with pytest.raises(MoleblendError, match="no class 'toxic'"):
         Explainer(predictor, ["occlusion"], ["toxic"])
 
 
