@@ -45,6 +45,8 @@ types: $(READY) ## check the types (mypy, strict)
 	@$(BIN)/mypy
 
 test: lint types ## the gate: lint, types and all tests, as continuous integration runs them
+	@echo "test: the compiled loops, once, before several processes would compile them side by side"
+	@$(BIN)/python -m pytest -q tests/models/test_packed.py -k "pretraining_gives or property_network"
 	@echo "test: pytest in $(WORKERS) processes"
 	@$(BIN)/python -m pytest -q -n $(WORKERS) -m "not long"
 
