@@ -14,7 +14,7 @@ import numpy as np
 from rdkit import Chem
 
 from moleblend_plugin.chem.reading import set_directions
-from moleblend_plugin.chem.stereo import HAS_TAG, cip_codes
+from moleblend_plugin.chem.stereo import cip_codes
 from moleblend_plugin.schema import UInt8Array, UInt16Array
 from moleblend_plugin.vocab import ATOM_FEATURES, BOND_FEATURES, CHIRALITY
 
@@ -29,7 +29,6 @@ def _codes_of(feature: object, names: dict[str, object]) -> dict[object, int]:
 
 _CHIRALITY_CODES: Final = _codes_of(_CHIRALITY, Chem.ChiralType.names)
 _HYBRIDISATION_CODES: Final = _codes_of(_HYBRIDISATION, Chem.HybridizationType.names)
-_NO_TAG: Final = Chem.ChiralType.CHI_UNSPECIFIED
 _TYPE_CODES: Final = _codes_of(_TYPE, Chem.BondType.names)
 
 # OGB knows no axial (atropisomer) stereo and fails on it; such a bond is a single bond without stereo here.
@@ -59,35 +58,26 @@ def encode_molecule(mol: Chem.Mol, labelled: Chem.Mol | None = None) -> Codes:
         labelled: the same with the hydrogens that tell stereocentres (isotopes), where it has any.
     """
     # By number: RDKit's own iterators ask the molecule for its size at every step.
-    tagged = {atom.GetIdx() for atom in mol.GetAtomsMatchingQuery(HAS_TAG)}
-    atoms = [_encoded(mol.GetAtomWithIdx(index), index in tagged) for index in range(mol.GetNumAtoms())]
-    ends: list[int] = []
-    bonds = []
-    for index in range(mol.GetNumBonds()):
-        bond = mol.GetBondWithIdx(index)
-        ends += (bond.GetBeginAtomIdx(), bond.GetEndAtomIdx())
-        bonds.append(encode_bond(bond))
-    atom_codes = np.frombuffer(bytearray().join(atoms), np.uint8).reshape(-1, len(ATOM_FEATURES))
+    atoms = [encode_atom(mol.GetAtomWithIdx(index)) for index in range(mol.GetNumAtoms())]
+    all_bonds = [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
+    ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in all_bonds]
+    bonds = [encode_bond(bond) for bond in all_bonds]
+    atom_codes = np.array(atoms, np.uint8).reshape(-1, len(ATOM_FEATURES))
     ogb_chirality = atom_codes[:, CHIRALITY].copy()
     atom_codes[:, CHIRALITY] = cip_codes(mol if labelled is None else labelled)
     return Codes(
         atom_codes=atom_codes,
         bonds=np.array(ends, np.uint16).reshape(-1, 2),
-        bond_codes=np.frombuffer(bytearray().join(bonds), np.uint8).reshape(-1, len(BOND_FEATURES)),
+        bond_codes=np.array(bonds, np.uint8).reshape(-1, len(BOND_FEATURES)),
         ogb_chirality=ogb_chirality,
     )
 
 
 def encode_atom(atom: Chem.Atom) -> tuple[int, ...]:
     """The nine OGB codes of ``atom``. Degree and hydrogens count implicit hydrogens too."""
-    return tuple(_encoded(atom, True))
-
-
-def _encoded(atom: Chem.Atom, tagged: bool) -> bytes:
-    """A byte for each of its codes; ``tagged``: whether it may have a chiral tag."""
     return _atom_codes(
         atom.GetAtomicNum(),
-        atom.GetChiralTag() if tagged else _NO_TAG,
+        atom.GetChiralTag(),
         atom.GetTotalDegree(),
         atom.GetFormalCharge(),
         atom.GetTotalNumHs(),
@@ -109,30 +99,27 @@ def _atom_codes(
     hybridisation: object,
     aromatic: bool,
     ring: bool,
-) -> bytes:
-    return bytes(
-        (
-            _NUMBER.encode(number),  # type: ignore[arg-type]
-            _CHIRALITY_CODES[chirality],
-            _DEGREE.encode(degree),  # type: ignore[arg-type]
-            _CHARGE.encode(charge),  # type: ignore[arg-type]
-            _HYDROGENS.encode(hydrogens),  # type: ignore[arg-type]
-            _RADICALS.encode(radicals),  # type: ignore[arg-type]
-            _HYBRIDISATION_CODES[hybridisation],
-            int(aromatic),
-            int(ring),
-        )
+) -> tuple[int, ...]:
+    return (
+        _NUMBER.encode(number),  # type: ignore[arg-type]
+        _CHIRALITY_CODES[chirality],
+        _DEGREE.encode(degree),  # type: ignore[arg-type]
+        _CHARGE.encode(charge),  # type: ignore[arg-type]
+        _HYDROGENS.encode(hydrogens),  # type: ignore[arg-type]
+        _RADICALS.encode(radicals),  # type: ignore[arg-type]
+        _HYBRIDISATION_CODES[hybridisation],
+        int(aromatic),
+        int(ring),
     )
 
 
-def encode_bond(bond: Chem.Bond) -> bytes:
-    """A byte for each of the three OGB codes of ``bond``: type, stereo, conjugated."""
-    return _bond_codes(bond.GetBondType(), bond.GetStereo(), bond.GetIsConjugated())
-
-
-@lru_cache(maxsize=1024)
-def _bond_codes(kind: object, stereo: object, conjugated: bool) -> bytes:
-    return bytes((_TYPE_CODES[kind], _STEREO_CODES[stereo], int(conjugated)))
+def encode_bond(bond: Chem.Bond) -> tuple[int, int, int]:
+    """The three OGB codes of ``bond``: type, stereo, conjugated."""
+    return (
+        _TYPE_CODES[bond.GetBondType()],
+        _STEREO_CODES[bond.GetStereo()],
+        int(bond.GetIsConjugated()),
+    )
 
 
 def heavy_atoms(mol: Chem.Mol) -> Chem.Mol:

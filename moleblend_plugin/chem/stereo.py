@@ -30,7 +30,7 @@ _ROUNDS: Final = 50
 
 _NONE, _R, _S, _PSEUDO_R, _OTHER = range(CIP_LABELS.size)
 _CODES: Final = {"R": _R, "S": _S, "r": _PSEUDO_R, "s": _OTHER}
-HAS_TAG: Final = rdqueries.HasChiralTagQueryAtom()
+_HAS_TAG: Final = rdqueries.HasChiralTagQueryAtom()
 """Any tag but CHI_UNSPECIFIED. RDKit looks for it without a call from Python for every atom."""
 
 _CLOCKWISE: Final = Chem.ChiralType.CHI_TETRAHEDRAL_CW
@@ -45,7 +45,7 @@ def cip_codes(mol: Chem.Mol) -> UInt8Array:
     """
     count = mol.GetNumAtoms()
     codes = np.zeros(count, np.uint8)
-    centres = [atom.GetIdx() for atom in mol.GetAtomsMatchingQuery(HAS_TAG)]
+    centres = [atom.GetIdx() for atom in mol.GetAtomsMatchingQuery(_HAS_TAG)]
     if centres:
         for index, code in _labels(mol, centres).items():
             codes[index] = code

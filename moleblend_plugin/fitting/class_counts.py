@@ -15,12 +15,11 @@ def check_two(labels: Float64Array, names: Sequence[str]) -> None:
     """Refuse columns [n, T] of two classes in which one has fewer than two molecules (``MoleblendError``)."""
     for name, column in zip(names, labels.T, strict=True):
         known = column[~np.isnan(column)]
-        for value, word in ((0, "class 0"), (1, "class 1")):
-            if np.count_nonzero(known == value) < 2:
+        for value in (0, 1):
+            if (count := np.count_nonzero(known == value)) < 2:
                 raise MoleblendError(
-                    f"column {write_name(name)} has {np.count_nonzero(known == value)} molecules of "
-                    f"{word} among "
-                    f"{len(known):,}: both classes need two or more"
+                    f"column {write_name(name)} has {count} molecules of class {value} among {len(known):,}: "
+                    "both classes need two or more"
                 )
 
 

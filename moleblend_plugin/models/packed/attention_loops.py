@@ -34,7 +34,6 @@ ROWS = 64
 """Queries that are treated together: their logits stay in the cache however large a molecule is."""
 
 _NEVER = np.float32(-1e30)
-_ONE = np.float32(1.0)
 _ZERO = np.float32(0.0)
 
 
@@ -54,30 +53,39 @@ def _turned(
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")
 def _bias_row(
     token: int,
-    atoms: int,
-    padded: int,
-    graph: float,
+    tokens: int,
+    head: int,
     pair: int,
+    graph: Array,
     dense: Array,
-    dense_from: int,
     table: Array,
-    table_from: int,
     codes: Array,
+    padded: int,
     bias: Array,
 ) -> None:
     """Biases of one query: of its pairs with atoms, then with the graph token; none looks at padding."""
+    atoms = tokens - 1
     if token == atoms:
         for j in range(atoms):
-            bias[j] = graph
+            bias[j] = graph[head]
     elif dense.size:
         for j in range(atoms):
-            bias[j] = dense[dense_from + pair + j]
+            bias[j] = dense[head, pair + j]
     else:
         for j in range(atoms):
-            bias[j] = table[table_from + codes[pair + j]]
-    bias[atoms] = graph
-    for j in range(atoms + 1, padded):
+            bias[j] = table[head, codes[pair + j]]
+    bias[atoms] = graph[head]
+    for j in range(tokens, padded):
         bias[j] = _NEVER
+
+
+@njit(cache=True, nogil=True)
+def _padded_longest(token_starts: Array, first: int, last: int) -> int:
+    """Tokens of the largest of some molecules, with those that fill its last vector."""
+    longest = 0
+    for molecule in range(first, last):
+        longest = max(longest, token_starts[molecule + 1] - token_starts[molecule])
+    return -(-longest // LANES) * LANES
 
 
 @njit(cache=True, nogil=True, fastmath=FAST)
@@ -129,15 +137,11 @@ def attend(
     across = width // heads
     scale = np.float32(1.0 / np.sqrt(across))
     factor = spread(scale)
-    longest = 0
-    for molecule in range(first, last):
-        longest = max(longest, token_starts[molecule + 1] - token_starts[molecule])
-    widest = -(-longest // LANES) * LANES
+    widest = _padded_longest(token_starts, first, last)
     bias = np.empty(widest, np.float32)
     keys = np.empty(across * widest, np.float32)
     logits = np.empty(ROWS * widest, np.float32)
     flat, flat_out = qkv.reshape(-1), out.reshape(-1)
-    flat_dense, flat_table = dense.reshape(-1), table.reshape(-1)
     step = 3 * width
     for molecule in range(first, last):
         begin = token_starts[molecule]
@@ -156,19 +160,7 @@ def attend(
                 for r in range(rows):
                     token, row = top + r, r * padded
                     pair = pair_starts[molecule] + token * (tokens - 1)
-                    _bias_row(
-                        token,
-                        tokens - 1,
-                        padded,
-                        graph[head],
-                        pair,
-                        flat_dense,
-                        head * dense.shape[1],
-                        flat_table,
-                        head * table.shape[1],
-                        codes,
-                        bias,
-                    )
+                    _bias_row(token, tokens, head, pair, graph, dense, table, codes, padded, bias)
                     highest = spread(_NEVER)
                     for j in range(0, padded, LANES):
                         logit = muladd(load(logits, row + j), factor, load(bias, j))
@@ -245,17 +237,12 @@ def attend_backward(
     across = width // heads
     scale = np.float32(1.0 / np.sqrt(across))
     factor, none = spread(scale), spread(_ZERO)
-    longest = 0
-    for molecule in range(first, last):
-        longest = max(longest, token_starts[molecule + 1] - token_starts[molecule])
-    widest = -(-longest // LANES) * LANES
+    widest = _padded_longest(token_starts, first, last)
     bias = np.empty(widest, np.float32)
     keys, values = np.empty(across * widest, np.float32), np.empty(across * widest, np.float32)
     probs, slopes = np.empty(ROWS * widest, np.float32), np.empty(ROWS * widest, np.float32)
     flat, flat_out, flat_by = qkv.reshape(-1), by_out.reshape(-1), by_qkv.reshape(-1)
-    flat_dense, flat_table = dense.reshape(-1), table.reshape(-1)
     flat_given = out.reshape(-1)
-    flat_by_dense, flat_by_table = by_dense.reshape(-1), by_table.reshape(-1)
     step = 3 * width
     for molecule in range(first, last):
         begin = token_starts[molecule]
@@ -282,19 +269,7 @@ def attend_backward(
                 for r in range(rows):
                     token, row = top + r, r * padded
                     pair = pair_starts[molecule] + token * (tokens - 1)
-                    _bias_row(
-                        token,
-                        tokens - 1,
-                        padded,
-                        graph[head],
-                        pair,
-                        flat_dense,
-                        head * dense.shape[1],
-                        flat_table,
-                        head * table.shape[1],
-                        codes,
-                        bias,
-                    )
+                    _bias_row(token, tokens, head, pair, graph, dense, table, codes, padded, bias)
                     mean, at = _ZERO, (begin + token) * width + column
                     for c in range(across):
                         mean += flat_out[at + c] * flat_given[at + c]
@@ -315,13 +290,11 @@ def attend_backward(
                         for j in range(tokens - 1):
                             by_graph[head] += bias[j]
                     elif dense.size:
-                        to = head * dense.shape[1] + pair
                         for j in range(tokens - 1):
-                            flat_by_dense[to + j] = bias[j]
+                            by_dense[head, pair + j] = bias[j]
                     else:
-                        to = head * table.shape[1]
                         for j in range(tokens - 1):
-                            flat_by_table[to + codes[pair + j]] += bias[j]
+                            by_table[head, codes[pair + j]] += bias[j]
                 to = begin * step + 2 * width + column
                 add_product(
                     probs, 0, 1, padded, flat_out, grad, width, flat_by, to, step, tokens, rows, across

@@ -38,7 +38,7 @@ from moleblend_plugin.simd.vectors import (
 BLOCK = 64
 """Pairs that are treated together."""
 
-_ZERO, _HALF, _ONE, _TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(-2)
+_ZERO, _HALF, _ONE, _MINUS_TWO = np.float32(0), np.float32(0.5), np.float32(1), np.float32(-2)
 _ROOT_HALF = np.float32(np.sqrt(0.5))
 _ROOT_TWO_PI = np.float32(1 / np.sqrt(2 * np.pi))
 _P, _A1, _A2 = np.float32(0.3275911), np.float32(0.254829592), np.float32(-0.284496736)
@@ -313,7 +313,7 @@ def _kernel_backward(
         x = load(scaled, p)
         u = larger(spread(-LARGEST), smaller(spread(LARGEST), muladd(x, by, to)))
         of = times(load(by_features, k * count + p), load(features, k * count + p))
-        slant = times(times(of, u), spread(_TWO))
+        slant = times(times(of, u), spread(_MINUS_TWO))
         store(by_scaled, p, muladd(slant, by, load(by_scaled, p)))
         of_slope, of_shift, of_height = muladd(slant, x, of_slope), plus(of_shift, slant), plus(of_height, of)
     by_kernels[0, k] += total(of_slope)

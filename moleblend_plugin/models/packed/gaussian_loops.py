@@ -32,7 +32,7 @@ FAR = np.float32(1e9)
 LARGEST = np.float32(8.0)
 """Bound of ``u``, as in ``relations``."""
 
-_ZERO, _TWO = np.float32(0), np.float32(-2)
+_ZERO, _MINUS_TWO = np.float32(0), np.float32(-2)
 
 
 @njit(inline="always")
@@ -166,7 +166,7 @@ def feature_sums_backward(
                     x = load(scaled, p)
                     feature, u = gaussian(x, by, to, of)
                     raised = times(grad, feature)
-                    slant = times(times(raised, u), spread(_TWO))
+                    slant = times(times(raised, u), spread(_MINUS_TWO))
                     store(by_scaled, p, muladd(slant, by, load(by_scaled, p)))
                     of_slope, of_shift = muladd(slant, x, of_slope), plus(of_shift, slant)
                     of_height = plus(of_height, raised)
