@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +9,7 @@ import typer
 
 from moleblend_plugin.cli.inspect import store_files
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.event_log import validations
 from moleblend_plugin.runs.run_files import EVENT_LOG
 
 if TYPE_CHECKING:
@@ -76,15 +76,10 @@ def nearest_anchors(seen: Seen, rows: int) -> tuple[list[str], list[str]]:
 def retrieval_by_update(path: Path) -> dict[str, list[tuple[int, float]]]:
     """(update, hit rate) by pair of views of every validation that a run logged; empty without a log."""
     history: dict[str, list[tuple[int, float]]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
-        try:
-            event: dict[str, Any] = json.loads(line)
-        except json.JSONDecodeError:  # the last line of a run that was killed
-            continue
-        if event.get("event") == "valid":
-            for name, value in event.items():
-                if name.startswith("retrieval_") and isinstance(value, int | float):
-                    history.setdefault(name, []).append((int(event["num_updates"]), float(value)))
+    for event in validations(path):
+        for name, value in event.items():
+            if name.startswith("retrieval_") and isinstance(value, int | float):
+                history.setdefault(name, []).append((int(event["num_updates"]), float(value)))
     return history
 
 

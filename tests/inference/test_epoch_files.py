@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from moleblend_plugin.inference.estimators.epoch_files import EpochFiles, validations
+from moleblend_plugin.inference.estimators.epoch_files import EpochFiles, curve_so_far
 
 LOSSES = {1: 0.9, 2: 0.4, 3: 0.5, 4: 0.8, 5: 0.3, 6: 0.7}
 
@@ -72,5 +72,5 @@ def test_one_epoch_alone_and_epochs_without_validation(tmp_path: Path) -> None:
 
 def test_a_missing_value_is_nan_and_no_log_no_curve(tmp_path: Path) -> None:
     run = trained(tmp_path / "run", {1: 0.5})
-    assert validations(run / "train.jsonl", "auc") == {1: pytest.approx(float("nan"), nan_ok=True)}
-    assert validations(tmp_path / "none.jsonl", "loss") == {}
+    assert curve_so_far(run / "train.jsonl", "auc") == {1: pytest.approx(float("nan"), nan_ok=True)}
+    assert curve_so_far(tmp_path / "none.jsonl", "loss") == {}

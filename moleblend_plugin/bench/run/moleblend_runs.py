@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import shlex
 import shutil
 import subprocess
@@ -16,6 +15,7 @@ from moleblend_plugin.bench.run.outcome import CellOutcome, Parts, filled, middl
 from moleblend_plugin.bench.spec.cell_spec import Cell
 from moleblend_plugin.bench.spec.recipes import Training, train_flags
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.event_log import read_events
 from moleblend_plugin.runs.run_files import BEST_CHECKPOINT, EVENT_LOG
 from moleblend_plugin.schema import Float64Array
 
@@ -109,11 +109,7 @@ def read_log(path: Path, metric: str) -> tuple[EpochScores, float]:
     """Metric per epoch and the seconds of a run, from its ``train.jsonl``; a repeated epoch counts once."""
     scores: dict[int, dict[str, float]] = {}
     seconds = 0.0
-    for line in path.read_text(encoding="utf-8").splitlines():
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue  # a line cut off by an interruption
+    for event in read_events(path):
         if event.get("event") == "valid" and isinstance(event.get(metric), int | float):
             scores.setdefault(int(event["epoch"]), {})[event["subset"]] = float(event[metric])
         seconds = max(seconds, float(event.get("wall") or 0.0))

@@ -7,7 +7,6 @@ not the best.
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from moleblend_plugin.ensembles.epoch import contenders
+from moleblend_plugin.runs.event_log import validations
 from moleblend_plugin.runs.run_files import EVENT_LOG
 
 _FEWEST: Final = 4
@@ -58,7 +58,7 @@ class EpochFiles:
         begun = [
             (run, curve, count)
             for run, count in zip(self._runs, self._labels, strict=True)
-            if (curve := validations(run / EVENT_LOG, self._metric))
+            if (curve := curve_so_far(run / EVENT_LOG, self._metric))
         ]
         if not begun:
             return
@@ -83,19 +83,8 @@ class EpochFiles:
                 file.unlink(missing_ok=True)
 
 
-def validations(log: Path, metric: str) -> dict[int, float]:
+def curve_so_far(log: Path, metric: str) -> dict[int, float]:
     """By epoch, a metric of the part ``valid``, as far as a run's log holds it."""
-    curve: dict[int, float] = {}
-    try:
-        lines = log.read_text(encoding="utf-8").splitlines()
-    except OSError:
-        return curve
-    for line in lines:
-        try:
-            event = json.loads(line)
-        except ValueError:
-            continue  # the last one, which is being written
-        if event.get("event") == "valid" and event.get("subset") == "valid":
-            value = event.get(metric)
-            curve[int(event["epoch"])] = float("nan") if value is None else float(value)
-    return curve
+    own = (event for event in validations(log) if event.get("subset") == "valid")
+    found = ((int(event["epoch"]), event.get(metric)) for event in own)
+    return {epoch: float("nan") if value is None else float(value) for epoch, value in found}

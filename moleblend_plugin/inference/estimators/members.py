@@ -20,7 +20,7 @@ from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.ensembles.epoch import best_epoch, mean_curve
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host.in_process import train_in_process
-from moleblend_plugin.inference.estimators.epoch_files import EpochFiles, validations
+from moleblend_plugin.inference.estimators.epoch_files import EpochFiles, curve_so_far
 from moleblend_plugin.inference.estimators.fit import portable_checkpoint, write_store
 from moleblend_plugin.inference.estimators.member_jobs import (
     Job,
@@ -232,7 +232,7 @@ def read_curve(log: Path, metric: str) -> dict[int, float]:
     Raises:
         MoleblendError: the log holds none.
     """
-    curve = validations(log, metric)
+    curve = curve_so_far(log, metric)
     if not curve:
         raise MoleblendError(
             "the run never validated, so no epoch can be chosen: leave out --disable-validation"
