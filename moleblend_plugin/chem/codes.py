@@ -7,12 +7,13 @@ OGB, is ``vocab.CIP_LABELS`` (``chem.stereo``), and OGB's stands beside it.
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple
 
 import numpy as np
 from rdkit import Chem
 
+from moleblend_plugin.chem.binary_form import binary_form
 from moleblend_plugin.chem.reading import set_directions
 from moleblend_plugin.chem.stereo import cip_codes
 from moleblend_plugin.schema import UInt8Array, UInt16Array
@@ -38,6 +39,25 @@ _STEREO_CODES: Final = {
 }
 
 
+_MOST_KINDS: Final = 1 << 14
+_ATOM_KINDS: dict[tuple[bytes, int, int], bytes] = {}
+_BOND_KINDS: dict[bytes, bytes] = {}
+"""Codes of the kinds of atoms and bonds that were met: a million drug-like molecules have some hundreds."""
+
+_PROBE: Final = (
+    *("C", "O=C=O", "C/C=C/C#N", "C1CC1[N+](=O)[O-]", "N[C@@H](C)C(=O)O", "[Na+].[Cl-]", "C[CH2]", "[NH4+]"),
+    *(
+        "c1ccc2[nH]ccc2c1",
+        "CS(=O)(=O)c1ncc(Br)s1",
+        "F/C(Cl)=C(/F)I",
+        "C->[Fe]",
+        "FP(F)(F)(F)F",
+        "OB(O)[C@H]1CC1",
+    ),
+)
+"""Molecules with most of what an atom or a bond may be."""
+
+
 class Codes(NamedTuple):
     """What a molecule's graph becomes.
 
@@ -57,20 +77,62 @@ def encode_molecule(mol: Chem.Mol, labelled: Chem.Mol | None = None) -> Codes:
         mol: heavy atoms only (:func:`heavy_atoms`), stereochemistry perceived.
         labelled: the same with the hydrogens that tell stereocentres (isotopes), where it has any.
     """
+    codes = (_by_kind(mol) if _knows_binary_form() else None) or _one_by_one(mol)
+    whole = mol if labelled is None else labelled
+    if codes.ogb_chirality.any() or whole.GetNumAtoms() != len(codes.ogb_chirality):
+        codes.atom_codes[:, CHIRALITY] = cip_codes(whole)
+    return codes
+
+
+def _one_by_one(mol: Chem.Mol) -> Codes:
+    """Codes, no atom with a label: RDKit is asked about every atom and bond."""
     # By number: RDKit's own iterators ask the molecule for its size at every step.
     atoms = [encode_atom(mol.GetAtomWithIdx(index)) for index in range(mol.GetNumAtoms())]
     all_bonds = [mol.GetBondWithIdx(index) for index in range(mol.GetNumBonds())]
     ends = [(bond.GetBeginAtomIdx(), bond.GetEndAtomIdx()) for bond in all_bonds]
     bonds = [encode_bond(bond) for bond in all_bonds]
-    atom_codes = np.array(atoms, np.uint8).reshape(-1, len(ATOM_FEATURES))
+    return _unlabelled(np.array(atoms, np.uint8), np.array(ends, np.uint16), np.array(bonds, np.uint8))
+
+
+def _by_kind(mol: Chem.Mol) -> Codes | None:
+    """The same; RDKit is asked about kinds that are new. ``None`` where the binary form is not known."""
+    form = binary_form(mol)
+    if form is None:
+        return None
+    for kinds in (_ATOM_KINDS, _BOND_KINDS):
+        if len(kinds) > _MOST_KINDS:
+            kinds.clear()
+    atoms, bonds = bytearray(), bytearray()
+    for index, kind in enumerate(zip(form.atoms, form.degrees, form.in_ring, strict=True)):
+        codes = _ATOM_KINDS.get(kind)
+        if codes is None:
+            codes = _ATOM_KINDS[kind] = bytes(encode_atom(mol.GetAtomWithIdx(index)))
+        atoms += codes
+    for index, said in enumerate(form.bonds):
+        codes = _BOND_KINDS.get(said)
+        if codes is None:
+            codes = _BOND_KINDS[said] = bytes(encode_bond(mol.GetBondWithIdx(index)))
+        bonds += codes
+    ends = np.frombuffer(form.ends, np.uint8).astype(np.uint16)
+    return _unlabelled(np.frombuffer(atoms, np.uint8), ends, np.frombuffer(bonds, np.uint8))
+
+
+def _unlabelled(atoms: UInt8Array, ends: UInt16Array, bonds: UInt8Array) -> Codes:
+    atom_codes = atoms.reshape(-1, len(ATOM_FEATURES))
     ogb_chirality = atom_codes[:, CHIRALITY].copy()
-    atom_codes[:, CHIRALITY] = cip_codes(mol if labelled is None else labelled)
-    return Codes(
-        atom_codes=atom_codes,
-        bonds=np.array(ends, np.uint16).reshape(-1, 2),
-        bond_codes=np.array(bonds, np.uint8).reshape(-1, len(BOND_FEATURES)),
-        ogb_chirality=ogb_chirality,
-    )
+    atom_codes[:, CHIRALITY] = 0
+    return Codes(atom_codes, ends.reshape(-1, 2), bonds.reshape(-1, len(BOND_FEATURES)), ogb_chirality)
+
+
+@cache
+def _knows_binary_form() -> bool:
+    """Whether the binary form of this RDKit gives the codes that its atoms and bonds have."""
+    for smiles in _PROBE:
+        mol = Chem.MolFromSmiles(smiles)
+        quick, slow = _by_kind(mol), _one_by_one(mol)
+        if quick is None or not all(map(np.array_equal, quick, slow)):
+            return False
+    return True
 
 
 def encode_atom(atom: Chem.Atom) -> tuple[int, ...]:

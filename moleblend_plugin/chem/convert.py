@@ -68,13 +68,19 @@ class Unusable(ValueError):
     """Why a row is no molecule: ``kind`` or ``kind: detail`` (reports count by kind)."""
 
 
-def convert(row: RawRow, config: ConversionConfig) -> MoleculeRecord | Rejection:
+def convert(row: RawRow, config: ConversionConfig, canonical: bool = True) -> MoleculeRecord | Rejection:
     """Record of ``row``, or the reason why there is none. Never raises for a bad row.
 
     A stored molecule stays as it is, unless another 3D is wanted than its own: then it is made of its SMILES.
+
+    Args:
+        row: the input.
+        config: how.
+        canonical: whether the record gets its canonical SMILES, which takes half as long as reading one;
+            else the row's own, or "" of a mol block.
     """
     if row.record is None:
-        return _converted(row, config, None)
+        return _converted(row, config, None, canonical)
     return _stored(row, row.record, config)
 
 
@@ -86,7 +92,7 @@ def _stored(row: RawRow, record: MoleculeRecord, config: ConversionConfig) -> Mo
         return Rejection(row.source, row.row, row.shown, why)
     if keeps_3d or (record.coords is None and config.conformers is None and not is_of_format_2):
         return replace(record, source=row.source, row=row.row, targets=np.array(row.targets, np.float64))
-    return _converted(RawRow(row.source, row.row, record.smiles, "smiles", row.targets), config, None)
+    return _converted(RawRow(row.source, row.row, record.smiles, "smiles", row.targets), config)
 
 
 def convert_molecule(molecule: object, row: int, config: ConversionConfig) -> MoleculeRecord | Rejection:
@@ -105,11 +111,13 @@ def convert_molecule(molecule: object, row: int, config: ConversionConfig) -> Mo
     return Rejection("molecules", row, str(molecule)[:200], what)
 
 
-def _converted(row: RawRow, config: ConversionConfig, parsed: Chem.Mol | None) -> MoleculeRecord | Rejection:
+def _converted(
+    row: RawRow, config: ConversionConfig, parsed: Chem.Mol | None = None, canonical: bool = True
+) -> MoleculeRecord | Rejection:
     # RDKit's warnings go to stderr otherwise; the reason is kept here instead.
     with rdBase.BlockLogs(), pinned():
         try:
-            return _record(row, _parse(row) if parsed is None else from_mol(parsed), config)
+            return _record(row, _parse(row) if parsed is None else from_mol(parsed), config, canonical)
         except Unusable as error:
             reason = str(error)
         except (ValueError, RuntimeError) as error:  # RDKit's own exceptions are one of the two
@@ -123,16 +131,18 @@ def _parse(row: RawRow) -> Chem.Mol:
     return _from_smiles(row.text) if row.kind == "smiles" else _from_molblock(row.text)
 
 
-def _record(row: RawRow, parsed: Chem.Mol, config: ConversionConfig) -> MoleculeRecord:
-    mol = heavy_atoms(parsed)
+def _record(row: RawRow, parsed: Chem.Mol, config: ConversionConfig, canonical: bool) -> MoleculeRecord:
+    same = parsed.GetNumAtoms() == parsed.GetNumHeavyAtoms()
+    mol = parsed if same else heavy_atoms(parsed)
     if mol.GetNumAtoms() == 0:
         raise Unusable("no heavy atoms")
     if mol.GetNumAtoms() > MOST_ATOMS:
         raise Unusable(f"more than {MOST_ATOMS} heavy atoms")
     # Isotopes of hydrogen are kept here: the SMILES is the molecule's identity, the codes are its graph.
-    same = mol.GetNumAtoms() == parsed.GetNumAtoms()
     named = parsed if same else without_hydrogens(parsed)
-    smiles: str = Chem.MolToSmiles(named)
+    smiles = row.text if row.kind == "smiles" else ""
+    if canonical:
+        smiles = Chem.MolToSmiles(named)
     codes = encode_molecule(mol, named)
     given = Conformers(None, _NO_COORDS)
     if config.source_coords:

@@ -40,6 +40,7 @@ def convert_in_order(
     config: ConversionConfig,
     workers: int,
     featurizers: tuple[str, ...] = (),
+    canonical: bool = True,
 ) -> Iterator[Converted]:
     """Record or rejection of every row in input order, the same for any number of workers.
 
@@ -47,7 +48,8 @@ def convert_in_order(
         rows: the input.
         config: how.
         workers: processes.
-        featurizers: what records get besides: "descriptors", "ecfp".
+        featurizers: what records get besides: "descriptors", "ecfp"; computed of canonical SMILES.
+        canonical: whether records get these (:func:`convert`).
 
     Raises:
         MoleblendError: a worker process died.
@@ -55,15 +57,16 @@ def convert_in_order(
     # Many rows per message where they are quick, few where one may take seconds.
     quick = config.conformers is None and not featurizers
     chunks = enumerate(chunks_of(rows, 256 if quick else 32))
-    for _, results in work_on(chunks, partial(_convert_all, config, featurizers), workers, in_order=True):
+    work = partial(_convert_all, config, featurizers, canonical or bool(featurizers))
+    for _, results in work_on(chunks, work, workers, in_order=True):
         yield from results
 
 
 def _convert_all(
-    config: ConversionConfig, featurizers: tuple[str, ...], rows: list[RawRow | Rejection]
+    config: ConversionConfig, featurizers: tuple[str, ...], canonical: bool, rows: list[RawRow | Rejection]
 ) -> list[Converted]:
     with pinned():  # once for all of them
-        found = [row if isinstance(row, Rejection) else convert(row, config) for row in rows]
+        found = [row if isinstance(row, Rejection) else convert(row, config, canonical) for row in rows]
         if not featurizers:
             return found
         return [featurized(each, featurizers) if isinstance(each, MoleculeRecord) else each for each in found]

@@ -21,16 +21,31 @@ _Model = TypeVar("_Model", "Predictor", "Embedder")
 
 
 def open_rows(
-    network: Predictor | Embedder, source: Source, conformers: str | None, workers: int | None, max_atoms: int
+    network: Predictor | Embedder,
+    source: Source,
+    conformers: str | None,
+    workers: int | None,
+    max_atoms: int,
+    canonical: bool = True,
 ) -> Input:
-    """Rows of a file as molecules for a network; says how they get their 3D, unless a store has it."""
+    """Rows of a file as molecules for a network; says how they get their 3D, unless a store has it.
+
+    Args:
+        network: reads them.
+        source: the file.
+        conformers: as ``conversion_for`` takes them.
+        workers: processes; ``None``: one for each core.
+        max_atoms: of a molecule.
+        canonical: whether anything but the network reads molecules: then they get their canonical SMILES.
+    """
     from moleblend_plugin.entry import usable_cores
     from moleblend_plugin.inference.conversion import conversion_for
     from moleblend_plugin.inference.input_rows import Input
 
     conversion = conversion_for(network.args, network.input_mode, conformers)
     cores = workers or usable_cores()
-    rows = Input(source, conversion.config, cores, max_atoms, network.featurizers, network.extra_descriptors)
+    beside = (network.featurizers, network.extra_descriptors)
+    rows = Input(source, conversion.config, cores, max_atoms, *beside, canonical or network.reads_smiles)
     if not source.format.holds_records:
         print(f"molecules: {conversion.note}", file=sys.stderr)
     return rows

@@ -68,7 +68,6 @@ def embed(
     check_table(out, (".npz", ".parquet"))
     refuse_existing(out, overwrite)
     network = Embedder.from_checkpoint(checkpoint, what, device, input_mode, use_ema)  # type: ignore[arg-type]
-    rows = open_rows(
-        network, open_molecules(molecules, Columns(smiles_column)), conformers, workers, max_atoms
-    )
+    source = open_molecules(molecules, Columns(smiles_column))
+    rows = open_rows(network, source, conformers, workers, max_atoms, canonical=False)
     write_rows(("embed", "embedded"), embed_to_file, network, rows, out, batch_size, overwrite)

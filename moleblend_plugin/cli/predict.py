@@ -82,8 +82,7 @@ def predict(
     network = Predictor.from_checkpoint(find_checkpoint(checkpoint), device, use_ema)
     extra, notes = choose_trust_columns(network, members_sd, interval, not no_trust)
     print_notes(notes)
-    rows = open_rows(
-        network, open_molecules(molecules, Columns(smiles_column)), conformers, workers, max_atoms
-    )
+    source = open_molecules(molecules, Columns(smiles_column))
+    rows = open_rows(network, source, conformers, workers, max_atoms, canonical=extra.trust is not None)
     write = partial(predict_to_table, members_sd=members_sd, extra=extra)
     write_rows(("predict", "predicted"), write, network, rows, out, batch_size, overwrite)

@@ -54,6 +54,7 @@ class Embedder:
         device: where it computes.
         featurizers: none; only the head of a property network reads some.
         extra_descriptors: none, likewise.
+        reads_smiles: no.
 
     Raises:
         MoleblendError: an unknown ``what`` or ``input_mode``, or no such device.
@@ -61,6 +62,7 @@ class Embedder:
 
     featurizers: Final[tuple[str, ...]] = ()
     extra_descriptors: Final[tuple[str, ...]] = ()
+    reads_smiles: Final = False
 
     def __init__(
         self,

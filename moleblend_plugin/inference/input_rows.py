@@ -56,6 +56,7 @@ class Input:
         featurizers: what molecules get besides: "descriptors", "ecfp"; those of a store keep their own if
             this RDKit made them.
         extra_descriptors: columns of the file that molecules get besides.
+        canonical: whether molecules get their canonical SMILES; else that of the file.
 
     Attributes:
         source: as given; of a file that holds labels, asked for them where they are ``extra_descriptors``.
@@ -73,12 +74,14 @@ class Input:
         max_atoms: int = MAX_ATOMS,
         featurizers: tuple[str, ...] = (),
         extra_descriptors: tuple[str, ...] = (),
+        canonical: bool = True,
     ) -> None:
         self.source = source
         self._conversion = conversion
         self._workers = workers
         self._max_atoms = max_atoms
         self._featurizers = featurizers
+        self._canonical = canonical
         self._passed = 0
         self._beside = Beside(source)
         self.header = self._beside.names
@@ -110,7 +113,7 @@ class Input:
         results = (
             map(self._reader(), rows)
             if held
-            else convert_in_order(rows, self._conversion, self._workers, self._featurizers)
+            else convert_in_order(rows, self._conversion, self._workers, self._featurizers, self._canonical)
         )
         for result in results:
             cells, extra = given.popleft()

@@ -151,6 +151,11 @@ class Predictor:
         """Numbers of a prediction: one per target, or one per class of the one target."""
         return len(self.class_names) or len(self.target_names)
 
+    @property
+    def reads_smiles(self) -> bool:
+        """Whether it reads the canonical SMILES of molecules, not their atoms and bonds alone."""
+        return bool(self.featurizers)
+
     def predict_records(
         self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW
     ) -> Iterator[Float64Array]:
@@ -259,6 +264,11 @@ class Ensemble(Predictor):
                     f"member {number} predicts {network.kind} of {', '.join(network.target_names)} from "
                     f"{network.input_mode}, unlike member 1: combine networks that were trained alike"
                 )
+
+    @property
+    def reads_smiles(self) -> bool:
+        """As of one network; forests read them too."""
+        return super().reads_smiles or self.stack is not None
 
     def predict_records(
         self, records: Iterable[MoleculeRecord], batch_size: int = 64, window: int = WINDOW

@@ -194,7 +194,7 @@ def test_rdkits_failure_elsewhere_is_a_rejection(monkeypatch: pytest.MonkeyPatch
     def fail(*arguments: object) -> None:
         raise RuntimeError("Invariant\n  Violation")
 
-    monkeypatch.setattr("moleblend_plugin.chem.convert.heavy_atoms", fail)
+    monkeypatch.setattr("moleblend_plugin.chem.convert.encode_molecule", fail)
     assert from_smiles("CCO").reason == "RDKit fails: Invariant Violation"
 
 
