@@ -122,10 +122,10 @@ class Embedder:
         return run(records, to_sample, self._embed, self.device, batch_size, window, self.input_codes)
 
     def _embed(self, net_input: InputFields[torch.Tensor]) -> Sequence[FloatingArray]:
-        encoded = self._encoder.represent(**net_input)
-        graph, atoms = encoded.states[:, 0].float(), encoded.states[:, 1:].float()
         if self.what == "graph":
-            return list(graph.cpu().numpy())
+            return list(self._encoder.represent_graph(**net_input).states[:, 0].float().cpu().numpy())
+        encoded = self._encoder.represent(**net_input)
+        atoms = encoded.states[:, 1:].float()
         real = encoded.real[..., None]  # [B, N, 1]
         if self.what == "mean":
             return list(((atoms * real).sum(1) / real.sum(1)).cpu().numpy())

@@ -21,6 +21,7 @@ from moleblend_plugin.data.head_inputs import HeadInputs
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.samples.featurize import Features, featurize
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.models.parts.kernels import many_predicted
 from moleblend_plugin.schema import InputCodes, InputFields, MoleculeRecord
 
 WINDOW: Final = 4096
@@ -122,9 +123,11 @@ def _run_window(items: _Items, net: Net, device: torch.device, batch_size: int) 
     """Results of some records, in their order."""
     totals: list[FloatingArray] = [np.zeros(0)] * len(items.records)
     samples = items.samples()
-    for batch in cut([items.records[index].n_atoms for index, _ in items.numbers], batch_size):
+    sizes = [items.records[index].n_atoms for index, _ in items.numbers]
+    pairs = sum(size**2 for size in sizes)
+    for batch in cut(sizes, batch_size):
         padded = collate(list(islice(samples, batch.stop - batch.start)))
-        with torch.inference_mode():
+        with torch.inference_mode(), many_predicted(pairs):
             moved = {
                 name: cast("torch.Tensor", value).to(device) for name, value in padded["net_input"].items()
             }

@@ -55,6 +55,9 @@ _PAIR_CODES = np.array([row.shown for row in RELATIONS], np.uint8)
 _PAIRS_NEED_3D = tuple(row.needs_3d for row in RELATIONS)
 _ATOM_CODES = np.array([Shown.SPD, Shown.DISTANCE], np.uint8)
 _ATOMS_NEED_3D = (False, True)
+# Not enumerations, which NumPy takes apart anew for every molecule.
+_ALL_PAIRS = {mode: np.uint8(shown) for mode, shown in PAIRS_SHOWN.items()}
+_ALL_ATOMS = {mode: np.uint8(shown) for mode, shown in ATOMS_SHOWN.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,8 +186,8 @@ def unblended(features: Features, input_mode: InputMode) -> Sample:
     n_atoms, coords = features.n_atoms, features.coords
     mode = input_mode if coords is not None else "2d"
     seen = coords if coords is not None and mode != "2d" else np.zeros((n_atoms, 3), np.float32)
-    pair_shown = np.full((n_atoms, n_atoms), PAIRS_SHOWN[mode], np.uint8)
-    return _sample(features, seen, pair_shown, np.full(n_atoms, ATOMS_SHOWN[mode], np.uint8))
+    pair_shown = np.full((n_atoms, n_atoms), _ALL_PAIRS[mode])
+    return _sample(features, seen, pair_shown, np.full(n_atoms, _ALL_ATOMS[mode]))
 
 
 def _sample(

@@ -103,6 +103,26 @@ class Attention(nn.Module):
         out: Tensor = self.out(kernels.attention(self.qkv(x), bias, self.heads, dropout))
         return out
 
+    def of_graph_token(self, x: Tensor, real: Tensor) -> Tensor:
+        """What the graph token takes up, [B, D] of [B, T, D] without dropout; ``real`` atoms are bool [B, N].
+
+        All its pairs have one bias, which a softmax does not see. Keys and values of atoms are not made: the
+        query goes through the map of keys, and the mean of states through that of values.
+        """
+        width = x.shape[-1]
+        by_head = (self.heads, width // self.heads, width)
+        of_query, of_key, of_value = self.qkv.weight.chunk(3)
+        by_query, _, by_value = self.qkv.bias.chunk(3)
+        query = F.linear(x[:, 0], of_query, by_query).unflatten(-1, by_head[:2])  # [B, H, d]
+        asked = torch.einsum("bhd,hdw->bhw", query * by_head[1] ** -0.5, of_key.view(by_head))
+        logits = (asked @ x.transpose(1, 2)).masked_fill(
+            ~F.pad(real, (1, 0), value=True)[:, None], -torch.inf
+        )
+        mean = torch.softmax(logits, -1) @ x  # [B, H, D]
+        value = torch.einsum("bhw,hdw->bhd", mean, of_value.view(by_head)).flatten(1)
+        out: Tensor = self.out(value + by_value)
+        return out
+
 
 class EncoderLayer(nn.Module):
     """``x = LN(x + attn(x)); x = LN(x + W2 gelu(W1 x))`` with dropout and stochastic depth on branches."""
@@ -128,8 +148,17 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | PackedBias) -> Tensor:
         """[B, T, D] -> [B, T, D], or [S, D] -> [S, D] without padding."""
-        molecules = None if isinstance(bias, Tensor) else bias.places.molecules
-        branch = self.attention(x, bias)
+        return self._after(
+            x, self.attention(x, bias), None if isinstance(bias, Tensor) else bias.places.molecules
+        )
+
+    def of_graph_token(self, x: Tensor, real: Tensor) -> Tensor:
+        """That of the graph token alone, [B, D] of [B, T, D], in evaluation mode."""
+        assert isinstance(self.attention, Attention)
+        return self._after(x[:, 0], self.attention.of_graph_token(x, real), None)
+
+    def _after(self, x: Tensor, branch: Tensor, molecules: Tensor | None) -> Tensor:
+        """What becomes of states and what attention gives for them."""
         x = self.attention_norm(x + self.drop_path(self.dropout(branch), molecules))
         branch = self.ffn_out(self.activation_dropout(F.gelu(self.ffn_in(x))))
         x = self.ffn_norm(x + self.drop_path(self.dropout(branch), molecules))
@@ -185,6 +214,19 @@ class Encoder(nn.Module):
         """The same without padding: [S, D] from [A, D]."""
         x: Tensor = self.dropout(self.norm(places.tokens(atoms, self.graph_token)))
         return x
+
+    def graph_state(self, x: Tensor, bias: Tensor | PackedBias, real: Tensor) -> Tensor:
+        """State of the graph token after the last layer, [B, 1, D], for prediction; ``real`` is bool [B, N].
+
+        Of the last layer no more is computed than it needs, which is next to nothing.
+        """
+        *lower, last = self.layers
+        for layer in lower:
+            x = layer(x, bias)
+        if not isinstance(bias, Tensor):
+            x = bias.places.unpacked(x)
+        state: Tensor = last.of_graph_token(x, real)
+        return state[:, None]
 
     def forward(self, x: Tensor, bias: Tensor | PackedBias) -> Tensor:
         """[B, T, D] -> [B, T, D], [S, D] -> [S, D]; one bias [B, H, T, T] serves every layer."""

@@ -42,7 +42,7 @@ class Encoded(NamedTuple):
 class Represented(NamedTuple):
     """What heads of molecules read."""
 
-    states: Tensor  # [B, T, D]
+    states: Tensor  # [B, T, D], or [B, 1, D] where the graph token is all that they read
     real: Tensor  # bool [B, N]
 
 
@@ -86,18 +86,39 @@ class MoleBlendEncoder(nn.Module):
     def encode(self, **net_input: Unpack[InputFields[Tensor]]) -> Encoded:
         """All that heads read; arguments are the rows of ``schema.INPUT_FIELDS``."""
         if not self._packs(net_input):
-            return self._padded(**net_input)
+            padded = self._padded(**net_input)
+            return padded._replace(
+                states=self.encoder(padded.states, self.encoder.token_bias(padded.pair_bias))
+            )
         tokens, bias = self._packed(**net_input)
         _, unit = geometry(net_input["coords"])
-        return Encoded(bias.places.unpacked(tokens), bias.unpacked(), unit, bias.places.real)
+        return Encoded(
+            bias.places.unpacked(self.encoder(tokens, bias)), bias.unpacked(), unit, bias.places.real
+        )
 
     def represent(self, **net_input: Unpack[InputFields[Tensor]]) -> Represented:
         """The states alone, which cost less."""
         if not self._packs(net_input):
-            encoded = self._padded(**net_input)
+            encoded = self.encode(**net_input)
             return Represented(encoded.states, encoded.real)
         tokens, bias = self._packed(**net_input)
-        return Represented(bias.places.unpacked(tokens), bias.places.real)
+        return Represented(bias.places.unpacked(self.encoder(tokens, bias)), bias.places.real)
+
+    def represent_graph(self, **net_input: Unpack[InputFields[Tensor]]) -> Represented:
+        """The same for heads that read the graph token alone: of a prediction, states are [B, 1, D]."""
+        if not self._predicts(net_input):
+            return self.represent(**net_input)
+        if self._packs(net_input):
+            tokens, bias = self._packed(**net_input)
+            real = bias.places.real
+            return Represented(self.encoder.graph_state(tokens, bias, real), real)
+        padded = self._padded(**net_input)
+        bias_of_tokens = self.encoder.token_bias(padded.pair_bias)
+        return Represented(self.encoder.graph_state(padded.states, bias_of_tokens, padded.real), padded.real)
+
+    def _predicts(self, net_input: InputFields[Tensor]) -> bool:
+        """Whether what nobody reads can be left out: on a CPU, where nothing hooks into the network."""
+        return kernels.predicts(self, *(part for part in net_input.values() if isinstance(part, Tensor)))
 
     def _packs(self, net_input: InputFields[Tensor]) -> bool:
         config = self.config
@@ -115,7 +136,7 @@ class MoleBlendEncoder(nn.Module):
         pair_shown: Tensor,
         atom_shown: Tensor,
     ) -> tuple[Tensor, PackedBias]:
-        """States [S, D] without padding, and what was added to the logits of pairs."""
+        """Inputs of the layers without padding: states [S, D], and what is added to the logits of pairs."""
         packed = kernels.packed()
         places: Places = packed.Places.of(atom_codes[..., 0] > 0)
         codes, degree, atom_shown = (places.of_atoms(part) for part in (atom_codes, degree, atom_shown))
@@ -128,8 +149,7 @@ class MoleBlendEncoder(nn.Module):
         relations = Relations(codes[None, :, 0], spd, bond_path, one)
         bias: PackedBias = self.bias.packed(places, relations, pair_shown, self.encoder.graph_bias, distances)
         atoms = self.atoms.packed(codes, degree, atom_shown, sums, one)
-        tokens: Tensor = self.encoder(self.encoder.embed_packed(atoms, places), bias)
-        return tokens, bias
+        return self.encoder.embed_packed(atoms, places), bias
 
     def _padded(
         self,
@@ -141,7 +161,7 @@ class MoleBlendEncoder(nn.Module):
         pair_shown: Tensor,
         atom_shown: Tensor,
     ) -> Encoded:
-        """The same of a batch as it is."""
+        """The same of a batch as it is; ``states`` are the inputs of the layers."""
         number, real = atom_codes[..., 0], atom_codes[..., 0] > 0
         distance, unit = geometry(coords)
         if _unseen(PAIRS_SHOWN["3d"], pair_shown, atom_shown):
@@ -152,8 +172,7 @@ class MoleBlendEncoder(nn.Module):
             spd, bond_path = spd[:1, :1, :1], bond_path[:1, :1, :1]
         relations = Relations(number, spd, bond_path, gaussians)
         pair_bias = self.bias(relations, pair_shown).masked_fill(~real[:, None, None, :], -torch.inf)
-        x = self.encoder.embed(self.atoms(atom_codes, degree, gaussians, atom_shown))
-        states = self.encoder(x, self.encoder.token_bias(pair_bias))
+        states = self.encoder.embed(self.atoms(atom_codes, degree, gaussians, atom_shown))
         return Encoded(states, pair_bias, unit, real)
 
 

@@ -6,7 +6,9 @@ gains: ``docs/speed.md``. B molecules, T tokens, H heads, D width, d = D / H, P 
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
 from typing import TYPE_CHECKING, Final
@@ -29,6 +31,10 @@ MOST_OF_A_TILE: Final = 64
 MANY_IN_PREDICTION: Final = 1 << 23
 """Numbers of the largest input of a batch, five for each pair, from which on it is predicted without padding:
 32 molecules of 230 atoms, whose padded biases would take half a gigabyte."""
+
+MANY_PAIRS: Final = 1 << 19
+"""Pairs of atoms of a window from which on it is predicted without padding: some 850 molecules
+of 25 atoms. A few windows gain what it takes to load the compiler."""
 
 _LEVELS: Final = 1 << 16
 
@@ -111,15 +117,60 @@ def packs(network: nn.Module, width: int, heads: int, *inputs: Tensor) -> bool:
         heads: H; d is a multiple of 8 in the compiled form.
         inputs: of the batch.
     """
-    if not torch.is_grad_enabled() and max(part.numel() for part in inputs) < MANY_IN_PREDICTION:
+    largest = max(part.numel() for part in inputs)
+    if not torch.is_grad_enabled() and largest < MANY_IN_PREDICTION and not _MANY.predicted:
         return False
     if torch.compiler.is_compiling() or not on_cpu(*inputs) or not all(part.numel() for part in inputs):
         return False
     if any(part.requires_grad for part in inputs) or (width // heads) % 8:
         return False
-    weights = {weight.dtype for weight in network.parameters()}
-    hooks = (part._forward_hooks or part._forward_pre_hooks for part in network.modules())
-    return torch.float64 not in weights and not any(hooks)
+    weights = (weight for part in _parts(network) for weight in part._parameters.values())
+    doubles = any(weight is not None and weight.dtype == torch.float64 for weight in weights)
+    return not doubles and not _is_hooked(network)
+
+
+def predicts(network: nn.Module, *inputs: Tensor) -> bool:
+    """Whether a batch is only predicted, on a CPU, and nothing looks at what happens in between.
+
+    Args:
+        network: with all its parts.
+        inputs: of the batch.
+    """
+    if torch.is_grad_enabled() or network.training or torch.compiler.is_compiling():
+        return False
+    return on_cpu(*inputs) and not _is_hooked(network)
+
+
+def _is_hooked(network: nn.Module) -> bool:
+    return any(part._forward_hooks or part._forward_pre_hooks for part in _parts(network))
+
+
+def _parts(network: nn.Module) -> list[nn.Module]:
+    """``network.modules()``, which takes as long as a layer of a small network, without their names."""
+    parts = [network]
+    for part in parts:
+        parts.extend(child for child in part._modules.values() if child is not None)
+    return parts
+
+
+class _Many(threading.local):
+    """Whether this thread is in a block of :func:`many_predicted`."""
+
+    predicted = False
+
+
+_MANY: Final = _Many()
+
+
+@contextmanager
+def many_predicted(pairs: int) -> Iterator[None]:
+    """A block whose batches are predicted without padding if they have enough ``pairs`` of atoms together."""
+    before = _MANY.predicted
+    _MANY.predicted = before or pairs >= MANY_PAIRS
+    try:
+        yield
+    finally:
+        _MANY.predicted = before
 
 
 def attention(qkv: Tensor, bias: Tensor | PackedBias, heads: int, dropout: float) -> Tensor:

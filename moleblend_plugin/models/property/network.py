@@ -225,7 +225,8 @@ class PropertyNet(PropertyOutputs, MoleBlendEncoder):
     def forward(self, head_inputs: Tensor | None = None, **net_input: Unpack[InputFields[Tensor]]) -> Tensor:
         """[B, L]: logits, or standardised values. Arguments are rows of the schema's tables."""
         with self.encoder_gradients():
-            encoded = self.represent(**net_input)
+            reads_graph = self.head.readout == "cls"
+            encoded = self.represent_graph(**net_input) if reads_graph else self.represent(**net_input)
         outputs: Tensor = self.head(encoded.states, encoded.real, head_inputs)
         return outputs
 
