@@ -6,6 +6,7 @@ Legend: N heavy atoms.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -195,6 +196,7 @@ def _made(mol: Chem.Mol, why_not: str, config: ConversionConfig) -> Conformers:
     )
 
 
+@lru_cache(maxsize=64)  # nearly all molecules of a file have the same two
 def _with_kind(reason: str, other: str) -> str:
     """Two reasons of the form ``kind: detail`` as one of that form."""
     kind, _, detail = reason.partition(": ")

@@ -99,6 +99,11 @@ def test_windows_do_not_matter(stack_file: Path) -> None:
     assert list(predictor.predict_records([])) == []
 
 
+def test_forests_read_smiles_and_networks_do_not(stack_file: Path, mean_file: Path) -> None:
+    assert Predictor.from_checkpoint(stack_file, "cpu").reads_smiles
+    assert not Predictor.from_checkpoint(mean_file, "cpu").reads_smiles
+
+
 def test_a_stack_by_hand(stack_file: Path, mean_file: Path, stack: Stack) -> None:
     """Weighted mean of the networks' mean and of three forests; what the file gives is what was fitted."""
     network = np.array(list(Predictor.from_checkpoint(mean_file, "cpu").predict_records(records())))

@@ -62,6 +62,19 @@ def test_many_rows_go_through_workers_in_order(tmp_path: Path) -> None:
     assert rows.source.fraction_read == 1.0
 
 
+def test_without_canonical_smiles_rows_keep_their_own_unless_features_are_computed_of_them(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.smi"
+    path.write_text("OCC first\nbad(\nC(C)O\n")
+    reasons = ["", "SMILES syntax", ""]
+    for featurizers, smiles in (((), ["OCC", None, "C(C)O"]), (("ecfp",), ["CCO", None, "CCO"])):
+        rows = Input(open_molecules(path), FLAT, featurizers=featurizers, canonical=False)
+        found = facts(rows)
+        assert [fact[2] for fact in found] == smiles
+        assert [fact[3] for fact in found] == reasons
+
+
 class TwoTargets:
     """Stands for a network of which one output overflows for one molecule."""
 
