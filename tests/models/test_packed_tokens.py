@@ -1,4 +1,4 @@
-"""Residuals, norms and GELU in compiled loops give what torch gives; dropout draws alike in both directions."""
+"""Residuals, norms and GELU in compiled loops give what torch gives; gradients see the same draws."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def assert_same(ours: Callable[..., Tensor], theirs: Callable[..., Tensor], inpu
 def test_residual_and_norm() -> None:
     inputs = given((TOKENS, WIDTH), (TOKENS, WIDTH), (WIDTH,), (WIDTH,))
     assert_same(
-        lambda *parts: add_and_norm(*parts, epsilon=EPSILON, dropout=0.0, places=PLACES),
+        lambda x, branch, weight, shift: add_and_norm(x, branch, weight, shift, EPSILON, 0.0, PLACES),
         lambda x, branch, weight, shift: F.layer_norm(x + branch, (WIDTH,), weight, shift, EPSILON),
         inputs,
     )
@@ -98,9 +98,9 @@ def test_dropout_before_a_norm() -> None:
     rate = 0.4
     x, branch, weight, shift = given((TOKENS, WIDTH), (TOKENS, WIDTH), (WIDTH,), (WIDTH,))
 
-    def ours(*parts: Tensor) -> Tensor:
+    def ours(x: Tensor, branch: Tensor, weight: Tensor, shift: Tensor) -> Tensor:
         torch.manual_seed(2)
-        return add_and_norm(*parts, epsilon=EPSILON, dropout=rate, places=PLACES)
+        return add_and_norm(x, branch, weight, shift, EPSILON, rate, PLACES)
 
     large = [torch.zeros_like(x), torch.full_like(branch, 3.0), torch.ones(WIDTH), torch.zeros(WIDTH)]
     kept = ours(*large) > 0  # of equal numbers in a row those that are dropped fall below the mean
