@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from moleblend_plugin.models.packed import places as places_module
 from moleblend_plugin.models.packed.places import Places
-from moleblend_plugin.models.packed.tokens import add_and_norm, gelu
+from moleblend_plugin.models.packed.tokens import add_and_norm, gelu_linear
 from moleblend_plugin.models.parts import kernels
 
 WIDTH = 24
@@ -68,29 +68,34 @@ def test_residual_and_norm() -> None:
 
 
 @pytest.mark.usefixtures("threads")
-def test_gelu() -> None:
-    inputs = given((TOKENS, WIDTH))
+def test_gelu_and_the_product_after_it() -> None:
+    inputs = given((TOKENS, WIDTH), (16, WIDTH), (16,))
     inputs[0].data.view(-1)[:6] = torch.tensor([0.0, -0.0, 12.0, -12.0, 40.0, -40.0])
-    assert_same(lambda x: gelu(x, 0.0, PLACES), F.gelu, inputs)
+    assert_same(
+        lambda x, weight, shift: gelu_linear(x, weight, shift, 0.0, PLACES),
+        lambda x, weight, shift: F.linear(F.gelu(x), weight, shift),
+        inputs,
+    )
 
 
 @pytest.mark.usefixtures("threads")
-def test_dropout_of_gelu_keeps_what_its_gradient_keeps() -> None:
-    rate = 0.25
-    (x,) = given((TOKENS, 512))
-    torch.manual_seed(1)
-    out, (grad,) = gradients(lambda x: gelu(x, rate, PLACES), [x])
-    whole, (slope,) = gradients(F.gelu, [x])
-    plain = (whole.abs() > 1e-3) & (slope.abs() > 1e-3)  # elsewhere 0 says nothing
-    kept = out != 0
-    assert torch.equal(kept[plain], (grad != 0)[plain])
-    torch.testing.assert_close(out[kept], whole[kept] / (1 - rate), rtol=1e-5, atol=1e-5)
-    torch.testing.assert_close(grad[kept & plain], slope[kept & plain] / (1 - rate), rtol=1e-5, atol=1e-5)
-    draws = kept[plain].float()
-    assert abs(float(draws.mean()) - (1 - rate)) < 5 * (rate * (1 - rate) / len(draws)) ** 0.5
-    torch.manual_seed(1)
-    assert torch.equal(out, gelu(x, rate, PLACES).detach())
-    assert not torch.equal(out, gelu(x, rate, PLACES).detach())
+def test_dropout_of_gelu_keeps_what_its_gradients_keep() -> None:
+    rate, width = 0.25, 128
+    x, weight, shift = given((TOKENS, width), (width, width), (width,))
+
+    def drawn(x: Tensor, weight: Tensor, shift: Tensor) -> Tensor:
+        torch.manual_seed(1)
+        return gelu_linear(x, weight, shift, rate, PLACES)
+
+    kept = drawn(torch.full_like(x, 3.0), torch.eye(width), torch.zeros(width)) != 0
+    assert abs(float(kept.float().mean()) - (1 - rate)) < 5 * (rate * (1 - rate) / kept.numel()) ** 0.5
+    assert_same(
+        drawn,
+        lambda x, weight, shift: F.linear(F.gelu(x) * kept / (1 - rate), weight, shift),
+        [x, weight, shift],
+    )
+    other = gelu_linear(torch.full_like(x, 3.0), torch.eye(width), torch.zeros(width), rate, PLACES)
+    assert not torch.equal(other != 0, kept)
 
 
 @pytest.mark.usefixtures("threads")
@@ -116,12 +121,12 @@ def test_dropout_before_a_norm() -> None:
 
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_other_numbers_take_the_form_of_torch(rate: float) -> None:
-    norm = nn.LayerNorm(12)  # no whole vectors
+    norm, linear = nn.LayerNorm(12), nn.Linear(12, 8)  # no whole vectors
     x, branch = given((TOKENS, 12), (TOKENS, 12))
     torch.manual_seed(4)
-    found = kernels.add_and_norm(x, branch, norm, rate, PLACES), kernels.gelu(x, rate, PLACES)
+    found = kernels.add_and_norm(x, branch, norm, rate, PLACES), kernels.gelu_linear(x, linear, rate, PLACES)
     torch.manual_seed(4)
-    expected = kernels.add_and_norm(x, branch, norm, rate, None), kernels.gelu(x, rate, None)
+    expected = kernels.add_and_norm(x, branch, norm, rate, None), kernels.gelu_linear(x, linear, rate, None)
     assert all(map(torch.equal, found, expected))
-    half = kernels.gelu(x.bfloat16(), 0.0, PLACES)
-    assert torch.equal(half, F.gelu(x.bfloat16()))
+    half, wide = nn.Linear(WIDTH, 8).bfloat16(), torch.randn(TOKENS, WIDTH).bfloat16()
+    assert torch.equal(kernels.gelu_linear(wide, half, 0.0, PLACES), half(F.gelu(wide)))

@@ -130,8 +130,8 @@ class EncoderLayer(nn.Module):
         """[B, T, D] -> [B, T, D], or [S, D] -> [S, D] without padding."""
         places = None if isinstance(bias, Tensor) else bias.places
         x = self._joined(x, self.attention(x, bias), self.attention_norm, places)
-        hidden = kernels.gelu(self.ffn_in(x), self.activation_dropout.rate, places)
-        return self._joined(x, self.ffn_out(hidden), self.ffn_norm, places)
+        branch = kernels.gelu_linear(self.ffn_in(x), self.ffn_out, self.activation_dropout.rate, places)
+        return self._joined(x, branch, self.ffn_norm, places)
 
     def _joined(self, x: Tensor, branch: Tensor, norm: nn.LayerNorm, places: Places | None) -> Tensor:
         rate = self.dropout.rate

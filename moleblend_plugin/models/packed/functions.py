@@ -3,7 +3,7 @@
 from moleblend_plugin.models.packed.attention import attention, number_pairs
 from moleblend_plugin.models.packed.distances import Kernels, distance_biases, feature_sums
 from moleblend_plugin.models.packed.places import PackedBias, Places
-from moleblend_plugin.models.packed.tokens import add_and_norm, gelu
+from moleblend_plugin.models.packed.tokens import add_and_norm, gelu_linear
 
 __all__ = [
     "Kernels",
@@ -13,6 +13,6 @@ __all__ = [
     "attention",
     "distance_biases",
     "feature_sums",
-    "gelu",
+    "gelu_linear",
     "number_pairs",
 ]

@@ -222,8 +222,9 @@ def gelu_backward(
     last: int,
     by_out: Array,  # fp32 [S, F]
     by_x: Array,  # fp32 [S, F]
+    out: Array,  # fp32 [S, F]
 ) -> None:
-    """Gradient of :func:`gelu`.
+    """Gradient of :func:`gelu`, and its values again.
 
     Args:
         x: as there, as are all up to ``last``.
@@ -234,16 +235,19 @@ def gelu_backward(
         last: token, not included.
         by_out: gradient of ``out``.
         by_x: receives that of ``x``.
+        out: receives the values.
     """
     width = x.shape[1]
-    flat, given, made = x.reshape(-1), by_out.reshape(-1), by_x.reshape(-1)
-    kept, half, density = spread(rescale), spread(_MINUS_HALF), spread(_DENSITY)
+    flat, given, made, again = x.reshape(-1), by_out.reshape(-1), by_x.reshape(-1), out.reshape(-1)
+    half, density = spread(_MINUS_HALF), spread(_DENSITY)
     for token in range(first, last):
         row, stream = token * width, stream_of(seed, token)
         for j in range(0, width, LANES):
-            value, grad = load(flat, row + j), load(given, row + j)
+            value, kept = load(flat, row + j), spread(rescale)
             if dropped:
-                grad = dropped_out(times(grad, kept), stream, j, dropped)
+                kept = dropped_out(kept, stream, j, dropped)
             bell = exponentials(times(times(value, value), half))
-            slope = muladd(times(value, density), bell, _cumulative(value, bell))
-            store(made, row + j, times(grad, slope))
+            below = _cumulative(value, bell)
+            slope = muladd(times(value, density), bell, below)
+            store(made, row + j, times(times(load(given, row + j), kept), slope))
+            store(again, row + j, times(times(value, below), kept))

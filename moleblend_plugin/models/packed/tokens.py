@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from moleblend_plugin.models.packed import token_loops
 from moleblend_plugin.models.packed.places import Places, as_array, share_out
@@ -79,36 +80,48 @@ class _AddAndNorm(torch.autograd.Function):
         return by_x, by_branch if dropped else by_x, by_weight.sum(0), by_shift.sum(0), None, None, None
 
 
-class _Gelu(torch.autograd.Function):
-    """``token_loops.gelu``; only what it is given is kept."""
+class _GeluLinear(torch.autograd.Function):
+    """``token_loops.gelu`` and the product that follows; what the one gives the other is not kept."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, dropout: float, places: Places) -> Tensor:  # noqa: ANN401
-        """[S, F]."""
+    def forward(
+        ctx: Any,  # noqa: ANN401  torch's own
+        x: Tensor,
+        weight: Tensor,
+        shift: Tensor,
+        dropout: float,
+        places: Places,
+    ) -> Tensor:
+        """[S, D] from [S, F]."""
         x = x.contiguous()
-        out = torch.empty_like(x)
+        activated = torch.empty_like(x)
         ctx.draws, ctx.places = draws(dropout), places
-        given, made = (as_array(x), *ctx.draws), as_array(out)
+        given, made = (as_array(x), *ctx.draws), as_array(activated)
 
         def work(_: int, first: int, last: int) -> None:
             token_loops.gelu(*given, *places.range_of_tokens(first, last), made)
 
         share_out(places, work)
-        ctx.save_for_backward(x)
-        return out
+        ctx.save_for_backward(x, weight)
+        return F.linear(activated, weight, shift)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
-        """The gradient of the first."""
-        (x,) = ctx.saved_tensors
-        by_x = torch.empty_like(x)
-        given, made = (as_array(x), *ctx.draws), (as_array(grad.contiguous()), as_array(by_x))
+        """Gradients of the first three."""
+        x, weight = ctx.saved_tensors
+        by_activated, activated = grad @ weight, torch.empty_like(x)
+        given = (as_array(x), *ctx.draws)
+        made = (
+            as_array(by_activated),
+            as_array(by_activated),
+            as_array(activated),
+        )  # gradients in their place
 
         def work(_: int, first: int, last: int) -> None:
             token_loops.gelu_backward(*given, *ctx.places.range_of_tokens(first, last), *made)
 
         share_out(ctx.places, work)
-        return by_x, None, None
+        return by_activated, grad.T @ activated, grad.sum(0), None, None
 
 
 def add_and_norm(
@@ -135,7 +148,15 @@ def add_and_norm(
     return out
 
 
-def gelu(x: Tensor, dropout: float, places: Places) -> Tensor:
-    """dropout(gelu(x)) with the exact GELU: fp32 [S, F]."""
-    out: Tensor = _Gelu.apply(x, dropout, places)  # type: ignore[no-untyped-call]
+def gelu_linear(x: Tensor, weight: Tensor, shift: Tensor, dropout: float, places: Places) -> Tensor:
+    """``dropout(gelu(x)) @ weight.T + shift`` with the exact GELU: [S, D].
+
+    Args:
+        x: fp32 [S, F].
+        weight: fp32 [D, F].
+        shift: fp32 [D].
+        dropout: rate.
+        places: of the tokens.
+    """
+    out: Tensor = _GeluLinear.apply(x, weight, shift, dropout, places)  # type: ignore[no-untyped-call]
     return out

@@ -138,12 +138,12 @@ def add_and_norm(x: Tensor, branch: Tensor, norm: nn.LayerNorm, rate: float, pla
     return out
 
 
-def gelu(x: Tensor, rate: float, places: Places | None) -> Tensor:
-    """``dropout(gelu(x))``; see :func:`add_and_norm`."""
-    if places is None or not _compiles(x):
+def gelu_linear(x: Tensor, linear: nn.Linear, rate: float, places: Places | None) -> Tensor:
+    """``linear(dropout(gelu(x)))``; see :func:`add_and_norm`."""
+    if places is None or not _compiles(x, linear.weight):
         x = F.gelu(x)
-        return dropout(x, rate) if rate else x
-    out: Tensor = packed().gelu(x, rate, places)
+        return cast("Tensor", linear(dropout(x, rate) if rate else x))
+    out: Tensor = packed().gelu_linear(x, linear.weight, linear.bias, rate, places)
     return out
 
 
