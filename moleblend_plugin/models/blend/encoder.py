@@ -148,21 +148,25 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | PackedBias) -> Tensor:
         """[B, T, D] -> [B, T, D], or [S, D] -> [S, D] without padding."""
-        return self._after(
-            x, self.attention(x, bias), None if isinstance(bias, Tensor) else bias.places.molecules
-        )
+        return self._after(x, self.attention(x, bias), None if isinstance(bias, Tensor) else bias.places)
 
     def of_graph_token(self, x: Tensor, real: Tensor) -> Tensor:
         """That of the graph token alone, [B, D] of [B, T, D], in evaluation mode."""
         assert isinstance(self.attention, Attention)
         return self._after(x[:, 0], self.attention.of_graph_token(x, real), None)
 
-    def _after(self, x: Tensor, branch: Tensor, molecules: Tensor | None) -> Tensor:
+    def _after(self, x: Tensor, branch: Tensor, places: Places | None) -> Tensor:
         """What becomes of states and what attention gives for them."""
-        x = self.attention_norm(x + self.drop_path(self.dropout(branch), molecules))
-        branch = self.ffn_out(self.activation_dropout(F.gelu(self.ffn_in(x))))
-        x = self.ffn_norm(x + self.drop_path(self.dropout(branch), molecules))
-        return x
+        x = self._joined(x, branch, self.attention_norm, places)
+        branch = kernels.gelu_linear(self.ffn_in(x), self.ffn_out, self.activation_dropout.rate, places)
+        return self._joined(x, branch, self.ffn_norm, places)
+
+    def _joined(self, x: Tensor, branch: Tensor, norm: nn.LayerNorm, places: Places | None) -> Tensor:
+        rate = self.dropout.rate
+        if self.drop_path.rate:
+            molecules = None if places is None else places.molecules
+            branch, rate = self.drop_path(self.dropout(branch), molecules), 0.0
+        return kernels.add_and_norm(x, branch, norm, rate, places)
 
 
 class Encoder(nn.Module):

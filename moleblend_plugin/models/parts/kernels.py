@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -20,7 +20,7 @@ from torch.nn import functional as F
 from moleblend_plugin.models.parts.attention_cpu import OwnGradients
 
 if TYPE_CHECKING:
-    from moleblend_plugin.models.packed.places import PackedBias
+    from moleblend_plugin.models.packed.places import PackedBias, Places
 
 HAS_TRITON: Final = find_spec("triton") is not None
 """It comes with PyTorch for GPUs on Linux."""
@@ -171,6 +171,36 @@ def many_predicted(pairs: int) -> Iterator[None]:
         yield
     finally:
         _MANY.predicted = before
+
+
+def add_and_norm(x: Tensor, branch: Tensor, norm: nn.LayerNorm, rate: float, places: Places | None) -> Tensor:
+    """``norm(x + dropout(branch))``.
+
+    Args:
+        x: states.
+        branch: like them.
+        norm: of the last axis.
+        rate: of dropout.
+        places: of tokens without padding.
+    """
+    if places is None or not _compiles(x, branch, norm.weight):
+        return cast("Tensor", norm(x + (dropout(branch, rate) if rate else branch)))
+    out: Tensor = packed().add_and_norm(x, branch, norm.weight, norm.bias, norm.eps, rate, places)
+    return out
+
+
+def gelu_linear(x: Tensor, linear: nn.Linear, rate: float, places: Places | None) -> Tensor:
+    """``linear(dropout(gelu(x)))``; see :func:`add_and_norm`."""
+    if places is None or not _compiles(x, linear.weight):
+        x = F.gelu(x)
+        return cast("Tensor", linear(dropout(x, rate) if rate else x))
+    out: Tensor = packed().gelu_linear(x, linear.weight, linear.bias, rate, places)
+    return out
+
+
+def _compiles(*tensors: Tensor) -> bool:
+    """Whether loops over tokens take all of these: fp32, of a width in whole vectors."""
+    return all(tensor.dtype == torch.float32 and tensor.shape[-1] % 8 == 0 for tensor in tensors)
 
 
 def attention(qkv: Tensor, bias: Tensor | PackedBias, heads: int, dropout: float) -> Tensor:
