@@ -1,15 +1,29 @@
-"""Open LMDB files for reading: one environment per file and process, whoever reads."""
+"""Open LMDB files for reading: one environment per file and process, whoever reads.
+
+A store of many pieces keeps the pieces that were read last open, up to a bound, since every open file costs a
+handle. Before a fork they are closed, so that no child inherits them.
+"""
 
 from __future__ import annotations
 
+import importlib
 import os
 import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
+from typing import Any, Final
 from weakref import WeakValueDictionary
 
 import lmdb
 
 from moleblend_plugin.errors import MoleblendError
+
+MOST_OPEN: Final = 256
+"""Pieces of stores that a process keeps open, where it may open as many files."""
+
+_FEWEST_OPEN: Final = 4
 
 
 class Environment:
@@ -26,6 +40,10 @@ class Environment:
 # store that was replaced at the same path is another file. Weak: the last reader closes the file.
 _OPEN: WeakValueDictionary[tuple[int, int], Environment] = WeakValueDictionary()
 _LOCK = threading.Lock()
+
+_RECENT: OrderedDict[Path, Environment] = OrderedDict()
+"""Pieces that are kept open, the one that was read last at the end."""
+_RECENT_LOCK = threading.RLock()
 
 
 def open_environment(path: Path) -> Environment:
@@ -48,6 +66,51 @@ def open_environment(path: Path) -> Environment:
         return opened
 
 
+def recent_environment(path: Path, check: Callable[[Environment], None]) -> Environment:
+    """The environment of a piece; it stays open until :func:`most_open` others were read after it.
+
+    Args:
+        path: the file, as it is always named.
+        check: called with an environment that was opened now; raises where it is not the piece.
+
+    Raises:
+        lmdb.Error: it is no LMDB file.
+        OSError: it cannot be read.
+    """
+    with _RECENT_LOCK:
+        found = _RECENT.get(path)
+        if found is not None and found.pid == os.getpid():
+            _RECENT.move_to_end(path)
+            return found
+        _RECENT.pop(path, None)
+        while len(_RECENT) >= most_open():
+            _RECENT.popitem(last=False)
+        opened = open_environment(path)
+        check(opened)
+        _RECENT[path] = opened
+        return opened
+
+
+def close_recent(path: Path | None = None) -> None:
+    """Close a piece, or all pieces: as soon as nobody reads it, and until it is read again."""
+    with _RECENT_LOCK:
+        if path is None:
+            _RECENT.clear()
+        else:
+            _RECENT.pop(path, None)
+
+
+@cache
+def most_open() -> int:
+    """Pieces that this process keeps open: half of the files that it may open, up to ``MOST_OPEN``."""
+    try:
+        resource: Any = importlib.import_module("resource")
+        allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    except ImportError:  # not on Windows, which has no such limit
+        return MOST_OPEN
+    return MOST_OPEN if allowed < 0 else max(_FEWEST_OPEN, min(MOST_OPEN, allowed // 2))
+
+
 def check_length(environment: Environment, path: Path, remedy: str) -> None:
     """Refuse a file that is shorter than its own head says.
 
@@ -60,3 +123,14 @@ def check_length(environment: Environment, path: Path, remedy: str) -> None:
     present = path.stat().st_size
     if present < needed:
         raise MoleblendError(f"{path} is truncated: {present} bytes of {needed}; {remedy}")
+
+
+def _before_fork() -> None:
+    _RECENT_LOCK.acquire()
+    _RECENT.clear()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_RECENT_LOCK.release, after_in_child=_RECENT_LOCK.release
+    )
