@@ -1,7 +1,7 @@
 """Pieces of a build to one: manifests in the place of stores, and the reports of a single run.
 
-Nothing is copied: records stay in the pieces (``data.store.pieces``). What needs all rows is decided here, by the
-code of a single run on the same rows in the same order.
+Nothing is copied: records stay in the pieces (``data.store.pieces``). What needs all rows is decided here, by
+the code of a single run on the same rows in the same order.
 """
 
 from __future__ import annotations
@@ -107,8 +107,8 @@ def _checked(files: list[PieceFile]) -> list[PieceFile]:
         piece = _piece(file)
         if piece.of != _piece(first).of:
             raise MoleblendError(
-                f"{file.path} is piece {piece}, but {first.path} is piece {_piece(first)}: join pieces of one "
-                "number only"
+                f"{file.path} is piece {piece}, but {first.path} is piece {_piece(first)}: leave out those of "
+                "the other number"
             )
         if changed := differences(first.head, file.head):
             raise MoleblendError(

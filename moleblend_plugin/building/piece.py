@@ -1,7 +1,8 @@
 """One piece of a build: some rows of its inputs, and all that joining needs of them.
 
-A plain function of inputs, options, a piece and a folder, so that any scheduler can call it, anywhere and in any
-order. What needs all rows (splits, duplicates, the descriptors' transform, reports) is left to ``building.join``.
+A plain function of inputs, options, a piece and a folder, so that any scheduler can call it, anywhere and in
+any order. What needs all rows (splits, duplicates, the descriptors' transform, reports) is left to
+``building.join``.
 """
 
 from __future__ import annotations
