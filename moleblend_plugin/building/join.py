@@ -107,7 +107,7 @@ def _checked(files: list[PieceFile]) -> list[PieceFile]:
         piece = _piece(file)
         if piece.of != _piece(first).of:
             raise MoleblendError(
-                f"{file.path} is piece {piece}, but {first.path} is piece {_piece(first)}: leave out those of "
+                f"{file.path} is {piece}, but {first.path} is {_piece(first)}: leave out pieces of "
                 "the other number"
             )
         if changed := differences(first.head, file.head):
