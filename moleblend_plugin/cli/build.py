@@ -112,7 +112,9 @@ def build(
     ecfp: Annotated[
         bool, typer.Option("--ecfp", help="Store ECFP4 counts of every molecule, to be learned likewise.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store, or the piece, in --out.")
+    ] = False,
     piece: Annotated[
         str | None,
         typer.Option(
