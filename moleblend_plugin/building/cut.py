@@ -18,6 +18,7 @@ ENDING: Final = ".piece"
 """Of the name of a piece's file."""
 
 _BUFFER: Final = 1 << 20
+"""Bytes that are looked at together; rows of files below that size are counted exactly."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +76,8 @@ def rows_about(sources: Sequence[Source], limit: int | None) -> int:
     """
     count = 0
     for source in sources:
-        exact = source.quick_count()
+        known = source.format.count is not None or source.n_bytes < _BUFFER
+        exact = source.quick_count() if known else None
         count += _ends(source) if exact is None else exact
     return count if limit is None else min(count, limit)
 
