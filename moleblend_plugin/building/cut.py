@@ -58,14 +58,11 @@ def parse_piece(text: str) -> Piece:
         MoleblendError: it is not of that form, or there is no such piece.
     """
     number, _, of = text.partition("/")
-    if not (number.strip().isdecimal() and of.strip().isdecimal()):
-        raise MoleblendError(f"--piece {text}: give K/N, piece K of N, such as 3/16")
-    piece = Piece(int(number), int(of))
-    if not 1 <= piece.number <= piece.of:
-        raise MoleblendError(
-            f"--piece {text}: pieces of {piece.of} are 1/{piece.of} to {piece.of}/{piece.of}"
-        )
-    return piece
+    if number.strip().isdecimal() and of.strip().isdecimal():
+        piece = Piece(int(number), int(of))
+        if 1 <= piece.number <= piece.of:
+            return piece
+    raise MoleblendError(f"--piece {text}: give K/N, piece K of N, from 1/N to N/N, such as 3/16")
 
 
 def rows_about(sources: Sequence[Source], limit: int | None) -> int:
@@ -90,8 +87,9 @@ def _ends(source: Source) -> int:
             is_gzip = raw.read(len(GZIP)) == GZIP
         with gzip.open(source.path) if is_gzip else source.path.open("rb") as file:
             while block := file.read(_BUFFER):
-                count += (rest + block).count(mark)
-                rest = block[len(block) - len(mark) + 1 :]  # a mark may lie across two blocks
+                read = rest + block
+                count += read.count(mark)
+                rest = read[max(0, len(read) - len(mark) + 1) :]  # a mark may lie across two blocks
     except (gzip.BadGzipFile, EOFError, zlib.error, OSError) as error:
         raise MoleblendError(f"{source.shown} is damaged or truncated ({error}); copy it again") from error
     return count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import importlib
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cache
@@ -24,6 +25,10 @@ MOST_OPEN: Final = 256
 """Pieces of stores that a process keeps open, where it may open as many files."""
 
 _FEWEST_OPEN: Final = 4
+
+_TWICE: Final = "already open in this process"
+"""In what lmdb says of a file that a process opens twice."""
+_CLOSING_SECONDS: Final = 2.0
 
 
 class Environment:
@@ -61,9 +66,21 @@ def open_environment(path: Path) -> Environment:
             return shared
         if shared is not None:
             shared.lmdb.close()  # inherited by fork: the child drops its copy and opens its own
-        opened = Environment(path)
+        opened = _opened(path)
         _OPEN[key] = opened
         return opened
+
+
+def _opened(path: Path) -> Environment:
+    """The file, opened. Another thread may be about to close it, and then it counts as open for a moment."""
+    until = time.monotonic() + _CLOSING_SECONDS
+    while True:
+        try:
+            return Environment(path)
+        except lmdb.Error as error:
+            if _TWICE not in str(error) or time.monotonic() > until:
+                raise
+        time.sleep(0.001)
 
 
 def recent_environment(path: Path, check: Callable[[Environment], None]) -> Environment:
