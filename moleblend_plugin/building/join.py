@@ -34,7 +34,7 @@ from moleblend_plugin.errors import MoleblendError
 _KIND_OF: Final = {name: kind for kind, name in KINDS.items()}
 
 
-def join(
+def join_pieces(
     pieces: AnyPath | Sequence[AnyPath],
     out: AnyPath,
     *,
