@@ -113,7 +113,8 @@ def run_piece(plan: BuildPlan, piece: Piece, progress: Progress) -> PieceResult:
     asked = as_read_back(asked | {"asked": terms_of(plan, checksums).to_plain()[0]})
     if target.exists() and not plan.overwrite:
         return _found(target, piece, asked)
-    first, stop = piece.rows(rows_about(plan.sources, plan.limit))
+    count = rows_about(plan.sources, plan.limit)
+    first, stop = piece.rows(count)
 
     def note(line: str) -> None:
         progress(BuildProgress("note", line))
@@ -127,7 +128,7 @@ def run_piece(plan: BuildPlan, piece: Piece, progress: Progress) -> PieceResult:
     folder = target.with_name(f".{target.stem}.partial")
     with working(folder, target, settings, note) as rows:
         resumed = len(rows)
-        total = None if stop is None else stop - first
+        total = (count if stop is None else stop) - first
         finish_rows(plan, work, rows, RowCounter(plan.sources, plan.limit, progress, total), first, stop)
         head = asked | {"read": terms_of(plan, checksums).to_plain()[1]}
         head |= {"rows": [first, first + len(rows)], "workers": plan.workers}

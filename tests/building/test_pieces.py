@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 from dataclasses import dataclass
@@ -31,6 +32,7 @@ from moleblend_plugin.inputs import open_molecules
 from tests.building.pieces import assert_equal_builds, built_both_ways, in_pieces, write_table
 from tests.data.test_store import damage
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
 FLAT: dict[str, Any] = {"conformers": None, "workers": 1}
 
 
@@ -326,3 +328,15 @@ def test_pieces_without_a_molecule_are_refused_as_in_one_run(tmp_path: Path) -> 
     assert refused(tmp_path / "p", tmp_path / "out").startswith(
         "no row of a.csv is a molecule (SMILES syntax"
     )
+
+
+def test_the_page_shows_calls_that_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("\n## Build in pieces\n")[2]
+    (code,) = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    lines = ("smiles,y", "CCO,1", "c1ccccc1C,-2", "bad(,3", "C1CCCCC1N,0.5", "CCCC,2")
+    (tmp_path / "molecules.csv").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, str(PAGE), "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out == "4 {'SMILES syntax': 1} data/mine/train.lmdb\n"
