@@ -10,11 +10,12 @@ from pathlib import Path
 from moleblend_plugin.building.finished_rows import FinishedRows
 from moleblend_plugin.building.outcomes import Excluded, Molecule
 from moleblend_plugin.building.plan import BuildPlan
+from moleblend_plugin.building.terms import BuildTerms
 from moleblend_plugin.building.work import Row
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.schema import PARTS, Rejection
 from moleblend_plugin.splits.given_rows import RowsFile
-from moleblend_plugin.splits.methods import PART_WORDS
+from moleblend_plugin.splits.methods import PART_WORDS, SplitMethod
 from moleblend_plugin.splits.split_list import EXCLUDED, write_split_list
 
 
@@ -38,12 +39,21 @@ def _is_excluded(row: RawRow | Rejection, split: RowsFile) -> bool:
 
 def assign_parts(plan: BuildPlan, rows: FinishedRows) -> bytes:
     """Part (index into ``PARTS``) of every molecule, a byte each, in the order of their rows."""
-    kind = plan.method.kind
     if plan.method.needs_all:
-        # One reference per molecule waits in memory, to one string per scaffold.
-        groups = [sys.intern(group) for group in rows.column("group")]
-        return bytes(plan.method.parts(groups, plan.sizes, plan.seed))
-    if kind in ("column", "files"):
+        return parts_of_all(plan.method, plan.sizes, plan.seed, rows)
+    return parts_of_rows(plan, rows)
+
+
+def parts_of_all(method: SplitMethod, sizes: tuple[float, ...], seed: int, rows: FinishedRows) -> bytes:
+    """The same, for a method that must know all molecules before the first is placed."""
+    # One reference per molecule waits in memory, to one string per scaffold.
+    groups = [sys.intern(group) for group in rows.column("group")]
+    return bytes(method.parts(groups, sizes, seed))
+
+
+def parts_of_rows(plan: BuildPlan, rows: FinishedRows) -> bytes:
+    """The same, for a method that decides row by row."""
+    if plan.method.kind in ("column", "files"):
         return bytes(PARTS.index(PART_WORDS[group.strip().lower()]) for group in rows.column("group"))
     if plan.rows_file is not None:
         numbers = rows.column("group" if plan.rows_file.key else "row")
@@ -51,14 +61,21 @@ def assign_parts(plan: BuildPlan, rows: FinishedRows) -> bytes:
     return bytes(rows.counts[Molecule])
 
 
-def write_split(path: Path, plan: BuildPlan, rows: FinishedRows, parts: bytes) -> str:
+def joined_parts(terms: BuildTerms, rows: FinishedRows) -> bytes:
+    """The same, of the rows of joined pieces: their group is their part already, or what decides it."""
+    if terms.method.needs_all:
+        return parts_of_all(terms.method, terms.sizes, terms.seed, rows)
+    return bytes(map(PARTS.index, rows.column("group")))
+
+
+def write_split(path: Path, terms: BuildTerms, rows: FinishedRows, parts: bytes) -> str:
     """Write ``split.json`` (``splits.split_list``), from ``rows``, so that memory does not grow.
 
     Args:
         path: the file.
-        plan: the build.
+        terms: of the build.
         rows: finished rows.
-        parts: :func:`assign_parts` its molecules.
+        parts: part of every molecule (:func:`assign_parts`).
 
     Returns:
         The hash of the split.
@@ -72,4 +89,4 @@ def write_split(path: Path, plan: BuildPlan, rows: FinishedRows, parts: bytes) -
             return iter(())
         return compress(rows.column("row_id"), map(number.__eq__, parts))
 
-    return write_split_list(path, plan.method.kind, plan.split_settings(), row_ids)
+    return write_split_list(path, terms.method.kind, terms.split_settings, row_ids)

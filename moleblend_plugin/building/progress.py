@@ -47,10 +47,16 @@ class RowCounter:
         sources: that are read.
         limit: rows to read in all, or ``None``.
         progress: who is told.
+        total: rows in all, where that is known already.
     """
 
-    def __init__(self, sources: Sequence[Source], limit: int | None, progress: Progress) -> None:
+    def __init__(
+        self, sources: Sequence[Source], limit: int | None, progress: Progress, total: int | None = None
+    ) -> None:
         self._sources, self._progress = sources, progress
+        self._total = total
+        if total is not None:
+            return
         counts = [None if progress is silent else source.quick_count() for source in sources]
         counted = limit if None in counts else sum(filter(None, counts))
         self._total = counted if limit is None or counted is None else min(counted, limit)
@@ -58,7 +64,7 @@ class RowCounter:
     def report(self, rows: FinishedRows) -> None:
         """Report what is finished."""
         count = len(rows)
-        fraction = count / self._total if self._total else self._fraction_read()
+        fraction = min(1.0, count / self._total) if self._total else self._fraction_read()
         rejected = rows.counts[Rejected]
         self._progress(BuildProgress("rows", "", count, rejected, self._total, fraction))
 

@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.building.duplicates import duplicates_line
-from moleblend_plugin.building.labels import class_words, few, few_names, mixed, notes_of
+from moleblend_plugin.building.labels import few, few_names
 from moleblend_plugin.building.outcomes import Molecule, Rejected
-from moleblend_plugin.building.plan import BuildPlan
+from moleblend_plugin.building.terms import BuildTerms
 from moleblend_plugin.data.store.label_range import LabelRange
 from moleblend_plugin.data.store.meta import fingerprint
 from moleblend_plugin.schema import PARTS
@@ -180,37 +180,35 @@ _NOT_REPORTED: Final = ("out", "stores", "warnings")
 
 
 def result_of(
-    plan: BuildPlan,
+    terms: BuildTerms,
     tally: Tally,
     repeated: dict[str, Any],
     splits: dict[str, int],
     split_sha256: str,
     settings: dict[str, Any],
-    checksums: dict[str, str],
     seconds: float,
 ) -> BuildResult:
     """The result.
 
     Args:
-        plan: what was asked for.
+        terms: of the build.
         tally: what was counted.
         repeated: of :func:`~moleblend_plugin.building.duplicates.duplicates`.
         splits: molecules by part that has any.
         split_sha256: checksum of the row ids of the parts.
         settings: of the stores.
-        checksums: of the inputs.
         seconds: that it took.
     """
     label_warnings = tally.range.warnings()
     rows = tally.rows.total()
     return BuildResult(
-        out=plan.out,
-        stores={part: plan.out / f"{part}.lmdb" for part in splits},
-        warnings=[*_warnings(plan, tally, repeated, splits), *few([*mixed(plan), *label_warnings])],
+        out=terms.out,
+        stores={part: terms.out / f"{part}.lmdb" for part in splits},
+        warnings=[*_warnings(terms, tally, repeated, splits), *few([*terms.mixed, *label_warnings])],
         created=datetime.now(UTC).isoformat(timespec="seconds"),
         settings=settings,
         fingerprint=fingerprint(settings),
-        sources={name: {"sha256": sha, "rows": tally.rows[name]} for name, sha in checksums.items()},
+        sources={name: {"sha256": sha, "rows": tally.rows[name]} for name, sha in terms.checksums.items()},
         rows=rows,
         molecules=tally.molecules,
         with_3d=tally.with_3d,
@@ -221,19 +219,17 @@ def result_of(
         rejected_by_reason=dict(tally.rejected.most_common()),
         excluded=tally.excluded.total(),
         excluded_by_list=tally.excluded["list"],
-        exclude={"level": plan.exclusion.level, "files": list(plan.exclusion.files)}
-        if plan.exclusion.files
-        else None,
+        exclude=terms.exclude,
         unknown_split=dict(tally.unknown_parts.most_common()),
         duplicates=repeated,
         splits={part: splits.get(part, 0) for part in PARTS},
         split_sha256=split_sha256,
-        target_names=list(plan.columns.targets),
-        classes=class_words(plan),
-        notes=notes_of(plan),
+        target_names=list(terms.targets),
+        classes=terms.classes,
+        notes=terms.notes,
         label_warnings=label_warnings,
         labels=tally.labels,
-        workers=plan.workers,
+        workers=terms.workers,
         resumed_rows=tally.resumed,
         seconds=round(seconds, 3),
         rows_per_second=round((rows - tally.resumed) / max(seconds, 1e-9), 1),
@@ -241,11 +237,11 @@ def result_of(
 
 
 def _warnings(
-    plan: BuildPlan, tally: Tally, repeated: dict[str, Any], splits: dict[str, int]
+    terms: BuildTerms, tally: Tally, repeated: dict[str, Any], splits: dict[str, int]
 ) -> Iterator[str]:
     """What a user must not overlook, a line each."""
     if tally.unknown_parts:
-        column = f"{plan.split.partition(':')[2]!r} holds {tally.unknown_words}"
+        column = f"{terms.split.partition(':')[2]!r} holds {tally.unknown_words}"
         yield f"column {column}, which name no part: such rows are rejected"
     if repeats := duplicates_line(repeated):
         yield repeats
@@ -255,9 +251,9 @@ def _warnings(
             f"stereochemistry, it is unknown (first: {tally.stereo_unknown_rows[0]}; stereo_unknown_rows in "
             "build_report.json names them)"
         )
-    wanted = list(PARTS) if plan.split != "none" else ["train"]
-    if plan.method.is_sized:
-        wanted = [part for part, size in zip(wanted, plan.sizes, strict=True) if size]
+    wanted = list(PARTS) if terms.split != "none" else ["train"]
+    if terms.method.is_sized:
+        wanted = [part for part, size in zip(wanted, terms.sizes, strict=True) if size]
     for part in wanted:
         if part not in splits:
             yield f"no molecule fell into {part}: there is no {part}.lmdb"

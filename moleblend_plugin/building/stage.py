@@ -20,7 +20,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from moleblend_plugin.building.finished_rows import FinishedRows, remove
-from moleblend_plugin.building.plan import BuildPlan
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing, sync_file, sync_folder
 from moleblend_plugin.locks import holding
@@ -51,47 +50,76 @@ def stage_folder(out: Path) -> Path:
     return out / name if out.is_dir() and not beside.is_dir() else beside
 
 
-def refuse_existing_stores(plan: BuildPlan) -> None:
+def refuse_existing_stores(out: Path, overwrite: bool) -> None:
     """Raise when a store would be replaced without ``--overwrite``, or ``out`` is a file."""
-    if plan.out.exists() and not plan.out.is_dir():
-        raise MoleblendError(f"--out {plan.out} is a file; name a folder")
-    held = [f"{part}.lmdb" for part in PARTS if (plan.out / f"{part}.lmdb").exists()]
-    if held and not plan.overwrite:
-        raise MoleblendError(
-            f"{plan.out} already holds {', '.join(held)}; name another --out or add --overwrite"
-        )
+    if out.exists() and not out.is_dir():
+        raise MoleblendError(f"--out {out} is a file; name a folder")
+    held = [f"{part}.lmdb" for part in PARTS if (out / f"{part}.lmdb").exists()]
+    if held and not overwrite:
+        raise MoleblendError(f"{out} already holds {', '.join(held)}; name another --out or add --overwrite")
 
 
 @contextmanager
-def staging(plan: BuildPlan, settings: dict[str, Any], say: Callable[[str], None]) -> Iterator[Stage]:
+def staging(
+    out: Path, overwrite: bool, settings: dict[str, Any], say: Callable[[str], None]
+) -> Iterator[Stage]:
     """Work in the folder; when the block ends well its result is moved to ``out`` and the folder removed.
 
     When it ends badly the folder stays for the next time, unless it holds no finished rows.
 
     Args:
-        plan: the build.
+        out: where the result belongs.
+        overwrite: whether stores there are replaced.
         settings: what the outcomes of rows depend on; rows of other settings are dropped.
         say: tells the user one line.
 
     Raises:
         MoleblendError: ``out`` cannot be written to, the disk is full, or another build works there.
     """
-    folder = stage_folder(plan.out)
+    folder = stage_folder(out)
+
+    def check() -> None:
+        refuse_existing_stores(out, overwrite)  # again: a build may have ended since
+
+    with working(folder, out, settings, say, check) as rows:
+        result = _empty(folder / _RESULT)
+        yield Stage(rows, result)
+        _move(result, out)
+
+
+@contextmanager
+def working(
+    folder: Path,
+    out: Path,
+    settings: dict[str, Any],
+    say: Callable[[str], None],
+    check: Callable[[], None] = lambda: None,
+) -> Iterator[FinishedRows]:
+    """Hold the folder, with the rows that are finished; when the block ends well it is removed.
+
+    Args:
+        folder: to work in.
+        out: what is made, for messages.
+        settings: what the outcomes of rows depend on; rows of other settings are dropped.
+        say: tells the user one line.
+        check: called once the folder is held; raises where nothing is to be made.
+
+    Raises:
+        MoleblendError: nothing can be written there, the disk is full, or another build works there.
+    """
     try:
-        what = f"another build is writing {plan.out}"
+        what = f"another build is writing {out}"
         with holding(folder / _LOCK, what, "wait for it or name another --out", make_folder=True):
-            refuse_existing_stores(plan)  # again: a build may have ended since
+            check()
             _drop_other_work(folder, settings, say)
             with FinishedRows(folder / _ROWS) as rows, _kept(folder, rows, say):
-                result = _empty(folder / _RESULT)
-                yield Stage(rows, result)
-                _move(result, plan.out)
+                yield rows
             _remove(folder)
         with suppress(OSError):  # where a folder with an open file in it could not be removed
             folder.rmdir()
     except OSError as error:
         raise MoleblendError(
-            f"cannot write {plan.out} ({error.strerror or error}); name a folder that can be written to and "
+            f"cannot write {out} ({error.strerror or error}); name a folder that can be written to and "
             "has free space"
         ) from error
 

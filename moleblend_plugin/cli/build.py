@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import sys
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from moleblend_plugin.cli._console import print_notes, print_tables
+from moleblend_plugin.cli._build_news import BuildNews, print_piece, print_summary
 from moleblend_plugin.cli._options import SmilesColumn, Workers
-from moleblend_plugin.cli._progress import RowProgress
-
-if TYPE_CHECKING:
-    from moleblend_plugin.building.progress import BuildProgress
-    from moleblend_plugin.building.result import BuildResult
 
 
 def build(
@@ -119,7 +112,16 @@ def build(
     ecfp: Annotated[
         bool, typer.Option("--ecfp", help="Store ECFP4 counts of every molecule, to be learned likewise.")
     ] = False,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a store in --out.")] = False,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace a store, or the piece, in --out.")
+    ] = False,
+    piece: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K/N",
+            help="Build piece K of N only (from 1/N), a file in --out; moleblend join makes stores of all.",
+        ),
+    ] = None,
 ) -> None:
     """Turn files of molecules into stores for training.
 
@@ -127,84 +129,20 @@ def build(
     (--strict makes it). Coordinates in an SDF are kept, others come from RDKit.
     """
     given = {name: value for name, value in locals().items() if value is not None}  # options by their names
-    from moleblend_plugin.building.run import build as build_stores
     from moleblend_plugin.stopping import termination_as_exit
 
-    with termination_as_exit(), _News() as news:
-        result = build_stores(**given, progress=news.show)
-    _print_summary(result)
+    with termination_as_exit(), BuildNews() as news:
+        if piece is None:
+            from moleblend_plugin.building.run import build as build_stores
 
-
-class _News:
-    """Shows the news of a build: choices on stdout, the rest on stderr."""
-
-    def __init__(self) -> None:
-        self._stack = ExitStack()
-        self._bar: RowProgress | None = None
-        self._fraction = 0.0
-
-    def __enter__(self) -> _News:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self._stack.close()
-
-    def show(self, news: BuildProgress) -> None:
-        """Show one of them."""
-        if news.kind == "choice":
-            print(news.line)
-        elif news.kind == "note":
-            self._say(news.line)
+            result = build_stores(**given, progress=news.show)
         else:
-            self._advance(news)
+            from moleblend_plugin.building.options import BuildOptions
+            from moleblend_plugin.building.piece import build_piece
 
-    def _say(self, line: str) -> None:
-        if self._bar is None:
-            print(line, file=sys.stderr, flush=True)
-        else:
-            self._bar.say(line)
-
-    def _advance(self, news: BuildProgress) -> None:
-        self._fraction = news.fraction
-        if self._bar is None:
-            self._bar = self._stack.enter_context(RowProgress("build", lambda _: self._fraction, news.total))
-            self._bar.start_from(news.rows)
-        self._bar.update(news.rows, f"{news.rejected:,} rejected")
-
-
-def _print_summary(result: BuildResult) -> None:
-    """The counts as a table, then notes and warnings on stderr."""
-    from rich.table import Table
-
-    from moleblend_plugin.building.labels import class_notes
-
-    table = Table(show_header=False, box=None)
-    table.add_row("rows read", f"{result.rows:,}")
-    if result.resumed_rows:
-        table.add_row("", f"{result.resumed_rows:,}  finished before")
-    table.add_row("molecules", f"{result.molecules:,}")
-    table.add_row("with 3D", f"{result.with_3d:,}")
-    for how, count in result.coords_from.items():
-        table.add_row("", f"{count:,}  {how}")
-    table.add_row("rejected", f"{result.rejected:,}")
-    for reason, count in result.rejected_by_reason.items():
-        table.add_row("", f"{count:,}  {reason}")
-    if count := result.excluded - result.excluded_by_list:
-        table.add_row("excluded", f"{count:,}  in no part of the given split")
-    if result.exclude and result.excluded_by_list:
-        level = result.exclude["level"]
-        table.add_row("excluded", f"{result.excluded_by_list:,}  molecules of --exclude ({level})")
-    if count := result.duplicates["molecules"]:
-        table.add_row("duplicates", f"{count:,}  molecules stand in more than one row")
-    for part, store in result.stores.items():
-        table.add_row(part, f"{result.splits[part]:,}  {store}")
-    method = result.settings["split"].partition(":")[0]
-    table.add_row("split", f"{method}, sha256 {result.split_sha256[:16]}  {result.out / 'split.json'}")
-    table.add_row("reports", f"{result.out / 'build_report.json'}, {result.out / 'rejected.csv'}")
-    speed = f"{result.rows_per_second:,.0f} rows/s, {result.workers} worker{'s' * (result.workers != 1)}"
-    table.add_row("time", f"{result.seconds:.1f} s, {speed}")
-    print_tables(table)
-    print_notes(result.notes)
-    print_notes(class_notes(result.classes))
-    for line in result.warnings:
-        print(f"warning: {line}", file=sys.stderr)
+            options = BuildOptions(**{n: given[n] for n in given.keys() - {"inputs", "out", "piece"}})
+            made = build_piece(inputs, out, piece, options, news.show)
+    if piece is None:
+        print_summary(result)
+    else:
+        print_piece(made)

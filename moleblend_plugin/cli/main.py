@@ -19,6 +19,7 @@ from moleblend_plugin.cli.fit import fit
 from moleblend_plugin.cli.images import images
 from moleblend_plugin.cli.import_official import import_official
 from moleblend_plugin.cli.inspect import inspect
+from moleblend_plugin.cli.join import join
 from moleblend_plugin.cli.models import models
 from moleblend_plugin.cli.predict import predict
 from moleblend_plugin.cli.recipe import recipe
@@ -39,7 +40,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 for command in (
-    *(fit, tune, predict, score, serve, explain, build, inspect, images, embed, splits),
+    *(fit, tune, predict, score, serve, explain, build, join, inspect, images, embed, splits),
     *(export, curves, rerun, recipe, anchors, bench, models, doctor, import_official),
 ):
     app.command()(command)

@@ -17,6 +17,7 @@ import lmdb
 import msgpack
 import pytest
 
+from moleblend_plugin.building import finish as _build_finish
 from moleblend_plugin.building import run as _build_run
 from moleblend_plugin.building.work import BuildWork, work_of
 from moleblend_plugin.cli.main import main
@@ -186,7 +187,7 @@ def test_a_build_struck_while_it_divides_converts_nothing_again(
     words = arguments(table, tmp_path / "out")
 
     def patch() -> None:
-        _build_run.duplicates = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
+        _build_finish.duplicates = lambda *_: os.kill(os.getpid(), signal.SIGKILL)
 
     assert exit_code(in_fork(words, patch, tmp_path / "errors.txt")) == -signal.SIGKILL
     (tmp_path / "errors.txt").unlink()

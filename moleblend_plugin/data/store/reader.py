@@ -20,6 +20,7 @@ import numpy as np
 from moleblend_plugin.data.store.checksum import unseal
 from moleblend_plugin.data.store.environment import Environment, check_length, open_environment
 from moleblend_plugin.data.store.meta import META_KEY, N_ATOMS_KEY, StoreMeta, fingerprint, record_key
+from moleblend_plugin.data.store.pieces import PIECES_KEY, Pieces, StoredValue
 from moleblend_plugin.data.store.record_codec import decode_record
 from moleblend_plugin.data.store.writer import StoreWriter
 from moleblend_plugin.errors import MoleblendError
@@ -50,7 +51,7 @@ def is_store(path: Path) -> bool:
 
 
 class MoleculeStore:
-    """Reads a store written by :class:`StoreWriter`.
+    """Reads a store written by :class:`StoreWriter`, or one of many pieces (``data.store.pieces``).
 
     The file is opened on first use in each process, so a reader may cross a fork and may be pickled
     (spawned workers get the path). Any number of readers of one file may live in a process.
@@ -74,10 +75,12 @@ class MoleculeStore:
         try:
             with environment.lmdb.begin() as txn:
                 meta, n_atoms = txn.get(META_KEY), txn.get(N_ATOMS_KEY)
+                pieces = txn.get(PIECES_KEY)
         except lmdb.Error as error:
             raise self._unreadable(error) from error
         self.meta: StoreMeta = self._read_meta(meta)
         self.n_atoms: UInt16Array = self._read_n_atoms(n_atoms)
+        self.pieces: Pieces | None = None if pieces is None else self._read_pieces(pieces)
 
     def __len__(self) -> int:
         return self.meta.count
@@ -92,19 +95,25 @@ class MoleculeStore:
         position = index + len(self) if index < 0 else index
         if not 0 <= position < len(self):
             raise IndexError(f"{self.path} holds {len(self)} molecules, no number {index}")
-        key = record_key(position)
-        environment = self._environment()
-        try:
-            with environment.lmdb.begin() as txn:
-                value = txn.get(key)
-        except lmdb.Error as error:  # a damaged page between the file's head and the value
-            raise self._damaged(key, error) from error
+        path, key, value = self._stored(position)
         if value is None:
-            raise DamagedValue(f"{self.path} has no value for key {key.decode()}; {_REBUILD}")
+            raise DamagedValue(f"{path} has no value for key {key.decode()}; {_REBUILD}")
         try:
             return decode_record(unseal(key, value))
         except ValueError as error:
-            raise self._damaged(key, error) from error
+            raise _damaged(path, key, error) from error
+
+    def _stored(self, position: int) -> StoredValue:
+        key = record_key(position)
+        try:
+            if self.pieces is not None:
+                return self.pieces.read(position)
+            with self._environment().lmdb.begin() as txn:
+                return StoredValue(self.path, key, txn.get(key))
+        except MoleblendError:
+            raise
+        except (lmdb.Error, ValueError) as error:  # a damaged page between the file's head and the value
+            raise _damaged(self.path, key, error) from error
 
     def __iter__(self) -> Iterator[MoleculeRecord]:
         return (self[index] for index in range(len(self)))
@@ -114,9 +123,6 @@ class MoleculeStore:
 
     def __repr__(self) -> str:
         return f"MoleculeStore({str(self.path)!r}, {len(self)} molecules)"
-
-    def _damaged(self, key: bytes, reason: Exception) -> DamagedValue:
-        return DamagedValue(f"{self.path} has a damaged value for key {key.decode()} ({reason}); {_REBUILD}")
 
     def _unreadable(self, reason: Exception) -> MoleblendError:
         return MoleblendError(f"{self.path} cannot be read as a store ({reason}); {_REBUILD}")
@@ -157,3 +163,18 @@ class MoleculeStore:
                 f"{self.path} lists sizes of {held} molecules but counts {self.meta.count}; {_REBUILD}"
             )
         return np.frombuffer(value, "<u2").astype(np.uint16)
+
+    def _read_pieces(self, value: bytes) -> Pieces:
+        try:
+            pieces = Pieces(self.path, value, self._environment())
+        except (lmdb.Error, ValueError, TypeError, KeyError) as error:
+            raise MoleblendError(f"{self.path} has a damaged list of pieces ({error}); {_REBUILD}") from error
+        if len(pieces) != self.meta.count:
+            raise MoleblendError(
+                f"{self.path} has pieces of {len(pieces)} molecules but counts {self.meta.count}; {_REBUILD}"
+            )
+        return pieces
+
+
+def _damaged(path: Path, key: bytes, reason: Exception) -> DamagedValue:
+    return DamagedValue(f"{path} has a damaged value for key {key.decode()} ({reason}); {_REBUILD}")
