@@ -16,7 +16,7 @@ from rdkit import Chem
 from moleblend_plugin.chem.binary_form import binary_form
 from moleblend_plugin.chem.reading import set_directions
 from moleblend_plugin.chem.stereo import cip_codes
-from moleblend_plugin.schema import UInt8Array, UInt16Array
+from moleblend_plugin.schema import Array, UInt8Array, UInt16Array
 from moleblend_plugin.vocab import ATOM_FEATURES, BOND_FEATURES, CHIRALITY
 
 _NUMBER, _CHIRALITY, _DEGREE, _CHARGE, _HYDROGENS, _RADICALS, _HYBRIDISATION, _AROMATIC, _RING = ATOM_FEATURES
@@ -129,8 +129,11 @@ def _knows_binary_form() -> bool:
     """Whether the binary form of this RDKit gives the codes that its atoms and bonds have."""
     for smiles in _PROBE:
         mol = Chem.MolFromSmiles(smiles)
-        quick, slow = _by_kind(mol), _one_by_one(mol)
-        if quick is None or not all(map(np.array_equal, quick, slow)):
+        quick: tuple[Array, ...] | None = _by_kind(mol)
+        slow: tuple[Array, ...] = _one_by_one(mol)
+        if quick is None:
+            return False
+        if not all(np.array_equal(found, wanted) for found, wanted in zip(quick, slow, strict=True)):
             return False
     return True
 

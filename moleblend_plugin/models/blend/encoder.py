@@ -113,7 +113,7 @@ class Attention(nn.Module):
         by_head = (self.heads, width // self.heads, width)
         of_query, of_key, of_value = self.qkv.weight.chunk(3)
         by_query, _, by_value = self.qkv.bias.chunk(3)
-        query = F.linear(x[:, 0], of_query, by_query).unflatten(-1, by_head[:2])  # [B, H, d]
+        query = F.linear(x[:, 0], of_query, by_query).view(-1, *by_head[:2])  # [B, H, d]
         asked = torch.einsum("bhd,hdw->bhw", query * by_head[1] ** -0.5, of_key.view(by_head))
         logits = (asked @ x.transpose(1, 2)).masked_fill(
             ~F.pad(real, (1, 0), value=True)[:, None], -torch.inf
@@ -225,6 +225,7 @@ class Encoder(nn.Module):
         Of the last layer no more is computed than it needs, which is next to nothing.
         """
         *lower, last = self.layers
+        assert isinstance(last, EncoderLayer)
         for layer in lower:
             x = layer(x, bias)
         if not isinstance(bias, Tensor):
