@@ -52,6 +52,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
         *("ensembles", "trust"),
     },
     "estimator": {"networks", "trust", "inference"},
+    "cluster": {"chem", "data", "inputs", "building", "runs", "inference"},
     "report": {"losses", "metrics", "runs"},
     "explain": {"chem", "models", "inference", "report"},
     "bench": {
@@ -77,7 +78,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "tuning": {"splits", "ensembles", "metrics", "inference", "report", "fitting"},
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "networks", "runs", "tasks"),
-        *("inference", "report", "bench", "estimator", "fitting", "explain", "serving", "tuning"),
+        *("inference", "cluster", "report", "bench", "estimator", "fitting", "explain", "serving", "tuning"),
     },
     "__main__": {"cli"},
     # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
@@ -108,6 +109,8 @@ ONLY_IN = {
     "matplotlib": {"cli", "report", "bench", "fitting", "tuning"},
     "optuna": {"tuning"},
     "sqlalchemy": {"tuning"},
+    "distributed": {"cluster"},
+    "dask": {"cluster"},
 }
 LONGEST_FILE = 350
 
