@@ -161,7 +161,6 @@ class _Process:
             self._pool = ProcessPoolExecutor(
                 1, self._context, initializer=begin_worker, initargs=(self._work,)
             )
-            self._is_fresh = True
             try:
                 self._pool.submit(_nothing).result()
             except BrokenProcessPool as error:
@@ -181,6 +180,7 @@ class _Process:
 
     def _end(self) -> None:
         pool, self._pool = self._pool, None
+        self._is_fresh = True
         for process in self._last():
             if process.is_alive():
                 process.kill()  # a hanging extension does not look at signals that Python handles

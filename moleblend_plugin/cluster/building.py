@@ -81,9 +81,15 @@ def build_on_cluster(
 
     lot = Lot(_requests(plan, files, given, wanted, folder), _counts_of, plan.out)
     finish_lot(cluster, lot, tell, lambda line: report(BuildProgress("note", line)))
-    built = join(paths, out, overwrite=plan.overwrite, progress=report)
+    built = join(paths, out, overwrite=plan.overwrite, progress=lambda news: _joining(news, report))
     _tidy(folder, paths, plan.overwrite)
     return built
+
+
+def _joining(news: BuildProgress, report: Progress) -> None:
+    """All rows are done: how far the join has come is no news."""
+    if news.kind != "rows":
+        report(news)
 
 
 def _count(plan: BuildPlan, pieces: int | None, rows: int) -> int:

@@ -1,9 +1,10 @@
-"""The process of one piece: a line of JSON comes in, lines of JSON go out."""
+"""The process for pieces: a line of JSON comes in, lines of JSON go out."""
 
 from __future__ import annotations
 
 import json
 import os
+import queue
 import signal
 import sys
 import threading
@@ -20,24 +21,32 @@ from moleblend_plugin.stopping import termination_as_exit
 _PATIENCE: Final = 10.0
 """Seconds in which the work may be put away when it is to end."""
 
+IDLE_SECONDS: Final = 60.0
+"""After which a process without work ends."""
+
 _SECONDS: Final = 1.0
 """Between two lines on how far the work has come."""
 
 
 def main() -> None:
-    """Do the piece that standard input asks for; end at once, keeping what is finished, when it ends."""
+    """Do the pieces that standard input asks for; end, keeping what is finished, when it ends."""
     begin()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the client decides
     out = os.fdopen(os.dup(sys.stdout.fileno()), "w", encoding="utf-8")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what libraries print is no line of ours
-    request = Request(**json.loads(sys.stdin.readline()))
-    threading.Thread(target=_end_with_input, daemon=True).start()
+    asked: queue.SimpleQueue[str] = queue.SimpleQueue()
+    threading.Thread(target=_read, args=(asked,), daemon=True).start()
     with termination_as_exit():
-        lines = _Lines(out)
-        try:
-            lines.tell({"done": JOBS[request.kind](request, lines.rows)})
-        except MoleblendError as error:
-            lines.tell({"error": str(error), "held": isinstance(error, Held)})
+        while True:
+            try:
+                request = Request(**json.loads(asked.get(timeout=IDLE_SECONDS)))
+            except queue.Empty:  # its memory is of use to others
+                return
+            lines = _Lines(out)
+            try:
+                lines.tell({"done": JOBS[request.kind](request, lines.rows)})
+            except MoleblendError as error:
+                lines.tell({"error": str(error), "held": isinstance(error, Held)})
 
 
 class _Lines:
@@ -57,9 +66,10 @@ class _Lines:
             self.tell({"rows": rows, "rejected": rejected})
 
 
-def _end_with_input() -> None:
-    """The task holds the other end: where it is gone, or closes it, nobody waits for the result."""
-    sys.stdin.read()
+def _read(asked: queue.SimpleQueue[str]) -> None:
+    """The task holds the other end: where it is gone, or closes it, nobody waits for a result."""
+    for line in sys.stdin:
+        asked.put(line)
     os.kill(os.getpid(), signal.SIGTERM)  # the work unwinds as at a cluster's time limit
     time.sleep(_PATIENCE)
     os._exit(1)

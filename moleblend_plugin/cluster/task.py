@@ -10,9 +10,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import IO, Any, Final
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
 
 from moleblend_plugin.cluster.look import problem_here
 from moleblend_plugin.cluster.request import Reply, Request
@@ -66,85 +66,100 @@ def do_piece(request: Request, wanted: Callable[[], bool], news: News) -> Reply:
 
 def _try(request: Request, wanted: Callable[[], bool], news: News) -> tuple[Reply, bool]:
     """The reply, and whether another process holds the piece."""
-    with _child(request) as (process, errors, lines):
+    child = _a_child()
+    try:
+        child.ask(request)
         while True:
             try:
-                line = lines.get(timeout=_POLL)
+                line = child.lines.get(timeout=_POLL)
             except queue.Empty:
                 if not wanted():
                     return Reply(request.number, {}, "the task was cancelled"), False
                 continue
             if line is None:
-                return Reply(request.number, {}, _lost(process, errors), again=True), False
+                return Reply(request.number, {}, child.how_lost(), again=True), False
             told = json.loads(line)
             if "rows" in told:
                 news(told | {"number": request.number})
             elif "error" in told:
                 return Reply(request.number, {}, told["error"]), told["held"]
             else:
+                _idle.append(child)
                 return Reply(request.number, told["done"]), False
+    finally:
+        if child not in _idle:
+            child.end()
 
 
-@contextmanager
-def _child(
-    request: Request,
-) -> Iterator[tuple[subprocess.Popen[str], IO[str], queue.SimpleQueue[str | None]]]:
-    """The process, what it prints on stderr, and its lines (``None``: it has ended).
+class _Child:
+    """A process for pieces, one after the other. It ends when this one does: its standard input then ends."""
 
-    When the block ends, the process is asked to end, and then made to. It also ends when this one does: its
-    standard input then ends.
-    """
-    # Like a process of multiprocessing, which a daemon, as Dask's workers are, may not start.
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
-    command = [sys.executable, "-c", "from moleblend_plugin.cluster.child import main; main()"]
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as errors:
-        process = subprocess.Popen(
-            command,
+    def __init__(self) -> None:
+        # Like a process of multiprocessing, which a daemon, as Dask's workers are, may not start.
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
+        self._process = subprocess.Popen(
+            [sys.executable, "-c", "from moleblend_plugin.cluster.child import main; main()"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
-            stderr=errors,
+            stderr=self._errors,
             env=environment,
             text=True,
             encoding="utf-8",
         )
-        assert process.stdin is not None
-        assert process.stdout is not None
-        lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
-        threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
+        self.lines: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        threading.Thread(target=self._read, daemon=True).start()
+
+    @property
+    def is_there(self) -> bool:
+        """Whether it can still be asked."""
+        return self._process.poll() is None
+
+    def ask(self, request: Request) -> None:
+        """Have it do a piece; its lines tell of it, and ``None`` that it has ended."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(request.plain()) + "\n")
+            self._process.stdin.flush()
+
+    def end(self) -> None:
+        """Ask it to end, and then make it."""
+        assert self._process.stdin is not None
+        with suppress(BrokenPipeError):
+            self._process.stdin.close()
         try:
-            with _ending_is_told():
-                process.stdin.write(json.dumps(request.plain()) + "\n")
-                process.stdin.flush()
-            yield process, errors, lines
-        finally:
-            with _ending_is_told():
-                process.stdin.close()
-            try:
-                process.wait(_PATIENCE)
-            except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._errors.close()
+
+    def how_lost(self) -> str:
+        """How it ended, in words, with what it printed last."""
+        code = self._process.wait()
+        ending = ended_by(-code) if code < 0 else Ending(f"with exit code {code}")
+        self._errors.seek(0)
+        last = [line.strip() for line in self._errors.read().splitlines()[-_LINES:] if line.strip()]
+        quoted = f" ({' / '.join(last)})" if last and not ending.memory else ""
+        return f"its process ended {ending.how}{quoted}"
+
+    def _read(self) -> None:
+        assert self._process.stdout is not None
+        with self._process.stdout as stream:
+            for line in stream:
+                self.lines.put(line)
+        self.lines.put(None)
 
 
-@contextmanager
-def _ending_is_told() -> Iterator[None]:
-    """A process that has ended takes nothing more: its lines tell of it."""
-    try:
-        yield
-    except BrokenPipeError:
-        return
+_idle: list[_Child] = []
+"""Processes that have done a piece well and wait for the next one: beginning takes seconds."""
 
 
-def _read(stream: IO[str], lines: queue.SimpleQueue[str | None]) -> None:
-    with stream:
-        for line in stream:
-            lines.put(line)
-    lines.put(None)
-
-
-def _lost(process: subprocess.Popen[str], errors: IO[str]) -> str:
-    code = process.wait()
-    ending = ended_by(-code) if code < 0 else Ending(f"with exit code {code}")
-    errors.seek(0)
-    last = " / ".join(line.strip() for line in errors.read().splitlines()[-_LINES:] if line.strip())
-    return f"its process ended {ending.how}" + (f" ({last})" if last and not ending.memory else "")
+def _a_child() -> _Child:
+    """One that waits, else a new one."""
+    while _idle:
+        child = _idle.pop()
+        if child.is_there:
+            return child
+        child.end()
+    return _Child()
