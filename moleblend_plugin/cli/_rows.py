@@ -21,7 +21,12 @@ _Model = TypeVar("_Model", "Predictor", "Embedder")
 
 
 def open_rows(
-    network: Predictor | Embedder, source: Source, conformers: str | None, workers: int | None, max_atoms: int
+    network: Predictor | Embedder,
+    source: Source,
+    conformers: str | None,
+    workers: int | None,
+    max_atoms: int,
+    row_timeout: float | None = None,
 ) -> Input:
     """Rows of a file as molecules for a network; says how they get their 3D, unless a store has it."""
     from moleblend_plugin.entry import usable_cores
@@ -30,7 +35,8 @@ def open_rows(
 
     conversion = conversion_for(network.args, network.input_mode, conformers)
     cores = workers or usable_cores()
-    rows = Input(source, conversion.config, cores, max_atoms, network.featurizers, network.extra_descriptors)
+    heads = network.featurizers, network.extra_descriptors
+    rows = Input(source, conversion.config, cores, max_atoms, *heads, row_timeout=row_timeout)
     if not source.format.holds_records:
         print(f"molecules: {conversion.note}", file=sys.stderr)
     return rows
@@ -60,20 +66,20 @@ def write_rows(
 
     with writing(out, overwrite), RowProgress(command[0], rows.fraction_done, rows.total) as progress:
         counts = write(network, rows, out, batch_size, progress.update)
-    print_counts(rows, counts, command[1], [out], network.input_mode)
+    print_counts(rows.notes, counts, command[1], [out], network.input_mode)
 
 
-def print_counts(rows: Input, counts: Counts, done: str, out: Sequence[Path], input_mode: str) -> None:
+def print_counts(notes: Sequence[str], counts: Counts, done: str, out: Sequence[Path], input_mode: str) -> None:
     """The notes on an input, and the summary: rows, rows with numbers, and the others by reason.
 
     Args:
-        rows: the input, which is read.
+        notes: on how it was read.
         counts: what came of its rows.
         done: what rows with numbers are called.
         out: the files.
         input_mode: what the network sees.
     """
-    print_notes(rows.notes)
+    print_notes(notes)
     lines = [f"rows       {counts.rows:,}", f"{done:<10} {counts.done:,}"]
     if counts.flat and input_mode != "2d":
         lines.append(f"           {counts.flat.total():,}  of them without 3D: the network saw their 2D")

@@ -33,4 +33,11 @@ def build_job(request: Request, on_rows: OnRows) -> dict[str, Any]:
     return {"rows": made.rows, "rejected": made.rejected}
 
 
-JOBS: Final[Mapping[Kind, Job]] = {"build": build_job}
+def infer(request: Request, on_rows: OnRows) -> dict[str, Any]:
+    """Predict or embed a part; its counts."""
+    from moleblend_plugin.cluster.inference_job import infer_job  # torch, which a build does not need
+
+    return infer_job(request, on_rows)
+
+
+JOBS: Final[Mapping[Kind, Job]] = {"build": build_job, "predict": infer, "embed": infer}

@@ -96,7 +96,8 @@ class _Child:
 
     def __init__(self) -> None:
         # Like a process of multiprocessing, which a daemon, as Dask's workers are, may not start.
-        environment = os.environ | {"PYTHONPATH": os.pathsep.join(path for path in sys.path if path)}
+        places = [os.environ.get("PYTHONPATH", ""), *sys.path]
+        environment = os.environ | {"PYTHONPATH": os.pathsep.join(place for place in places if place)}
         self._errors = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process = subprocess.Popen(
             [sys.executable, "-c", "from moleblend_plugin.cluster.child import main; main()"],
