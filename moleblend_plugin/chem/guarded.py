@@ -21,7 +21,7 @@ from moleblend_plugin.schema import Rejection
 from moleblend_plugin.stopping import how_ended
 
 ROW_SECONDS: Final = 600.0
-"""After which a row counts as hanging where nothing else is asked for: far beyond what any conformer takes."""
+"""After which a row counts as hanging where nothing else is asked for: far beyond what conformers take."""
 
 _AHEAD: Final = 2
 """Chunks under way per process: the next one waits while one is done."""
@@ -35,7 +35,7 @@ class _Lost(Exception):
 
 
 def engine_for(row_seconds: float | None) -> Engine:
-    """What works on chunks of rows: ``workers.work_on``, whose lost process ends the work, or :func:`guarded`.
+    """What works on chunks: ``workers.work_on``, whose lost process ends the work, or :func:`guarded`.
 
     Args:
         row_seconds: after which a row counts as hanging; ``None``: nothing is guarded.
@@ -120,8 +120,8 @@ class _Process:
             lost_rows += is_lost
         if lost_rows >= _TOO_MANY and lost_rows == len(rows):
             raise MoleblendError(
-                f"all of {lost_rows} rows from {rows[0].source}:{rows[0].row} on are lost ({first}): give the "
-                "processes more memory, or look at these rows"
+                f"all of {lost_rows} rows from {rows[0].source}:{rows[0].row} on are lost ({first}): give "
+                "the processes more memory, or look at these rows"
             )
         return found
 

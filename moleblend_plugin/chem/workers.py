@@ -101,7 +101,10 @@ def work_on(
         for number, chunk in chain(first, rest):
             row: Any = chunk[0]
             begin = f"{row.source}:{row.row}"
-            waiting[pool.submit(begin, cast("Callable[[list[_Row]], _Done]", work_in_worker), chunk)] = number, begin
+            waiting[pool.submit(begin, cast("Callable[[list[_Row]], _Done]", work_in_worker), chunk)] = (
+                number,
+                begin,
+            )
             if len(waiting) >= _AHEAD * workers:
                 yield from _next_done(pool, waiting, in_order)
         while waiting:

@@ -69,7 +69,9 @@ def write_rows(
     print_counts(rows.notes, counts, command[1], [out], network.input_mode)
 
 
-def print_counts(notes: Sequence[str], counts: Counts, done: str, out: Sequence[Path], input_mode: str) -> None:
+def print_counts(
+    notes: Sequence[str], counts: Counts, done: str, out: Sequence[Path], input_mode: str
+) -> None:
     """The notes on an input, and the summary: rows, rows with numbers, and the others by reason.
 
     Args:

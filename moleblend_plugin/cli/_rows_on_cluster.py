@@ -81,9 +81,7 @@ def write_rows_on_cluster(
         writing(out, overwrite),
         RowProgress(command[0], rows.fraction_done, rows.total) as progress,
     ):
-        found = infer_on_cluster(
-            job, rows.source, model, out, cluster, pieces, progress.update, progress.say
-        )
+        found = infer_on_cluster(job, rows.source, model, out, cluster, pieces, progress.update, progress.say)
     print_counts(found.notes, found.counts, command[1], [out], network.input_mode)
 
 

@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
-from moleblend_plugin.cli._build_news import BuildNews, print_piece, print_summary
 from moleblend_plugin.cli import _options as shared
+from moleblend_plugin.cli._build_news import BuildNews, print_piece, print_summary
 from moleblend_plugin.cli._options import SmilesColumn, Workers
 
 

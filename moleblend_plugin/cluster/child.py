@@ -57,7 +57,7 @@ class _Lines:
 
     def tell(self, facts: dict[str, Any]) -> None:
         """One line."""
-        print(json.dumps(facts), file=self._out, flush=True)  # noqa: T201  a pipe
+        print(json.dumps(facts), file=self._out, flush=True)
 
     def rows(self, rows: int, rejected: int) -> None:
         """How far the work has come, now and then."""

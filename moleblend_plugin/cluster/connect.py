@@ -16,7 +16,9 @@ if TYPE_CHECKING:
     from distributed import Client
 
 _CONNECT_SECONDS: Final = 10
-FORMS: Final = "local:N (N processes on this machine), the address of a scheduler (tcp://host:8786), or its file"
+FORMS: Final = (
+    "local:N (N processes on this machine), the address of a scheduler (tcp://host:8786), or its file"
+)
 
 _CONFIG: Final[dict[str, Any]] = {
     # No task waits at a worker, whose loss would then be counted against it.

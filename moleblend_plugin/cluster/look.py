@@ -66,5 +66,7 @@ def problem_here(request: Request) -> str:
         probe.write_bytes(b"")
         probe.unlink()
     except OSError as error:
-        return f"worker on {name} cannot write to {folder} ({error.strerror or error}): change its permissions"
+        return (
+            f"worker on {name} cannot write to {folder} ({error.strerror or error}): change its permissions"
+        )
     return ""

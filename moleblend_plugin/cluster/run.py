@@ -25,6 +25,7 @@ _CANCEL_SECONDS: Final = 20.0
 
 Say = Callable[[str], None]
 
+
 def check_workers(client: Client, request: Request, say: Say) -> None:
     """Refuse a cluster whose machines cannot do the work; one without workers is waited for.
 
@@ -115,7 +116,9 @@ def _reply(client: Client, future: Future, request: Request) -> Reply:
             return Reply(request.number, {}, "its worker was killed", again=True)
         if isinstance(error, ModuleNotFoundError):
             return Reply(request.number, {}, f"a worker has no package {error.name}: install it there")
-        return Reply(request.number, {}, f"a worker cannot do it: {type(error).__name__}: {error}", again=True)
+        return Reply(
+            request.number, {}, f"a worker cannot do it: {type(error).__name__}: {error}", again=True
+        )
     raise _gone(client)
 
 

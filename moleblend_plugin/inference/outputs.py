@@ -66,7 +66,6 @@ class Counts:
             if row.record.coords is None:
                 self.flat[row.record.coords_from.partition(":")[0]] += 1
 
-
     def to_plain(self) -> dict[str, Any]:
         """Plain values, for JSON."""
         return {"rows": self.rows, "done": self.done, "flat": dict(self.flat), "reasons": dict(self.reasons)}

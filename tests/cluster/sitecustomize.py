@@ -1,11 +1,17 @@
 """Of the processes of the tests' cluster: some SMILES end, stop or slow the process that converts them."""
 
+from __future__ import annotations
+
 import importlib.abc
 import importlib.util
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any
 
 CONVERT = "moleblend_plugin.chem.convert"
 
@@ -13,14 +19,14 @@ CONVERT = "moleblend_plugin.chem.convert"
 class Poisoning(importlib.abc.MetaPathFinder):
     """Changes one module once it is imported."""
 
-    def find_spec(self, name, path, target=None):
+    def find_spec(self, name: str, path: object, target: object = None) -> ModuleSpec | None:
         if name != CONVERT:
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
         execute = spec.loader.exec_module
 
-        def poisoned(module):
+        def poisoned(module: ModuleType) -> None:
             execute(module)
             module._parse = poisoned_parse(module._parse)
 
@@ -28,8 +34,8 @@ class Poisoning(importlib.abc.MetaPathFinder):
         return spec
 
 
-def poisoned_parse(parse):
-    def parsed(row):
+def poisoned_parse(parse: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    def parsed(row: Any) -> Any:
         if row.text == "C[Db]":
             os.kill(os.getpid(), signal.SIGSEGV)
         if row.text == "C[Sg]":

@@ -106,7 +106,7 @@ def test_what_is_refused_on_the_cluster_is_one_line_here(
         on_cluster(scheduler, table, tmp_path / "strict", strict=True)
     other = versions_here("build") | {"moleblend_plugin": "9.9"}
     monkeypatch.setattr(building, "versions_here", lambda kind: other)
-    with pytest.raises(MoleblendError, match=r"worker on .* has moleblend_plugin .*, not 9\.9 as this command"):
+    with pytest.raises(MoleblendError, match=r"worker on .* has moleblend_plugin .*, not 9\.9 as this"):
         on_cluster(scheduler, table, tmp_path / "out")
 
 
