@@ -101,10 +101,8 @@ def work_on(
         for number, chunk in chain(first, rest):
             row: Any = chunk[0]
             begin = f"{row.source}:{row.row}"
-            waiting[pool.submit(begin, cast("Callable[[list[_Row]], _Done]", work_in_worker), chunk)] = (
-                number,
-                begin,
-            )
+            call = cast("Callable[[list[_Row]], _Done]", work_in_worker)
+            waiting[pool.submit(begin, call, chunk)] = number, begin
             if len(waiting) >= _AHEAD * workers:
                 yield from _next_done(pool, waiting, in_order)
         while waiting:

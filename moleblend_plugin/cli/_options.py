@@ -33,8 +33,8 @@ OverwriteFile = Annotated[bool, typer.Option("--overwrite", help="Replace a file
 RowTimeout = Annotated[
     float | None,
     typer.Option(
-        help="Seconds after which a row is rejected, as is one that ends its process [default: such a row ends "
-        "the command; with --cluster 600].",
+        help="Seconds after which a row is rejected, as is one that ends its process [default: such a row "
+        "ends the command; with --cluster 600].",
         show_default=False,
     ),
 ]

@@ -103,7 +103,7 @@ def _count(plan: BuildPlan, pieces: int | None, rows: int) -> int:
 
 
 def _fingerprint(plan: BuildPlan) -> str:
-    """Name for what the pieces depend on: pieces of another build are never mixed with these, nor replaced."""
+    """Name for what the pieces depend on: those of another build are not mixed with them, nor replaced."""
     checksums = plan.checksums()
     facts = [work_settings(plan, work_of(plan), checksums), terms_of(plan, checksums).to_plain()[0]]
     return hashlib.sha256(json.dumps(facts, sort_keys=True, default=str).encode()).hexdigest()[:12]

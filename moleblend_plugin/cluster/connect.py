@@ -103,7 +103,7 @@ def _is_taken(port: int) -> bool:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Dask's own lines: what matters of them is said in ours."""
-    names = [name for name in ("distributed", "tornado.application", "bokeh")]
+    names = ("distributed", "tornado.application", "bokeh")
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)

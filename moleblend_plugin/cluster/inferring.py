@@ -33,6 +33,10 @@ MOST: Final = 1_000
 """Parts unless more are asked for: each reads past the rows before its own."""
 
 
+_HOW: Final = ("here", "workers", "row_timeout")
+"""Of a job, what says nothing about the result."""
+
+
 class Inferred(NamedTuple):
     """What came of the rows: counts, and notes on how the file was read."""
 
@@ -101,9 +105,7 @@ def _starts(rows: int, count: int) -> list[int]:
 
 def _fingerprint(job: InferenceJob, source: Source, model: Path, starts: Sequence[int]) -> str:
     """Name for what the parts depend on."""
-    depends = {
-        name: value for name, value in job.plain().items() if name not in ("here", "workers", "row_timeout")
-    }
+    depends = {name: value for name, value in job.plain().items() if name not in _HOW}
     files = [source.name, sha256_of(source.path), sha256_of(model)]
     facts = [depends, files, versions_here(job.kind), list(starts)]
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]

@@ -43,7 +43,8 @@ def check_workers(client: Client, request: Request, say: Say) -> None:
     for worker, reply in replies.items():
         if isinstance(reply, ModuleNotFoundError):
             raise MoleblendError(
-                f"worker {worker} has no package {reply.name}: install moleblend_plugin in the same version there"
+                f"worker {worker} has no package {reply.name}: install moleblend_plugin there, in the "
+                "same version"
             )
         if isinstance(reply, BaseException):
             raise MoleblendError(f"worker {worker} cannot begin: {type(reply).__name__}: {reply}")
