@@ -52,7 +52,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
         *("ensembles", "trust"),
     },
     "estimator": {"networks", "trust", "inference"},
-    "cluster": {"chem", "data", "inputs", "building", "runs", "inference"},
+    "cluster": {"chem", "data", "inputs", "building", "networks", "inference"},
     "report": {"losses", "metrics", "runs"},
     "explain": {"chem", "models", "inference", "report"},
     "bench": {
