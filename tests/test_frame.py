@@ -28,6 +28,7 @@ COMMANDS = (
         "doctor",
         "models",
         "build",
+        "join",
         "inspect",
         "splits",
         "export",

@@ -74,6 +74,10 @@ if __name__ == "__main__":
     table.write_text("smiles,y\\n" + "".join(f"{'C' * n}O,{n}\\n" for n in range(1, 21)))
     words = [table, "--out", "s", "--conformers", "none", "--target-columns", "y", "--split", "random"]
     run("build", *words, "--workers", 2)
+    for number in (2, 1):
+        run("build", *words, "--workers", 1, "--out", "p", "--piece", f"{number}/2")
+    run("join", "p", "--out", "joined")
+    run("export", "joined", "--out", "x")
     run("splits", "s")
     run("images", "s", "--workers", 1, "--image-size", 32)
     words = ["s", "--task", "moleblend_property", "--arch", "moleblend_property_tiny", "--batch-size", "8",

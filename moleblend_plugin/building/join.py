@@ -20,7 +20,7 @@ from moleblend_plugin.building.finish import finish
 from moleblend_plugin.building.finished_rows import FinishedRows
 from moleblend_plugin.building.manifests import JoinedPiece, ManifestWriters
 from moleblend_plugin.building.options import AnyPath
-from moleblend_plugin.building.outcomes import Molecule, Outcome
+from moleblend_plugin.building.outcomes import Molecule, Outcome, Rejected
 from moleblend_plugin.building.outputs import RejectedCells
 from moleblend_plugin.building.piece import CELLS, FORMAT, KINDS, differences
 from moleblend_plugin.building.progress import BuildProgress, Progress, silent
@@ -34,7 +34,7 @@ from moleblend_plugin.errors import MoleblendError
 _KIND_OF: Final = {name: kind for kind, name in KINDS.items()}
 
 
-def join(
+def join_pieces(
     pieces: AnyPath | Sequence[AnyPath],
     out: AnyPath,
     *,
@@ -172,7 +172,7 @@ def _take_in(files: Sequence[PieceFile], rows: FinishedRows, progress: Progress)
                 rows.add(chunk, [_outcome(kind, fields) for fields in block])
             chunk += 1
             done += len(block)
-            progress(BuildProgress("rows", "", done, 0, total, done / max(1, total)))
+            progress(BuildProgress("rows", "", done, rows.counts[Rejected], total, done / max(1, total)))
         if held != Counter(file.head["counts"]):
             raise MoleblendError(f"{file.path} lacks facts of rows: remove it and build the piece again")
     rows.sync()

@@ -14,8 +14,6 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-import msgpack
-
 from moleblend_plugin.building.convert_rows import check_inputs, finish_rows
 from moleblend_plugin.building.cut import Piece, parse_piece, piece_path, rows_about
 from moleblend_plugin.building.divide import parts_of_rows
@@ -28,7 +26,7 @@ from moleblend_plugin.building.progress import BuildProgress, Progress, RowCount
 from moleblend_plugin.building.stage import working
 from moleblend_plugin.building.terms import terms_of
 from moleblend_plugin.building.work import work_of, work_settings
-from moleblend_plugin.data.store.piece_file import PieceFile, PieceWriter
+from moleblend_plugin.data.store.piece_file import PieceFile, PieceWriter, as_read_back
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import PARTS
 
@@ -112,10 +110,11 @@ def run_piece(plan: BuildPlan, piece: Piece, progress: Progress) -> PieceResult:
     checksums, work, target = plan.checksums(), work_of(plan), piece_path(plan.out, piece)
     settings = work_settings(plan, work, checksums) | {"piece": [piece.number, piece.of]}
     asked = {"format": FORMAT, "piece": piece.number, "of": piece.of, "work": settings}
-    asked = _plain(asked | {"asked": terms_of(plan, checksums).to_plain()[0]})
+    asked = as_read_back(asked | {"asked": terms_of(plan, checksums).to_plain()[0]})
     if target.exists() and not plan.overwrite:
         return _found(target, piece, asked)
-    first, stop = piece.rows(rows_about(plan.sources, plan.limit))
+    count = rows_about(plan.sources, plan.limit)
+    first, stop = piece.rows(count)
 
     def note(line: str) -> None:
         progress(BuildProgress("note", line))
@@ -129,7 +128,7 @@ def run_piece(plan: BuildPlan, piece: Piece, progress: Progress) -> PieceResult:
     folder = target.with_name(f".{target.stem}.partial")
     with working(folder, target, settings, note) as rows:
         resumed = len(rows)
-        total = None if stop is None else stop - first
+        total = (count if stop is None else stop) - first
         finish_rows(plan, work, rows, RowCounter(plan.sources, plan.limit, progress, total), first, stop)
         head = asked | {"read": terms_of(plan, checksums).to_plain()[1]}
         head |= {"rows": [first, first + len(rows)], "workers": plan.workers}
@@ -177,12 +176,6 @@ def _difference(name: str, ours: Any, theirs: Any) -> str:  # noqa: ANN401  plai
     if isinstance(ours, str | int | float) and isinstance(theirs, str | int | float):
         return f"{name.replace('_', ' ')} {ours}, not {theirs}"
     return name.replace("_", " ")
-
-
-def _plain(facts: dict[str, Any]) -> dict[str, Any]:
-    """As it is read back: lists for tuples."""
-    held: dict[str, Any] = msgpack.unpackb(msgpack.packb(facts, use_bin_type=True), raw=False)
-    return held
 
 
 def _write(target: Path, plan: BuildPlan, rows: FinishedRows, head: dict[str, Any], started: float) -> None:

@@ -104,6 +104,8 @@ def print_metadata(store: MoleculeStore) -> None:
         "fingerprint": meta.fingerprint[:16],
         "written": f"{meta.created}, moleblend_plugin {meta.package_version}, schema {meta.schema_version}",
     }
+    if store.pieces is not None:
+        lines["pieces"] = f"{len(store.pieces.paths):,} files, the first is {store.pieces.paths[0]}"
     for name, value in lines.items():
         print(f"  {name:<12} {value}")
 

@@ -25,7 +25,7 @@ def join(
 
     The stores name the pieces, which stay where they are and are needed from then on.
     """
-    from moleblend_plugin.building.join import join as join_pieces
+    from moleblend_plugin.building.join import join_pieces
     from moleblend_plugin.stopping import termination_as_exit
 
     with termination_as_exit(), BuildNews("join") as news:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from moleblend_plugin import build
-from moleblend_plugin.building.join import join
+from moleblend_plugin.building.join import join_pieces
 from moleblend_plugin.building.options import BuildOptions
 from moleblend_plugin.building.piece import build_piece
 from moleblend_plugin.data.store.reader import MoleculeStore
@@ -67,4 +67,4 @@ def built_both_ways(
     """A build in one run and one of joined pieces."""
     options = {"conformers": None, "workers": 1} | options
     one = build(inputs, folder / "one", **options).out
-    return one, join(in_pieces(inputs, folder / "pieces", options, order), folder / "joined").out
+    return one, join_pieces(in_pieces(inputs, folder / "pieces", options, order), folder / "joined").out

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import json
 import re
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ import numpy as np
 import pytest
 
 from moleblend_plugin import build
+from moleblend_plugin.building.options import BuildOptions
 from moleblend_plugin.building.progress import BuildProgress
 from moleblend_plugin.cli import build as command
 from moleblend_plugin.data.store.reader import MoleculeStore
@@ -104,14 +106,23 @@ def test_numpy_s_numbers_are_numbers(table: Path, tmp_path: Path) -> None:
 def test_the_command_has_every_option_of_the_call_with_its_default() -> None:
     flags = inspect.signature(command.build).parameters
     options = inspect.signature(build).parameters
-    assert list(flags) == [name for name in options if name != "progress"]
-    for name, flag in flags.items():
-        ours, theirs = options[name].default, flag.default
+    assert list(flags) == [*(name for name in options if name != "progress"), "piece"]
+    for name in options.keys() - {"progress"}:
+        ours, theirs = options[name].default, flags[name].default
         if name == "split_sizes":
             theirs = tuple(map(float, theirs.split(",")))
         elif name == "conformers":
             theirs = int(theirs)
         assert ours == (() if theirs is None and ours == () else theirs), name
+
+
+def test_a_piece_has_every_option_of_a_build_with_its_default() -> None:
+    options = {
+        name: option.default
+        for name, option in inspect.signature(build).parameters.items()
+        if name not in ("inputs", "out", "progress")
+    }
+    assert {item.name: item.default for item in fields(BuildOptions)} == options
 
 
 def test_the_page_shows_a_call_that_works(

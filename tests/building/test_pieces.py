@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+import re
 import shutil
 import signal
 from dataclasses import dataclass
@@ -16,7 +17,7 @@ import pytest
 
 from moleblend_plugin.building import cut, piece
 from moleblend_plugin.building.cut import Piece, parse_piece, rows_about
-from moleblend_plugin.building.join import join
+from moleblend_plugin.building.join import join_pieces
 from moleblend_plugin.building.options import BuildOptions
 from moleblend_plugin.building.piece import build_piece
 from moleblend_plugin.building.progress import BuildProgress
@@ -31,6 +32,7 @@ from moleblend_plugin.inputs import open_molecules
 from tests.building.pieces import assert_equal_builds, built_both_ways, in_pieces, write_table
 from tests.data.test_store import damage
 
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "scale.md"
 FLAT: dict[str, Any] = {"conformers": None, "workers": 1}
 
 
@@ -105,7 +107,7 @@ def test_what_a_cell_means_may_hang_on_cells_of_another_piece(table: Path, tmp_p
     in_pieces(table, tmp_path / "p", options, range(4, 0, -1))
     heads = [PieceFile(path).head["counts"]["rejected"] for path in sorted((tmp_path / "p").iterdir())]
     assert heads == [1, 2, 3, 2]
-    assert join(tmp_path / "p", tmp_path / "out").rejected == 8
+    assert join_pieces(tmp_path / "p", tmp_path / "out").rejected == 8
 
 
 def test_more_pieces_than_rows(tmp_path: Path) -> None:
@@ -187,12 +189,12 @@ def test_a_killed_piece_goes_on_where_it_was(
     assert [path.name for path in (tmp_path / "p").iterdir()] == [".2-of-2.partial"]
     build_piece(table, tmp_path / "p", "1/2", BuildOptions(**options))
     with pytest.raises(MoleblendError, match="piece 2/2 is missing; 2/2 began and did not end: build with"):
-        join(tmp_path / "p", tmp_path / "joined")
+        join_pieces(tmp_path / "p", tmp_path / "joined")
     news: list[BuildProgress] = []
     done = build_piece(table, tmp_path / "p", "2/2", BuildOptions(**options), news.append)
     assert (done.was_there, done.resumed_rows, done.rows) == (False, 8, 17)
     assert any(one.line.startswith("resuming: 8") for one in news)
-    joined = join(tmp_path / "p", tmp_path / "joined").out
+    joined = join_pieces(tmp_path / "p", tmp_path / "joined").out
     monkeypatch.undo()
     one, _ = built_both_ways(table, tmp_path / "b", options, (1, 2))
     assert_equal_builds(one, joined)
@@ -228,7 +230,7 @@ def pieces(table: Path, tmp_path: Path) -> Path:
 
 def refused(pieces: Path | list[Path], out: Path) -> str:
     with pytest.raises(MoleblendError) as told:
-        join(pieces, out)
+        join_pieces(pieces, out)
     assert not out.exists()
     assert "\n" not in str(told.value)
     return str(told.value)
@@ -251,7 +253,9 @@ def test_a_piece_that_is_there_twice_is_named(pieces: Path, tmp_path: Path) -> N
     told = refused([pieces, tmp_path / "copy.piece"], tmp_path / "out")
     assert told.startswith("piece 2/3 is there twice, ")
     assert "copy.piece: leave one out" in told
-    assert join([pieces, pieces / "2-of-3.piece"], tmp_path / "out").rows == 60  # one file, named twice
+    assert (
+        join_pieces([pieces, pieces / "2-of-3.piece"], tmp_path / "out").rows == 60
+    )  # one file, named twice
 
 
 def test_pieces_of_other_builds_are_named(
@@ -303,18 +307,18 @@ def test_what_is_no_whole_piece_is_named(pieces: Path, tmp_path: Path) -> None:
     replace(path, whole)
     damage(path, lambda txn: txn.delete(b"__facts__0000000000"))
     assert "lacks facts of rows: remove it" in refused(pieces, tmp_path / "out")
-    joined = join(in_pieces(tmp_path / "t [b].csv", tmp_path / "q", FLAT, (1,)), tmp_path / "one").out
+    joined = join_pieces(in_pieces(tmp_path / "t [b].csv", tmp_path / "q", FLAT, (1,)), tmp_path / "one").out
     assert "is no piece" in refused([joined / "train.lmdb"], tmp_path / "out")
 
 
 def test_joining_keeps_what_is_there_until_it_may_not(pieces: Path, tmp_path: Path) -> None:
-    out = join(pieces, tmp_path / "out").out
+    out = join_pieces(pieces, tmp_path / "out").out
     before = (out / "train.lmdb").read_bytes()
     with pytest.raises(MoleblendError, match=r"already holds train\.lmdb; name another --out or add"):
-        join(pieces, out)
+        join_pieces(pieces, out)
     assert (out / "train.lmdb").read_bytes() == before
-    assert join(pieces, out, overwrite=True).molecules == len(MoleculeStore(out / "train.lmdb"))
-    assert join(pieces, pieces).out == pieces  # beside the pieces
+    assert join_pieces(pieces, out, overwrite=True).molecules == len(MoleculeStore(out / "train.lmdb"))
+    assert join_pieces(pieces, pieces).out == pieces  # beside the pieces
     assert len(MoleculeStore(pieces / "train.lmdb")) == len(MoleculeStore(out / "train.lmdb"))
 
 
@@ -324,3 +328,15 @@ def test_pieces_without_a_molecule_are_refused_as_in_one_run(tmp_path: Path) -> 
     assert refused(tmp_path / "p", tmp_path / "out").startswith(
         "no row of a.csv is a molecule (SMILES syntax"
     )
+
+
+def test_the_page_shows_calls_that_work(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = PAGE.read_text(encoding="utf-8").partition("\n## Build in pieces\n")[2]
+    (code,) = re.findall(r"```python\n(.*?)```", section.partition("\n## ")[0], re.DOTALL)
+    lines = ("smiles,y", "CCO,1", "c1ccccc1C,-2", "bad(,3", "C1CCCCC1N,0.5", "CCCC,2")
+    (tmp_path / "molecules.csv").write_text("\n".join(lines))
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, str(PAGE), "exec"), {"__name__": "__main__"})
+    assert capsys.readouterr().out == "4 {'SMILES syntax': 1} data/mine/train.lmdb\n"

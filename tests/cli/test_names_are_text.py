@@ -111,6 +111,7 @@ COMMANDS = {
     "fit": ["{}", "--out", "x"],
     "tune": ["{}", "--out", "x"],
     "build": ["{}", "--out", "out"],
+    "join": ["{}", "--out", "out"],
     "inspect": ["{}"],
     "images": ["{}"],
     "predict": ["{}", "a.csv", "--out", "p.csv"],

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from torch.utils.data import DataLoader
 
-from moleblend_plugin.data.store import environment, manifest, pieces
+from moleblend_plugin.data.store import environment, manifest
 from moleblend_plugin.data.store.environment import close_recent, most_open
 from moleblend_plugin.data.store.manifest import ManifestWriter
 from moleblend_plugin.data.store.piece_file import PieceFile, PieceWriter
@@ -97,7 +97,6 @@ def test_a_manifest_reads_as_one_file(tmp_path: Path, every: int) -> None:
 
 
 def test_an_index_of_several_blocks(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pieces, "INDEX_BLOCK", 4)
     monkeypatch.setattr(manifest, "INDEX_BLOCK", 4)
     path = write_manifest(tmp_path / "store", (9, 3, 16), every=2)
     with lmdb.open(str(path), subdir=False, readonly=True, lock=False) as env, env.begin() as txn:

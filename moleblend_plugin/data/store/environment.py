@@ -144,10 +144,14 @@ def check_length(environment: Environment, path: Path, remedy: str) -> None:
 
 def _before_fork() -> None:
     _RECENT_LOCK.acquire()
+    _LOCK.acquire()  # a child would wait forever for a thread that it does not have
     _RECENT.clear()
 
 
+def _after_fork() -> None:
+    _LOCK.release()
+    _RECENT_LOCK.release()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(
-        before=_before_fork, after_in_parent=_RECENT_LOCK.release, after_in_child=_RECENT_LOCK.release
-    )
+    os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)

@@ -70,7 +70,9 @@ class ManifestWriter(StoreWriter):
             for (file, digest), count in zip(self._pieces, self._counts, strict=True)
             if count
         ]
-        self._seal(PIECES_KEY, json.dumps({"whole": self._whole, "pieces": taken}).encode())
+        self._seal(
+            PIECES_KEY, json.dumps({"block": 0 if self._whole else INDEX_BLOCK, "pieces": taken}).encode()
+        )
 
     def _write_block(self) -> None:
         self._seal(index_key(self._blocks), np.array(self._places, "<u4").tobytes())

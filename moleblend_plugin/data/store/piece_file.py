@@ -67,6 +67,12 @@ class PieceWriter(StoreWriter):
         self._hash.update(content)
 
 
+def as_read_back(head: dict[str, Any]) -> dict[str, Any]:
+    """A head as a piece gives it: lists for tuples."""
+    held: dict[str, Any] = msgpack.unpackb(msgpack.packb(head, use_bin_type=True), raw=False)
+    return held
+
+
 def _facts_key(block: int) -> bytes:
     return b"%s%010d" % (_FACTS, block)
 

@@ -2,10 +2,10 @@
 
 A manifest is an LMDB file as every store, with ``__meta__`` and ``__n_atoms__`` but without records::
 
-    __pieces__            JSON: ``whole``, and of every piece its ``file`` (seen from the manifest's folder),
-                          ``count`` of molecules that this store takes of it, and ``hash`` of its content
-    __index__0000000000   uint32 [up to 512]: number in its piece of each of the molecules 0 to 511, then of
-                          the next 512; absent where ``whole``: all molecules of all pieces in their order
+    __pieces__            JSON: of every piece its ``file`` (seen from the manifest's folder), ``count`` of
+                          molecules that this store takes of it, and ``hash`` of its content; and ``block``
+    __index__0000000000   uint32 [up to ``block``]: number in its piece of each of the first molecules, then
+                          of the next; absent where ``block`` is 0: all molecules of all pieces
 
 Molecules of a store stand in the order of the pieces. Every value is sealed (``checksum.seal``).
 """
@@ -36,8 +36,8 @@ PIECES_KEY: Final = b"__pieces__"
 HASH_KEY: Final = b"__hash__"
 """Of a piece: hash of its content, hexadecimal."""
 
-INDEX_BLOCK: Final = 512
-"""Molecules whose places are one value of the index."""
+INDEX_BLOCK: Final = 1000
+"""Molecules whose places are one value of the index: of a size that fills a page of LMDB."""
 
 REMEDY: Final = "bring it back, or run `moleblend join` again"
 
@@ -96,7 +96,7 @@ class Pieces:
         self.files = tuple(PieceOfStore(**piece) for piece in held["pieces"])
         folder = manifest.resolve().parent
         self.paths = tuple(Path(folder, piece.file).resolve() for piece in self.files)
-        self._whole: bool = held["whole"]
+        self._block_size: int = held["block"]
         self._starts = [0, *accumulate(piece.count for piece in self.files)]
         self._block: tuple[int, npt.NDArray[np.uint32]] = (-1, np.empty(0, np.uint32))
 
@@ -117,7 +117,9 @@ class Pieces:
             lmdb.Error: a page of the manifest is damaged.
         """
         number = bisect_right(self._starts, position) - 1
-        place = position - self._starts[number] if self._whole else self._place(position, manifest)
+        place = position - self._starts[number]
+        if self._block_size:
+            place = self._place(position, manifest)
         path, key = self.paths[number], record_key(place)
         opened = self._open(number)
         try:
@@ -131,7 +133,7 @@ class Pieces:
 
     def _place(self, position: int, manifest: Environment) -> int:
         """Number of a molecule in its piece."""
-        block, within = divmod(position, INDEX_BLOCK)
+        block, within = divmod(position, self._block_size)
         held, places = self._block
         if held != block:
             key = index_key(block)
