@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from moleblend_plugin.building.convert_rows import check_inputs
 from moleblend_plugin.building.cut import ENDING, Piece, piece_path, rows_about
-from moleblend_plugin.building.join import join
+from moleblend_plugin.building.join import join_pieces
 from moleblend_plugin.building.options import AnyPath, BuildOptions, plan_of
 from moleblend_plugin.building.plan import BuildPlan
 from moleblend_plugin.building.progress import BuildProgress, Progress, silent
@@ -81,7 +81,7 @@ def build_on_cluster(
 
     lot = Lot(_requests(plan, files, given, wanted, folder), _counts_of, plan.out)
     finish_lot(cluster, lot, tell, lambda line: report(BuildProgress("note", line)))
-    built = join(paths, out, overwrite=plan.overwrite, progress=lambda news: _joining(news, report))
+    built = join_pieces(paths, out, overwrite=plan.overwrite, progress=lambda news: _joining(news, report))
     _tidy(folder, paths, plan.overwrite)
     return built
 

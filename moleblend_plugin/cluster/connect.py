@@ -27,6 +27,9 @@ _CONFIG: Final[dict[str, Any]] = {
 }
 
 
+_LOUD: Final = ("distributed", "tornado", "bokeh")
+
+
 @contextmanager
 def connected(given: str) -> Iterator[Client]:
     """A client of the cluster that ``--cluster`` names; a local one is started, and ends with the block.
@@ -103,7 +106,7 @@ def _is_taken(port: int) -> bool:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without Dask's own lines: what matters of them is said in ours."""
-    names = ("distributed", "tornado.application", "bokeh")
+    names = [name for name in logging.root.manager.loggerDict if name.partition(".")[0] in _LOUD]
     before = {name: logging.getLogger(name).level for name in names}
     for name in names:
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
