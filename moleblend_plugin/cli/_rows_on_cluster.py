@@ -72,16 +72,20 @@ def write_rows_on_cluster(
         cluster: ``--cluster``.
         pieces: ``--pieces``.
     """
+    from moleblend_plugin.building.cut import rows_about
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.cluster.inferring import infer_on_cluster
     from moleblend_plugin.stopping import termination_as_exit
 
+    total = rows.total or rows_about([rows.source], None)
     with (
         termination_as_exit(),
         writing(out, overwrite),
-        RowProgress(command[0], rows.fraction_done, rows.total) as progress,
+        RowProgress(command[0], lambda done: done / max(1, total), total) as progress,
     ):
-        found = infer_on_cluster(job, rows.source, model, out, cluster, pieces, progress.update, progress.say)
+        found = infer_on_cluster(
+            job, rows.source, total, model, out, cluster, pieces, progress.update, progress.say
+        )
     print_counts(found.notes, found.counts, command[1], [out], network.input_mode)
 
 

@@ -79,7 +79,7 @@ def build_on_cluster(
     def tell(finished: int, rejected: int) -> None:
         report(BuildProgress("rows", "", finished, rejected, rows, min(1.0, finished / max(1, rows))))
 
-    lot = Lot(_requests(plan, files, given, wanted, folder), _counts_of, plan.out)
+    lot = Lot(_requests(plan, files, given, wanted, folder), _path_of, _counts_of, plan.out)
     finish_lot(cluster, lot, tell, lambda line: report(BuildProgress("note", line)))
     built = join_pieces(paths, out, overwrite=plan.overwrite, progress=lambda news: _joining(news, report))
     _tidy(folder, paths, plan.overwrite)
@@ -129,10 +129,11 @@ def _plain(value: object) -> Any:  # noqa: ANN401  for JSON
     return value.item() if hasattr(value, "item") else str(value)
 
 
-def _counts_of(request: Request) -> Mapping[str, Any] | None:
-    path = piece_path(Path(request.folder), Piece(request.number, request.of))
-    if not path.exists():
-        return None
+def _path_of(request: Request) -> Path:
+    return piece_path(Path(request.folder), Piece(request.number, request.of))
+
+
+def _counts_of(path: Path) -> Mapping[str, Any]:
     counts = PieceFile(path).head["counts"]
     return {"rows": sum(counts.values()), "rejected": counts["rejected"]}
 

@@ -11,7 +11,7 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from moleblend_plugin.building.cut import Piece, rows_about
+from moleblend_plugin.building.cut import Piece
 from moleblend_plugin.chem.readers.source import Source
 from moleblend_plugin.cluster.inference_job import InferenceJob, counts_of, part_path
 from moleblend_plugin.cluster.lot import Lot, finish_lot
@@ -47,6 +47,7 @@ class Inferred(NamedTuple):
 def infer_on_cluster(
     job: InferenceJob,
     source: Source,
+    rows: int,
     model: Path,
     out: Path,
     cluster: str,
@@ -62,6 +63,7 @@ def infer_on_cluster(
     Args:
         job: what is computed, and how.
         source: the file, as it was opened.
+        rows: that it has, about.
         model: the file of the network.
         out: the file to write; as all others, on a disk that all machines see.
         cluster: what works (``cluster.connect.FORMS``).
@@ -72,7 +74,6 @@ def infer_on_cluster(
     Raises:
         MoleblendError: anything that the user can correct.
     """
-    rows = rows_about([source], None)
     starts = _starts(rows, _count(job, pieces, rows))
     home = out.absolute().with_name(f".{out.name}.parts")
     folder = home / _fingerprint(job, source, model, starts)
@@ -86,8 +87,8 @@ def infer_on_cluster(
         )
         for number, (start, stop) in enumerate(pairwise([*starts, None]), 1)
     ]
-    finish_lot(cluster, Lot(requests, _counts_of, out), lambda finished, _: report(finished), say)
-    found = _join([part_path(folder, each.number, each.of) for each in requests], job.what, out)
+    finish_lot(cluster, Lot(requests, _path_of, _counts_of, out), lambda finished, _: report(finished), say)
+    found = _join([_path_of(request) for request in requests], job.what, out)
     shutil.rmtree(home, ignore_errors=True)
     return found
 
@@ -111,10 +112,11 @@ def _fingerprint(job: InferenceJob, source: Source, model: Path, starts: Sequenc
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def _counts_of(request: Request) -> Mapping[str, Any] | None:
-    path = part_path(Path(request.folder), request.number, request.of)
-    if not path.exists():
-        return None
+def _path_of(request: Request) -> Path:
+    return part_path(Path(request.folder), request.number, request.of)
+
+
+def _counts_of(path: Path) -> Mapping[str, Any]:
     facts: dict[str, Any] = {}
     for _ in PartReader(path).rows(facts):  # to its end, which a damaged one lacks
         continue

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from moleblend_plugin.cluster.connect import connected
 from moleblend_plugin.cluster.look import signed
@@ -14,18 +15,22 @@ from moleblend_plugin.cluster.run import Say, check_workers, work_through
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.locks import holding
 
+_SEEN_SECONDS: Final = 120.0
+
 
 class Lot(NamedTuple):
     """Pieces of one run.
 
     Attributes:
         requests: all of them.
-        there: the counts ("rows", "rejected") of a piece that is finished, ``None`` of another.
+        path: the file of a piece.
+        counts: "rows" and "rejected" of a piece whose file is there.
         out: what is made of them, for messages.
     """
 
     requests: Sequence[Request]
-    there: Callable[[Request], Mapping[str, Any] | None]
+    path: Callable[[Request], Path]
+    counts: Callable[[Path], Mapping[str, Any]]
     out: Path
 
 
@@ -43,10 +48,11 @@ def finish_lot(cluster: str, lot: Lot, report: Report, say: Say) -> None:
     """
     rows, missing = Rows(report), []
     for request in lot.requests:
-        if (counts := lot.there(request)) is None:
-            missing.append(request)
+        path = lot.path(request)
+        if path.exists():
+            rows.finish(request.number, lot.counts(path))
         else:
-            rows.finish(request.number, counts)
+            missing.append(request)
     if there := len(lot.requests) - len(missing):
         say(f"resuming: {there:,} of {len(lot.requests):,} pieces are there")
     if not missing:
@@ -67,3 +73,15 @@ def finish_lot(cluster: str, lot: Lot, report: Report, say: Say) -> None:
         except BaseException:
             say(f"finished pieces are kept in {folder}; run the same command again to go on")
             raise
+    for request in missing:
+        _wait_seen(lot.path(request))
+
+
+def _wait_seen(path: Path) -> None:
+    """Wait until a file of another machine shows: network disks remember that it was not there."""
+    until = time.monotonic() + _SEEN_SECONDS
+    while not path.exists():
+        if time.monotonic() > until:
+            raise MoleblendError(f"{path} is written, but does not show here: run the same command again")
+        time.sleep(0.5)
+        list(path.parent.iterdir())
