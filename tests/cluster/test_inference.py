@@ -53,8 +53,7 @@ def test_predictions_are_equal_and_finished_parts_are_kept(
 
     with monkeypatch.context() as patched:
         patched.setattr(inferring, "_join", interrupted)
-        with pytest.raises(KeyboardInterrupt):
-            run(*words, "--out", there, "--cluster", scheduler, "--pieces", 2)
+        assert run(*words, "--out", there, "--cluster", scheduler, "--pieces", 2) != 0
     assert not there.exists()
     parts = sorted(tmp_path.glob(".there.csv.parts/*/*.part"))
     assert [path.name for path in parts] == ["1-of-2.part", "2-of-2.part"]
@@ -68,7 +67,7 @@ def test_predictions_are_equal_and_finished_parts_are_kept(
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
-@pytest.mark.parametrize(("what", "ending"), [("graph", "npz"), ("atoms", "parquet"), ("atoms", "npz")])
+@pytest.mark.parametrize(("what", "ending"), [("graph", "npz"), ("atoms", "parquet")])
 def test_embeddings_are_equal(
     scheduler: str, checkpoint: Path, table: Path, tmp_path: Path, what: str, ending: str
 ) -> None:
