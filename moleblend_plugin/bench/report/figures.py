@@ -131,7 +131,7 @@ def _scaffolds(
             label=legend_label(model),
         )
     panel.set_xticks(range(len(ticks)), ticks)
-    panel.set_xlim(-0.5, len(ticks) - 0.5)
+    panel.set_xlim(-0.5, max(1, len(ticks)) - 0.5)  # none where the stores are gone
     panel.set_title(f"Test {metric} by size of scaffold", fontsize=10, loc="left")
     panel.set_xlabel("molecules that share the scaffold; below: tested")
     panel.set_ylabel(f"{metric}, {'more' if METRICS[metric].rises else 'less'} is better")

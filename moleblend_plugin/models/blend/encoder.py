@@ -128,12 +128,17 @@ class EncoderLayer(nn.Module):
 
     def forward(self, x: Tensor, bias: Tensor | PackedBias) -> Tensor:
         """[B, T, D] -> [B, T, D], or [S, D] -> [S, D] without padding."""
-        molecules = None if isinstance(bias, Tensor) else bias.places.molecules
-        branch = self.attention(x, bias)
-        x = self.attention_norm(x + self.drop_path(self.dropout(branch), molecules))
-        branch = self.ffn_out(self.activation_dropout(F.gelu(self.ffn_in(x))))
-        x = self.ffn_norm(x + self.drop_path(self.dropout(branch), molecules))
-        return x
+        places = None if isinstance(bias, Tensor) else bias.places
+        x = self._joined(x, self.attention(x, bias), self.attention_norm, places)
+        branch = kernels.gelu_linear(self.ffn_in(x), self.ffn_out, self.activation_dropout.rate, places)
+        return self._joined(x, branch, self.ffn_norm, places)
+
+    def _joined(self, x: Tensor, branch: Tensor, norm: nn.LayerNorm, places: Places | None) -> Tensor:
+        rate = self.dropout.rate
+        if self.drop_path.rate:
+            molecules = None if places is None else places.molecules
+            branch, rate = self.drop_path(self.dropout(branch), molecules), 0.0
+        return kernels.add_and_norm(x, branch, norm, rate, places)
 
 
 class Encoder(nn.Module):

@@ -5,16 +5,14 @@ S tokens, D width, d = D / H, P pairs.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from moleblend_plugin.models.packed import attention_loops, pair_codes
 from moleblend_plugin.models.packed.places import PackedBias, Places, as_array, share_out
-
-_DRAWS: Final = 1 << 32
+from moleblend_plugin.models.packed.tokens import Draws, draws
 
 
 def number_pairs(
@@ -43,16 +41,14 @@ class _Attention(torch.autograd.Function):
         dense: Tensor,
         graph: Tensor,
         bias: PackedBias,
-        seed: int,
-        dropout: float,
+        settings: Draws,
     ) -> Tensor:
         """[S, D] from [S, 3 D]."""
         heads, (tokens, triple) = len(graph), qkv.shape
         packed = qkv.float().contiguous()
         out = torch.zeros(tokens, triple // 3)
         totals = torch.empty(heads, tokens)
-        dropped = round(dropout * _DRAWS)
-        ctx.settings = (seed, np.uint32(dropped), np.float32(_DRAWS / (_DRAWS - dropped)))
+        ctx.settings = settings
         places, codes = bias.places, bias.codes
         ctx.places = places
         fixed = [as_array(part) for part in (places.token_starts, places.pair_starts)]
@@ -84,7 +80,7 @@ class _Attention(torch.autograd.Function):
             )
 
         share_out(places, work)
-        return by_qkv.to(ctx.dtype), by_table.sum(0), by_dense, by_graph.sum(0), None, None, None
+        return by_qkv.to(ctx.dtype), by_table.sum(0), by_dense, by_graph.sum(0), None, None
 
 
 def attention(qkv: Tensor, bias: PackedBias, dropout: float) -> Tensor:
@@ -95,8 +91,7 @@ def attention(qkv: Tensor, bias: PackedBias, dropout: float) -> Tensor:
         bias: of pairs.
         dropout: rate, on the weights; its draws follow from torch's generator.
     """
-    seed = int(torch.randint(1 << 62, ())) if dropout else 0
     dense = bias.dense if bias.dense is not None else bias.table.new_empty(len(bias.table), 0)
     with torch.autocast("cpu", enabled=False):
-        mixed: Tensor = _Attention.apply(qkv, bias.table, dense, bias.graph, bias, seed, dropout)  # type: ignore[no-untyped-call]
+        mixed: Tensor = _Attention.apply(qkv, bias.table, dense, bias.graph, bias, draws(dropout))  # type: ignore[no-untyped-call]
         return mixed

@@ -81,6 +81,10 @@ class Places:
         """P."""
         return int(self.pair_starts[-1])
 
+    def range_of_tokens(self, first: int, last: int) -> tuple[int, int]:
+        """First token of molecule ``first``, and that after the molecules before ``last``."""
+        return int(self.token_starts[first]), int(self.token_starts[last])
+
     def of_atoms(self, values: Tensor) -> Tensor:
         """[A, ...] from [B, N, ...]."""
         return values.flatten(0, 1)[self.atoms]

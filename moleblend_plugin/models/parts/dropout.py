@@ -18,9 +18,14 @@ class Dropout(nn.Module):
         super().__init__()
         self.p = p
 
+    @property
+    def rate(self) -> float:
+        """The one in force: 0 but in training."""
+        return self.p if self.training else 0.0
+
     def forward(self, x: Tensor) -> Tensor:
         """The shape of ``x``."""
-        return kernels.dropout(x, self.p) if self.training and self.p else x
+        return kernels.dropout(x, self.rate) if self.rate else x
 
     def extra_repr(self) -> str:
         """The rate."""
@@ -37,7 +42,7 @@ class DropPath(Dropout):
             x: states, or [S, D] without padding.
             molecules: then the molecule of every token, int64 [S], in order.
         """
-        if not self.training or self.p == 0:
+        if not self.rate:
             return x
         if molecules is not None:
             draws = torch.rand(int(molecules[-1]) + 1, 1, device=x.device)[molecules]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from types import ModuleType
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import torch
 from torch import Tensor, nn
@@ -18,7 +18,7 @@ from torch.nn import functional as F
 from moleblend_plugin.models.parts.attention_cpu import OwnGradients
 
 if TYPE_CHECKING:
-    from moleblend_plugin.models.packed.places import PackedBias
+    from moleblend_plugin.models.packed.places import PackedBias, Places
 
 HAS_TRITON: Final = find_spec("triton") is not None
 """It comes with PyTorch for GPUs on Linux."""
@@ -120,6 +120,36 @@ def packs(network: nn.Module, width: int, heads: int, *inputs: Tensor) -> bool:
     weights = {weight.dtype for weight in network.parameters()}
     hooks = (part._forward_hooks or part._forward_pre_hooks for part in network.modules())
     return torch.float64 not in weights and not any(hooks)
+
+
+def add_and_norm(x: Tensor, branch: Tensor, norm: nn.LayerNorm, rate: float, places: Places | None) -> Tensor:
+    """``norm(x + dropout(branch))``.
+
+    Args:
+        x: states.
+        branch: like them.
+        norm: of the last axis.
+        rate: of dropout.
+        places: of tokens without padding.
+    """
+    if places is None or not _compiles(x, branch, norm.weight):
+        return cast("Tensor", norm(x + (dropout(branch, rate) if rate else branch)))
+    out: Tensor = packed().add_and_norm(x, branch, norm.weight, norm.bias, norm.eps, rate, places)
+    return out
+
+
+def gelu_linear(x: Tensor, linear: nn.Linear, rate: float, places: Places | None) -> Tensor:
+    """``linear(dropout(gelu(x)))``; see :func:`add_and_norm`."""
+    if places is None or not _compiles(x, linear.weight):
+        x = F.gelu(x)
+        return cast("Tensor", linear(dropout(x, rate) if rate else x))
+    out: Tensor = packed().gelu_linear(x, linear.weight, linear.bias, rate, places)
+    return out
+
+
+def _compiles(*tensors: Tensor) -> bool:
+    """Whether loops over tokens take all of these: fp32, of a width in whole vectors."""
+    return all(tensor.dtype == torch.float32 and tensor.shape[-1] % 8 == 0 for tensor in tensors)
 
 
 def attention(qkv: Tensor, bias: Tensor | PackedBias, heads: int, dropout: float) -> Tensor:
