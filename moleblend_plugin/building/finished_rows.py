@@ -135,10 +135,8 @@ class FinishedRows:
     def without_values(self) -> Iterator[Molecule]:
         """All molecules in the order of their rows, without their records; what is read is not checked."""
         wanted = ", ".join(f'"{name}"' for name in Molecule._fields[:-1])
-        return (
-            Molecule(*fields, b"")
-            for fields in self.sql.execute(f"SELECT {wanted} FROM molecules ORDER BY place")
-        )
+        found = self.sql.execute(f"SELECT {wanted} FROM molecules ORDER BY place")
+        return (Molecule._make((*fields, b"")) for fields in found)
 
     def column(self, name: Literal["row", "group", "row_id"]) -> Iterator[Any]:
         """One value of every molecule, in the order of their rows; ``row_id`` is ``file:row``."""

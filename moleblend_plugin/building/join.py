@@ -110,7 +110,7 @@ def _checked(files: list[PieceFile]) -> list[PieceFile]:
                 f"{file.path} is {piece}, but {first.path} is {_piece(first)}: leave out pieces of "
                 "the other number"
             )
-        if changed := differences(first.head, file.head):
+        if changed := differences(file.head, first.head):
             raise MoleblendError(
                 f"{file.path} (piece {piece}) is of another build than {first.path} ({changed}): build both "
                 "with the same inputs, options and versions"

@@ -270,10 +270,9 @@ def test_pieces_of_other_builds_are_named(
         return told.partition(" is of another build than ")[2].partition(" (")[2]
 
     assert with_third({"limit": 50}).startswith("limit): build both with the same inputs")
-    assert with_third({"split": "kfold:3:1"}).startswith("method; split none, not kfold:3:1)")
+    assert with_third({"split": "kfold:3:1"}).startswith("method; split kfold:3:1, not none)")
     monkeypatch.setattr("moleblend_plugin.building.work.TOOLKIT", "RDKit 1999.09.1")
-    assert "toolkit RDKit 20" in (told := with_third({}))
-    assert "not RDKit 1999.09.1)" in told
+    assert with_third({}).startswith("toolkit RDKit 1999.09.1, not RDKit 20")
     monkeypatch.undo()
     table.write_text(table.read_text().replace("m59", "n59"))
     assert with_third({}).startswith("other input: t [b].csv)")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from array import array
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +67,7 @@ class ManifestWriter(StoreWriter):
             self._write_block()
         super().put_last()
         taken = [
-            PieceOfStore(file, count, digest)._asdict()
+            asdict(PieceOfStore(file, count, digest))
             for (file, digest), count in zip(self._pieces, self._counts, strict=True)
             if count
         ]

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -42,7 +43,8 @@ INDEX_BLOCK: Final = 1000
 REMEDY: Final = "bring it back, or run `moleblend join` again"
 
 
-class PieceOfStore(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class PieceOfStore:
     """What a manifest says about one of its files.
 
     Attributes:
