@@ -1,8 +1,8 @@
 """Rows through processes that may be lost: a row that ends its process, or hangs, costs only itself.
 
 Every process has one chunk at a time, so that a process that ends accuses no rows but its own. A chunk that
-is lost is done again row by row; a row that is lost again, in a process that has done nothing else, is
-rejected with the reason, and the others go on.
+is lost is done again row by row; a row that is lost again, in a process that has done nothing else (twice
+where it was killed, which may not be its fault), is rejected with the reason, and the others go on.
 """
 
 from __future__ import annotations
@@ -31,7 +31,16 @@ _TOO_MANY: Final = 8
 
 
 class _Lost(Exception):
-    """A process was lost; the text is the reason, as a rejection gives it."""
+    """A process was lost; the text is the reason, as a rejection gives it.
+
+    Args:
+        reason: the text.
+        by_kill: whether a kill ended it, which may come from outside: a full memory, a scheduler.
+    """
+
+    def __init__(self, reason: str, by_kill: bool = False) -> None:
+        super().__init__(reason)
+        self.by_kill = by_kill
 
 
 def engine_for(row_seconds: float | None) -> Engine:
@@ -129,12 +138,13 @@ class _Process:
         """The outcome of a row, and whether it is lost also in a process that has done nothing else."""
         if isinstance(row, Rejection):
             return self._run([row]), False
+        alone = 0
         while True:
-            was_fresh = self._is_fresh
+            alone += self._is_fresh
             try:
                 return self._run([row]), False
             except _Lost as lost:
-                if was_fresh:
+                if alone > lost.by_kill:
                     return self._run([Rejection(row.source, row.row, _shown(row), str(lost))]), True
 
     def _run(self, rows: list[Any]) -> list[Any]:
@@ -147,7 +157,7 @@ class _Process:
             self._refuse_closed(error)
             ending = how_ended(self._last())
             self._end()
-            raise _Lost(f"ended its process: {ending.how}") from error
+            raise _Lost(f"ended its process: {ending.how}", ending.memory) from error
         except TimeoutError as error:
             if future.done():  # its own
                 raise

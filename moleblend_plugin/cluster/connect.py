@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ _CONFIG: Final[dict[str, Any]] = {
 
 
 _LOUD: Final = ("distributed", "tornado", "bokeh")
+"""Packages whose log lines are left out."""
 
 
 @contextmanager
@@ -43,8 +43,7 @@ def connected(given: str) -> Iterator[Client]:
     workers = _local_workers(given)
     if workers is None and "://" not in given and not Path(given).is_file():
         raise MoleblendError(f"--cluster {given}: give {FORMS}")
-    if "distributed" not in sys.modules:
-        _import()
+    _import()
     import dask
     from distributed import Client, LocalCluster
 

@@ -21,7 +21,7 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def table(tmp_path: Path) -> Path:
     """Rows of two windows, of molecules of many sizes."""
     path = tmp_path / "a.csv"
-    rows = [f'm{n},{"C" * (1 + n % 11)}{"O" if n % 3 else "bad("},"x, {n}"' for n in range(90)]
+    rows = [f'm{n},{"C" * (1 + n % 11)}{"O" if n % 3 else "bad("},"x, {n}"' for n in range(140)]
     path.write_text("\n".join(["name,smiles,note", *rows]) + "\n")
     return path
 
