@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -41,15 +42,18 @@ def check_workers(client: Client, request: Request, say: Say) -> None:
             time.sleep(_WAIT)
         replies = client.run(problem_here, request, on_error="return")
     for worker, reply in replies.items():
-        if isinstance(reply, ModuleNotFoundError):
-            raise MoleblendError(
-                f"worker {worker} has no package {reply.name}: install moleblend_plugin there, in the "
-                "same version"
-            )
+        if isinstance(reply, BaseException) and (package := missing_package(reply)):
+            raise MoleblendError(f"worker {worker} has no {package}: install the same packages there")
         if isinstance(reply, BaseException):
             raise MoleblendError(f"worker {worker} cannot begin: {type(reply).__name__}: {reply}")
         if reply:
             raise MoleblendError(reply)
+
+
+def missing_package(error: BaseException) -> str:
+    """The package that a worker lacks by this error, which Dask may have put into another; "" for others."""
+    found = re.search(r"No module named '([\w.]+)'", str(error))
+    return found[1] if found else ""
 
 
 def work_through(client: Client, requests: Sequence[Request], rows: Rows) -> None:
@@ -115,8 +119,8 @@ def _reply(client: Client, future: Future, request: Request) -> Reply:
         error = future.exception()
         if type(error).__name__ == "KilledWorker":
             return Reply(request.number, {}, "its worker was killed", again=True)
-        if isinstance(error, ModuleNotFoundError):
-            return Reply(request.number, {}, f"a worker has no package {error.name}: install it there")
+        if package := missing_package(error):
+            return Reply(request.number, {}, f"a worker has no {package}: install the same packages there")
         return Reply(
             request.number, {}, f"a worker cannot do it: {type(error).__name__}: {error}", again=True
         )

@@ -17,6 +17,7 @@ from moleblend_plugin.building.progress import BuildProgress
 from moleblend_plugin.cluster import building, connect, look
 from moleblend_plugin.cluster.building import build_on_cluster
 from moleblend_plugin.cluster.request import Request, versions_here
+from moleblend_plugin.cluster.run import missing_package
 from moleblend_plugin.errors import MoleblendError
 from tests.building.pieces import assert_equal_builds, write_table
 
@@ -118,6 +119,13 @@ def test_a_machine_without_the_files_is_named(tmp_path: Path) -> None:
         missing = Request("build", 1, 1, {}, ("/nowhere/a.csv",), str(tmp_path), "token")
         assert "does not see /nowhere/a.csv: name files in a folder that all" in look.problem_here(missing)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_a_worker_lacks_is_found_in_what_dask_makes_of_it() -> None:
+    lacks = ModuleNotFoundError("No module named 'moleblend_plugin'")
+    assert [missing_package(error) for error in (lacks, Exception(repr(lacks)), OSError("disk"))] == [
+        *("moleblend_plugin", "moleblend_plugin", ""),
+    ]
 
 
 @pytest.mark.parametrize("given", ["local:0", "locale", "local:two", "8786"])
