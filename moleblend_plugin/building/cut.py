@@ -85,7 +85,7 @@ def _ends(source: Source) -> int:
     try:
         with source.path.open("rb") as raw:
             is_gzip = raw.read(len(GZIP)) == GZIP
-        with gzip.open(source.path) if is_gzip else source.path.open("rb") as file:
+        with gzip.open(source.path, "rb") if is_gzip else source.path.open("rb") as file:
             while block := file.read(_BUFFER):
                 read = rest + block
                 count += read.count(mark)

@@ -20,8 +20,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import lmdb
-import numpy as np
-import numpy.typing as npt
 
 from moleblend_plugin.data.store.checksum import unseal
 from moleblend_plugin.data.store.environment import (
@@ -100,7 +98,7 @@ class Pieces:
         self.paths = tuple(Path(folder, piece.file).resolve() for piece in self.files)
         self._block_size: int = held["block"]
         self._starts = [0, *accumulate(piece.count for piece in self.files)]
-        self._block: tuple[int, npt.NDArray[np.uint32]] = (-1, np.empty(0, np.uint32))
+        self._checked = bytearray(len(self) // self._block_size + 1 if self._block_size else 0)
 
     def __len__(self) -> int:
         """Molecules in all."""
@@ -136,15 +134,16 @@ class Pieces:
     def _place(self, position: int, manifest: Environment) -> int:
         """Number of a molecule in its piece."""
         block, within = divmod(position, self._block_size)
-        held, places = self._block
-        if held != block:
-            key = index_key(block)
-            with manifest.lmdb.begin() as txn:
-                places = np.frombuffer(unseal(key, txn.get(key) or b""), "<u4")
-            self._block = block, places
-        if within >= len(places):
+        key = index_key(block)
+        with manifest.lmdb.begin(buffers=True) as txn:
+            value = txn.get(key) or b""
+            if not self._checked[block]:  # once: a checksum over the block for each number would cost more
+                unseal(key, value)
+                self._checked[block] = True
+            number = bytes(value[4 * within + 4 : 4 * within + 8])  # behind the checksum
+        if len(number) != 4:
             raise ValueError(f"block {block} of its index is too short")
-        return int(places[within])
+        return int.from_bytes(number, "little")
 
     def _open(self, number: int) -> Environment:
         path = self.paths[number]
