@@ -88,6 +88,7 @@ MAY_IMPORT = {room: below | {room} | (set() if room in GROUND else GROUND) for r
 DOORS = (
     *("cli", "host", ""),
     *("trainer/main.py", "trainer/__main__.py"),
+    "cluster/jobs.py",  # torch where a network works
     "bench/run/cell_process.py",  # one process, one kind of model
     "inference/estimators/network.py",  # torch with the first fit
     "models/parts/kernels.py",  # Triton on a GPU
