@@ -107,7 +107,7 @@ def _next_done(waiting: dict[Future[list[Any]], int], in_order: bool) -> Iterato
 
 
 class _Process:
-    """One process for chunks, made anew when it is lost."""
+    """One process for chunks, replaced when it is lost."""
 
     def __init__(self, work: Callable[[list[Any]], list[Any]], row_seconds: float) -> None:
         self._work, self._seconds = work, row_seconds

@@ -71,7 +71,7 @@ def finish_lot(cluster: str, lot: Lot, report: Report, say: Say) -> None:
         except MoleblendError:
             raise
         except BaseException:
-            say(f"finished pieces are kept in {folder}; run the same command again to go on")
+            say(f"finished pieces are kept in {folder}; run the same command again to resume")
             raise
     for request in missing:
         _wait_seen(lot.path(request))

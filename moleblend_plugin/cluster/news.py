@@ -11,7 +11,7 @@ Report = Callable[[int, int], None]
 
 
 class Rows:
-    """Rows of all pieces, from what tasks tell while they run and when they are finished.
+    """Rows of all pieces, as tasks report them while they run and at their end.
 
     Args:
         report: told the sums, in the thread that calls :meth:`report`.
@@ -24,7 +24,7 @@ class Rows:
         self._finished: dict[int, tuple[int, int]] = {}
 
     def take(self, facts: Mapping[str, Any]) -> None:
-        """What a task tells of its piece; called in any thread."""
+        """Take a report of a task; called in any thread."""
         with self._lock:
             self._running[facts["number"]] = facts["rows"], facts["rejected"]
 
@@ -34,7 +34,7 @@ class Rows:
             self._finished[number] = facts["rows"], facts["rejected"]
 
     def report(self) -> None:
-        """Tell the sums."""
+        """Report the sums."""
         with self._lock:
             counts = (self._running | self._finished).values()
             rows, rejected = (sum(count[place] for count in counts) for place in (0, 1))

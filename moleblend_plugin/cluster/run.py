@@ -130,8 +130,8 @@ def _reply(client: Client, future: Future, request: Request) -> Reply:
 def _gone(client: Client) -> MoleblendError:
     where = getattr(client.scheduler, "address", None) or "the cluster"
     return MoleblendError(
-        f"the scheduler ({where}) is gone: start it again and repeat the command, which goes on with what is "
-        "finished"
+        f"the scheduler ({where}) is gone: start it again and repeat the command, which resumes: finished "
+        "pieces are kept"
     )
 
 
@@ -150,7 +150,7 @@ def _scheduler_must_live(client: Client) -> Iterator[None]:
 
 @contextmanager
 def _news(client: Client, topic: str, rows: Rows) -> Iterator[None]:
-    """Have ``rows`` take what tasks tell, inside the block."""
+    """Have ``rows`` take the reports of tasks, inside the block."""
     client.subscribe_topic(topic, lambda event: rows.take(event[1]))
     try:
         yield

@@ -117,7 +117,7 @@ class _Child:
         return self._process.poll() is None
 
     def ask(self, request: Request) -> None:
-        """Have it do a piece; its lines tell of it, and ``None`` that it has ended."""
+        """Have it do a piece; its lines report on it, and ``None`` says that it has ended."""
         assert self._process.stdin is not None
         with suppress(BrokenPipeError):
             self._process.stdin.write(json.dumps(request.plain()) + "\n")

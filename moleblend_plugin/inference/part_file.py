@@ -67,7 +67,7 @@ def open_part(
 
 
 class PartReader:
-    """A part, read anew for each pass.
+    """A part, read again for each pass.
 
     Args:
         path: the file.
