@@ -20,6 +20,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import lmdb
+import numpy as np
+import numpy.typing as npt
 
 from moleblend_plugin.data.store.checksum import unseal
 from moleblend_plugin.data.store.environment import (
@@ -85,41 +87,39 @@ class Pieces:
     Args:
         manifest: the store.
         value: what stands under ``PIECES_KEY``.
+        environment: the store, open; its index is read once, 4 bytes per molecule.
 
     Raises:
-        ValueError: ``value`` is damaged.
+        ValueError: ``value`` or the index is damaged.
+        lmdb.Error: a page of the store is.
     """
 
-    def __init__(self, manifest: Path, value: bytes) -> None:
+    def __init__(self, manifest: Path, value: bytes, environment: Environment) -> None:
         self.manifest = manifest
         held = json.loads(unseal(PIECES_KEY, value))
         self.files = tuple(PieceOfStore(**piece) for piece in held["pieces"])
         folder = manifest.resolve().parent
         self.paths = tuple(Path(folder, piece.file).resolve() for piece in self.files)
-        self._block_size: int = held["block"]
         self._starts = [0, *accumulate(piece.count for piece in self.files)]
-        self._checked = bytearray(len(self) // self._block_size + 1 if self._block_size else 0)
+        block: int = held["block"]
+        self._places = self._read_index(environment, block) if block else None
 
     def __len__(self) -> int:
         """Molecules in all."""
         return self._starts[-1]
 
-    def read(self, position: int, manifest: Environment) -> StoredValue:
+    def read(self, position: int) -> StoredValue:
         """Where molecule ``position`` is stored, and its value.
 
         Args:
             position: in the store.
-            manifest: the manifest, open.
 
         Raises:
             MoleblendError: its file is gone, was replaced or cannot be read.
-            ValueError: the index, or a page of the piece, is damaged.
-            lmdb.Error: a page of the manifest is damaged.
+            ValueError: a page of the piece is damaged.
         """
         number = bisect_right(self._starts, position) - 1
-        place = position - self._starts[number]
-        if self._block_size:
-            place = self._place(position, manifest)
+        place = position - self._starts[number] if self._places is None else int(self._places[position])
         path, key = self.paths[number], record_key(place)
         opened = self._open(number)
         try:
@@ -131,19 +131,17 @@ class Pieces:
             close_recent(path)  # who reads in order needs it no more: its pages leave the memory
         return StoredValue(path, key, value)
 
-    def _place(self, position: int, manifest: Environment) -> int:
-        """Number of a molecule in its piece."""
-        block, within = divmod(position, self._block_size)
-        key = index_key(block)
-        with manifest.lmdb.begin(buffers=True) as txn:
-            value = txn.get(key) or b""
-            if not self._checked[block]:  # once: a checksum over the block for each number would cost more
-                unseal(key, value)
-                self._checked[block] = True
-            number = bytes(value[4 * within + 4 : 4 * within + 8])  # behind the checksum
-        if len(number) != 4:
-            raise ValueError(f"block {block} of its index is too short")
-        return int.from_bytes(number, "little")
+    def _read_index(self, manifest: Environment, size: int) -> npt.NDArray[np.uint32]:
+        """Number of every molecule in its piece."""
+        places = np.empty(len(self), np.uint32)
+        with manifest.lmdb.begin() as txn:
+            for block, start in enumerate(range(0, len(self), size)):
+                key, wanted = index_key(block), places[start : start + size]
+                held = np.frombuffer(unseal(key, txn.get(key) or b""), "<u4")
+                if len(held) != len(wanted):
+                    raise ValueError(f"block {block} of its index is too short")
+                wanted[:] = held
+        return places
 
     def _open(self, number: int) -> Environment:
         path = self.paths[number]

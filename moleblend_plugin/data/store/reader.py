@@ -104,11 +104,11 @@ class MoleculeStore:
             raise _damaged(path, key, error) from error
 
     def _stored(self, position: int) -> StoredValue:
-        key, environment = record_key(position), self._environment()
+        key = record_key(position)
         try:
             if self.pieces is not None:
-                return self.pieces.read(position, environment)
-            with environment.lmdb.begin() as txn:
+                return self.pieces.read(position)
+            with self._environment().lmdb.begin() as txn:
                 return StoredValue(self.path, key, txn.get(key))
         except MoleblendError:
             raise
@@ -166,8 +166,8 @@ class MoleculeStore:
 
     def _read_pieces(self, value: bytes) -> Pieces:
         try:
-            pieces = Pieces(self.path, value)
-        except (ValueError, TypeError, KeyError) as error:
+            pieces = Pieces(self.path, value, self._environment())
+        except (lmdb.Error, ValueError, TypeError, KeyError) as error:
             raise MoleblendError(f"{self.path} has a damaged list of pieces ({error}); {_REBUILD}") from error
         if len(pieces) != self.meta.count:
             raise MoleblendError(
