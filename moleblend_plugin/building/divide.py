@@ -52,7 +52,7 @@ def parts_of_all(method: SplitMethod, sizes: tuple[float, ...], seed: int, rows:
 
 
 def parts_of_rows(plan: BuildPlan, rows: FinishedRows) -> bytes:
-    """The same, for a method by which a row tells its part."""
+    """The same, for a method that decides row by row."""
     if plan.method.kind in ("column", "files"):
         return bytes(PARTS.index(PART_WORDS[group.strip().lower()]) for group in rows.column("group"))
     if plan.rows_file is not None:

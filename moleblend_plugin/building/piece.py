@@ -203,7 +203,7 @@ def _write(target: Path, plan: BuildPlan, rows: FinishedRows, head: dict[str, An
 
 
 def _placed(plan: BuildPlan, rows: FinishedRows) -> Iterator[Molecule]:
-    """Molecules whose group is their part, by a method by which a row tells it."""
+    """Molecules whose group is their part already, where the method decides row by row."""
     if plan.method.needs_all:
         yield from rows.without_values()
         return

@@ -3,7 +3,7 @@
 Networks say what they do not know by folds. A forest need not be fitted again for that: each of its trees is
 fitted on molecules that are drawn for it, and of 300 trees about 110 know nothing of a given one (out of bag,
 Breiman 2001). Where folds keep scaffolds together, what is out of bag would be easier than what is out of
-fold: then the forests are fitted once per fold, as the networks are.
+fold: then forests of 110 trees are fitted once per fold, as the networks are.
 
 Legend: n molecules, T tasks, K base models. Of one of C classes there is one task; predictions are [n, C].
 """
@@ -36,6 +36,10 @@ FORESTS: Final = ("descriptors-rf", "ecfp4-counts-rf", "descriptors-ecfp4-counts
 
 LEAST_TREES: Final = 50
 """With fewer, predictions out of the bag are of too few trees: one molecule in 10^10 is in the bags of 50."""
+
+
+FOLD_TREES: Final = 110
+"""Of a forest that is fitted for the sake of a fold's predictions: as many as say them out of the bag."""
 
 
 class TrainingRows(NamedTuple):
@@ -151,7 +155,9 @@ def fit_forests(
         predicted = np.full((len(rows.targets), models.classes or len(rows.names)), np.nan)
         for fold in np.unique(rows.folds):
             held = rows.folds == fold
-            predicted[held] = _fit(name, rows, features, ~held, kinds, seed, numbers).predict(features[held])
+            fold_numbers = {"n_estimators": FOLD_TREES} | dict(numbers or {})
+            others = _fit(name, rows, features, ~held, kinds, seed, fold_numbers)
+            predicted[held] = others.predict(features[held])
         each.append(predicted)
     return forests, each
 

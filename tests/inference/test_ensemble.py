@@ -7,19 +7,28 @@ import json
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from moleblend_plugin.baselines.task_models import fit_learner
+from moleblend_plugin.baselines.task_models import TaskModels, fit_learner, fit_tasks
 from moleblend_plugin.chem.convert import ConversionConfig, convert_molecule
 from moleblend_plugin.cli.main import main
 from moleblend_plugin.ensembles.weights import fit_weights, weighted_mean
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.inference import stack_fit
 from moleblend_plugin.inference.ensemble_file import EnsembleFile, is_ensemble, read_ensemble, write_ensemble
 from moleblend_plugin.inference.predictor import Ensemble, Predictor
 from moleblend_plugin.inference.stack import NETWORK, Stack
-from moleblend_plugin.inference.stack_fit import FORESTS, FittedStack, TrainingRows, fit_stack, out_of_bag
+from moleblend_plugin.inference.stack_fit import (
+    FOLD_TREES,
+    FORESTS,
+    FittedStack,
+    TrainingRows,
+    fit_stack,
+    out_of_bag,
+)
 from moleblend_plugin.schema import MoleculeRecord
 from tests.checkpoints import pretraining_checkpoint, property_checkpoint
 
@@ -175,6 +184,23 @@ def test_a_class_alone_is_a_constant() -> None:
     np.testing.assert_array_equal(
         again.combine(np.full((12, 2), 0.5), smiles), fitted.stack.combine(np.full((12, 2), 0.5), smiles)
     )
+
+
+def test_forests_of_folds_have_as_many_trees_as_speak_out_of_the_bag(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[tuple[int, dict[str, Any]]] = []
+
+    def watched(name: str, *given: Any, **named: Any) -> TaskModels:
+        asked.append((len(given[2]), dict(given[5])))
+        given = (*given[:5], {"n_estimators": 3})  # quick
+        return fit_tasks(name, *given, **named)
+
+    monkeypatch.setattr(stack_fit, "fit_tasks", watched)
+    smiles = ["C" * n + "O" for n in range(1, 13)]
+    rows = TrainingRows.of(smiles, np.arange(12.0)[:, None], ("y",), np.arange(12) % 3, grouped=True)
+    fitted = fit_stack(rows, np.zeros((12, 1)), "regression", 0)
+    assert np.isfinite(fitted.out_of_fold).all()
+    per_forest = [(12, {"oob_score": False})] + 3 * [(8, {"n_estimators": FOLD_TREES})]
+    assert asked == len(FORESTS) * per_forest
 
 
 def run(*words: object) -> None:

@@ -27,10 +27,10 @@ def cells(folders: list[Path]) -> list[Cell]:
     """All that are finished, with the seconds that the store of their set took."""
     found = []
     for file in (file for folder in folders for file in sorted(folder.glob("cells/*/*/*.json"))):
-        cell = json.loads(file.read_text())
+        cell = json.loads(file.read_text(encoding="utf-8"))
         if cell["status"] == "done":
             report = file.parents[3] / "stores" / cell["set"] / "build_report.json"
-            found.append(cell | {"build": json.loads(report.read_text())["seconds"]})
+            found.append(cell | {"build": json.loads(report.read_text(encoding="utf-8"))["seconds"]})
     return found
 
 
