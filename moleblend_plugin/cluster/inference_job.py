@@ -85,8 +85,8 @@ def infer_job(request: Request, on_rows: Callable[[int, int], None]) -> dict[str
         job.max_atoms,
         network.featurizers,
         network.extra_descriptors,
-        (first, stop),
-        job.row_timeout,
+        span=(first, stop),
+        row_timeout=job.row_timeout,
     )
     path = part_path(Path(request.folder), request.number, request.of)
     counts = _write(job, network, rows, path, first, lambda finished: on_rows(finished, 0))
