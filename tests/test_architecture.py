@@ -52,6 +52,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
         *("ensembles", "trust"),
     },
     "estimator": {"networks", "trust", "inference"},
+    "cluster": {"chem", "data", "inputs", "building", "networks", "inference"},
     "report": {"losses", "metrics", "runs"},
     "explain": {"chem", "models", "inference", "report"},
     "bench": {
@@ -77,7 +78,7 @@ FLOORS: dict[str, set[str]] = {  # from the ground up: a room imports GROUND, it
     "tuning": {"splits", "ensembles", "metrics", "inference", "report", "fitting"},
     "cli": {
         *("chem", "splits", "data", "inputs", "building", "models", "metrics", "networks", "runs", "tasks"),
-        *("inference", "report", "bench", "estimator", "fitting", "explain", "serving", "tuning"),
+        *("inference", "cluster", "report", "bench", "estimator", "fitting", "explain", "serving", "tuning"),
     },
     "__main__": {"cli"},
     # The package itself: registers the tasks when a trainer is in charge, offers build and the estimators.
@@ -87,6 +88,7 @@ MAY_IMPORT = {room: below | {room} | (set() if room in GROUND else GROUND) for r
 DOORS = (
     *("cli", "host", ""),
     *("trainer/main.py", "trainer/__main__.py"),
+    "cluster/jobs.py",  # torch where a network works
     "bench/run/cell_process.py",  # one process, one kind of model
     "inference/estimators/network.py",  # torch with the first fit
     "models/parts/kernels.py",  # Triton on a GPU
@@ -108,6 +110,8 @@ ONLY_IN = {
     "matplotlib": {"cli", "report", "bench", "fitting", "tuning"},
     "optuna": {"tuning"},
     "sqlalchemy": {"tuning"},
+    "distributed": {"cluster"},
+    "dask": {"cluster"},
 }
 LONGEST_FILE = 350
 

@@ -13,7 +13,7 @@ from collections.abc import Collection
 from pathlib import Path
 
 PYPROJECT = Path(__file__).resolve().parents[1] / "pyproject.toml"
-FEATURES = ("tensorboard", "parquet", "serve", "tune")
+FEATURES = ("tensorboard", "parquet", "serve", "tune", "cluster")
 
 
 def lowest(pyproject: str, without: Collection[str] = ()) -> list[str]:

@@ -11,7 +11,8 @@ from moleblend_plugin.building.outcomes import Rejected
 from moleblend_plugin.building.plan import BuildPlan
 from moleblend_plugin.building.progress import RowCounter
 from moleblend_plugin.building.work import BuildWork
-from moleblend_plugin.chem.workers import chunks_of, work_on
+from moleblend_plugin.chem.guarded import engine_for
+from moleblend_plugin.chem.workers import chunks_of
 from moleblend_plugin.errors import MoleblendError
 
 
@@ -58,7 +59,7 @@ def finish_rows(
     chunks = (
         (number, chunk) for number, chunk in enumerate(chunks_of(rows, work.chunk)) if number not in finished
     )
-    for number, outcomes in work_on(chunks, work, plan.workers):
+    for number, outcomes in engine_for(plan.row_timeout)(chunks, work, plan.workers):
         if plan.strict:
             _refuse_rejected(outcome for outcome in outcomes if isinstance(outcome, Rejected))
         finished.add(number, outcomes)

@@ -53,6 +53,7 @@ class BuildOptions:
     exclude_level: str = "connectivity"
     descriptors: bool = False
     ecfp: bool = False
+    row_timeout: float | None = None
     overwrite: bool = False
 
 
@@ -75,6 +76,8 @@ def plan_of(
     limit = None if options.limit is None else _whole("limit", options.limit, 1)
     count = None if options.conformers is None else parse_conformers(options.conformers)
     relax = options.relax_steps
+    if options.row_timeout is not None and not options.row_timeout > 0:
+        raise MoleblendError(f"--row-timeout {options.row_timeout:g}: give seconds above 0")
     paths = (_paths(inputs), _paths(options.valid), _paths(options.test))
     files, split, parts = given_parts(*paths, options.split)
     method = parse_split(split)
@@ -112,6 +115,7 @@ def plan_of(
         parts=parts,
         descriptors=options.descriptors,
         ecfp=options.ecfp,
+        row_timeout=options.row_timeout,
     )
 
 

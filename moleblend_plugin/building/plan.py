@@ -45,6 +45,8 @@ class BuildPlan:
         parts: part of each source, for ``--split files``.
         descriptors: whether RDKit's descriptors are stored.
         ecfp: whether ECFP4 counts are stored.
+        row_timeout: seconds after which a row is rejected, as is one that ends its process; ``None``: such
+            a row ends the build.
     """
 
     sources: tuple[Source, ...]
@@ -65,6 +67,7 @@ class BuildPlan:
     parts: tuple[str, ...]
     descriptors: bool = False
     ecfp: bool = False
+    row_timeout: float | None = None
 
     def __post_init__(self) -> None:
         if not self.sources:

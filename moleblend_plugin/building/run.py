@@ -45,6 +45,7 @@ def build(
     exclude_level: str = "connectivity",
     descriptors: bool = False,
     ecfp: bool = False,
+    row_timeout: float | None = None,
     overwrite: bool = False,
     progress: Progress | None = None,
 ) -> BuildResult:
@@ -80,6 +81,8 @@ def build(
         exclude_level: when two molecules are the same: "exact", "connectivity" or "parent".
         descriptors: store RDKit's 2D descriptors of every molecule, for pretraining that learns them.
         ecfp: store ECFP4 counts of every molecule likewise.
+        row_timeout: reject a row that takes longer, in seconds, or that ends its process; ``None``: such a
+            row ends the build.
         overwrite: replace stores in ``out``.
         progress: called with news while it works.
 

@@ -30,6 +30,8 @@ from moleblend_plugin.stopping import how_ended
 _Row = TypeVar("_Row")
 _Done = TypeVar("_Done")
 Converted = MoleculeRecord | Rejection
+Engine = Callable[..., Iterator[tuple[int, Any]]]
+"""What works on chunks, as :func:`work_on` does."""
 
 _AHEAD: Final = 4
 """Chunks under way per worker: none waits for work, and memory stays bounded."""
@@ -41,6 +43,7 @@ def convert_in_order(
     workers: int,
     featurizers: tuple[str, ...] = (),
     canonical: bool = True,
+    engine: Engine | None = None,
 ) -> Iterator[Converted]:
     """Record or rejection of every row in input order, the same for any number of workers.
 
@@ -50,6 +53,7 @@ def convert_in_order(
         workers: processes.
         featurizers: what records get besides: "descriptors", "ecfp"; computed of canonical SMILES.
         canonical: whether records get these (:func:`convert`).
+        engine: works on chunks of them; ``None``: :func:`work_on`.
 
     Raises:
         MoleblendError: a worker process died.
@@ -57,8 +61,8 @@ def convert_in_order(
     # Many rows per message where they are quick, few where one may take seconds.
     quick = config.conformers is None and not featurizers
     chunks = enumerate(chunks_of(rows, 256 if quick else 32))
-    work = partial(_convert_all, config, featurizers, canonical or bool(featurizers))
-    for _, results in work_on(chunks, work, workers, in_order=True):
+    convert_all = partial(_convert_all, config, featurizers, canonical or bool(featurizers))
+    for _, results in (engine or work_on)(chunks, convert_all, workers, in_order=True):
         yield from results
 
 
@@ -99,7 +103,8 @@ def work_on(
         for number, chunk in chain(first, rest):
             row: Any = chunk[0]
             begin = f"{row.source}:{row.row}"
-            waiting[pool.submit(begin, cast("Callable[[list[_Row]], _Done]", _work), chunk)] = number, begin
+            call = cast("Callable[[list[_Row]], _Done]", work_in_worker)
+            waiting[pool.submit(begin, call, chunk)] = number, begin
             if len(waiting) >= _AHEAD * workers:
                 yield from _next_done(pool, waiting, in_order)
         while waiting:
@@ -186,7 +191,7 @@ class _Pool:
 def _pool(workers: int, work: Callable[..., Any]) -> Iterator[_Pool]:
     """Workers that end with the block: after their work when all is well, at once when not."""
     context = Spawning()
-    pool = ProcessPoolExecutor(workers, context, initializer=_begin, initargs=(work,))
+    pool = ProcessPoolExecutor(workers, context, initializer=begin_worker, initargs=(work,))
     ended_well = False
     try:
         yield _Pool(pool, context)
@@ -203,14 +208,15 @@ _works: list[Callable[..., Any]] = []
 """In a worker: what it was begun with. Sent once, not with every chunk: it may hold much."""
 
 
-def _begin(work: Callable[..., Any]) -> None:
+def begin_worker(work: Callable[..., Any]) -> None:
     """Set up a worker. Ctrl-C reaches the whole group: the building process decides, workers continue."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _works[:] = [work]
 
 
-def _work(chunk: list[Any]) -> object:
+def work_in_worker(chunk: list[Any]) -> Any:  # noqa: ANN401  whatever the work gives
+    """In a worker: the work on a chunk."""
     return _works[0](chunk)
 
 

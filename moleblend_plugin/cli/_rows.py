@@ -27,6 +27,7 @@ def open_rows(
     workers: int | None,
     max_atoms: int,
     canonical: bool = True,
+    row_timeout: float | None = None,
 ) -> Input:
     """Rows of a file as molecules for a network; says how they get their 3D, unless a store has it.
 
@@ -37,6 +38,7 @@ def open_rows(
         workers: processes; ``None``: one for each core.
         max_atoms: of a molecule.
         canonical: whether anything but the network reads molecules: then they get their canonical SMILES.
+        row_timeout: as of ``Input``.
     """
     from moleblend_plugin.entry import usable_cores
     from moleblend_plugin.inference.conversion import conversion_for
@@ -44,8 +46,11 @@ def open_rows(
 
     conversion = conversion_for(network.args, network.input_mode, conformers)
     cores = workers or usable_cores()
-    beside = (network.featurizers, network.extra_descriptors)
-    rows = Input(source, conversion.config, cores, max_atoms, *beside, canonical or network.reads_smiles)
+    heads = network.featurizers, network.extra_descriptors
+    canonical = canonical or network.reads_smiles
+    rows = Input(
+        *(source, conversion.config, cores, max_atoms, *heads), canonical=canonical, row_timeout=row_timeout
+    )
     if not source.format.holds_records:
         print(f"molecules: {conversion.note}", file=sys.stderr)
     return rows
@@ -75,20 +80,22 @@ def write_rows(
 
     with writing(out, overwrite), RowProgress(command[0], rows.fraction_done, rows.total) as progress:
         counts = write(network, rows, out, batch_size, progress.update)
-    print_counts(rows, counts, command[1], [out], network.input_mode)
+    print_counts(rows.notes, counts, command[1], [out], network.input_mode)
 
 
-def print_counts(rows: Input, counts: Counts, done: str, out: Sequence[Path], input_mode: str) -> None:
+def print_counts(
+    notes: Sequence[str], counts: Counts, done: str, out: Sequence[Path], input_mode: str
+) -> None:
     """The notes on an input, and the summary: rows, rows with numbers, and the others by reason.
 
     Args:
-        rows: the input, which is read.
+        notes: on how it was read.
         counts: what came of its rows.
         done: what rows with numbers are called.
         out: the files.
         input_mode: what the network sees.
     """
-    print_notes(rows.notes)
+    print_notes(notes)
     lines = [f"rows       {counts.rows:,}", f"{done:<10} {counts.done:,}"]
     if counts.flat and input_mode != "2d":
         lines.append(f"           {counts.flat.total():,}  of them without 3D: the network saw their 2D")

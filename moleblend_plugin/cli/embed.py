@@ -11,6 +11,7 @@ import typer
 from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._output import refuse_existing
 from moleblend_plugin.cli._rows import open_rows, write_rows
+from moleblend_plugin.cli._rows_on_cluster import cluster_job, refuse_standard_input, write_rows_on_cluster
 from moleblend_plugin.networks.registry import DEFAULT, default_network
 
 
@@ -53,6 +54,9 @@ def embed(
     max_atoms: shared.MaxAtoms = 512,
     workers: shared.Workers = None,
     overwrite: shared.OverwriteFile = False,
+    row_timeout: shared.RowTimeout = None,
+    cluster: shared.Cluster = None,
+    pieces: shared.Pieces = None,
 ) -> None:
     """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
     from moleblend_plugin.chem.readers.source import Columns
@@ -60,14 +64,32 @@ def embed(
     from moleblend_plugin.inference.outputs import embed_to_file
     from moleblend_plugin.inference.table_writer import check_table
     from moleblend_plugin.inputs import open_molecules
+    from moleblend_plugin.networks.resolve import find_checkpoint_file
 
     checkpoint, molecules = (DEFAULT, Path(first)) if second is None else (first, second)
     if second is None:
         bundled = default_network()
         print(f"network: {bundled.name} ({bundled.summary})", file=sys.stderr)
+    shared.check_cluster(cluster, pieces)
+    refuse_standard_input(cluster, molecules)
     check_table(out, (".npz", ".parquet"))
     refuse_existing(out, overwrite)
-    network = Embedder.from_checkpoint(checkpoint, what, device, input_mode, use_ema)  # type: ignore[arg-type]
+    where = device if cluster is None else "cpu"
+    network = Embedder.from_checkpoint(checkpoint, what, where, input_mode, use_ema)  # type: ignore[arg-type]
     source = open_molecules(molecules, Columns(smiles_column))
-    rows = open_rows(network, source, conformers, workers, max_atoms, canonical=False)
-    write_rows(("embed", "embedded"), embed_to_file, network, rows, out, batch_size, overwrite)
+    rows = open_rows(network, source, conformers, workers, max_atoms, False, row_timeout)
+    if cluster is None:
+        write_rows(("embed", "embedded"), embed_to_file, network, rows, out, batch_size, overwrite)
+        return
+    job = cluster_job(
+        *("embed", checkpoint, molecules, network, rows, conformers, workers, row_timeout),
+        smiles_column=smiles_column,
+        batch_size=batch_size,
+        device=device,
+        use_ema=use_ema,
+        max_atoms=max_atoms,
+        what=what,
+        input_mode=input_mode,
+    )
+    model, names = find_checkpoint_file(checkpoint), ("embed", "embedded")
+    write_rows_on_cluster(names, job, network, rows, model, out, overwrite, cluster, pieces)

@@ -79,4 +79,4 @@ def explain(
             held.enter_context(writing(path, overwrite))
         progress = held.enter_context(RowProgress("explain", rows.fraction_done, rows.total))
         counts = explain_to_files(explainer, rows, files, progress.update, str(model), max_drawn)
-    print_counts(rows, counts, "explained", out, network.input_mode)
+    print_counts(rows.notes, counts, "explained", out, network.input_mode)

@@ -11,6 +11,7 @@ from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._console import print_notes
 from moleblend_plugin.cli._output import refuse_existing
 from moleblend_plugin.cli._rows import open_rows, write_rows
+from moleblend_plugin.cli._rows_on_cluster import cluster_job, refuse_standard_input, write_rows_on_cluster
 
 MembersSd = Annotated[
     bool,
@@ -52,6 +53,9 @@ def predict(
     members_sd: MembersSd = False,
     interval: Interval = None,
     no_trust: NoTrust = False,
+    row_timeout: shared.RowTimeout = None,
+    cluster: shared.Cluster = None,
+    pieces: shared.Pieces = None,
 ) -> None:
     """Predict the targets of a checkpoint for every row of a file.
 
@@ -77,12 +81,31 @@ def predict(
     from moleblend_plugin.inference.trust_columns import choose_trust_columns
     from moleblend_plugin.inputs import open_molecules
 
+    shared.check_cluster(cluster, pieces)
+    refuse_standard_input(cluster, molecules)
     check_table(out)
     refuse_existing(out, overwrite)
-    network = Predictor.from_checkpoint(find_checkpoint(checkpoint), device, use_ema)
+    model = find_checkpoint(checkpoint)
+    network = Predictor.from_checkpoint(model, device if cluster is None else "cpu", use_ema)
     extra, notes = choose_trust_columns(network, members_sd, interval, not no_trust)
     print_notes(notes)
     source = open_molecules(molecules, Columns(smiles_column))
-    rows = open_rows(network, source, conformers, workers, max_atoms, canonical=extra.trust is not None)
-    write = partial(predict_to_table, members_sd=members_sd, extra=extra)
-    write_rows(("predict", "predicted"), write, network, rows, out, batch_size, overwrite)
+    reads_smiles = extra.trust is not None
+    rows = open_rows(network, source, conformers, workers, max_atoms, reads_smiles, row_timeout)
+    if cluster is None:
+        write = partial(predict_to_table, members_sd=members_sd, extra=extra)
+        write_rows(("predict", "predicted"), write, network, rows, out, batch_size, overwrite)
+        return
+    job = cluster_job(
+        *("predict", checkpoint, molecules, network, rows, conformers, workers, row_timeout),
+        smiles_column=smiles_column,
+        batch_size=batch_size,
+        device=device,
+        use_ema=use_ema,
+        max_atoms=max_atoms,
+        members_sd=members_sd,
+        interval=interval,
+        no_trust=no_trust,
+    )
+    names = "predict", "predicted"
+    write_rows_on_cluster(names, job, network, rows, model, out, overwrite, cluster, pieces)

@@ -6,11 +6,13 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
+from itertools import islice
 from typing import Final
 
 import numpy as np
 
 from moleblend_plugin.chem.convert import ConversionConfig
+from moleblend_plugin.chem.guarded import engine_for
 from moleblend_plugin.chem.readers.beside import Beside
 from moleblend_plugin.chem.readers.extra_columns import ExtraColumns
 from moleblend_plugin.chem.readers.raw_row import RawRow
@@ -57,6 +59,10 @@ class Input:
             this RDKit made them.
         extra_descriptors: columns of the file that molecules get besides.
         canonical: whether molecules get their canonical SMILES; else that of the file.
+        span: number of the first row that is wanted and of the one behind the last, ``None`` for the rest;
+            rows before are read, since what a cell means may hang on cells before it.
+        row_timeout: seconds after which a row is one with a reason, as is one that ends its process;
+            ``None``: such a row ends the work.
 
     Attributes:
         source: as given; of a file that holds labels, asked for them where they are ``extra_descriptors``.
@@ -75,8 +81,12 @@ class Input:
         featurizers: tuple[str, ...] = (),
         extra_descriptors: tuple[str, ...] = (),
         canonical: bool = True,
+        span: tuple[int, int | None] = (0, None),
+        row_timeout: float | None = None,
     ) -> None:
         self.source = source
+        self._span = span
+        self._engine = engine_for(row_timeout)
         self._conversion = conversion
         self._workers = workers
         self._max_atoms = max_atoms
@@ -113,7 +123,9 @@ class Input:
         results = (
             map(self._reader(), rows)
             if held
-            else convert_in_order(rows, self._conversion, self._workers, self._featurizers, self._canonical)
+            else convert_in_order(
+                *(rows, self._conversion, self._workers, self._featurizers, self._canonical, self._engine)
+            )
         )
         for result in results:
             cells, extra = given.popleft()
@@ -146,9 +158,12 @@ class Input:
         self, given: deque[tuple[tuple[str, ...], Float64Array | str | None]]
     ) -> Iterator[RawRow | Rejection]:
         """The rows, whose cells go to ``given`` as they pass, with their extra descriptors or why not."""
-        for row in self.source:
+        first, stop = self._span
+        for row in islice(self.source, stop):
             self._passed += 1
             cells = self._beside.cells(row)
+            if self._passed <= first:
+                continue
             given.append((cells, self._extra_of(row, cells)))
             yield row.bare() if isinstance(row, RawRow) else row
 

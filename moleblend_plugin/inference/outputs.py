@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.inference.embedder import Embedder
+from moleblend_plugin.inference.embedder import Embedder, What
 from moleblend_plugin.inference.input_rows import Input, InputRow
 from moleblend_plugin.inference.npz_writer import ArrayFile, open_arrays
 from moleblend_plugin.inference.predicted_columns import predicted_cells, predicted_columns
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.stream import FloatingArray
-from moleblend_plugin.inference.table_writer import ColumnType, check_table, free_name, open_table
+from moleblend_plugin.inference.table_writer import (
+    ColumnType,
+    TableWriter,
+    check_table,
+    free_name,
+    open_table,
+)
 from moleblend_plugin.inference.trust_columns import TrustColumns
 from moleblend_plugin.schema import MoleculeRecord
 
@@ -59,6 +66,20 @@ class Counts:
             if row.record.coords is None:
                 self.flat[row.record.coords_from.partition(":")[0]] += 1
 
+    def to_plain(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {"rows": self.rows, "done": self.done, "flat": dict(self.flat), "reasons": dict(self.reasons)}
+
+    def take_in(self, other: Mapping[str, Any]) -> None:
+        """Add what :meth:`to_plain` gave of the next rows."""
+        self.rows += other["rows"]
+        self.done += other["done"]
+        self.flat.update(other["flat"])
+        self.reasons.update(other["reasons"])
+
+
+OpenTable = Callable[[Path, dict[str, ColumnType]], AbstractContextManager[TableWriter]]
+"""Opens what rows are written to, as ``table_writer.open_table`` does."""
 
 RowResult = tuple[InputRow, FloatingArray | None]
 """A row and its result, ``None`` where it is no molecule."""
@@ -71,6 +92,7 @@ def in_windows(
     results: Callable[[Iterable[MoleculeRecord]], Iterator[_Result]],
     progress: OnRows,
     largest: int = LARGEST,
+    first: int = 0,
 ) -> Iterator[list[tuple[InputRow, _Result | None]]]:
     """All rows with their results, in order, a window at a time.
 
@@ -82,8 +104,9 @@ def in_windows(
         results: the network's results for molecules, in their order.
         progress: told how many rows are finished, at every row that is read and after every window.
         largest: rows held in memory.
+        first: place of the first of ``rows`` in the input, at which a window starts (:func:`window_at`).
     """
-    source, size, finished = iter(rows), min(FIRST, largest), 0
+    source, size, finished = iter(rows), window_at(first, largest).size, 0
     while True:
         part = []
         for row in islice(source, size):
@@ -96,6 +119,22 @@ def in_windows(
         finished += len(part)
         progress(finished)
         size = min(2 * size, largest)
+
+
+class Window(NamedTuple):
+    """Rows that are computed together: its first one, and how many there are."""
+
+    start: int
+    size: int
+
+
+def window_at(row: int, largest: int = LARGEST) -> Window:
+    """The window in which row number ``row`` of an input is."""
+    start, size = 0, min(FIRST, largest)
+    while size < largest and start + size <= row:
+        start += size
+        size = min(2 * size, largest)
+    return Window(start + (row - start) // size * size, size)
 
 
 def predicted(
@@ -114,6 +153,9 @@ def predict_to_table(
     window: int = LARGEST,
     members_sd: bool = False,
     extra: TrustColumns | None = None,
+    first: int = 0,
+    open_out: OpenTable = open_table,
+    counts: Counts | None = None,
 ) -> Counts:
     """Write a table: ``row_id``, the input's columns, ``predicted_NAME`` for every target, ``reason``.
 
@@ -121,7 +163,9 @@ def predict_to_table(
 
     Between them stand the columns of ``extra`` (``trust_columns.choose_trust_columns``), or with
     ``members_sd`` alone ``members_sd_NAME``: the standard deviation of the networks' predictions. A number
-    that is not finite is no prediction: its cell is empty, and the reason names the target.
+    that is not finite is no prediction: its cell is empty, and the reason names the target. Rows from number
+    ``first`` of an input on, the first of a window, are computed as those of all rows are; ``open_out``
+    opens what is written, and ``counts`` are at the end those that are returned.
 
     Raises:
         MoleblendError: the table cannot be written, or ``members_sd`` of a single network.
@@ -134,10 +178,10 @@ def predict_to_table(
     for name, kind in names.items():
         columns[free_name(name, columns)] = kind
     columns[free_name("reason", columns)] = "text"
-    counts, blank = Counts(), [None] * len(names)
-    with open_table(path, columns) as table:
+    counts, blank = counts or Counts(), [None] * len(names)
+    with open_out(path, columns) as table:
         for part in in_windows(
-            rows, lambda records: more.results(predictor, records, batch_size), progress, window
+            rows, lambda records: more.results(predictor, records, batch_size), progress, window, first
         ):
             for row, found in part:
                 if found is None:
@@ -154,35 +198,56 @@ def predict_to_table(
 def embed_to_file(
     embedder: Embedder, rows: Input, path: Path, batch_size: int, progress: OnRows, window: int = LARGEST
 ) -> Counts:
-    """Write embeddings as ``.npz`` (:func:`_embed_to_arrays`) or ``.parquet`` (:func:`_embed_to_table`).
+    """Write embeddings as ``.npz`` (:func:`write_arrays`) or ``.parquet`` (:func:`embed_to_table`).
 
     Raises:
         MoleblendError: another ending, pyarrow is missing, or the file cannot be written.
     """
     check_table(path, (".npz", ".parquet"))
-    parts = in_windows(rows, lambda records: embedder.embed_records(records, batch_size), progress, window)
-    write = _embed_to_table if path.suffix == ".parquet" else _embed_to_arrays
-    return write(embedder, rows.header, chain.from_iterable(parts), path)
+    if path.suffix == ".parquet":
+        return embed_to_table(embedder, rows, path, batch_size, progress, window)
+    parts = _embedded(embedder, rows, batch_size, progress, window, 0)
+    return write_arrays(embedder.what, embedder.width, rows.header, parts, path)
 
 
-def _embed_to_table(
-    embedder: Embedder, header: Sequence[str], results: Iterable[RowResult], path: Path
+def _embedded(
+    embedder: Embedder, rows: Input, batch_size: int, progress: OnRows, window: int, first: int
+) -> Iterator[RowResult]:
+    parts = in_windows(
+        rows, lambda records: embedder.embed_records(records, batch_size), progress, window, first
+    )
+    return chain.from_iterable(parts)
+
+
+def embed_to_table(
+    embedder: Embedder,
+    rows: Input,
+    path: Path,
+    batch_size: int,
+    progress: OnRows,
+    window: int = LARGEST,
+    first: int = 0,
+    open_out: OpenTable = open_table,
+    counts: Counts | None = None,
 ) -> Counts:
-    """``row_id``, the input's columns, ``vector`` (``vectors`` for atoms) and ``reason`` of every row."""
-    columns = input_columns(header)
+    """Write ``row_id``, the input's columns, ``vector`` (``vectors`` for atoms) and ``reason`` of every row.
+
+    ``first``, ``open_out`` and ``counts`` are those of :func:`predict_to_table`.
+    """
+    columns = input_columns(rows.header)
     kind: ColumnType = "vectors" if embedder.what == "atoms" else "vector"
     columns |= {free_name(kind, columns): kind}
     columns |= {free_name("reason", columns): "text"}
-    counts = Counts()
-    with open_table(path, columns) as table:
-        for row, vectors in results:
+    counts = counts or Counts()
+    with open_out(path, columns) as table:
+        for row, vectors in _embedded(embedder, rows, batch_size, progress, window, first):
             table.write([row.row_id, *row.cells, vectors, row.reason])
             counts.add(row)
     return counts
 
 
-def _embed_to_arrays(
-    embedder: Embedder, header: Sequence[str], results: Iterable[RowResult], path: Path
+def write_arrays(
+    what: What, width: int, header: Sequence[str], results: Iterable[RowResult], path: Path
 ) -> Counts:
     """Arrays over the M embedded rows of the input, and over the F others.
 
@@ -196,8 +261,8 @@ def _embed_to_arrays(
         done = _Rows(arrays, "", names)
         failed = _Rows(arrays, "failed_", names)
         failed_reason = arrays.text("failed_reason")
-        vectors = arrays.numbers("vectors", "float32", (embedder.width,))
-        offsets = arrays.numbers("offsets", "int64") if embedder.what == "atoms" else None
+        vectors = arrays.numbers("vectors", "float32", (width,))
+        offsets = arrays.numbers("offsets", "int64") if what == "atoms" else None
         if offsets is not None:
             offsets.extend(0)
         for row, value in results:

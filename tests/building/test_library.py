@@ -106,7 +106,7 @@ def test_numpy_s_numbers_are_numbers(table: Path, tmp_path: Path) -> None:
 def test_the_command_has_every_option_of_the_call_with_its_default() -> None:
     flags = inspect.signature(command.build).parameters
     options = inspect.signature(build).parameters
-    assert list(flags) == [*(name for name in options if name != "progress"), "piece"]
+    assert list(flags) == [*(name for name in options if name != "progress"), "piece", "cluster", "pieces"]
     for name in options.keys() - {"progress"}:
         ours, theirs = options[name].default, flags[name].default
         if name == "split_sizes":

@@ -1,0 +1,142 @@
+"""Rows of an output that is made in parts: a line of JSON each, until all parts are there.
+
+The first line holds the columns and what is known before, the last one what is to know of the rows; a file
+without it is not whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+
+from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.files import replacing
+from moleblend_plugin.inference.table_writer import ColumnType
+
+
+class PartWriter:
+    """Takes rows, as ``table_writer.TableWriter`` does."""
+
+    def __init__(self, stream: IO[str], columns: dict[str, ColumnType], head: dict[str, Any]) -> None:
+        self._stream = stream
+        self._rows = 0
+        self._line({"columns": columns, "head": head})
+
+    def write(self, row: Sequence[Any]) -> None:
+        """Add one row."""
+        self._line([_plain(cell) for cell in row])
+        self._rows += 1
+
+    def end(self, facts: dict[str, Any]) -> None:
+        """Add the last line."""
+        self._line({"facts": facts, "rows": self._rows})
+
+    def _line(self, value: object) -> None:
+        self._stream.write(json.dumps(value, separators=(",", ":")) + "\n")
+
+
+@contextmanager
+def open_part(
+    path: Path,
+    columns: dict[str, ColumnType],
+    head: dict[str, Any] | None = None,
+    facts: Callable[[], dict[str, Any]] = dict,
+) -> Iterator[PartWriter]:
+    """A part at ``path``; it appears whole when the block ends well.
+
+    Args:
+        path: the file.
+        columns: type of every column, by name.
+        head: plain values that are known before the rows.
+        facts: gives those that are known behind them.
+
+    Raises:
+        MoleblendError: it cannot be written.
+    """
+    with replacing(path) as temporary, temporary.open("w", encoding="ascii") as stream:
+        writer = PartWriter(stream, columns, head or {})
+        yield writer
+        writer.end(facts())
+        stream.flush()
+
+
+class PartReader:
+    """A part, read again for each pass.
+
+    Args:
+        path: the file.
+
+    Attributes:
+        columns: of its rows.
+        head: what was known before them.
+
+    Raises:
+        MoleblendError: it is damaged.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        with self._open() as stream:
+            first = self._read(stream.readline(), dict)
+        try:
+            self.columns: dict[str, ColumnType] = first["columns"]
+            self.head: dict[str, Any] = first["head"]
+        except KeyError as error:
+            raise self._damaged() from error
+
+    def rows(self, facts: dict[str, Any]) -> Iterator[list[Any]]:
+        """All rows in order; ``facts`` then holds what is to know of them.
+
+        Raises:
+            MoleblendError: it is damaged.
+        """
+        count, last = 0, None
+        with self._open() as stream:
+            stream.readline()
+            for line in stream:
+                if last is not None:
+                    count += 1
+                    yield [_cell(value) for value in self._read(last, list)]
+                last = line
+        end = self._read(last or "", dict)
+        if end.get("rows") != count:
+            raise self._damaged()
+        facts |= end["facts"]
+
+    def _open(self) -> IO[str]:
+        try:
+            return self.path.open(encoding="ascii")
+        except OSError as error:
+            raise MoleblendError(f"{self.path} cannot be read ({error.strerror or error})") from error
+
+    def _read(self, line: str, kind: type) -> Any:  # noqa: ANN401  plain values
+        try:
+            value = json.loads(line)
+        except ValueError as error:
+            raise self._damaged() from error
+        if not isinstance(value, kind):
+            raise self._damaged()
+        return value
+
+    def _damaged(self) -> MoleblendError:
+        return MoleblendError(f"{self.path} is damaged: remove it and run the command again")
+
+
+def _plain(cell: Any) -> Any:  # noqa: ANN401  of a table
+    """An array as its shape and bytes, in base64."""
+    if not isinstance(cell, np.ndarray):
+        return cell
+    values = np.ascontiguousarray(cell, "<f4")
+    return {"shape": list(values.shape), "float32": base64.b64encode(values.tobytes()).decode("ascii")}
+
+
+def _cell(value: Any) -> Any:  # noqa: ANN401  of a table
+    if not isinstance(value, dict):
+        return value
+    return np.frombuffer(base64.b64decode(value["float32"]), "<f4").reshape(value["shape"])
