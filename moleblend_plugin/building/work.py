@@ -18,6 +18,7 @@ from moleblend_plugin.chem.identity.likeness import written_identity
 from moleblend_plugin.chem.identity.scaffold import scaffold_of
 from moleblend_plugin.chem.identity.sparse_ecfp import sparse_ecfp4
 from moleblend_plugin.chem.readers.raw_row import RawRow
+from moleblend_plugin.chem.reading import pinned
 from moleblend_plugin.data.store.record_codec import encode_record
 from moleblend_plugin.schema import SCHEMA_VERSION, MoleculeRecord, Rejection
 from moleblend_plugin.splits.methods import PART_WORDS, SplitMethod
@@ -58,7 +59,8 @@ class BuildWork:
 
     def __call__(self, rows: list[Row]) -> list[Outcome]:
         """Outcomes of ``rows``."""
-        return [self._outcome(row) for row in rows]
+        with pinned():  # once for all of them
+            return [self._outcome(row) for row in rows]
 
     def _outcome(self, row: Row) -> Outcome:
         if isinstance(row, Excluded):

@@ -76,7 +76,8 @@ def from_smiles(text: str) -> Chem.Mol | None:
     """
     smiles, *rest = text.split(maxsplit=1) or [""]  # a name may say anything
     with pinned():
-        mol = _parsed(" ".join((_MAP.sub("", smiles), *rest)))
+        unmapped = _MAP.sub("", smiles) if ":" in smiles else smiles
+        mol = _parsed(" ".join((unmapped, *rest)))
         # A CXSMILES extension may set maps too.
         return mol if mol is None or ":" not in text or not _mapped(mol) else _unmapped(mol)
 
