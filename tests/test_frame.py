@@ -164,7 +164,8 @@ def test_the_lowest_versions_are_those_of_the_metadata() -> None:
     from tools import lowest
 
     text = '[project]\ndependencies = ["a>=1.0", "b-c>=2"]\n[project.optional-dependencies]\n'
-    text += 'tensorboard = ["t>=3"]\nparquet = []\nserve = []\ntune = []\ncluster = []\ntest = ["pytest>=7"]\n'
+    text += 'tensorboard = ["t>=3"]\nparquet = []\nserve = []\ntune = []\ncluster = []\n'
+    text += 'test = ["pytest>=7"]\n'
     assert lowest.lowest(text) == ["a==1.0", "b-c==2", "t==3"]
     assert lowest.lowest(text, without=["a", "t"]) == ["b-c==2"]
     with pytest.raises(ValueError, match=r"'a~=1\.0' is not of the form name>=version"):

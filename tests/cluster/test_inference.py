@@ -67,6 +67,7 @@ def test_predictions_are_equal_and_finished_parts_are_kept(
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(("what", "ending"), [("graph", "npz"), ("atoms", "parquet")])
 def test_embeddings_are_equal(
     scheduler: str, checkpoint: Path, table: Path, tmp_path: Path, what: str, ending: str

@@ -65,6 +65,7 @@ def damage_rows(path: Path, rows: list[int]) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.long
 def test_training_goes_on_without_damaged_rows(tmp_path: Path) -> None:
     """Of 9 rows in batches of 3 two are damaged: 7 are left, each told once, for any number of workers."""
     (data := tmp_path / "data").mkdir()

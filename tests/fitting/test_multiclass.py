@@ -208,6 +208,7 @@ def test_the_server_gives_the_class_and_every_probability(
     assert "predicted_tox" in answer["csv"].splitlines()[0]
 
 
+@pytest.mark.long
 def test_whole_numbers_are_classes_if_asked_for(tmp_path: Path) -> None:
     grades = [(3, 5, 11)[min(2, len(text) // 4)] for text in SMILES]
     data = table(tmp_path / "grades.csv", tox=grades)
