@@ -42,6 +42,7 @@ def convert_in_order(
     config: ConversionConfig,
     workers: int,
     featurizers: tuple[str, ...] = (),
+    *,
     canonical: bool = True,
     engine: Engine | None = None,
 ) -> Iterator[Converted]:

@@ -26,6 +26,7 @@ def open_rows(
     conformers: str | None,
     workers: int | None,
     max_atoms: int,
+    *,
     canonical: bool = True,
     row_timeout: float | None = None,
 ) -> Input:

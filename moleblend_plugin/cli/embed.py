@@ -77,7 +77,9 @@ def embed(
     where = device if cluster is None else "cpu"
     network = Embedder.from_checkpoint(checkpoint, what, where, input_mode, use_ema)  # type: ignore[arg-type]
     source = open_molecules(molecules, Columns(smiles_column))
-    rows = open_rows(network, source, conformers, workers, max_atoms, False, row_timeout)
+    rows = open_rows(
+        network, source, conformers, workers, max_atoms, canonical=False, row_timeout=row_timeout
+    )
     if cluster is None:
         write_rows(("embed", "embedded"), embed_to_file, network, rows, out, batch_size, overwrite)
         return

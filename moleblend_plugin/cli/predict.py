@@ -90,8 +90,10 @@ def predict(
     extra, notes = choose_trust_columns(network, members_sd, interval, not no_trust)
     print_notes(notes)
     source = open_molecules(molecules, Columns(smiles_column))
-    reads_smiles = extra.trust is not None
-    rows = open_rows(network, source, conformers, workers, max_atoms, reads_smiles, row_timeout)
+    canonical = extra.trust is not None
+    rows = open_rows(
+        *(network, source, conformers, workers, max_atoms), canonical=canonical, row_timeout=row_timeout
+    )
     if cluster is None:
         write = partial(predict_to_table, members_sd=members_sd, extra=extra)
         write_rows(("predict", "predicted"), write, network, rows, out, batch_size, overwrite)

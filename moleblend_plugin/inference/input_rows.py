@@ -80,6 +80,7 @@ class Input:
         max_atoms: int = MAX_ATOMS,
         featurizers: tuple[str, ...] = (),
         extra_descriptors: tuple[str, ...] = (),
+        *,
         canonical: bool = True,
         span: tuple[int, int | None] = (0, None),
         row_timeout: float | None = None,
@@ -124,7 +125,9 @@ class Input:
             map(self._reader(), rows)
             if held
             else convert_in_order(
-                *(rows, self._conversion, self._workers, self._featurizers, self._canonical, self._engine)
+                *(rows, self._conversion, self._workers, self._featurizers),
+                canonical=self._canonical,
+                engine=self._engine,
             )
         )
         for result in results:
