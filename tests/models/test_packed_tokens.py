@@ -119,6 +119,14 @@ def test_dropout_before_a_norm() -> None:
     )
 
 
+def test_a_frozen_product_has_no_gradient_and_passes_one_on() -> None:
+    x, weight, shift = given((TOKENS, WIDTH), (16, WIDTH), (16,))
+    still = weight.detach(), shift.detach()
+    (found,) = torch.autograd.grad(gelu_linear(x, *still, 0.0, PLACES).sum(), x)
+    (expected,) = torch.autograd.grad(F.linear(F.gelu(x), *still).sum(), x)
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=2e-5)
+
+
 @pytest.mark.parametrize("rate", [0.0, 0.3])
 def test_other_numbers_take_the_form_of_torch(rate: float) -> None:
     norm, linear = nn.LayerNorm(12), nn.Linear(12, 8)  # no whole vectors

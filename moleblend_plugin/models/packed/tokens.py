@@ -111,17 +111,16 @@ class _GeluLinear(torch.autograd.Function):
         x, weight = ctx.saved_tensors
         by_activated, activated = grad @ weight, torch.empty_like(x)
         given = (as_array(x), *ctx.draws)
-        made = (
-            as_array(by_activated),
-            as_array(by_activated),
-            as_array(activated),
-        )  # gradients in their place
+        gradients = as_array(by_activated)  # those of x take the place of those that they are made of
+        made = (gradients, gradients, as_array(activated))
 
         def work(_: int, first: int, last: int) -> None:
             token_loops.gelu_backward(*given, *ctx.places.range_of_tokens(first, last), *made)
 
         share_out(ctx.places, work)
-        return by_activated, grad.T @ activated, grad.sum(0), None, None
+        _, learns, shifts, *_ = ctx.needs_input_grad  # not where the layer is frozen
+        by_weight = grad.T @ activated if learns else None
+        return by_activated, by_weight, grad.sum(0) if shifts else None, None, None
 
 
 def add_and_norm(
