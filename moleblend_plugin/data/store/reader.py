@@ -162,11 +162,11 @@ class MoleculeStore:
             raise MoleblendError(
                 f"{self.path} lists sizes of {held} molecules but counts {self.meta.count}; {_REBUILD}"
             )
-        return np.frombuffer(value, "<u2").astype(np.uint16)
+        return np.frombuffer(value, "<u2").astype(np.uint16, copy=False)
 
     def _read_pieces(self, value: bytes) -> Pieces:
         try:
-            pieces = Pieces(self.path, value, self._environment())
+            pieces = Pieces(self.path, value, self._environment)
         except (lmdb.Error, ValueError, TypeError, KeyError) as error:
             raise MoleblendError(f"{self.path} has a damaged list of pieces ({error}); {_REBUILD}") from error
         if len(pieces) != self.meta.count:
