@@ -78,7 +78,7 @@ def embed(
     where = device if cluster is None else "cpu"
     model = find_checkpoint_file(checkpoint)
     stamp = Stamp.of(model) if model.exists() else None
-    network = Embedder.from_checkpoint(checkpoint, what, where, input_mode, use_ema)  # type: ignore[arg-type]
+    network = Embedder.from_checkpoint(model, what, where, input_mode, use_ema)  # type: ignore[arg-type]
     source = open_molecules(molecules, Columns(smiles_column))
     rows = open_rows(
         network, source, conformers, workers, max_atoms, canonical=False, row_timeout=row_timeout

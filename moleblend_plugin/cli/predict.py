@@ -69,6 +69,8 @@ def predict(
     classes that cannot be excluded; members_sd_NAME; nearest_similarity, nearest_training_row and
     nearest_training_smiles, the nearest training molecule; and outside_domain.
 
+    After an interruption the same command goes on, and computes no finished rows again.
+
     Example: moleblend predict model.pt molecules.csv --out predictions.csv --interval 0.95
     """
     from functools import partial

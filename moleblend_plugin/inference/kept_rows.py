@@ -48,6 +48,11 @@ _WORK: Final = "work.json"
 Say = Callable[[str], None]
 
 
+def folder_of(out: Path) -> Path:
+    """The folder for the rows of an output."""
+    return out.absolute().with_name(f".{out.name}.rows")
+
+
 class Stamp(NamedTuple):
     """By what a file that was replaced is told from the one that was read, without reading it."""
 
@@ -130,7 +135,7 @@ class KeptRows:
 
     def __init__(self, out: Path, work: Work | None, head: ArraysHead | None, say: Say) -> None:
         self.out, self._work, self._head, self._say = out, work, head, say
-        self.folder = out.absolute().with_name(f".{out.name}.rows")
+        self.folder = folder_of(out)
         self.groups: list[Group] = []
         self.counts, self.fresh = Counts(), Counts()
         self._table: _HeldTable | None = None
