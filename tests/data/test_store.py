@@ -188,7 +188,7 @@ def test_data_loader_workers_read(store_path: Path, start: str) -> None:
     store = MoleculeStore(store_path)
     assert store[1].row == 1
     loader = data.DataLoader(
-        store, batch_size=None, num_workers=2, multiprocessing_context=start, shuffle=False
+        store, batch_size=None, num_workers=1, multiprocessing_context=start, shuffle=False
     )
     assert [record.row for record in loader] == [0, 1, 2, 3]
 
