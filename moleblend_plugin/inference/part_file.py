@@ -1,17 +1,18 @@
 """Rows of an output that is made in parts: a line of JSON each, until all parts are there.
 
-The first line holds the columns and what is known before, the last one what is to know of the rows; a file
-without it is not whole.
+The first line holds the columns and what is known before, the last one what is to know of the rows and a
+checksum of all before it; a file without it is not whole.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 import numpy as np
 
@@ -19,13 +20,16 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 from moleblend_plugin.inference.table_writer import ColumnType
 
+_JSON: Final = json.JSONEncoder(separators=(",", ":")).encode
+
 
 class PartWriter:
     """Takes rows, as ``table_writer.TableWriter`` does."""
 
-    def __init__(self, stream: IO[str], columns: dict[str, ColumnType], head: dict[str, Any]) -> None:
+    def __init__(self, stream: IO[bytes], columns: dict[str, ColumnType], head: dict[str, Any]) -> None:
         self._stream = stream
         self._rows = 0
+        self._checksum = 0
         self._line({"columns": columns, "head": head})
 
     def write(self, row: Sequence[Any]) -> None:
@@ -35,10 +39,12 @@ class PartWriter:
 
     def end(self, facts: dict[str, Any]) -> None:
         """Add the last line."""
-        self._line({"facts": facts, "rows": self._rows})
+        self._line({"facts": facts, "rows": self._rows, "crc32": self._checksum})
 
     def _line(self, value: object) -> None:
-        self._stream.write(json.dumps(value, separators=(",", ":")) + "\n")
+        line = (_JSON(value) + "\n").encode("ascii")
+        self._checksum = zlib.crc32(line, self._checksum)
+        self._stream.write(line)
 
 
 @contextmanager
@@ -59,7 +65,7 @@ def open_part(
     Raises:
         MoleblendError: it cannot be written.
     """
-    with replacing(path) as temporary, temporary.open("w", encoding="ascii") as stream:
+    with replacing(path) as temporary, temporary.open("wb") as stream:
         writer = PartWriter(stream, columns, head or {})
         yield writer
         writer.end(facts())
@@ -96,26 +102,43 @@ class PartReader:
         Raises:
             MoleblendError: it is damaged.
         """
-        count, last = 0, None
+        for line in self._lines(facts):
+            yield [_cell(value) for value in self._read(line, list)]
+
+    def facts(self) -> dict[str, Any]:
+        """What is to know of the rows, which are not looked at, but compared with the checksum.
+
+        Raises:
+            MoleblendError: it is damaged.
+        """
+        found: dict[str, Any] = {}
+        for _ in self._lines(found):
+            continue
+        return found
+
+    def _lines(self, facts: dict[str, Any]) -> Iterator[bytes]:
+        """The lines of rows; ``facts`` then holds those of the last line."""
+        count, last = 0, b""
         with self._open() as stream:
-            stream.readline()
+            checksum = zlib.crc32(stream.readline())
             for line in stream:
-                if last is not None:
+                if last:
                     count += 1
-                    yield [_cell(value) for value in self._read(last, list)]
+                    checksum = zlib.crc32(last, checksum)
+                    yield last
                 last = line
-        end = self._read(last or "", dict)
-        if end.get("rows") != count:
+        end = self._read(last, dict)
+        if (end.get("rows"), end.get("crc32")) != (count, checksum):
             raise self._damaged()
         facts |= end["facts"]
 
-    def _open(self) -> IO[str]:
+    def _open(self) -> IO[bytes]:
         try:
-            return self.path.open(encoding="ascii")
+            return self.path.open("rb")
         except OSError as error:
             raise MoleblendError(f"{self.path} cannot be read ({error.strerror or error})") from error
 
-    def _read(self, line: str, kind: type) -> Any:  # noqa: ANN401  plain values
+    def _read(self, line: bytes, kind: type) -> Any:  # noqa: ANN401  plain values
         try:
             value = json.loads(line)
         except ValueError as error:
