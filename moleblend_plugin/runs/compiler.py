@@ -31,7 +31,7 @@ def check_compiler(device: str) -> None:
         device: "cpu" or "cuda"; others need none that can be tried here.
 
     Raises:
-        MoleblendError: there is none, or it cannot compile a small program; names the variable and the remedy.
+        MoleblendError: there is none, or it fails on a small program; names the variable and the remedy.
     """
     if device not in ("cpu", "cuda") or os.name == "nt":
         return
@@ -41,10 +41,10 @@ def check_compiler(device: str) -> None:
     given = f"{variable}={command}" if os.environ.get(variable) else command
     why = _trouble(command, language)
     if why:
-        name = {"c++": "C++", "c": "C"}[language]
+        name, package = {"c++": ("C++", "g++"), "c": ("C", "gcc")}[language]
         raise MoleblendError(
             f"--compile needs a {name} compiler, and {given} {why}: install one (Debian: apt install "
-            f"{'g++' if language == 'c++' else 'gcc'} python3-dev), set {variable} to it, or leave --compile out"
+            f"{package} python3-dev), set {variable} to it, or leave --compile out"
         )
 
 

@@ -38,7 +38,9 @@ def test_a_compiler_that_works_is_accepted(device: str, variable: str) -> None:
 @pytest.mark.parametrize(("device", "variable"), [("cpu", "CXX"), ("cuda", "CC")])
 def test_a_variable_that_names_nothing(monkeypatch: pytest.MonkeyPatch, device: str, variable: str) -> None:
     monkeypatch.setenv(variable, "/nowhere/compiler")
-    with pytest.raises(MoleblendError, match=rf"{variable}=/nowhere/compiler is not there: install one .* {variable}"):
+    with pytest.raises(
+        MoleblendError, match=rf"{variable}=/nowhere/compiler is not there: install one .* {variable}"
+    ):
         check_compiler(device)
 
 
@@ -53,7 +55,9 @@ def test_no_compiler_at_all(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
 def test_a_compiler_without_pythons_headers(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     words = "echo 'x.cpp:1:10: fatal error: Python.h: No such file or directory' >&2; exit 1"
     monkeypatch.setenv("CXX", script(tmp_path, words))
-    with pytest.raises(MoleblendError, match=r"fails on a small program \(.*Python\.h: No such file.*python3-dev"):
+    with pytest.raises(
+        MoleblendError, match=r"fails on a small program \(.*Python\.h: No such file.*python3-dev"
+    ):
         check_compiler("cpu")
 
 
