@@ -14,9 +14,9 @@ from typing import Any
 import pytest
 
 from moleblend_plugin import build
-from moleblend_plugin.cli.main import main
 from tests.building.pieces import assert_equal_builds, write_table
 from tests.checkpoints import property_checkpoint
+from tests.cluster.test_inference import run as run_command
 from tests.faults.test_cluster import words_of
 
 ROWS = 240
@@ -39,28 +39,28 @@ class Cluster:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
 
     def start(self) -> None:
-        """Start what does not run."""
-        if self.lives():
-            return
-        self.stop()
-        self.file.unlink(missing_ok=True)
+        """Start what does not run, as a service would; workers end where their scheduler is killed."""
         where = ["--scheduler-file", str(self.file)]
-        self._run("scheduler", *where, "--port", "0", "--no-dashboard")
-        workers = ["--nworkers", "2", "--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
-        self._run("worker", *where, *workers, "--local-directory", str(self.folder))
+        if not self.lives("scheduler"):
+            self.stop()
+            self.file.unlink(missing_ok=True)
+            self._run("scheduler", *where, "--port", "0", "--no-dashboard")
+        if not self.lives("worker"):
+            workers = ["--nworkers", "2", "--nthreads", "1", "--memory-limit", "0", "--no-dashboard"]
+            self._run("worker", *where, *workers, "--local-directory", str(self.folder))
 
     def _run(self, kind: str, *words: str) -> None:
         argv = [sys.executable, "-m", f"distributed.cli.dask_{kind}", *words]
         with (self.folder / f"{kind}.log").open("ab") as log:
             self.processes[kind] = subprocess.Popen(argv, stdout=log, stderr=log, cwd=Path.cwd())
 
-    def lives(self) -> bool:
-        """Whether both commands run."""
-        return len(self.processes) == 2 and all(one.poll() is None for one in self.processes.values())
+    def lives(self, kind: str) -> bool:
+        """Whether a command runs."""
+        return kind in self.processes and self.processes[kind].poll() is None
 
     def below(self) -> list[Any]:
         """Processes below the workers' command: workers, and the processes of pieces below those."""
-        if "worker" not in self.processes or self.processes["worker"].poll() is not None:
+        if not self.lives("worker"):
             return []
         found: list[Any] = self.psutil.Process(self.processes["worker"].pid).children(recursive=True)
         self.seen |= {process.pid: process for process in found}
@@ -106,9 +106,10 @@ def test_kill_9_of_schedulers_workers_pieces_and_commands(
     )
     build(table, tmp_path / "one", conformers=None, target_columns="y", workers=1)
     predicted = ["predict", checkpoint, table, "--device", "cpu", "--workers", 1, "--conformers", "none"]
-    main([str(word) for word in (*predicted, "--out", tmp_path / "one.csv")])
+    assert run_command(*predicted, "--out", tmp_path / "one.csv") == 0
     rng, counts, lines, run = random.Random(17), Counter[str](), Counter[str](), 0
-    while sum(counts.values()) < max(2, rounds // 2):
+    kills = max(2, rounds // 2)
+    while counts.total() < kills:
         run += 1
         out = tmp_path / (f"out{run}" if run % 2 else f"out{run}.csv")
         words = ["build", table, "--target-columns", "y", *SHARED] if run % 2 else [*predicted, "--pieces", 4]
@@ -120,12 +121,15 @@ def test_kill_9_of_schedulers_workers_pieces_and_commands(
                 time.sleep(0.1)
             with (tmp_path / "errors").open("w") as errors:
                 command = subprocess.Popen([str(word) for word in argv], stdout=errors, stderr=errors)
-                if sum(counts.values()) < max(2, rounds // 2):
-                    waited_until(lambda: bool(cluster.below()), command)
-                    time.sleep(rng.uniform(0.0, 20.0))
-                    if command.poll() is None:
+                strike_at = time.monotonic() + rng.uniform(0.0, 20.0)
+                while command.poll() is None:
+                    time.sleep(0.2)
+                    if strike_at and time.monotonic() > strike_at and counts.total() < kills:
                         counts[cluster.strike(rng.choice(KINDS), command, rng)] += 1
-                code = command.wait(600)
+                        strike_at = 0.0
+                    if cluster.lives("scheduler"):
+                        cluster.start()
+                code = command.wait()
             told = (tmp_path / "errors").read_text()
             assert code in (0, 2, -9), told
             assert "Traceback" not in told
@@ -137,9 +141,3 @@ def test_kill_9_of_schedulers_workers_pieces_and_commands(
             assert out.read_bytes() == (tmp_path / "one.csv").read_bytes()
     print(f"\nkill -9 on a cluster of its own: {dict(counts)} in {run} builds and predictions; {dict(lines)}")
     assert set(lines) <= {"error"}
-
-
-def waited_until(true: Any, command: subprocess.Popen[bytes]) -> None:
-    """Wait until something is so, or the command has ended."""
-    while not true() and command.poll() is None:
-        time.sleep(0.2)
