@@ -80,7 +80,8 @@ class Cluster:
         found = {process: " ".join(words_of(process)) for process in self.below()}
         pieces = [process for process, words in found.items() if "cluster.child" in words]
         workers = [process for process, words in found.items() if "spawn_main" in words]
-        chosen = {"piece": pieces, "worker": workers, "scheduler": [self.processes["scheduler"]]}.get(kind)
+        schedulers = [self.processes["scheduler"]] if self.lives("scheduler") else []
+        chosen = {"piece": pieces, "worker": workers, "scheduler": schedulers}.get(kind)
         rng.choice(chosen or [command]).kill()
         return kind if chosen else "command"
 
@@ -126,9 +127,11 @@ def test_kill_9_of_schedulers_workers_pieces_and_commands(
                 strike_at = time.monotonic() + rng.uniform(0.0, longest)
                 while command.poll() is None:
                     time.sleep(0.2)
-                    if strike_at and time.monotonic() > strike_at and counts.total() < kills:
-                        counts[cluster.strike(rng.choice(KINDS), command, rng)] += 1
-                        strike_at = 0.0
+                    if time.monotonic() > strike_at and counts.total() < kills:
+                        struck = cluster.strike(rng.choice(KINDS), command, rng)
+                        counts[struck] += 1
+                        print(f"kill {counts.total()}: {struck}, in {out.name}")
+                        strike_at = time.monotonic() + rng.uniform(0.2, 1.0) * longest
                     if cluster.lives("scheduler"):
                         cluster.start()
                 code = command.wait()
