@@ -10,12 +10,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
-import numpy as np
-import numpy.typing as npt
-
 from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.data.batches.dataset import StoredMolecules
-from moleblend_plugin.data.batches.order import cut_batches
+from moleblend_plugin.data.batches.order import Order, cut_batches
 from moleblend_plugin.data.loop import load_compiler
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.store.reader import MoleculeStore
@@ -64,13 +61,13 @@ class TrainerDataset(BaseDataset):
         """One padded batch; ``{}`` for an empty list."""
         return self.molecules.collate(samples)
 
-    def ordered_indices(self) -> npt.NDArray[np.int64]:
+    def ordered_indices(self) -> Order:
         """This epoch's order: neighbours are of like size (``data.batches.order``)."""
         return self.molecules.order(self.batch_size)
 
     def batch_by_size(
         self,
-        indices: npt.NDArray[np.int64],
+        indices: Order,
         batch_size: int | None = None,
         required_batch_size_multiple: int = 1,
     ) -> Sequence[Any]:
