@@ -8,6 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -67,12 +68,19 @@ class Cluster:
         return found
 
     def stop(self) -> None:
-        """End all; workers whose scheduler was killed end by themselves."""
-        self.below()
+        """End all; a worker whose scheduler is gone may not answer."""
+        below = self.below()
         for process in self.processes.values():
             process.terminate()
         for process in self.processes.values():
-            process.wait(120)
+            try:
+                process.wait(30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        for process in self.psutil.wait_procs(below, timeout=30)[1]:
+            with suppress(self.psutil.NoSuchProcess):
+                process.kill()
         self.processes.clear()
 
     def strike(self, kind: str, command: subprocess.Popen[bytes], rng: random.Random) -> str:
