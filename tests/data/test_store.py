@@ -199,6 +199,15 @@ def test_pickled_reader_is_small_and_equal(store_path: Path) -> None:
     assert copy.meta.count == 4
 
 
+def test_what_a_killed_process_left_beside_a_store_is_not_heeded(store_path: Path) -> None:
+    """A lock file of LMDB's own, as other programs make it, and a half-written store."""
+    store_path.with_name(f"{store_path.name}-lock").write_bytes(b"\xff" * 8192)
+    store_path.with_name(f".{store_path.name}.0123456789ab.partial").write_bytes(b"half")
+    before = len(MoleculeStore(store_path))
+    write(store_path, [chain(5)])
+    assert (before > 1, len(MoleculeStore(store_path))) == (True, 1)
+
+
 def test_missing_file_names_the_path(tmp_path: Path) -> None:
     with pytest.raises(MoleblendError, match=r"nowhere\.lmdb does not exist; .*moleblend build"):
         MoleculeStore(tmp_path / "nowhere.lmdb")
