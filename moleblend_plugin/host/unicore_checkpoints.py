@@ -45,7 +45,7 @@ class _AtOnce:
 
 def place_checkpoints_at_once() -> None:
     """Change how Uni-Core saves in this process, once."""
-    module = import_module("unicore.checkpoint_utils")
+    module: Any = import_module("unicore.checkpoint_utils")
     theirs = module.save_checkpoint
     if getattr(theirs, "at_once", False):
         return

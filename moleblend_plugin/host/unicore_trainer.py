@@ -99,17 +99,17 @@ def guarded(theirs: Any) -> Any:  # noqa: ANN401  Uni-Core has no types
             self._epoch = epoch
             super().begin_epoch(epoch)
 
-        @metrics.aggregate("train")
         def train_step(self, samples: list[Any], raise_oom: bool = False) -> dict[str, Any] | None:
             """One update, or ``None`` where it was skipped."""
-            try:
-                logged: dict[str, Any] | None = make_update(self, samples, raise_oom)
-            except _NotFinite:
-                self._skip(samples)
-                return None
-            if logged is not None:
-                self._growth.update(float(logged.get("loss", 0.0)))
-                self._bad.good()
+            with metrics.aggregate("train"):
+                try:
+                    logged: dict[str, Any] | None = make_update(self, samples, raise_oom)
+                except _NotFinite:
+                    logged = None
+                    self._skip(samples)
+                if logged is not None:
+                    self._growth.update(float(logged.get("loss", 0.0)))
+                    self._bad.good()
             return logged
 
         def clip_grad_norm(self, clip_norm: float) -> Tensor:
