@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -128,7 +128,7 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
         "chunk": work.chunk,
         "inputs": checksums,
         "columns": plan.columns.settings(),
-        "conversion": asdict(plan.conversion),
+        "conversion": plan.conversion.settings(),
         "scaffolds": plan.method.kind if plan.method.by_scaffold else None,
         "split_text": [plan.method.name if plan.method.kind == "column" else "", key],
         "geometry": plan.geometry.name if plan.geometry else None,
