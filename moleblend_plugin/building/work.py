@@ -75,11 +75,11 @@ class BuildWork:
             return Rejected(result.source, result.row, result.text, result.reason)
         if problem := self._problem_with(row.split):
             return Rejected(row.source, row.row, result.smiles, f"unknown split: {problem}", row.split)
-        result = replace(  # also what a store brings, which may be of another RDKit
-            result,
-            descriptors=stable_descriptors(result.smiles) if self.descriptors else None,
-            ecfp=sparse_ecfp4(result.smiles) if self.ecfp else None,
-        )
+        descriptors = stable_descriptors(result.smiles) if self.descriptors else None
+        ecfp = sparse_ecfp4(result.smiles) if self.ecfp else None
+        if result.descriptors is not descriptors or result.ecfp is not ecfp:
+            # Also what a store brings, which may be of another RDKit.
+            result = replace(result, descriptors=descriptors, ecfp=ecfp)
         if self.method.by_scaffold:
             return _molecule(result, scaffold_of(result.smiles, chiral=self.method.kind == "scaffold"))
         return _molecule(result, row.split)
