@@ -86,6 +86,10 @@ Featurizers = Annotated[
         "[default: descriptors, above 12,000 molecules none].",
     ),
 ]
+Method = Annotated[
+    Text,
+    typer.Option(help="Of conformers, with --input-mode 3d or both: full or fast [default: full]."),
+]
 Seed = Annotated[int | None, typer.Option(help="Of parts, folds and training [default: 0].")]
 Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps [default: auto].")]
 
@@ -116,6 +120,7 @@ def fit(
     test: Test = None,
     checkpoint: Start = None,
     input_mode: InputMode = None,
+    conformer_method: Method = None,
     ensemble_size: EnsembleSize = None,
     folds: Folds = None,
     stacking: Stacking = None,
