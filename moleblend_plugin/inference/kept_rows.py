@@ -169,7 +169,7 @@ class KeptRows:
             raise MoleblendError(f"cannot write {self.folder} ({error.strerror or error})") from error
 
     def _take_over(self) -> None:
-        """Groups of an interrupted command, if they are of this work; else none, which is told."""
+        """Groups of an interrupted command, if they are of this work; else none, with a line that says so."""
         try:
             held = json.loads((self.folder / _WORK).read_text(encoding="utf-8"))
         except (OSError, ValueError):  # ended while it began, or was removed

@@ -20,7 +20,7 @@ FORMAT: Final = 1
 
 
 class Stamp(NamedTuple):
-    """By what a file that was replaced is told from the one that was read, without reading it."""
+    """Size, time and number of a file: whether it was replaced since it was read is seen without reading."""
 
     path: Path
     facts: tuple[int, int, int]
