@@ -55,8 +55,8 @@ class MoleblendRegressor(RegressorMixin, IntervalRegressor):
             ``arch``), or ``None`` to train from scratch. With "default" and an ``arch`` of another size,
             training starts from scratch, with a warning.
         input_mode: what the network sees: "2d", "3d" or "both" (a molecule without 3D then shows 2D).
-        conformers: conformers per molecule, made by RDKit (not for "2d"; an RDKit molecule's own 3D wins), or
-            "none": molecules without 3D of their own then show 2D.
+        conformers: per molecule without 3D of its own, made by RDKit (not for "2d"), or "none": it shows 2D.
+        conformer_method: "full", or "fast" for a quarter of the time (``docs/store.md``).
         epochs: passes over the molecules, at most, or "auto": as ``moleblend fit``, by their number.
         batch_size: molecules per update, or "auto".
         learning_rate: highest learning rate.

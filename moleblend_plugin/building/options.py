@@ -13,6 +13,7 @@ from moleblend_plugin.building.labels import few_names, with_words
 from moleblend_plugin.building.plan import BuildPlan, given_parts, parse_sizes
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
+from moleblend_plugin.chem.geometry.conformer_method import DEFAULT_METHOD, find_method
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.chem.readers.columns import NumericColumns
 from moleblend_plugin.chem.readers.source import Columns
@@ -45,7 +46,8 @@ class BuildOptions:
     workers: int | None = None
     strict: bool = False
     timeout: float = 20.0
-    relax_steps: int = 1000
+    conformer_method: str = DEFAULT_METHOD
+    relax_steps: int | None = None
     limit: int | None = None
     source_coords: bool = True
     geometry: AnyPath | None = None
@@ -75,7 +77,7 @@ def plan_of(
     workers = None if options.workers is None else _whole("workers", options.workers, 1)
     limit = None if options.limit is None else _whole("limit", options.limit, 1)
     count = None if options.conformers is None else parse_conformers(options.conformers)
-    relax = options.relax_steps
+    find_method(options.conformer_method)
     if options.row_timeout is not None and not options.row_timeout > 0:
         raise MoleblendError(f"--row-timeout {options.row_timeout:g}: give seconds above 0")
     paths = (_paths(inputs), _paths(options.valid), _paths(options.test))
@@ -94,7 +96,9 @@ def plan_of(
         sources = tuple(in_part(source, part) for source, part in zip(sources, parts, strict=True))
     conformers = None
     if count is not None:
-        conformers = ConformerConfig(count, seed, options.timeout, relax=relax > 0, relax_steps=relax)
+        conformers = ConformerConfig.by_method(
+            options.conformer_method, count, seed, options.timeout, options.relax_steps
+        )
     exclude = (_paths(options.exclude), options.exclude_level, options.smiles_column)
     return BuildPlan(
         sources=sources,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ class BuildPlan:
             given |= {"excluded_sha256": self.excluded_sha256, "exclude_level": self.exclusion.level}
         return given | {
             "columns": self.columns.settings(),
-            "conversion": asdict(self.conversion),
+            "conversion": self.conversion.settings(),
             "split": self.split if self.rows_file is None else self.method.kind,
             "split_sizes": list(self.sizes) if self.method.is_sized else None,
             "seed": self.seed,

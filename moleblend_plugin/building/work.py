@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, Final
 
@@ -75,11 +75,11 @@ class BuildWork:
             return Rejected(result.source, result.row, result.text, result.reason)
         if problem := self._problem_with(row.split):
             return Rejected(row.source, row.row, result.smiles, f"unknown split: {problem}", row.split)
-        result = replace(  # also what a store brings, which may be of another RDKit
-            result,
-            descriptors=stable_descriptors(result.smiles) if self.descriptors else None,
-            ecfp=sparse_ecfp4(result.smiles) if self.ecfp else None,
-        )
+        descriptors = stable_descriptors(result.smiles) if self.descriptors else None
+        ecfp = sparse_ecfp4(result.smiles) if self.ecfp else None
+        if result.descriptors is not descriptors or result.ecfp is not ecfp:
+            # Also what a store brings, which may be of another RDKit.
+            result = replace(result, descriptors=descriptors, ecfp=ecfp)
         if self.method.by_scaffold:
             return _molecule(result, scaffold_of(result.smiles, chiral=self.method.kind == "scaffold"))
         return _molecule(result, row.split)
@@ -128,7 +128,7 @@ def work_settings(plan: BuildPlan, work: BuildWork, checksums: dict[str, str]) -
         "chunk": work.chunk,
         "inputs": checksums,
         "columns": plan.columns.settings(),
-        "conversion": asdict(plan.conversion),
+        "conversion": plan.conversion.settings(),
         "scaffolds": plan.method.kind if plan.method.by_scaffold else None,
         "split_text": [plan.method.name if plan.method.kind == "column" else "", key],
         "geometry": plan.geometry.name if plan.geometry else None,

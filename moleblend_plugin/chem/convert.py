@@ -5,15 +5,16 @@ Legend: N heavy atoms.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
 from rdkit import Chem, rdBase
 
 from moleblend_plugin.chem.codes import encode_molecule, heavy_atoms
+from moleblend_plugin.chem.geometry.conformer_method import DEFAULT_METHOD
 from moleblend_plugin.chem.geometry.conformers import (
     GEOMETRY_VERSION,
     ConformerConfig,
@@ -54,6 +55,13 @@ class ConversionConfig:
     conformers: ConformerConfig | None = None
     source_coords: bool = True
     geometry_version: int = field(default=GEOMETRY_VERSION, init=False)
+
+    def settings(self) -> dict[str, Any]:
+        """Plain values, as stores and checkpoints keep them; of methods only another than the default."""
+        values = asdict(self)
+        if self.conformers is not None and self.conformers.method == DEFAULT_METHOD:
+            del values["conformers"]["method"]
+        return values
 
 
 _NO_COORDS: Final = "no coordinates in the source"

@@ -16,9 +16,9 @@ def build(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help=".smi, .csv, .tsv, .sdf (each also .gz) or .npz files; .lmdb files of Uni-Mol or stores; - "
-            "for standard input; or a folder of train.lmdb, valid.lmdb and test.lmdb, or of train.csv, "
-            "valid.csv ...; it keeps these parts."
+            help=".smi, .csv, .tsv, .sdf (each also .gz), .parquet or .npz files; .lmdb files of Uni-Mol or "
+            "stores; - for standard input; or a folder of train.lmdb, valid.lmdb and test.lmdb, or of "
+            "train.csv, valid.csv ...; it keeps these parts."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stores and reports.")],
@@ -69,14 +69,21 @@ def build(
     workers: Workers = None,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first rejected row.")] = False,
     timeout: Annotated[float, typer.Option(help="Seconds per molecule for its conformers.")] = 20.0,
+    conformer_method: Annotated[
+        str,
+        typer.Option(
+            help="full: all atoms by ETKDGv3, to the minimum of MMFF94; fast: heavy atoms by KDG, then 100 "
+            "steps, in a quarter of the time."
+        ),
+    ] = "full",
     relax_steps: Annotated[
-        int,
+        int | None,
         typer.Option(
             min=0,
-            help="MMFF94 steps for each conformer at most; those not at a minimum by then are counted. 0: do "
-            "not relax.",
+            help="MMFF94 steps for each conformer at most (full: 1,000; those not at a minimum by then are "
+            "counted; fast: 100). 0: do not relax.",
         ),
-    ] = 1000,
+    ] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N rows.")] = None,
     source_coords: Annotated[
         bool, typer.Option(help="Keep 3D coordinates that an input brings, or treat it as 2D.")

@@ -86,6 +86,10 @@ Featurizers = Annotated[
         "[default: descriptors, above 12,000 molecules none].",
     ),
 ]
+Method = Annotated[
+    Text,
+    typer.Option(help="Of conformers, with --input-mode 3d or both: full or fast [default: full]."),
+]
 Seed = Annotated[int | None, typer.Option(help="Of parts, folds and training [default: 0].")]
 Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps [default: auto].")]
 
@@ -93,7 +97,9 @@ Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps [defa
 def fit(
     table: Annotated[
         str | None,
-        typer.Argument(metavar="[TABLE]", help="CSV, TSV, SDF or another file of molecules with labels."),
+        typer.Argument(
+            metavar="[TABLE]", help="CSV, TSV, Parquet, SDF or another file of molecules with labels."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the model.")] = None,
     target: Target = None,
@@ -114,6 +120,7 @@ def fit(
     test: Test = None,
     checkpoint: Start = None,
     input_mode: InputMode = None,
+    conformer_method: Method = None,
     ensemble_size: EnsembleSize = None,
     folds: Folds = None,
     stacking: Stacking = None,

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Final, get_args, get_type_hints
 
+from moleblend_plugin.chem.geometry.conformer_method import DEFAULT_METHOD, METHODS
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 from moleblend_plugin.inference.run_folder import FIT_RECORD
@@ -46,6 +47,7 @@ class FitOptions:
         test: files whose rows test.
         checkpoint: what training starts from: "default", another name, a file, or "none".
         input_mode: "2d", "3d" or "both".
+        conformer_method: "full" or "fast", where molecules without 3D get a conformer.
         ensemble_size: number of networks; 0: by the size of the table.
         folds: "random" or "scaffold".
         stacking: "auto", "yes" or "no".
@@ -80,6 +82,7 @@ class FitOptions:
     test: tuple[str, ...] = ()
     checkpoint: str = "default"
     input_mode: str = "2d"
+    conformer_method: str = DEFAULT_METHOD
     ensemble_size: int = 0
     folds: str = "random"
     stacking: str = "auto"
@@ -108,6 +111,7 @@ class FitOptions:
         _choice("--stacking", self.stacking, ("auto", "yes", "no"))
         _choice("--folds", self.folds, ("random", "scaffold"))
         _choice("--input-mode", self.input_mode, ("2d", "3d", "both"))
+        _choice("--conformer-method", self.conformer_method, tuple(METHODS))
         _choice("--readout", self.readout, ("auto", *READOUTS))
         _choice("--molecule-featurizers", self.molecule_featurizers, ("auto", *FEATURIZERS))
         if not 0 <= self.dropout < 1:

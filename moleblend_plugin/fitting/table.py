@@ -16,7 +16,6 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.chem.convert import ConversionConfig
-from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.chem.readers.beside import free_name
 from moleblend_plugin.chem.readers.label_text import LabelReader, LabelRules, has_decimal_commas
 from moleblend_plugin.chem.readers.raw_row import RawRow
@@ -28,6 +27,7 @@ from moleblend_plugin.fitting.held_rows import HeldRows, hold_rows
 from moleblend_plugin.fitting.label_columns import ColumnContent, choose_targets, look_at, uncensored
 from moleblend_plugin.fitting.options import FitOptions
 from moleblend_plugin.fitting.task_type import task_type
+from moleblend_plugin.inference.conversion import new_conversion
 from moleblend_plugin.inference.estimators.molecules import convert_all
 from moleblend_plugin.inference.input_rows import MAX_ATOMS
 from moleblend_plugin.label_kinds import ColumnKind
@@ -319,9 +319,7 @@ def _records(
 
 def conversion_of(options: FitOptions) -> ConversionConfig:
     """How rows become molecules, as the estimators do it."""
-    if options.input_mode == "2d":
-        return ConversionConfig(None, source_coords=False)
-    return ConversionConfig(ConformerConfig(1))
+    return new_conversion(options.input_mode, conformer_method=options.conformer_method)
 
 
 def _bare(row: RawRow | Rejection) -> RawRow:

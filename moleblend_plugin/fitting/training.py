@@ -101,6 +101,7 @@ def make_estimator(table: FitTable, jobs: MemberJobs | None) -> Estimator:
         **more,
         checkpoint=None if options.checkpoint == "none" else options.checkpoint,
         input_mode=options.input_mode,
+        conformer_method=options.conformer_method,
         epochs=options.epochs,
         batch_size=options.batch_size,
         learning_rate=options.learning_rate,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
+from moleblend_plugin.chem.geometry.conformer_method import DEFAULT_METHOD, METHODS
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
@@ -55,9 +56,28 @@ def conversion_for(
     return Conversion(config, f"{_words(config)}, {origin}")
 
 
+def new_conversion(
+    input_mode: str, conformers: int | str = 1, conformer_method: str = DEFAULT_METHOD
+) -> ConversionConfig:
+    """How an estimator turns molecules into records to be trained on.
+
+    Args:
+        input_mode: "2d", "3d" or "both".
+        conformers: per molecule, or "none".
+        conformer_method: "full" or "fast".
+
+    Raises:
+        MoleblendError: one of the last two is none of these.
+    """
+    if input_mode == "2d":
+        return ConversionConfig(None, source_coords=False)
+    count, made = parse_conformers(conformers), ConformerConfig.by_method(conformer_method)
+    return ConversionConfig(None if count is None else replace(made, count=count))
+
+
 def write_conversion(config: ConversionConfig) -> dict[str, Any]:
     """Plain values of ``config``, as stores and checkpoints keep them."""
-    return asdict(config)
+    return config.settings()
 
 
 def read_conversion(settings: Mapping[str, Any]) -> ConversionConfig:
@@ -95,5 +115,6 @@ def _words(config: ConversionConfig) -> str:
     kept = "3D of the input kept" if config.source_coords else "3D of the input dropped"
     if config.conformers is None:
         return f"{kept}, no conformers made"
-    count, how = config.conformers.count, "ETKDGv3+MMFF94" if config.conformers.relax else "ETKDGv3"
+    count, how = config.conformers.count, METHODS[config.conformers.method].embedding
+    how += "+MMFF94" if config.conformers.relax else ""
     return f"{kept}, else {count} conformer{'s' if count > 1 else ''} by {how}"

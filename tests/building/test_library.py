@@ -80,6 +80,8 @@ def test_a_mistake_is_an_error_of_one_line_and_changes_nothing(table: Path, tmp_
         ({"limit": "5"}, "--limit 5: give a whole number from 1"),
         ({"seed": "x", "split": "random"}, "--seed x: give a whole number from 0"),
         ({"seed": -4, "split": "random"}, "--seed -4: give a whole number from 0"),
+        ({"conformer_method": "quick"}, "--conformer-method quick: choose from full, fast"),
+        ({"conformers": 1, "conformer_method": "fast", "relax_steps": 0}, "fast relaxes what it embeds"),
         ({"workers": 0}, "--workers 0: give a whole number from 1"),
         ({"inputs": []}, "no input files; name one at least"),
         ({"inputs": ["mols.csv", "mols.csv"]}, "given twice; name every input once"),

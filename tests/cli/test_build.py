@@ -438,6 +438,21 @@ def test_no_steps_leave_conformers_as_they_are_embedded(tmp_path: Path) -> None:
     assert MoleculeStore(tmp_path / "out" / "train.lmdb")[0].coords_from == "ETKDGv3"
 
 
+def test_stores_of_another_method_of_conformers_have_another_fingerprint(tmp_path: Path) -> None:
+    (tmp_path / "a.smi").write_text("CCCCCCO\n[Fe]\n")
+    prints = {}
+    for method in ("full", "fast"):
+        options = ("--conformers", 1, "--conformer-method", method, "--workers", 1)
+        assert run("build", tmp_path / "a.smi", "--out", tmp_path / method, *options) == 0
+        prints[method] = MoleculeStore(tmp_path / method / "train.lmdb").meta.fingerprint
+    assert prints["full"] != prints["fast"]
+    facts = report(tmp_path / "fast")
+    assert facts["coords_from"] == {"KDG+MMFF94": 1, "ETKDGv3, no MMFF94 parameters": 1}
+    made = facts["settings"]["conversion"]["conformers"]
+    assert (made["method"], made["relax_steps"]) == ("fast", 100)
+    assert "method" not in report(tmp_path / "full")["settings"]["conversion"]["conformers"]
+
+
 def test_a_file_in_another_unit_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Two records of 2-butanol, the second in Bohr: it stays 2D, and the summary says why."""
     mol = Chem.AddHs(Chem.MolFromSmiles("CCC(C)O"))

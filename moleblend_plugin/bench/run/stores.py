@@ -12,6 +12,7 @@ from moleblend_plugin.bench.run.set_table import with_table
 from moleblend_plugin.bench.spec.cell_spec import store_folder
 from moleblend_plugin.bench.spec.config import SetSpec
 from moleblend_plugin.building.run import build
+from moleblend_plugin.chem.geometry.conformer_method import DEFAULT_METHOD
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing, sha256_of
 from moleblend_plugin.names import write_targets
@@ -110,6 +111,7 @@ def _settings(spec: SetSpec) -> dict[str, Any]:
         "split": split,
         "seed": spec.split_seed,
         "geometry_version": GEOMETRY_VERSION,
+        **({} if spec.conformer_method == DEFAULT_METHOD else {"conformer_method": spec.conformer_method}),
         **({"words": {key: list(given) for key, given in spec.words.items()}} if spec.words else {}),
         **({"sample": spec.sample} if spec.sample is not None else {}),
         **({"header": list(spec.header)} if spec.header else {}),
@@ -127,6 +129,7 @@ def _build(spec: SetSpec, folder: Path, log: Path, workers: int, featurizers: tu
             smiles_column=spec.smiles,
             target_columns=[write_targets(spec.targets)],
             conformers=spec.conformers,
+            conformer_method=spec.conformer_method,
             split=spec.split,
             seed=spec.split_seed,
             workers=workers,

@@ -20,6 +20,7 @@ from moleblend_plugin.bench.spec.model_spec import (
 from moleblend_plugin.bench.spec.recipes import RECIPES, Training
 from moleblend_plugin.bench.spec.toml_reader import Reader
 from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
+from moleblend_plugin.chem.geometry.conformer_method import DEFAULT_METHOD, METHODS
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.label_kinds import ColumnKind
 from moleblend_plugin.metrics.scores import METRICS
@@ -45,6 +46,7 @@ class SetSpec:
         targets: names of label columns, ("all",) for every numeric one.
         metric: what selects and is compared.
         conformers: ``--conformers`` of the build.
+        conformer_method: its ``--conformer-method``.
         loss: ``--regression-loss``.
         training: numbers of our runs on it.
         split_seed: seed of conformers and of a random split.
@@ -68,6 +70,7 @@ class SetSpec:
     words: Mapping[str, tuple[str, ...]] | None = None
     sample: int | None = None
     header: tuple[str, ...] = ()
+    conformer_method: str = DEFAULT_METHOD
 
     @property
     def kind(self) -> ColumnKind:
@@ -168,6 +171,7 @@ def _set(item: Reader, root: Path, shared: Mapping[str, Any], conformers: str) -
         words={key: words for key in _WORDS if (words := item.texts(key, ()))},
         sample=item.whole("sample", None, least=10),
         header=item.texts("header", ()),
+        conformer_method=item.one_of("conformer_method", tuple(METHODS), DEFAULT_METHOD),
     )
     item.done()
     _check_files(item.where, spec)

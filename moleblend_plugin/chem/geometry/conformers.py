@@ -1,4 +1,6 @@
-"""3D for molecules that come without: ETKDGv3, seeded per molecule, relaxed with MMFF94 when it can be.
+"""3D for molecules that come without: embedded, seeded per molecule, relaxed with MMFF94 when it can be.
+
+How is a matter of the method (:mod:`.conformer_method`).
 
 Legend: N heavy atoms, C conformers, A all atoms, hydrogens included.
 
@@ -18,13 +20,19 @@ from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-from rdkit import Chem
+from rdkit import Chem, rdBase
 from rdkit.Chem import rdDistGeom
 
 from moleblend_plugin.chem.geometry.canonical import canonical
+from moleblend_plugin.chem.geometry.conformer_method import (
+    DEFAULT_METHOD,
+    METHODS,
+    ConformerMethod,
+    find_method,
+)
 from moleblend_plugin.chem.geometry.dummies import without_dummies
 from moleblend_plugin.chem.geometry.plausible import Plausibility, most_common
-from moleblend_plugin.chem.geometry.relax import DEFAULT_STEPS, relax
+from moleblend_plugin.chem.geometry.relax import DEFAULT_STEPS, Typed, relax, type_atoms
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import Float32Array
 
@@ -53,7 +61,9 @@ class ConformerConfig:
         seed: the build's seed; a molecule's own seed comes from it and the canonical SMILES.
         timeout_s: seconds per molecule for all its conformers together.
         relax: whether to relax with MMFF94 where it has parameters.
-        relax_steps: MMFF94 steps at most; a conformer whose energy still falls then is told as not converged.
+        relax_steps: MMFF94 steps at most; a conformer whose energy still falls then is told as not converged
+            (not with "fast", which is not meant to reach the minimum).
+        method: "full" or "fast", see :mod:`.conformer_method`.
     """
 
     count: int = 1
@@ -61,14 +71,34 @@ class ConformerConfig:
     timeout_s: float = 20.0
     relax: bool = True
     relax_steps: int = DEFAULT_STEPS
+    method: str = DEFAULT_METHOD
 
     def __post_init__(self) -> None:
+        find_method(self.method)
         if self.count < 1:
             raise MoleblendError(f"conformers must be 1 or more (or none), got {self.count}")
         if not (self.timeout_s > 0 and math.isfinite(self.timeout_s)):
             raise MoleblendError(f"the time limit must be a positive number of seconds, got {self.timeout_s}")
         if self.relax_steps < int(self.relax):
             raise MoleblendError(f"relax_steps must be 1 or more to relax, got {self.relax_steps}")
+        if not (self.relax or METHODS[self.method].embeds_hydrogens):
+            raise MoleblendError(
+                f"--conformer-method {self.method} relaxes what it embeds: give relax_steps from 1, or the "
+                f"method {DEFAULT_METHOD}"
+            )
+
+    @classmethod
+    def by_method(
+        cls, method: str, count: int = 1, seed: int = 0, timeout_s: float = 20.0, steps: int | None = None
+    ) -> ConformerConfig:
+        """How ``method`` makes conformers; ``steps`` are MMFF94's at most (0: none), ``None`` for its own.
+
+        Raises:
+            MoleblendError: no such method, or a number that it cannot be.
+        """
+        found = find_method(method)
+        wanted = found.relax_steps if steps is None else steps
+        return cls(count, seed, timeout_s, relax=wanted > 0, relax_steps=wanted, method=method)
 
 
 class Conformers(NamedTuple):
@@ -102,18 +132,24 @@ def make_conformers(mol: Chem.Mol, config: ConformerConfig) -> Conformers:
     """
     deadline = time.thread_time() + config.timeout_s
     one = canonical(mol)
-    full, check = Chem.AddHs(without_dummies(one.mol)), Plausibility(one.mol)
-    size, implausible = full.GetNumAtoms(), ""
+    heavy, check = without_dummies(one.mol), Plausibility(one.mol)
+    full = Chem.AddHs(heavy)
+    typed = type_atoms(full) if config.relax else None
+    method = METHODS[config.method]
+    if typed is None or typed.problem:  # what is embedded stays: as well as can be
+        method = METHODS[DEFAULT_METHOD]
+    size, implausible = (full if method.embeds_hydrogens else heavy).GetNumAtoms(), ""
     if size**3 * _SMOOTHING_COST > config.timeout_s:
         return Conformers(None, f"too large to embed within {config.timeout_s:g} s")
     for random_start in (False, True):
         if random_start and size**3 * _RANDOM_START_COST > config.timeout_s:
             break
-        ids = _embed_from(full, molecule_seed(config.seed, one.smiles), random_start, config.count, deadline)
+        seed = molecule_seed(config.seed, one.smiles)
+        placed, ids = _embedded(heavy, full, method, seed, random_start, config.count, deadline)
         if not ids:
             continue
-        _set_side_by_side(full, ids)
-        made = _checked(full, ids, check, config, deadline)
+        _set_side_by_side(placed, ids)
+        made = _checked(placed, ids, check, config, method, typed, deadline)
         if made.coords is not None:
             return Conformers(np.ascontiguousarray(made.coords[:, one.rows]), made.made_by)
         implausible = implausible or made.made_by
@@ -122,24 +158,30 @@ def make_conformers(mol: Chem.Mol, config: ConformerConfig) -> Conformers:
 
 
 def _checked(
-    full: Chem.Mol, ids: list[int], check: Plausibility, config: ConformerConfig, deadline: float
+    full: Chem.Mol,
+    ids: list[int],
+    check: Plausibility,
+    config: ConformerConfig,
+    method: ConformerMethod,
+    typed: Typed | None,
+    deadline: float,
 ) -> Conformers:
     """Those of the embedded conformers that are plausible, relaxed where that can be done."""
-    kinds, details = ["ETKDGv3"], []
+    kinds, details = [method.embedding], []
     if len(ids) < config.count:
         kinds.append("fewer than asked for")
         details.append(f"{len(ids)} of {config.count} made")
     coords = _coords(full, ids, check.n_atoms)
-    if config.relax:
-        relaxed = relax(full, ids, config.relax_steps, config.timeout_s, deadline)
+    if typed is not None:
+        relaxed = relax(full, ids, typed, config.relax_steps, config.timeout_s, deadline)
         after = _coords(full, ids, check.n_atoms)
         if relaxed.problem:
             kinds.append(relaxed.problem)
         elif any(check.why_not(places) for places in after) and not any(map(check.why_not, coords)):
             kinds.append("relaxing gives implausible distances")
         else:
-            coords, kinds[0] = after, "ETKDGv3+MMFF94"
-            if relaxed.unfinished:
+            coords, kinds[0] = after, f"{method.embedding}+MMFF94"
+            if relaxed.unfinished and method.to_minimum:
                 kinds.append("not converged")
                 details += [f"{relaxed.unfinished} of {len(ids)} not converged"] if len(ids) > 1 else []
     problems = [check.why_not(places) for places in coords]
@@ -152,15 +194,34 @@ def _checked(
     return Conformers(coords[kept], ", ".join(kinds) + (f": {', '.join(details)}" if details else ""))
 
 
-def _embed_from(full: Chem.Mol, seed: int, random_start: bool, count: int, deadline: float) -> list[int]:
-    """Ids of the conformers embedded from one kind of start before ``deadline``."""
+def _embedded(
+    heavy: Chem.Mol,
+    full: Chem.Mol,
+    method: ConformerMethod,
+    seed: int,
+    random_start: bool,
+    count: int,
+    deadline: float,
+) -> tuple[Chem.Mol, list[int]]:
+    """The molecule with its hydrogens and conformers, and their ids; ``full`` is ``heavy`` with hydrogens."""
+    if method.embeds_hydrogens:
+        return full, _embed_from(full, method.embedding, seed, random_start, count, deadline)
+    with rdBase.BlockLogs():  # RDKit warns that hydrogens are missing
+        ids = _embed_from(heavy, method.embedding, seed, random_start, count, deadline)
+    return Chem.AddHs(heavy, addCoords=True), ids
+
+
+def _embed_from(
+    mol: Chem.Mol, embedding: str, seed: int, random_start: bool, count: int, deadline: float
+) -> list[int]:
+    """Ids of the conformers of ``mol`` embedded from one kind of start before ``deadline``."""
     # RDKit drops every conformer of a call that runs out of time: large molecules get one call for each.
-    each = count if full.GetNumAtoms() <= _AT_ONCE_ATOMS else 1
+    each = count if mol.GetNumAtoms() <= _AT_ONCE_ATOMS else 1
     for done in range(0, count, each):
         remaining = deadline - time.thread_time()
         if remaining <= 0:
             break
-        parameters: Any = rdDistGeom.ETKDGv3()
+        parameters: Any = getattr(rdDistGeom, embedding)()
         parameters.randomSeed = (seed + done) & 0x7FFFFFFF
         parameters.clearConfs = done == 0
         parameters.numThreads = 1  # workers are processes already
@@ -168,10 +229,10 @@ def _embed_from(full: Chem.Mol, seed: int, random_start: bool, count: int, deadl
         parameters.timeout = math.ceil(remaining)
         # RDKit's default of 10 tries per atom would eat the whole limit before random starts are tried.
         parameters.maxIterations = _TRIES
-        rdDistGeom.EmbedMultipleConfs(full, each, parameters)
-        if full.GetNumConformers() == 0:
+        rdDistGeom.EmbedMultipleConfs(mol, each, parameters)
+        if mol.GetNumConformers() == 0:
             break
-    return [conformer.GetId() for conformer in full.GetConformers()]
+    return [conformer.GetId() for conformer in mol.GetConformers()]
 
 
 def _set_side_by_side(full: Chem.Mol, ids: list[int]) -> None:

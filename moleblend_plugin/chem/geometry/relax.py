@@ -10,14 +10,15 @@ times the time of 200.
 from __future__ import annotations
 
 import time
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from rdkit import Chem
 from rdkit.Chem import rdForceFieldHelpers
 
+from moleblend_plugin.chem.geometry.conformer_method import DEFAULT_METHOD, METHODS
 from moleblend_plugin.chem.geometry.mmff_bonds import has_stretched_bonds
 
-DEFAULT_STEPS: Final = 1000
+DEFAULT_STEPS: Final = METHODS[DEFAULT_METHOD].relax_steps
 """Steps of a minimisation at most."""
 
 _STEP_SECONDS: Final = 1.5e-7
@@ -36,26 +37,42 @@ class Relaxed(NamedTuple):
     unfinished: int
 
 
-def relax(full: Chem.Mol, ids: list[int], steps: int, timeout_s: float, deadline: float) -> Relaxed:
+class Typed(NamedTuple):
+    """MMFF94's types of a molecule's atoms, or why it cannot be relaxed."""
+
+    properties: Any
+    problem: str
+
+
+def type_atoms(full: Chem.Mol) -> Typed:
+    """Types of the atoms of ``full`` (with its hydrogens), the same for all its conformers."""
+    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(full)
+    if properties is None:
+        return Typed(None, "no MMFF94 parameters")
+    stretched = has_stretched_bonds(full, properties)
+    return Typed(properties, "no MMFF94 length of a multiple bond" if stretched else "")
+
+
+def relax(
+    full: Chem.Mol, ids: list[int], typed: Typed, steps: int, timeout_s: float, deadline: float
+) -> Relaxed:
     """Relax every conformer of ``full`` in place; with a problem some may have moved.
 
     Args:
         full: a molecule with its hydrogens.
         ids: its conformers.
+        typed: its types (:func:`type_atoms`).
         steps: for each at most; less where they would take more than half of ``timeout_s`` together.
         timeout_s: the whole time limit. It and the size decide about steps, the clock does not.
         deadline: when relaxing is given up, on ``time.thread_time``'s clock.
     """
-    properties = rdForceFieldHelpers.MMFFGetMoleculeProperties(full)
-    if properties is None:
-        return Relaxed("no MMFF94 parameters", 0)
-    if has_stretched_bonds(full, properties):
-        return Relaxed("no MMFF94 length of a multiple bond", 0)
+    if typed.problem:
+        return Relaxed(typed.problem, 0)
     cost = _STEP_SECONDS * full.GetNumAtoms() ** 2
     steps = min(steps, max(_FEWEST_STEPS, int(timeout_s / 2 / (cost * len(ids)))))
     unfinished = 0
     for conformer in ids:
-        field = rdForceFieldHelpers.MMFFGetMoleculeForceField(full, properties, confId=conformer)
+        field = rdForceFieldHelpers.MMFFGetMoleculeForceField(full, typed.properties, confId=conformer)
         if field is None:
             return Relaxed("no MMFF94 parameters", 0)
         field.Initialize()

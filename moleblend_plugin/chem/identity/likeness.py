@@ -63,7 +63,9 @@ def identity(smiles: str, level: str = "connectivity") -> str:
 
 def written_identity(smiles: str) -> str:
     """``exact`` of a SMILES that this version of RDKit has just written: most are their own."""
-    return identity(smiles, "exact") if _CARE.search(_USUAL.sub("", smiles)) else smiles
+    # What is usual is matched by _CARE too: without a match there is nothing usual to take out.
+    needs_care = _CARE.search(smiles) and _CARE.search(_USUAL.sub("", smiles))
+    return identity(smiles, "exact") if needs_care else smiles
 
 
 def connectivity(mol: Chem.Mol) -> str:

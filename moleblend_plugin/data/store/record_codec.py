@@ -95,8 +95,8 @@ def _encode_chirality(record: MoleculeRecord) -> bytes | None:
     """OGB's column, empty where it is the one in ``atom_codes``: most molecules have no stereocentre."""
     if record.ogb_chirality is None:
         return None
-    same = np.array_equal(record.ogb_chirality, record.atom_codes[:, CHIRALITY])
-    return b"" if same else _raw(record.ogb_chirality, "u1")
+    raw = _raw(record.ogb_chirality, "u1")
+    return b"" if raw == _raw(record.atom_codes[:, CHIRALITY], "u1") else raw
 
 
 def _decode_chirality(raw: bytes, atom_codes: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
@@ -109,7 +109,7 @@ def _decode_chirality(raw: bytes, atom_codes: npt.NDArray[np.uint8]) -> npt.NDAr
 
 
 def _raw(array: npt.NDArray[Any], dtype: str) -> bytes:
-    return np.ascontiguousarray(array, dtype).tobytes()
+    return array.astype(_STORED[dtype], copy=False).tobytes()
 
 
 def _array(raw: bytes, dtype: str) -> npt.NDArray[Any]:

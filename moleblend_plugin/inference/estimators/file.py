@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from moleblend_plugin.chem.geometry.conformer_method import DEFAULT_METHOD
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import replacing
 from moleblend_plugin.inference.ensemble_file import is_ensemble, read_ensemble, write_ensemble
@@ -134,6 +135,7 @@ def _kept(
             "readout": args.get("readout", "cls"),
             "freeze_epochs": args.get("freeze_epochs", 0),
             "conformers": made.get("count", 1 if not conversion else "none"),
+            "conformer_method": made.get("method", DEFAULT_METHOD),
         }
         numbered = found.class_names == tuple(map(str, range(found.outputs)))
         named = np.arange(found.outputs) if numbered else np.array(found.class_names)

@@ -17,9 +17,7 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from moleblend_plugin.chem.convert import ConversionConfig
-from moleblend_plugin.chem.geometry.conformer_count import parse_conformers
-from moleblend_plugin.chem.geometry.conformers import ConformerConfig
-from moleblend_plugin.inference.conversion import conversion_for
+from moleblend_plugin.inference.conversion import conversion_for, new_conversion
 from moleblend_plugin.inference.estimators.described import described_records
 from moleblend_plugin.inference.estimators.file import Kept, read_estimator, write_estimator
 from moleblend_plugin.inference.estimators.label_arrays import names_of_classes
@@ -95,6 +93,7 @@ class NetworkEstimator(OnMolecules):
         checkpoint: str | Path | None = DEFAULT,
         input_mode: str = "both",
         conformers: int | str = 1,
+        conformer_method: str = "full",
         epochs: int | str = 50,
         batch_size: int | str = 32,
         learning_rate: float = 5e-4,
@@ -119,6 +118,7 @@ class NetworkEstimator(OnMolecules):
         self.checkpoint = checkpoint
         self.input_mode = input_mode
         self.conformers = conformers
+        self.conformer_method = conformer_method
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
@@ -193,10 +193,7 @@ class NetworkEstimator(OnMolecules):
         return state
 
     def _conversion(self) -> ConversionConfig:
-        if self.input_mode == "2d":
-            return ConversionConfig(None, source_coords=False)
-        count = parse_conformers(self.conformers)
-        return ConversionConfig(None if count is None else ConformerConfig(count))
+        return new_conversion(self.input_mode, self.conformers, self.conformer_method)
 
     def _train(
         self, X: Molecules, targets: Float64Array, names: tuple[str, ...], weights: Float64Array | None
