@@ -31,7 +31,7 @@ class ConformerMethod(NamedTuple):
         embedding: RDKit's parameters, by name.
         embeds_hydrogens: whether hydrogens are embedded with the heavy atoms, or set afterwards.
         relax_steps: MMFF94 steps at most, unless others are asked for.
-        to_minimum: whether relaxing is meant to reach the minimum, so that it is told where it does not.
+        to_minimum: whether relaxing is meant to reach the minimum, so that records say where it does not.
     """
 
     embedding: str
