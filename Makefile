@@ -77,7 +77,7 @@ faults: $(READY) ## the long fault injection: 50 kills, 50 signals, 1,000 flippe
 	@echo "faults: what make test does in small, with the full counts (docs/faults.md)"
 	@MOLEBLEND_FAULTS=long $(BIN)/python -m pytest -q -s tests/faults
 
-nodes: $(READY) ## two nodes on one machine: joined, cut off, killed (Linux, root, iproute2; about 3 minutes)
+nodes: $(READY) ## two nodes on one machine: joined, cut off, killed (Linux, root, iproute2; about 6 minutes)
 	@MOLEBLEND_NODES=two $(BIN)/python -m pytest -q -ra tests/nodes
 
 demo: $(READY) ## pretrain on 2,000 real molecules, then fine-tune on FreeSolv (some 12 minutes of processor time on 2 cores)

@@ -101,7 +101,7 @@ ONLY_IN = {
     "lightning_fabric": {"trainer"},
     "lmdb": {"data"},
     "llvmlite": {"simd"},
-    "pyarrow": {"inference"},
+    "pyarrow": {"chem", "inference"},
     "msgpack": {"data"},
     "sqlite3": {"building"},
     "typer": {"cli"},

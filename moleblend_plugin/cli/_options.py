@@ -16,7 +16,8 @@ MoleculesArgument = Annotated[
     typer.Argument(metavar="INPUT", help="Any file of molecules, or - for standard input (docs/tables.md)."),
 ]
 SmilesColumn = Annotated[
-    str, typer.Option(help="Column of SMILES in a CSV or TSV [default: a usual name, such as smiles].")
+    str,
+    typer.Option(help="Column of SMILES in a table [default: a usual name, such as smiles]."),
 ]
 ConformersOption = Annotated[
     str | None,

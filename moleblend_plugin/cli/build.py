@@ -16,9 +16,9 @@ def build(
     inputs: Annotated[
         list[Path],
         typer.Argument(
-            help=".smi, .csv, .tsv, .sdf (each also .gz) or .npz files; .lmdb files of Uni-Mol or stores; - "
-            "for standard input; or a folder of train.lmdb, valid.lmdb and test.lmdb, or of train.csv, "
-            "valid.csv ...; it keeps these parts."
+            help=".smi, .csv, .tsv, .sdf (each also .gz), .parquet or .npz files; .lmdb files of Uni-Mol or "
+            "stores; - for standard input; or a folder of train.lmdb, valid.lmdb and test.lmdb, or of "
+            "train.csv, valid.csv ...; it keeps these parts."
         ),
     ],
     out: Annotated[Path, typer.Option("--out", "-o", help="Folder for the stores and reports.")],

@@ -10,7 +10,7 @@ import typer
 
 from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._output import refuse_existing
-from moleblend_plugin.cli._rows import open_rows, write_rows
+from moleblend_plugin.cli._rows import open_rows, work_of, write_rows
 from moleblend_plugin.cli._rows_on_cluster import cluster_job, refuse_standard_input, write_rows_on_cluster
 from moleblend_plugin.networks.registry import DEFAULT, default_network
 
@@ -61,6 +61,7 @@ def embed(
     """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
     from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.inference.embedder import Embedder
+    from moleblend_plugin.inference.kept_rows import Stamp
     from moleblend_plugin.inference.outputs import embed_to_file
     from moleblend_plugin.inference.table_writer import check_table
     from moleblend_plugin.inputs import open_molecules
@@ -75,13 +76,24 @@ def embed(
     check_table(out, (".npz", ".parquet"))
     refuse_existing(out, overwrite)
     where = device if cluster is None else "cpu"
+    model = find_checkpoint_file(checkpoint)
+    stamp = Stamp.of(model) if model.exists() else None
     network = Embedder.from_checkpoint(checkpoint, what, where, input_mode, use_ema)  # type: ignore[arg-type]
     source = open_molecules(molecules, Columns(smiles_column))
     rows = open_rows(
         network, source, conformers, workers, max_atoms, canonical=False, row_timeout=row_timeout
     )
     if cluster is None:
-        write_rows(("embed", "embedded"), embed_to_file, network, rows, out, batch_size, overwrite)
+        assert stamp is not None  # the network was read
+        work = work_of(
+            *(network, rows, stamp),
+            command="embed",
+            batch_size=batch_size,
+            use_ema=use_ema,
+            what=what,
+            input_mode=network.input_mode,
+        )
+        write_rows(("embed", "embedded"), embed_to_file, network, rows, out, batch_size, overwrite, work)
         return
     job = cluster_job(
         *("embed", checkpoint, molecules, network, rows, conformers, workers, row_timeout),
@@ -93,5 +105,5 @@ def embed(
         what=what,
         input_mode=input_mode,
     )
-    model, names = find_checkpoint_file(checkpoint), ("embed", "embedded")
+    names = "embed", "embedded"
     write_rows_on_cluster(names, job, network, rows, model, out, overwrite, cluster, pieces)

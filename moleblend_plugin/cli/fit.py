@@ -97,7 +97,9 @@ Device = Annotated[Text, typer.Option(help="auto, cpu, cuda, cuda:N or mps [defa
 def fit(
     table: Annotated[
         str | None,
-        typer.Argument(metavar="[TABLE]", help="CSV, TSV, SDF or another file of molecules with labels."),
+        typer.Argument(
+            metavar="[TABLE]", help="CSV, TSV, Parquet, SDF or another file of molecules with labels."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the model.")] = None,
     target: Target = None,

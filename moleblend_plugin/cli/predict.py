@@ -10,7 +10,7 @@ import typer
 from moleblend_plugin.cli import _options as shared
 from moleblend_plugin.cli._console import print_notes
 from moleblend_plugin.cli._output import refuse_existing
-from moleblend_plugin.cli._rows import open_rows, write_rows
+from moleblend_plugin.cli._rows import open_rows, work_of, write_rows
 from moleblend_plugin.cli._rows_on_cluster import cluster_job, refuse_standard_input, write_rows_on_cluster
 
 MembersSd = Annotated[
@@ -74,6 +74,7 @@ def predict(
     from functools import partial
 
     from moleblend_plugin.chem.readers.source import Columns
+    from moleblend_plugin.inference.kept_rows import Stamp
     from moleblend_plugin.inference.outputs import predict_to_table
     from moleblend_plugin.inference.predictor import Predictor
     from moleblend_plugin.inference.run_folder import find_checkpoint
@@ -86,6 +87,7 @@ def predict(
     check_table(out)
     refuse_existing(out, overwrite)
     model = find_checkpoint(checkpoint)
+    stamp = Stamp.of(model)
     network = Predictor.from_checkpoint(model, device if cluster is None else "cpu", use_ema)
     extra, notes = choose_trust_columns(network, members_sd, interval, not no_trust)
     print_notes(notes)
@@ -96,7 +98,16 @@ def predict(
     )
     if cluster is None:
         write = partial(predict_to_table, members_sd=members_sd, extra=extra)
-        write_rows(("predict", "predicted"), write, network, rows, out, batch_size, overwrite)
+        work = work_of(
+            *(network, rows, stamp),
+            command="predict",
+            batch_size=batch_size,
+            use_ema=use_ema,
+            members_sd=extra.members_sd,
+            interval=extra.level,
+            trust=extra.trust is not None,
+        )
+        write_rows(("predict", "predicted"), write, network, rows, out, batch_size, overwrite, work)
         return
     job = cluster_job(
         *("predict", checkpoint, molecules, network, rows, conformers, workers, row_timeout),

@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 def tune(
     table: Annotated[
         str | None,
-        typer.Argument(metavar="[TABLE]", help="CSV, TSV, SDF or another file of molecules with labels."),
+        typer.Argument(
+            metavar="[TABLE]", help="CSV, TSV, Parquet, SDF or another file of molecules with labels."
+        ),
     ] = None,
     out: Annotated[Path | None, typer.Option("--out", "-o", help="Folder of the search.")] = None,
     minutes: Annotated[

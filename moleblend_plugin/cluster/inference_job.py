@@ -108,7 +108,14 @@ def _write(
     )
     if isinstance(network, Embedder):
         return embed_to_table(
-            network, rows, path, job.batch_size, progress, first=first, open_out=open_out, counts=counts
+            network,
+            rows,
+            path,
+            job.batch_size,
+            progress,
+            spans=((first, None),),
+            open_out=open_out,
+            counts=counts,
         )
     extra, _ = choose_trust_columns(network, job.members_sd, job.interval, not job.no_trust)
     return predict_to_table(
@@ -119,7 +126,7 @@ def _write(
         progress,
         members_sd=job.members_sd,
         extra=extra,
-        first=first,
+        spans=((first, None),),
         open_out=open_out,
         counts=counts,
     )

@@ -19,10 +19,10 @@ from moleblend_plugin.cluster.request import Request, versions_here
 from moleblend_plugin.cluster.run import Say
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.files import sha256_of
-from moleblend_plugin.inference.input_rows import InputRow
-from moleblend_plugin.inference.outputs import Counts, RowResult, window_at, write_arrays
+from moleblend_plugin.inference.joined_rows import ArraysHead, write_joined
+from moleblend_plugin.inference.outputs import Counts
 from moleblend_plugin.inference.part_file import PartReader
-from moleblend_plugin.inference.table_writer import open_table
+from moleblend_plugin.inference.windows import window_at
 from moleblend_plugin.networks.registry import FOLDER
 
 ROWS_2D: Final = 1 << 15
@@ -117,10 +117,7 @@ def _path_of(request: Request) -> Path:
 
 
 def _counts_of(path: Path) -> Mapping[str, Any]:
-    facts: dict[str, Any] = {}
-    for _ in PartReader(path).rows(facts):  # to its end, which a damaged one lacks
-        continue
-    return counts_of(facts["counts"])
+    return counts_of(PartReader(path).facts()["counts"])
 
 
 def _join(paths: Sequence[Path], what: str, out: Path) -> Inferred:
@@ -133,17 +130,7 @@ def _join(paths: Sequence[Path], what: str, out: Path) -> Inferred:
             yield from part.rows(last)
             counts.take_in(last["counts"])
 
-    if out.suffix == ".npz":
-        head = parts[0].head
-        write_arrays(what, head["width"], head["header"], map(_result, rows()), out)  # type: ignore[arg-type]
-    else:
-        with open_table(out, parts[0].columns) as table:
-            for row in rows():
-                table.write(row)
+    head = parts[0].head
+    arrays = ArraysHead(what, head["width"], head["header"])  # type: ignore[arg-type]
+    write_joined(out, parts[0].columns, rows(), arrays)
     return Inferred(counts, last["notes"])
-
-
-def _result(row: list[Any]) -> RowResult:
-    """A row of a table of vectors, as the writer of arrays takes it."""
-    row_id, *cells, vectors, reason = row
-    return InputRow(row_id, tuple(cells), None, reason), vectors

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections import deque
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 
@@ -86,7 +87,8 @@ class Input:
         row_timeout: float | None = None,
     ) -> None:
         self.source = source
-        self._span = span
+        first, self._stop = span
+        self._passed_over = [(0, first)]
         self._engine = engine_for(row_timeout)
         self._conversion = conversion
         self._workers = workers
@@ -100,6 +102,20 @@ class Input:
         if extra_descriptors:
             self._extra = ExtraColumns(source, self.header, extra_descriptors)
             self.source = self._extra.source
+
+    def pass_over(self, spans: Sequence[tuple[int, int]]) -> None:
+        """Have rows of ``spans`` (first, one behind the last; ascending) read, and no more done with them."""
+        self._passed_over += spans
+
+    def settings(self) -> dict[str, Any]:
+        """What molecules depend on beside the file, plain values."""
+        return {
+            "columns": self.source.columns.settings(),
+            "conversion": asdict(self._conversion),
+            "featurizers": list(self._featurizers),
+            "canonical": self._canonical,
+            "max_atoms": self._max_atoms,
+        }
 
     @property
     def notes(self) -> list[str]:
@@ -161,11 +177,14 @@ class Input:
         self, given: deque[tuple[tuple[str, ...], Float64Array | str | None]]
     ) -> Iterator[RawRow | Rejection]:
         """The rows, whose cells go to ``given`` as they pass, with their extra descriptors or why not."""
-        first, stop = self._span
-        for row in islice(self.source, stop):
+        spans = iter(self._passed_over)
+        first, stop = next(spans)
+        for number, row in enumerate(islice(self.source, self._stop)):
             self._passed += 1
             cells = self._beside.cells(row)
-            if self._passed <= first:
+            while number >= stop:
+                first, stop = next(spans, (sys.maxsize, sys.maxsize))
+            if number >= first:
                 continue
             given.append((cells, self._extra_of(row, cells)))
             yield row.bare() if isinstance(row, RawRow) else row

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from itertools import chain, islice
+from itertools import chain
 from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.embedder import Embedder, What
@@ -25,15 +25,7 @@ from moleblend_plugin.inference.table_writer import (
     open_table,
 )
 from moleblend_plugin.inference.trust_columns import TrustColumns
-from moleblend_plugin.schema import MoleculeRecord
-
-OnRows = Callable[[int], None]
-"""Called with the rows that are finished, as often as rows are read."""
-
-FIRST: Final = 64
-"""Rows of the first window."""
-LARGEST: Final = 1024
-"""Rows sorted together: enough to cut padding, few enough that progress is told now and then."""
+from moleblend_plugin.inference.windows import ALL, LARGEST, OnRows, Span, in_spans, in_windows
 
 NOT_FINITE: Final = "the prediction is not finite"
 
@@ -70,8 +62,16 @@ class Counts:
         """Plain values, for JSON."""
         return {"rows": self.rows, "done": self.done, "flat": dict(self.flat), "reasons": dict(self.reasons)}
 
+    def hand_over(self) -> dict[str, Any]:
+        """The same, and begin anew."""
+        found = self.to_plain()
+        self.rows = self.done = 0
+        self.flat.clear()
+        self.reasons.clear()
+        return found
+
     def take_in(self, other: Mapping[str, Any]) -> None:
-        """Add what :meth:`to_plain` gave of the next rows."""
+        """Add what :meth:`to_plain` gave of other rows."""
         self.rows += other["rows"]
         self.done += other["done"]
         self.flat.update(other["flat"])
@@ -83,58 +83,6 @@ OpenTable = Callable[[Path, dict[str, ColumnType]], AbstractContextManager[Table
 
 RowResult = tuple[InputRow, FloatingArray | None]
 """A row and its result, ``None`` where it is no molecule."""
-
-_Result = TypeVar("_Result")
-
-
-def in_windows(
-    rows: Iterable[InputRow],
-    results: Callable[[Iterable[MoleculeRecord]], Iterator[_Result]],
-    progress: OnRows,
-    largest: int = LARGEST,
-    first: int = 0,
-) -> Iterator[list[tuple[InputRow, _Result | None]]]:
-    """All rows with their results, in order, a window at a time.
-
-    The first windows are small, so that the first results are there early; each is twice the last. Which row
-    falls into which window depends on nothing but its place, so results are the same in every run.
-
-    Args:
-        rows: the input; read as needed.
-        results: the network's results for molecules, in their order.
-        progress: told how many rows are finished, at every row that is read and after every window.
-        largest: rows held in memory.
-        first: place of the first of ``rows`` in the input, at which a window starts (:func:`window_at`).
-    """
-    source, size, finished = iter(rows), window_at(first, largest).size, 0
-    while True:
-        part = []
-        for row in islice(source, size):
-            part.append(row)
-            progress(finished)
-        if not part:
-            return
-        values = results([row.record for row in part if row.record is not None])
-        yield [(row, None if row.record is None else next(values)) for row in part]
-        finished += len(part)
-        progress(finished)
-        size = min(2 * size, largest)
-
-
-class Window(NamedTuple):
-    """Rows that are computed together: its first one, and how many there are."""
-
-    start: int
-    size: int
-
-
-def window_at(row: int, largest: int = LARGEST) -> Window:
-    """The window in which row number ``row`` of an input is."""
-    start, size = 0, min(FIRST, largest)
-    while size < largest and start + size <= row:
-        start += size
-        size = min(2 * size, largest)
-    return Window(start + (row - start) // size * size, size)
 
 
 def predicted(
@@ -153,7 +101,7 @@ def predict_to_table(
     window: int = LARGEST,
     members_sd: bool = False,
     extra: TrustColumns | None = None,
-    first: int = 0,
+    spans: Sequence[Span] = ALL,
     open_out: OpenTable = open_table,
     counts: Counts | None = None,
 ) -> Counts:
@@ -163,9 +111,11 @@ def predict_to_table(
 
     Between them stand the columns of ``extra`` (``trust_columns.choose_trust_columns``), or with
     ``members_sd`` alone ``members_sd_NAME``: the standard deviation of the networks' predictions. A number
-    that is not finite is no prediction: its cell is empty, and the reason names the target. Rows from number
-    ``first`` of an input on, the first of a window, are computed as those of all rows are; ``open_out``
-    opens what is written, and ``counts`` are at the end those that are returned.
+    that is not finite is no prediction: its cell is empty, and the reason names the target.
+
+    Where ``rows`` are those of ``spans`` of an input alone, each from the first of a window on, they are
+    computed as among all rows; ``open_out`` opens what is written, and ``counts`` are at the end those that
+    are returned: they have a row before it is written.
 
     Raises:
         MoleblendError: the table cannot be written, or ``members_sd`` of a single network.
@@ -180,41 +130,49 @@ def predict_to_table(
     columns[free_name("reason", columns)] = "text"
     counts, blank = counts or Counts(), [None] * len(names)
     with open_out(path, columns) as table:
-        for part in in_windows(
-            rows, lambda records: more.results(predictor, records, batch_size), progress, window, first
+        for part in in_spans(
+            rows, lambda records: more.results(predictor, records, batch_size), progress, window, spans
         ):
             for row, found in part:
                 if found is None:
-                    table.write([row.row_id, *row.cells, *blank, row.reason])
                     counts.add(row)
+                    table.write([row.row_id, *row.cells, *blank, row.reason])
                     continue
                 cells, lost = predicted_cells(predictor, found.values)
                 reason = f"{NOT_FINITE}: {', '.join(lost)}" if lost else row.reason
-                table.write([row.row_id, *row.cells, *cells, *found.beside, reason])
                 counts.add(row, NOT_FINITE if lost else "")
+                table.write([row.row_id, *row.cells, *cells, *found.beside, reason])
     return counts
 
 
 def embed_to_file(
-    embedder: Embedder, rows: Input, path: Path, batch_size: int, progress: OnRows, window: int = LARGEST
+    embedder: Embedder,
+    rows: Input,
+    path: Path,
+    batch_size: int,
+    progress: OnRows,
+    window: int = LARGEST,
+    **options: Any,
 ) -> Counts:
     """Write embeddings as ``.npz`` (:func:`write_arrays`) or ``.parquet`` (:func:`embed_to_table`).
+
+    With ``options``, those of :func:`embed_to_table`, it is they that say what is written.
 
     Raises:
         MoleblendError: another ending, pyarrow is missing, or the file cannot be written.
     """
     check_table(path, (".npz", ".parquet"))
-    if path.suffix == ".parquet":
-        return embed_to_table(embedder, rows, path, batch_size, progress, window)
-    parts = _embedded(embedder, rows, batch_size, progress, window, 0)
+    if path.suffix == ".parquet" or options:
+        return embed_to_table(embedder, rows, path, batch_size, progress, window, **options)
+    parts = _embedded(embedder, rows, batch_size, progress, window, ALL)
     return write_arrays(embedder.what, embedder.width, rows.header, parts, path)
 
 
 def _embedded(
-    embedder: Embedder, rows: Input, batch_size: int, progress: OnRows, window: int, first: int
+    embedder: Embedder, rows: Input, batch_size: int, progress: OnRows, window: int, spans: Sequence[Span]
 ) -> Iterator[RowResult]:
-    parts = in_windows(
-        rows, lambda records: embedder.embed_records(records, batch_size), progress, window, first
+    parts = in_spans(
+        rows, lambda records: embedder.embed_records(records, batch_size), progress, window, spans
     )
     return chain.from_iterable(parts)
 
@@ -226,13 +184,13 @@ def embed_to_table(
     batch_size: int,
     progress: OnRows,
     window: int = LARGEST,
-    first: int = 0,
+    spans: Sequence[Span] = ALL,
     open_out: OpenTable = open_table,
     counts: Counts | None = None,
 ) -> Counts:
     """Write ``row_id``, the input's columns, ``vector`` (``vectors`` for atoms) and ``reason`` of every row.
 
-    ``first``, ``open_out`` and ``counts`` are those of :func:`predict_to_table`.
+    ``spans``, ``open_out`` and ``counts`` are those of :func:`predict_to_table`.
     """
     columns = input_columns(rows.header)
     kind: ColumnType = "vectors" if embedder.what == "atoms" else "vector"
@@ -240,9 +198,9 @@ def embed_to_table(
     columns |= {free_name("reason", columns): "text"}
     counts = counts or Counts()
     with open_out(path, columns) as table:
-        for row, vectors in _embedded(embedder, rows, batch_size, progress, window, first):
-            table.write([row.row_id, *row.cells, vectors, row.reason])
+        for row, vectors in _embedded(embedder, rows, batch_size, progress, window, spans):
             counts.add(row)
+            table.write([row.row_id, *row.cells, vectors, row.reason])
     return counts
 
 

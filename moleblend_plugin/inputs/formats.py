@@ -12,12 +12,12 @@ from moleblend_plugin.chem.readers.npz import NPZ
 from moleblend_plugin.chem.readers.sdf import SDF
 from moleblend_plugin.chem.readers.smi import LIST
 from moleblend_plugin.chem.readers.source import Fit, Format, Head
-from moleblend_plugin.chem.readers.tables import TABLE
+from moleblend_plugin.chem.readers.tables import PARQUET, TABLE
 from moleblend_plugin.chem.readers.text_files import open_lines
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inputs.lmdb_files import STORE, UNIMOL
 
-FORMATS: Final = (UNIMOL, STORE, NPZ, SDF, TABLE, LIST)
+FORMATS: Final = (UNIMOL, STORE, NPZ, PARQUET, SDF, TABLE, LIST)
 """Of a file without a name that tells, the first that it resembles most is taken."""
 
 _START: Final = 64
@@ -57,7 +57,7 @@ def find_format(path: Path, name: str, shown: str, smiles: str = "") -> tuple[Fo
         nameless = ", and its name has no ending that names its format" if name else ""
         raise MoleblendError(
             f"{shown} {seen}{nameless}: give SMILES, a table with a header, an SDF, or a name that ends in "
-            ".smi, .csv, .tsv, .sdf (each also .gz), .npz or .lmdb"
+            ".smi, .csv, .tsv, .sdf (each also .gz), .parquet, .npz or .lmdb"
         )
     return best, "" if named is None else f"is read as {best.title}, although its name says {named.title}"
 

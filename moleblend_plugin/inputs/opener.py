@@ -31,7 +31,7 @@ class Opened(NamedTuple):
 
 
 def open_molecules(path: str | Path, columns: Columns | None = None) -> Source:
-    """Reader of a file of molecules: CSV, TSV, SMILES, SDF (each also .gz), .npz, Uni-Mol's LMDB or a store.
+    """Reader of a file of molecules: CSV, TSV, SMILES, SDF (each also .gz), Parquet, .npz, LMDB.
 
     Args:
         path: the file; ``-`` is standard input.

@@ -62,6 +62,16 @@ def hold_for_process(args: Namespace) -> None:
     atexit.register(release_for_process)
 
 
+def check_for_process() -> None:
+    """Make sure that nobody took over what :func:`hold_for_process` holds; call it before writing there.
+
+    Raises:
+        Held: somebody did.
+    """
+    for lock in _for_process:
+        lock.check()
+
+
 def release_for_process() -> None:
     """Let go of what :func:`hold_for_process` holds."""
     while _for_process:

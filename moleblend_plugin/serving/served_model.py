@@ -11,12 +11,13 @@ from typing import Any, Final, NotRequired, TypedDict
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.inference.conversion import conversion_for
 from moleblend_plugin.inference.input_rows import MAX_ATOMS, InputRow
-from moleblend_plugin.inference.outputs import NOT_FINITE, in_windows, input_columns
+from moleblend_plugin.inference.outputs import NOT_FINITE, input_columns
 from moleblend_plugin.inference.predicted_columns import predicted_cells, predicted_columns
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.run_folder import find_checkpoint
 from moleblend_plugin.inference.table_writer import free_name
 from moleblend_plugin.inference.trust_columns import PredictedRow, TrustColumns, choose_trust_columns
+from moleblend_plugin.inference.windows import in_windows
 from moleblend_plugin.names import write_names
 from moleblend_plugin.networks.resolve import MODEL_FILE
 from moleblend_plugin.serving.bodies import Body, Reads, open_body

@@ -7,19 +7,17 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
-
-import numpy as np
-import numpy.typing as npt
 
 from moleblend_plugin.data.batches.collate import Batch
 from moleblend_plugin.data.batches.dataset import StoredMolecules
-from moleblend_plugin.data.batches.order import cut_batches
+from moleblend_plugin.data.batches.order import Order, cut_batches
 from moleblend_plugin.data.loop import load_compiler
 from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseTask, log_scalar
+from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseModel, BaseTask, log_scalar
 from moleblend_plugin.runs.flags import WithFlags, add_flags, option, read_flags
 from moleblend_plugin.runs.run_lock import hold_for_process
 from moleblend_plugin.runs.run_record import write_record
@@ -31,7 +29,7 @@ from moleblend_plugin.tasks.store_fingerprint import store_fingerprint
 if TYPE_CHECKING:
     from typing import Self
 
-    from moleblend_plugin.host import EpochBatches, LoggingOutput
+    from moleblend_plugin.host import EpochBatches, HostOptimizer, LoggingOutput, StepOutput
 
 BatchOrder = Literal["size", "mixed"]
 
@@ -63,13 +61,13 @@ class TrainerDataset(BaseDataset):
         """One padded batch; ``{}`` for an empty list."""
         return self.molecules.collate(samples)
 
-    def ordered_indices(self) -> npt.NDArray[np.int64]:
+    def ordered_indices(self) -> Order:
         """This epoch's order: neighbours are of like size (``data.batches.order``)."""
         return self.molecules.order(self.batch_size)
 
     def batch_by_size(
         self,
-        indices: npt.NDArray[np.int64],
+        indices: Order,
         batch_size: int | None = None,
         required_batch_size_multiple: int = 1,
     ) -> Sequence[Any]:
@@ -92,6 +90,13 @@ class TrainerDataset(BaseDataset):
     def can_reuse_epoch_itr_across_epochs(self) -> bool:
         """A shuffled order changes from epoch to epoch."""
         return not self.molecules.shuffle
+
+
+def unicore_trainer() -> ModuleType:
+    """What Uni-Core's trainer gets from us; nobody else loads it."""
+    from moleblend_plugin.host import unicore_trainer
+
+    return unicore_trainer
 
 
 def open_split(folder: str, split: str) -> MoleculeStore:
@@ -160,6 +165,8 @@ class StoreTask(WithFlags, BaseTask):
         """The data folder, and one option per field of the configs."""
         parser.add_argument("data", help="folder of stores made by 'moleblend build'")
         add_flags(parser, StoreConfig)
+        if HOST == "unicore":
+            unicore_trainer().add_unicore_flags(parser)
         super().add_args(parser)
 
     @classmethod
@@ -185,7 +192,9 @@ class StoreTask(WithFlags, BaseTask):
         check_run(args)
         choose_input_codes(args, open_split(args.data, args.train_subset))
         if HOST == "unicore":  # the embedded trainer has done so before
+            unicore_trainer().check_unicore_options(args)
             hold_for_process(args)
+            unicore_trainer().extend_unicore()
 
     @property
     def strict(self) -> bool:
@@ -201,6 +210,26 @@ class StoreTask(WithFlags, BaseTask):
         loss = super().build_loss(args)
         check_best_metric(args, loss)
         return loss
+
+    def build_model(self, args: argparse.Namespace) -> BaseModel:
+        """The model; ``--compile`` compiles it (the embedded trainer does so itself)."""
+        model = super().build_model(args)
+        if HOST == "unicore" and args.compile:
+            model.compile(dynamic=True)  # in place, so names of weights stay; sizes differ between batches
+        return model
+
+    def train_step(
+        self,
+        sample: dict[str, Any],
+        model: BaseModel,
+        loss: BaseLoss,
+        optimizer: HostOptimizer,
+        update_num: int,
+        ignore_grad: bool = False,
+    ) -> StepOutput:
+        """Forward and backward of one batch; under Uni-Core a bad loss makes bad gradients."""
+        called: Any = unicore_trainer().not_finite_in_all(loss) if HOST == "unicore" else loss
+        return super().train_step(sample, model, called, optimizer, update_num, ignore_grad)
 
     def get_batch_iterator(self, dataset: BaseDataset, *args: Any, **kwargs: Any) -> EpochBatches:
         """Batches, epoch by epoch; no update of several batches ends in an empty one under Uni-Core."""

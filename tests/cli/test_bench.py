@@ -126,6 +126,7 @@ def test_a_failure_is_told_and_the_others_go_on(folder: Path) -> None:
     )
 
 
+@pytest.mark.long
 def test_only_what_is_unfinished_runs_again(folder: Path) -> None:
     """A good cell stays as it is; a half-written one and one of other settings are run again."""
     before = cell(folder, "forest").read_bytes()

@@ -14,7 +14,7 @@ from moleblend_plugin.chem.readers import source
 from moleblend_plugin.cli import _progress
 from moleblend_plugin.cli._progress import RowProgress
 from moleblend_plugin.inference.input_rows import Input, InputRow
-from moleblend_plugin.inference.outputs import in_windows
+from moleblend_plugin.inference.windows import in_windows
 from moleblend_plugin.inputs import open_molecules
 
 

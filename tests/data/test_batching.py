@@ -5,7 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from moleblend_plugin.data.batches import order as order_module
+from moleblend_plugin.data.batches.drawn_order import DrawnOrder, Permutation
 from moleblend_plugin.data.batches.order import cut_batches, epoch_order, mixed_order, padding_share
+from moleblend_plugin.data.rng import Purpose, generator
 
 SIZES = np.random.default_rng(0).integers(3, 40, 5000).astype(np.uint16)
 
@@ -89,3 +92,53 @@ def test_a_budget_is_kept_and_used(batch_size: int, max_atoms: int, shuffle: boo
     for batch, after in zip(batches, batches[1:], strict=False):  # one molecule more would break a limit
         longer = np.append(batch, after[0])
         assert len(longer) > batch_size or len(longer) * int(SIZES[longer].max()) > max_atoms
+
+
+@pytest.mark.parametrize("by_size", [True, False])
+@pytest.mark.parametrize("count", [1, 2, 3, 10, 1000, 4097])
+def test_a_drawn_order_is_a_permutation_read_by_any_slices(count: int, by_size: bool) -> None:
+    sizes = np.random.default_rng(2).integers(3, 40, count).astype(np.uint16)
+    order = DrawnOrder(count, 1, 1, window=64, n_atoms=sizes if by_size else None)
+    whole = order[:]
+    assert sorted(whole.tolist()) == list(range(count))
+    for start, stop in [(0, 1), (60, 70), (63, 64), (64, 64), (100, 900), (-5, None), (5000, 6000)]:
+        np.testing.assert_array_equal(order[start:stop], whole[start:stop])
+    for start in range(0, count, 64):
+        window = sizes[whole[start : start + 64]]
+        assert not by_size or (np.diff(window.astype(int)) >= 0).all()
+    if count > 64:
+        assert (whole != DrawnOrder(count, 1, 2, 64, sizes if by_size else None)[:]).any()
+        assert (whole != DrawnOrder(count, 2, 1, 64, sizes if by_size else None)[:]).any()
+    with pytest.raises(ValueError, match="no steps"):
+        order[::2]
+
+
+def test_drawn_numbers_come_at_every_place_equally_often() -> None:
+    """Of 7,000 permutations of 7: chi-squared of every place's counts below its 99.99th percentile, 27.9."""
+    places = np.arange(7, dtype=np.uint64)
+    drawn = np.array([Permutation(7, seed, 1)(places) for seed in range(7000)])
+    for place in range(7):
+        counts = np.bincount(drawn[:, place].astype(int), minlength=7)
+        assert ((counts - 1000) ** 2 / 1000).sum() < 27.9
+
+
+def test_held_orders_are_numpys_permutation_in_half_the_memory() -> None:
+    """Orders of earlier versions: a resumed run goes on with the same molecules."""
+    order = mixed_order(5000, seed=3, epoch=7)
+    assert isinstance(order, np.ndarray)
+    assert order.dtype == np.uint32
+    np.testing.assert_array_equal(order, generator(3, 7, 0, Purpose.ORDER).permutation(5000))
+
+
+@pytest.mark.parametrize("max_atoms", [None, 500])
+def test_beyond_what_is_held_an_order_is_drawn(
+    monkeypatch: pytest.MonkeyPatch, max_atoms: int | None
+) -> None:
+    monkeypatch.setattr(order_module, "HELD", 1000)
+    for order in (epoch_order(SIZES, 32, 1, 1, True), mixed_order(len(SIZES), 1, 1)):
+        assert isinstance(order, DrawnOrder)
+        batches = cut_batches(order, SIZES, 32, max_atoms)
+        np.testing.assert_array_equal(np.concatenate(list(batches)), order[:])
+        np.testing.assert_array_equal(batches[-1], order[:][-len(batches[-1]) :])
+    by_size = cut_batches(epoch_order(SIZES, 32, 1, 1, True), SIZES, 32, max_atoms)
+    assert padding_share(SIZES, by_size) < 1.25

@@ -188,7 +188,7 @@ def test_data_loader_workers_read(store_path: Path, start: str) -> None:
     store = MoleculeStore(store_path)
     assert store[1].row == 1
     loader = data.DataLoader(
-        store, batch_size=None, num_workers=2, multiprocessing_context=start, shuffle=False
+        store, batch_size=None, num_workers=1, multiprocessing_context=start, shuffle=False
     )
     assert [record.row for record in loader] == [0, 1, 2, 3]
 
@@ -197,6 +197,15 @@ def test_pickled_reader_is_small_and_equal(store_path: Path) -> None:
     copy = pickle.loads(pickle.dumps(MoleculeStore(store_path)))
     assert copy[2].n_atoms == 250
     assert copy.meta.count == 4
+
+
+def test_what_a_killed_process_left_beside_a_store_is_not_heeded(store_path: Path) -> None:
+    """A lock file of LMDB's own, as other programs make it, and a half-written store."""
+    store_path.with_name(f"{store_path.name}-lock").write_bytes(b"\xff" * 8192)
+    store_path.with_name(f".{store_path.name}.0123456789ab.partial").write_bytes(b"half")
+    before = len(MoleculeStore(store_path))
+    write(store_path, [chain(5)])
+    assert (before > 1, len(MoleculeStore(store_path))) == (True, 1)
 
 
 def test_missing_file_names_the_path(tmp_path: Path) -> None:

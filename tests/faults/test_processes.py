@@ -14,9 +14,8 @@ from tests.faults.lives import OPTIONS, losses, saved_updates
 from tests.trainer.test_processes import COMMAND
 
 
-@pytest.mark.parametrize(
-    ("number", "group"), [pytest.param(signal.SIGTERM, False, marks=pytest.mark.long), (signal.SIGINT, True)]
-)
+@pytest.mark.long
+@pytest.mark.parametrize(("number", "group"), [(signal.SIGTERM, False), (signal.SIGINT, True)])
 def test_a_signal_stops_two_processes_after_the_same_update(
     tmp_path: Path, number: signal.Signals, group: bool
 ) -> None:

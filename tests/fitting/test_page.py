@@ -73,7 +73,10 @@ def evaluated(table: FitTable, divided: Divided) -> Evaluation:
     return found._replace(bounds=trust.intervals(said[MODEL], similarity))
 
 
-@pytest.mark.parametrize("kind", ["regression", "classification", "mixed"])
+@pytest.mark.parametrize(
+    "kind",
+    [*(pytest.param(kind, marks=pytest.mark.long) for kind in ("regression", "classification")), "mixed"],
+)
 def test_all_kinds(tmp_path: Path, kind: str) -> None:
     table, divided = parted(tmp_path, kind)
     assert table.kind == kind

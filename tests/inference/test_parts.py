@@ -10,8 +10,8 @@ import pytest
 from moleblend_plugin.chem.convert import ConversionConfig
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.input_rows import Input
-from moleblend_plugin.inference.outputs import in_windows, window_at
 from moleblend_plugin.inference.part_file import PartReader, open_part
+from moleblend_plugin.inference.windows import in_windows, window_at
 from moleblend_plugin.inputs import open_molecules
 
 COLUMNS = {"row_id": "text", "y": "number", "vector": "vector", "far": "flag"}

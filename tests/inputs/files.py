@@ -76,6 +76,12 @@ def write_store(path: Path) -> None:
             writer.add(convert(RawRow("old.csv", row, smiles, "smiles", (label,)), ConversionConfig()))
 
 
+def write_parquet(path: Path) -> None:
+    arrow = pytest.importorskip("pyarrow", reason="needs the extra [parquet]")
+    parquet = pytest.importorskip("pyarrow.parquet")
+    parquet.write_table(arrow.table({"smiles": SMILES, "y": LABELS}), path)
+
+
 def text(content: Callable[[], str], packed: bool = False) -> Callable[[Path], None]:
     def write(path: Path) -> None:
         data = content().encode()
@@ -93,6 +99,7 @@ WRITERS: dict[str, tuple[str, Callable[[Path], None]]] = {
     "sdf": (".sdf", text(as_sdf)),
     "sdf.gz": (".sdf.gz", text(as_sdf, packed=True)),
     "npz": (".npz", write_npz),
+    "parquet": (".parquet", write_parquet),
     "unimol": (".lmdb", write_unimol),
     "store": (".lmdb", write_store),
     "table without an ending": ("", text(lambda: as_table(","))),

@@ -17,7 +17,7 @@ from moleblend_plugin.estimator import MoleblendEmbedder, MoleblendRegressor
 from tests.checkpoints import property_checkpoint
 from tests.inputs.files import LABELS, SMILES, UNLABELLED, WRITERS, pipe, write_file
 
-PIPED = ("csv", "list.gz", "sdf", "npz", "unimol", "store")
+PIPED = ("csv", "list.gz", "parquet", "sdf", "npz", "unimol", "store")
 CANONICAL = [Chem.CanonSmiles(smiles) for smiles in SMILES]
 
 

@@ -95,7 +95,6 @@ def test_binary_files_need_no_ending(tmp_path: Path, write: Callable[..., Any], 
 @pytest.mark.parametrize(
     ("data", "words"),
     [
-        (b"PAR1\0\0", "is a Parquet file, which is not read: write it as CSV"),
         (b"ARROW1\0\0", "an Arrow file"),
         (pickle.dumps([1]), "is a pickle, which is not read"),
         (pickle.dumps([1], 2), "is a pickle"),

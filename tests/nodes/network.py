@@ -64,6 +64,10 @@ class Node:
         """Run ``ip`` inside."""
         subprocess.run(["ip", "-n", self.name, *words], check=True)
 
+    def run(self, *words: str) -> bool:
+        """Run a command inside; whether it went well."""
+        return subprocess.run(["ip", "netns", "exec", self.name, *words], capture_output=True).returncode == 0
+
     def start(self, command: list[str], **environment: str) -> subprocess.Popen[str]:
         """Start a command inside, under the node's host name."""
         inside = 'hostname "$0" && exec "$@"'
@@ -96,6 +100,26 @@ class TwoNodes:
     def cut(self) -> None:
         """Pull the cable: no connection is closed."""
         self.nodes[0].ip("link", "set", CABLE, "down")
+
+    def mend(self) -> None:
+        """Put the cable back."""
+        self.nodes[0].ip("link", "set", CABLE, "up")
+
+    def spoil(self) -> str:
+        """Make the cable slow, and lose packets where this system can; what was done.
+
+        Not every kernel has netem; a bucket of tokens (tbf) delays by its queue, and iptables loses packets.
+        """
+        qdisc = ["tc", "qdisc", "add", "dev", CABLE, "root"]
+        netem = ["netem", "delay", "200ms", "loss", "5%"]
+        if all(node.run(*qdisc, *netem) for node in self.nodes):
+            return "netem"
+        bucket = ["tbf", "rate", "400kbit", "burst", "3000", "latency", "2s"]
+        assert all(node.run(*qdisc, *bucket) for node in self.nodes)
+        tool = shutil.which("iptables-legacy") or shutil.which("iptables") or "false"
+        lose = [tool, "-A", "INPUT", "-i", CABLE, "-m", "statistic", "--mode", "random", "--probability"]
+        lossy = all([node.run(*lose, "0.05", "-j", "DROP") for node in self.nodes])
+        return "tbf and 5 % loss" if lossy else "tbf"
 
     def close(self) -> None:
         """End what runs inside and remove the nodes."""

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import subprocess
 import sys
+import time
 from argparse import Namespace
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from moleblend_plugin import locks
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.locks import holding
 from moleblend_plugin.runs import run_lock
@@ -99,6 +103,36 @@ def test_under_uni_core_both_folders_belong_to_one_run(tmp_path: Path, place: in
         pass  # what it could have had was let go
     process.communicate()
     run_lock.hold_for_process(options(*mine))
+
+
+@pytest.mark.parametrize("lives", [False, True], ids=["a node that died", "a node that works"])
+def test_the_lock_of_another_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, lives: bool) -> None:
+    """Its silent lock holds up no run of either trainer; while its count rises, it does."""
+    path, plain, beats = tmp_path / "a" / ".lock", time.sleep, count()
+    path.parent.mkdir()
+
+    def beat() -> None:
+        told = {"host": "far", "pid": 7, "since": "then", "machine": "another", "token": "t"}
+        path.write_text(json.dumps(told | {"beat": next(beats)}).ljust(1023) + "\n")
+
+    def sleep(seconds: float) -> None:
+        if lives:
+            beat()
+        plain(min(seconds, 0.05))
+
+    monkeypatch.setattr(locks, "SILENT_SECONDS", 0.3)
+    monkeypatch.setattr(locks.time, "sleep", sleep)
+    run = options(tmp_path / "a", tmp_path / "b")
+    for hold in (lambda: run_lock.hold_for_process(run), run_lock.holding_run(run, is_first=True).__enter__):
+        beat()
+        if lives:
+            told = r"another training writes to --save-dir .*\(host far, process 7"
+            with pytest.raises(MoleblendError, match=told):
+                hold()
+        else:
+            hold()
+            run_lock.check_for_process()
+            run_lock.release_for_process()
 
 
 def test_only_the_process_that_saves_holds(tmp_path: Path) -> None:

@@ -132,6 +132,7 @@ def test_the_best_checkpoint_may_be_chosen_by_a_score_of_either_kind(data: Path,
     assert (tmp_path / "checkpoint_best.pt").is_file()
 
 
+@pytest.mark.long
 def test_two_processes_learn_as_one_with_two_batches_an_update(data: Path, tmp_path: Path) -> None:
     """Labels of either kind are counted over both, though their batches hold unequal numbers of them."""
     settings = (*READS, "--max-epoch", 1, "--clip-norm", 1, "--no-save-optimizer-state")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
@@ -12,6 +13,8 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from moleblend_plugin.trainer.logging import metrics
+from moleblend_plugin.trainer.trouble.bad_updates import BadUpdates, TooManyBadUpdates, merge_findings
 from moleblend_plugin.trainer.trouble.nonfinite import Diagnosis, Growth, diagnose
 from tests.trainer.conftest import Run
 from tests.trainer.same import assert_same
@@ -39,6 +42,7 @@ def test_a_bad_update_is_skipped_counted_and_written_down(train: Callable[..., A
             "indices": [12, 13, 14, 15],
             "row_ids": ["toy.csv:112", "toy.csv:113", "toy.csv:114", "toy.csv:115"],
             "suspects": [13],
+            "terms": [],
         }
         for update, epoch in ((4, 1), (13, 2))
     ]
@@ -123,6 +127,28 @@ def test_a_gradient_that_is_not_finite_is_named() -> None:
     Root()(model, sample)[0].backward()
     found = diagnose(model, Root(), [sample], lambda number: nullcontext())
     assert found == Diagnosis("the gradient of 0.weight", False, [7, 8], [])
+
+
+def test_terms_that_are_not_finite_are_named() -> None:
+    """Of two terms the second is the logarithm of 0; what is logged besides is no term."""
+
+    class Terms(nn.Module):
+        def forward(self, model: Any, sample: Any) -> Any:
+            terms = {"size": model(sample["x"]).sum(), "log": (model(sample["x"]) * 0).log().sum()}
+            logged = {f"{name}_loss": term.detach() for name, term in terms.items()}
+            return sum(terms.values()), 2, logged | {"loss": terms["log"].detach(), "bsz": 2}
+
+    metrics.reset()
+    model, sample = nn.Linear(3, 1), {"x": torch.ones(2, 3), "index": [7, 8]}
+    found = diagnose(model, Terms(), [sample], lambda number: nullcontext())
+    assert (found.where, found.terms) == ("the output of the loss", ["log"])
+    bad = merge_findings([(found, []), (found, [])], update=3, epoch=1)
+    assert bad.terms == ["log"]
+    with pytest.raises(
+        TooManyBadUpdates, match=r"first in the output of the loss \(terms: log\): 4 of the 4 molecules"
+    ):
+        BadUpdates(Namespace(max_bad_updates=1, save_dir=".", no_save=True), is_first=True).note(bad)
+    metrics.reset()
 
 
 def test_nothing_is_written_without_saving(train: Callable[..., Any]) -> None:

@@ -8,6 +8,7 @@ import pickle
 import resource
 import subprocess
 import sys
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -139,6 +140,33 @@ def test_a_full_disk_leaves_the_earlier_checkpoint(tmp_path: Path) -> None:
     assert done.stdout.count("\n") == 1
     assert (tmp_path / "checkpoint_last.pt").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["checkpoint_last.pt"]
+
+
+def test_a_slow_disk_keeps_the_earlier_checkpoint_until_the_new_one_is_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looked at after every piece that arrives, and after a write that breaks off in the middle."""
+    write_checkpoint(STATE, tmp_path, ["checkpoint_last.pt"])
+    plain, looks = torch.save, []
+
+    def slowly(state: Any, stream: Any) -> None:
+        plain(state, whole := BytesIO())
+        for start in range(0, len(whole.getvalue()), 500):
+            stream.write(whole.getvalue()[start : start + 500])
+            stream.flush()
+            looks.append(read_checkpoint(tmp_path / "checkpoint_last.pt")["extra_state"])
+            if state["extra_state"] == {"breaks": True} and start:
+                raise TimeoutError(110, "Connection timed out")
+
+    monkeypatch.setattr(torch, "save", slowly)
+    write_checkpoint(STATE | {"extra_state": {"next": True}}, tmp_path, ["checkpoint_last.pt"])
+    assert len(looks) > 2
+    assert looks == [{}] * len(looks)
+    told = r"cannot write .* \(Connection timed out\): earlier checkpoints are as they were"
+    with pytest.raises(MoleblendError, match=told):
+        write_checkpoint(STATE | {"extra_state": {"breaks": True}}, tmp_path, ["checkpoint_last.pt"])
+    assert read_checkpoint(tmp_path / "checkpoint_last.pt")["extra_state"] == {"next": True}
+    assert left(tmp_path) == ["checkpoint_last.pt"]
 
 
 def test_a_kill_between_two_names_costs_no_checkpoint(

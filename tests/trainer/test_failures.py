@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from typing import Any
 import pytest
 
 from moleblend_plugin.runs import detect
+from tests.trainer.same import assert_same
+from tests.trainer.test_resume import comparable
 
 
 def test_no_samples_are_named(train: Callable[..., Any]) -> None:
@@ -72,7 +76,10 @@ def test_tensorboard_files_and_its_absence(
 
 
 def test_a_damaged_last_checkpoint_names_the_newest_intact_one(train: Callable[..., Any]) -> None:
-    run = train("--max-update", 9, "--save-interval-updates", 4, "--disable-validation")
+    """By its updates: the clock was set back before the last ones were written."""
+    run = train("--max-update", 9, "--save-interval-updates", 2, "--disable-validation")
+    for age, name in enumerate(["checkpoint_1_8.pt", "checkpoint_1_6.pt", "checkpoint_1_4.pt"]):
+        os.utime(run.folder / name, (age, age))
     for name in ("checkpoint_last.pt", "checkpoint_1_8.pt"):
         path = run.folder / name
         content = path.read_bytes()
@@ -82,6 +89,22 @@ def test_a_damaged_last_checkpoint_names_the_newest_intact_one(train: Callable[.
     assert again.code == 2
     assert again.err.count("\n") == 1
     assert "checkpoint_last.pt' is damaged" in again.err
-    other = run.folder / "checkpoint_1_4.pt"
+    other = run.folder / "checkpoint_1_6.pt"
     assert again.err.endswith(f"the newest intact one is {other}: resume with --restore-file {other}\n")
     assert train("--max-update", 12, "--restore-file", other).code == 0
+
+
+def test_a_clock_that_is_set_back_changes_nothing(
+    train: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Days earlier at every look: what is last, what is pruned and how long the run took stay as they are."""
+    options = ("--save-interval-updates", 2, "--keep-interval-updates", 2, "--stop-time-hours", 0.5)
+    straight = train(*options, "--max-update", 9, into="straight")
+    days = iter(range(10**9, 0, -86_400))
+    monkeypatch.setattr(time, "time", lambda: float(next(days)))
+    train(*options, "--max-update", 5, into="parts")
+    parts = train(*options, "--max-update", 9, into="parts")
+    assert (straight.code, parts.code) == (0, 0)
+    assert parts.names() == straight.names()
+    assert_same(comparable(parts.state()), comparable(straight.state()))
+    assert parts.state()["extra_state"]["previous_training_time"] < 1000

@@ -155,7 +155,13 @@ LOST = {
 
 
 @pytest.mark.skipif(not Path("/proc/self/task").is_dir(), reason="finds processes in Linux's /proc")
-@pytest.mark.parametrize(("command", "arguments", "message"), LOST.values(), ids=LOST)
+@pytest.mark.parametrize(
+    ("command", "arguments", "message"),
+    [
+        pytest.param(*case, id=name, marks=[pytest.mark.long] if name == "torchrun" else [])
+        for name, case in LOST.items()
+    ],
+)
 def test_a_lost_process_ends_the_run_with_a_message(
     tmp_path: Path, command: list[str], arguments: tuple[int | str, ...], message: str
 ) -> None:

@@ -15,7 +15,7 @@ from tests.trainer.same import assert_same
 EMA = ("--ema-decay", 0.9)
 DECAY = ("--lr-scheduler", "polynomial_decay", "--warmup-updates", 3, "--total-num-update", 40)
 BASE = ("--toy-dropout", 0.3, *DECAY, "--weight-decay", 0.1, "--clip-norm", 1, *EMA)
-TIMES = ("ups", "wall", "train_wall")
+TIMES = ("ups", "wall", "train_wall", "data_wait")
 
 
 def comparable(

@@ -133,6 +133,7 @@ def test_what_is_there_is_not_lost(tmp_path: Path, capsys: pytest.CaptureFixture
     assert "--out is missing" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_ctrl_c_keeps_what_is_done(tmp_path: Path) -> None:
     def interrupt(settings: FitOptions, watch: Watch) -> Outcome:
         if settings.learning_rate != 5e-4:

@@ -7,11 +7,13 @@ those of GPUs and networks above all, are yours to replace.
 from __future__ import annotations
 
 import argparse
+import math
 from dataclasses import dataclass
 
 from moleblend_plugin.runs.flags import add_flags, read_flags
 
 GPUS = (1, 8, 64)
+MACHINES = (1, 8, 64)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,11 @@ class Numbers:
         atoms_large: heavy atoms of a drug-like molecule; a further conformer takes 12 bytes per atom.
         row_ms: measured, CPU milliseconds of the build per molecule, drug-like, without conformers.
         conformer_ms: measured, CPU milliseconds of the build per conformer, drug-like.
+        atoms_small: heavy atoms of a molecule of PCQM4Mv2.
+        predict_ms: measured, CPU milliseconds of ``predict`` per row, 2D, ``moleblend_property_tiny``.
+        predicted: measured, kB of a row of its Parquet output.
+        stored_2d: measured, kB of a stored molecule without conformers, drug-like.
+        cores: ASSUMED cores of a machine.
     """
 
     peak: float = 989.0
@@ -59,6 +66,11 @@ class Numbers:
     atoms_large: float = 27.5
     row_ms: float = 0.51
     conformer_ms: float = 63.0
+    atoms_small: float = 14.0
+    predict_ms: float = 0.9
+    predicted: float = 0.06
+    stored_2d: float = 0.633
+    cores: int = 32
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +94,49 @@ def epochs(n: Numbers) -> list[Epoch]:
     ]
 
 
-def stores(n: Numbers) -> list[str]:
-    """Table of stores: size and work of the build."""
-    further = 10 * 12 * n.atoms_large / 1000
-    sets = (
-        ("PCQM4Mv2 (geometry given)", 3_380_000, n.stored, n.row_ms),
-        ("19 M x 11 conformers", 19_000_000, n.stored_large + further, n.row_ms + 11 * n.conformer_ms),
-    )
-    lines = ["| store | molecules | GB | build, core hours | hours on 64 cores |", "|---|---|---|---|---|"]
-    for name, molecules, stored, milliseconds in sets:
-        work = molecules * milliseconds / 3.6e6
-        size = molecules * stored / 1e6
-        lines.append(f"| {name} | {molecules:,} | {size:,.1f} | {work:,.1f} | {work / 64:,.2f} |")
+@dataclass(frozen=True, slots=True)
+class Work:
+    """Something that processors do, row by row: rows, CPU milliseconds and kB written for each."""
+
+    name: str
+    rows: int
+    milliseconds: float
+    kilobytes: float
+
+
+def works(n: Numbers) -> list[Work]:
+    """The rows of the table. Conformers of small molecules cost less; theirs is scaled by atoms."""
+    further = 12 * n.atoms_large / 1000
+    small = n.conformer_ms * n.atoms_small / n.atoms_large
+    billion = 1_000_000_000
+    return [
+        Work("build PCQM4Mv2, geometry given", 3_380_000, n.row_ms, n.stored),
+        Work("build PCQM4Mv2, one conformer each", 3_380_000, n.row_ms + small, n.stored),
+        Work(
+            "build 19 M x 11 conformers",
+            19_000_000,
+            n.row_ms + 11 * n.conformer_ms,
+            n.stored_large + 10 * further,
+        ),
+        Work("build 10^9 in 2D", billion, n.row_ms, n.stored_2d),
+        Work("predict 10^9 in 2D", billion, n.predict_ms, n.predicted),
+    ]
+
+
+def work_table(n: Numbers) -> list[str]:
+    """Time of work on some machines, its output, and pieces of half an hour of a core."""
+    head = " | ".join(f"{count} machine{'s' if count > 1 else ''}" for count in MACHINES)
+    lines = [
+        f"| work | rows | GB written | core hours | {head} | pieces |",
+        "|---" * (5 + len(MACHINES)) + "|",
+    ]
+    for work in works(n):
+        seconds = work.rows * work.milliseconds / 1000
+        times = " | ".join(duration(seconds / n.cores / count) for count in MACHINES)
+        size, pieces = work.rows * work.kilobytes / 1e6, math.ceil(seconds / 1800)
+        lines.append(
+            f"| {work.name} | {work.rows:,} | {size:,.1f} | {seconds / 3600:,.1f} | {times} | {pieces:,} |"
+        )
     return lines
 
 
@@ -118,16 +161,18 @@ def row(n: Numbers, epoch: Epoch, gpus: int, batch: int) -> str:
 
 
 def duration(seconds: float) -> str:
-    """Seconds below two minutes, minutes below two hours, hours from there on."""
+    """Seconds below two minutes, minutes below two hours, hours below two days, then days."""
     if seconds < 120:
         return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"
+    if seconds < 7200:
+        return f"{seconds / 60:.1f} min"
+    return f"{seconds / 3600:.1f} h" if seconds < 172_800 else f"{seconds / 86_400:.1f} days"
 
 
 def page(n: Numbers) -> str:
     """All tables as markdown."""
     head = "epoch of | GPUs | molecules per update | computing, ms | sending, ms | molecules/s | time"
-    lines = [*stores(n), "", f"| {head} | loader cores per GPU |", "|---" * 8 + "|"]
+    lines = [*work_table(n), "", f"| {head} | loader cores per GPU |", "|---" * 8 + "|"]
     for epoch in epochs(n):
         fixed = [row(n, epoch, gpus, n.update_batch) for gpus in GPUS]
         growing = [row(n, epoch, gpus, n.gpu_batch * gpus) for gpus in GPUS[1:]]

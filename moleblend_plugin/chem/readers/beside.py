@@ -3,7 +3,7 @@
 =====================  ==================================================================================
 file                   columns of every row
 =====================  ==================================================================================
-``.csv``, ``.tsv``     those of the table
+``.csv``, ``.tsv``     those of the table; also of ``.parquet``
 ``.smi``               ``smiles``; ``name`` (the rest of the line, blanks kept) where any line has one
 ``.sdf``               ``title``, then every data item of the file, in the order of first appearance
 ``.npz``               ``title``, then every array with one value per molecule

@@ -43,7 +43,7 @@ def numeric_columns(source: Source) -> NumericColumns:
     """
     if not source.format.has_columns:
         raise MoleblendError(
-            f"{source.shown} has no named columns; --target-columns all needs a CSV, TSV, SDF or npz"
+            f"{source.shown} has no named columns; --target-columns all needs a CSV, TSV, Parquet, SDF or npz"
         )
     names, rows = _first_cells(source, LOOK_AHEAD)
     taken: list[str] = []
@@ -91,7 +91,7 @@ def _first_cells(source: Source, count: int) -> tuple[list[str], list[list[str]]
 
 def _not_numeric(name: str, cells: list[str], rules: LabelRules) -> str:
     """Why a column is not one of labels; "" where it is."""
-    if not name or name.startswith("Unnamed: "):
+    if not name or name.startswith(("Unnamed: ", "__index_level_")):
         return "a column without a name, such as an index"
     comma = frozenset((name,) if has_decimal_commas(cells) else ())
     labels = LabelReader((name,), replace(rules, decimal_comma=comma))

@@ -186,7 +186,7 @@ class Source:
         elif not self.format.has_columns and (columns.smiles or columns.targets or columns.split):
             raise MoleblendError(
                 f"{self.shown} has no named columns, as {self.format.title}; leave out the column options "
-                "or give a CSV, TSV or SDF"
+                "or give a CSV, TSV, Parquet or SDF"
             )
 
     def __iter__(self) -> Rows:

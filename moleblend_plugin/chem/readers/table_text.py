@@ -24,7 +24,7 @@ USUAL_NAMES: Final = ("smiles", "canonical_smiles", "isomeric_smiles", "isosmile
 _UNSEEN: Final = "".join(map(chr, (*range(33), 0xA0, 0x200B, 0x200E, 0x3000, 0xFEFF)))
 """Blanks around names, those that nobody sees too."""
 
-_LOOK_AHEAD: Final = 1000
+LOOK_AHEAD: Final = 1000
 """Lines that decide the separator, and whether numbers have decimal commas."""
 
 _MOST_LINES: Final = 500
@@ -91,6 +91,7 @@ class Table:
         separator: the one that the file has.
         smiles: place of the SMILES column; ``None`` where there is none.
         first_lines: some rows' lines, without their ends.
+        nested: types of columns that are left out: of text none.
 
     Raises:
         MoleblendError: there is no header, or it cannot be read.
@@ -107,7 +108,7 @@ class Table:
         if first.lower().startswith("sep=") and len(first) == 5:  # Excel's own
             separator = first[4]
             number, first = self._first_line(smiles)
-        self._ahead.extend(islice(self._lines, _LOOK_AHEAD))
+        self._ahead.extend(islice(self._lines, LOOK_AHEAD))
         self.first_lines = [line.rstrip("\r\n") for _, line in self._ahead if not line.isspace()]
         self.separator = choose_separator(
             [first, *self.first_lines], separator, lambda cells: bool(smiles_places(cells, smiles))
@@ -115,6 +116,15 @@ class Table:
         if self.separator != separator:
             add_note(f"has its columns separated by {SEPARATORS[self.separator]}")
         self.header = self._header(number, first)
+        self.nested: dict[str, str] = {}
+
+    @property
+    def first_rows(self) -> list[list[str]]:
+        """Cells of some rows; none where no number there can have a decimal comma."""
+        mark = '"' if self.separator == "," else ","
+        if not any(mark in line for line in self.first_lines):
+            return []
+        return [split_line(line, self.separator, literal=True)[0] for line in self.first_lines]
 
     def rows(self, is_sound: Callable[[list[str]], bool]) -> Iterator[TableRow]:
         """Every row; blank lines and comments are none.

@@ -1,4 +1,4 @@
-"""Reader of CSV / TSV tables (``docs/tables.md`` states the rules)."""
+"""Reader of tables: CSV, TSV, Parquet (``docs/tables.md`` states the rules)."""
 
 from __future__ import annotations
 
@@ -6,10 +6,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from typing import Final
 
 from moleblend_plugin.chem.readers.cells import BLANKS, SEPARATORS, choose_separator, split_line
 from moleblend_plugin.chem.readers.label_text import LabelReader, has_decimal_commas
+from moleblend_plugin.chem.readers.parquet_table import MAGIC, ParquetTable, count_rows
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.chem.readers.source import Fit, Format, Head, Rows, Source, missing_column
 from moleblend_plugin.chem.readers.table_text import (
@@ -25,6 +27,8 @@ from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.names import write_names
 from moleblend_plugin.schema import Rejection
 
+AnyTable = Table | ParquetTable
+
 _WORD: Final = 3
 """Letters of a SMILES that no short word of a comment ("no", "NO") is taken for."""
 
@@ -34,8 +38,8 @@ def read_table(source: Source) -> Rows:
     row = -1
     with _table(source) as table:
         smiles = _smiles(source, table)
-        targets = [_column(source, table.header, name) for name in source.columns.targets]
-        split = _column(source, table.header, source.columns.split) if source.columns.split else None
+        targets = [_column(source, table, name) for name in source.columns.targets]
+        split = _column(source, table, source.columns.split) if source.columns.split else None
         labels = _labels(source, table, targets)
         _report_doubles(source, table.header)
         first_label = min(targets, default=0)
@@ -58,12 +62,13 @@ def read_table(source: Source) -> Rows:
             part = "" if split is None else cells[split].strip()
             yield RawRow(source.name, row, text, "smiles", numbers, part)
     if row < 0:
-        raise MoleblendError(f"{source.shown} has a header but no rows; nothing to build")
+        held = "a header" if source.format is TABLE else "columns"
+        raise MoleblendError(f"{source.shown} has {held} but no rows; nothing to build")
 
 
 def is_table(source: Source) -> bool:
     """Whether ``source`` is read by :func:`read_table`."""
-    return source.format is TABLE
+    return source.format in (TABLE, PARQUET)
 
 
 def read_cells(source: Source) -> Iterator[list[str]]:
@@ -105,13 +110,18 @@ def _names_smiles(lines: list[str], wanted: str) -> bool:
 
 
 @contextmanager
-def _table(source: Source) -> Iterator[Table]:
+def _table(source: Source) -> Iterator[Table | ParquetTable]:
+    if source.format is PARQUET:
+        yield ParquetTable(source.path, source.shown, source.add_note, partial(setattr, source, "rows_done"))
+        return
     usual = "\t" if source.path.name.lower().removesuffix(".gz").endswith(".tsv") else ","
     with source.text() as lines:
         yield Table(lines, source.shown, usual, source.columns.smiles, source.add_note)
 
 
-def _soundness(source: Source, table: Table, smiles: int, targets: list[int]) -> Callable[[list[str]], bool]:
+def _soundness(
+    source: Source, table: AnyTable, smiles: int, targets: list[int]
+) -> Callable[[list[str]], bool]:
     """Whether cells make a row by themselves: asked of lines that an open quote may have swallowed.
 
     It may lack empty cells at its end where a label is there or, where none is asked for, another cell
@@ -138,23 +148,20 @@ def _soundness(source: Source, table: Table, smiles: int, targets: list[int]) ->
     return is_sound
 
 
-def _labels(source: Source, table: Table, targets: list[int]) -> LabelReader:
+def _labels(source: Source, table: AnyTable, targets: list[int]) -> LabelReader:
     """The reader of labels; whether they have decimal commas is seen in the first rows."""
     return source.label_reader(frozenset(_decimal_commas(source.columns.targets, table, targets)))
 
 
-def _decimal_commas(names: Iterable[str], table: Table, places: list[int]) -> Iterator[str]:
+def _decimal_commas(names: Iterable[str], table: AnyTable, places: list[int]) -> Iterator[str]:
     """Names of the columns whose numbers have decimal commas in the first rows."""
-    mark = '"' if table.separator == "," else ","
-    if not any(mark in line for line in table.first_lines):
-        return
-    rows = [split_line(line, table.separator, literal=True)[0] for line in table.first_lines]
+    rows = table.first_rows if places else []
     for name, place in zip(names, places, strict=False):
         if has_decimal_commas(row[place] for row in rows if place < len(row)):
             yield name
 
 
-def _header_again(table: Table, taken: TableRow, smiles: int) -> str:
+def _header_again(table: AnyTable, taken: TableRow, smiles: int) -> str:
     """Why a row is none that repeats the header, as in files that were put behind one another."""
     header = table.header
     if column_name(taken.cells[smiles]) != header[smiles] or list(map(column_name, taken.cells)) != header:
@@ -174,16 +181,29 @@ def _too_short(source: Source, row: int, taken: TableRow, text: str) -> Rejectio
     return Rejection(source.name, row, text or ",".join(taken.cells[: taken.given])[:500], problem)
 
 
-def _smiles(source: Source, table: Table) -> int:
+def _smiles(source: Source, table: AnyTable) -> int:
     place = smiles_column(table.header, source.columns.smiles, source.shown)
     if place is None:
+        nested = list(table.nested)
+        for found in smiles_places(nested, source.columns.smiles):
+            raise _is_nested(source, table, nested[found])
         error = missing_column(source, source.columns.smiles or "smiles", table.header, "column")
         hint = "" if source.columns.smiles else "; name the one of SMILES by --smiles-column"
         raise MoleblendError(f"{error}{without_header(table.header) or hint}")
     return place
 
 
-def _column(source: Source, header: list[str], name: str) -> int:
+def _is_nested(source: Source, table: AnyTable, name: str) -> MoleblendError:
+    return MoleblendError(
+        f"{source.shown}: column {name!r} holds {table.nested[name]}, not one value in a row: write it as a "
+        "column of its own"
+    )
+
+
+def _column(source: Source, table: AnyTable, name: str) -> int:
+    header = table.header
+    if name in table.nested:
+        raise _is_nested(source, table, name)
     if name not in header:
         raise missing_column(source, name, header, "column")
     if header.count(name) > 1:
@@ -193,4 +213,11 @@ def _column(source: Source, header: list[str], name: str) -> int:
     return header.index(name)
 
 
+def _resembles_parquet(head: Head) -> Fit:
+    return Fit.CERTAIN if head.start.startswith(MAGIC) else Fit.NONE
+
+
 TABLE: Final = Format("a table", (".csv", ".tsv"), _resembles_table, read_table, has_columns=True)
+PARQUET: Final = Format(
+    "a Parquet file", (".parquet",), _resembles_parquet, read_table, has_columns=True, count=count_rows
+)

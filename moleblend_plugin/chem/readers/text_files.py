@@ -34,14 +34,14 @@ _XYZ: Final = re.compile(rb"\s*\d+[ \t]*\r?\n[^\n]*\n\s*[A-Z][a-z]?(\s+-?\d+\.\d
 _PDB: Final = (b"HEADER    ", b"COMPND    ", b"REMARK   ", b"CRYST1", b"ATOM     ", b"HETATM")
 
 _NO_TEXT: Final = (
-    (b"PAR1", "a Parquet file", "write it as CSV: pandas.read_parquet(...).to_csv(...)"),
+    (b"PAR1", "a Parquet file in gzip", "unpack it with gunzip"),  # as it is, it is no text
     (b"BZh", "compressed by bzip2", "unpack it with bunzip2, or compress it with gzip"),
     (b"\xfd7zXZ\x00", "compressed by xz", "unpack it with unxz, or compress it with gzip"),
     (b"\x28\xb5\x2f\xfd", "compressed by zstd", "unpack it with unzstd, or compress it with gzip"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive", "unpack it"),
     (b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "an old Excel workbook (.xls)", "save the sheet as CSV (UTF-8)"),
     (b"\x89HDF", "an HDF5 file", "write it as CSV"),
-    (b"ARROW1", "an Arrow file", "write it as CSV: pandas.read_feather(...).to_csv(...)"),
+    (b"ARROW1", "an Arrow file", "write it as Parquet: pandas.read_feather(...).to_parquet(...)"),
     (b"SQLite format 3", "an SQLite database", "write its table as CSV"),
     *((bytes((0x80, protocol)), "a pickle", "write its molecules as CSV or SDF") for protocol in range(2, 6)),
     (b"@<TRIPOS>", "a MOL2 file", "convert it: obabel in.mol2 -O out.sdf"),

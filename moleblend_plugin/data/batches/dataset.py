@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from moleblend_plugin.data.batches.collate import Batch, collate
 from moleblend_plugin.data.batches.damaged_rows import DamagedRows
-from moleblend_plugin.data.batches.order import epoch_order, mixed_order
+from moleblend_plugin.data.batches.order import Order, epoch_order, mixed_order
 from moleblend_plugin.data.descriptor_scale import DescriptorScale
 from moleblend_plugin.data.rng import Purpose, generator
 from moleblend_plugin.data.samples.blend import BlendConfig, Sample, blend, choose_pairs
@@ -109,7 +109,7 @@ class StoredMolecules(ABC):
         """Heavy atoms of every item, [len]."""
         return self.records.n_atoms
 
-    def order(self, batch_size: int) -> npt.NDArray[np.int64]:
+    def order(self, batch_size: int) -> Order:
         """Order of indices in this epoch, for consecutive batches of ``batch_size``."""
         if not self.by_size:
             return mixed_order(len(self), self.seed, self.epoch)

@@ -6,12 +6,18 @@ processes; the trainer then shuffles whole batches and deals them out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from array import array
+from collections.abc import Iterable, Sequence
+from typing import overload
 
 import numpy as np
 import numpy.typing as npt
 
+from moleblend_plugin.data.batches.drawn_order import DrawnOrder
 from moleblend_plugin.data.rng import Purpose, generator
+
+Indices = npt.NDArray[np.integer]
+Order = Indices | DrawnOrder
 
 WINDOW_BATCHES = 32
 """How many batches are sorted by size together: enough to cut padding, few enough to keep batches mixed.
@@ -20,17 +26,58 @@ A small set has at least four windows, so that its batches differ from epoch to 
 """
 
 
-def mixed_order(count: int, seed: int, epoch: int) -> npt.NDArray[np.int64]:
+HELD = 2**26
+"""Items of a shuffled order that is held in memory, 4 bytes each; a longer one is drawn where it is read."""
+
+
+class CutBatches(Sequence[Indices]):
+    """Batches as consecutive parts of an order, which are taken out of it one by one.
+
+    Args:
+        order: indices of items.
+        starts: place of the first item of every batch, and the end.
+    """
+
+    def __init__(self, order: Order, starts: npt.NDArray[np.int64]) -> None:
+        self._order = order
+        self._starts = starts
+
+    def __len__(self) -> int:
+        return len(self._starts) - 1
+
+    @overload
+    def __getitem__(self, number: int) -> Indices: ...
+    @overload
+    def __getitem__(self, number: slice) -> list[Indices]: ...
+    def __getitem__(self, number: int | slice) -> Indices | list[Indices]:
+        """Indices of a batch.
+
+        Raises:
+            IndexError: there are fewer batches.
+        """
+        if isinstance(number, slice):
+            return [self[place] for place in range(len(self))[number]]
+        place = range(len(self))[number]
+        return self._order[int(self._starts[place]) : int(self._starts[place + 1])]
+
+
+def mixed_order(count: int, seed: int, epoch: int) -> Order:
     """A permutation of (seed, epoch): molecules of all sizes in a batch, where batches stand for the whole.
 
     Batch statistics and negatives of molecules of one size would say little about those of others.
     """
-    return generator(seed, epoch, 0, Purpose.ORDER).permutation(count).astype(np.int64)
+    if count > HELD:
+        return DrawnOrder(count, seed, epoch, window=2**16, n_atoms=None)
+    return _permutation(count, seed, epoch)
 
 
-def epoch_order(
-    n_atoms: npt.NDArray[np.integer], batch_size: int, seed: int, epoch: int, shuffle: bool
-) -> npt.NDArray[np.int64]:
+def _permutation(count: int, seed: int, epoch: int) -> npt.NDArray[np.uint32]:
+    order = np.arange(count, dtype=np.uint32)
+    generator(seed, epoch, 0, Purpose.ORDER).shuffle(order)
+    return order
+
+
+def epoch_order(n_atoms: Indices, batch_size: int, seed: int, epoch: int, shuffle: bool) -> Order:
     """Order of indices for consecutive batches of ``batch_size``.
 
     Training: a permutation of (seed, epoch), cut into windows of ``WINDOW_BATCHES`` batches, each window
@@ -45,10 +92,12 @@ def epoch_order(
         shuffle: training (True) or evaluation (False).
     """
     if not shuffle:
-        return np.argsort(n_atoms, kind="stable").astype(np.int64)
-    order = mixed_order(len(n_atoms), seed, epoch)
-    batches = -(-len(order) // batch_size)
+        return np.argsort(n_atoms, kind="stable")
+    batches = -(-len(n_atoms) // batch_size)
     window = min(WINDOW_BATCHES, max(1, batches // 4)) * batch_size
+    if len(n_atoms) > HELD:
+        return DrawnOrder(len(n_atoms), seed, epoch, window, n_atoms)
+    order = _permutation(len(n_atoms), seed, epoch)
     for start in range(0, len(order), window):
         part = order[start : start + window]
         order[start : start + window] = part[np.argsort(n_atoms[part], kind="stable")]
@@ -56,12 +105,12 @@ def epoch_order(
 
 
 def cut_batches(
-    order: npt.NDArray[np.int64],
-    n_atoms: npt.NDArray[np.integer],
+    order: Order,
+    n_atoms: Indices,
     batch_size: int,
     max_atoms: int | None = None,
     multiple: int = 1,
-) -> list[npt.NDArray[np.int64]]:
+) -> CutBatches:
     """Cut ``order`` into consecutive batches, each as long as both limits let it be.
 
     Args:
@@ -73,22 +122,21 @@ def cut_batches(
         multiple: batches that atoms limit are cut down to a multiple of this, if they are that long.
     """
     limit = -(-batch_size // multiple) * multiple
-    sizes = n_atoms[order].astype(np.int64)
+    if max_atoms is None:
+        return CutBatches(order, np.append(np.arange(0, len(order), limit), len(order)))
     counts = np.arange(1, limit + 1)
-    batches, start = [], 0
-    while start < len(order):
-        largest = np.maximum.accumulate(sizes[start : start + limit])
-        taken = len(largest)
-        if max_atoms is not None:
-            fitting = int(np.searchsorted(largest * counts[:taken], max_atoms, side="right"))
-            if fitting < taken:
-                taken = fitting // multiple * multiple or max(fitting, 1)
-        batches.append(order[start : start + taken])
-        start += taken
-    return batches
+    starts = array("q", [0])
+    while (start := starts[-1]) < len(order):
+        sizes = n_atoms[order[start : start + limit]].astype(np.int64)
+        taken = len(sizes)
+        fitting = int(np.searchsorted(np.maximum.accumulate(sizes) * counts[:taken], max_atoms, side="right"))
+        if fitting < taken:
+            taken = fitting // multiple * multiple or max(fitting, 1)
+        starts.append(start + taken)
+    return CutBatches(order, np.array(starts, np.int64))
 
 
-def padding_share(n_atoms: npt.NDArray[np.integer], batches: Iterable[npt.NDArray[np.int64]]) -> float:
+def padding_share(n_atoms: Indices, batches: Iterable[Indices]) -> float:
     """Computed pairs over useful pairs of these batches, N^2 per molecule: 1 means no padding."""
     computed = useful = 0
     for batch in batches:

@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import struct
 import zlib
-from typing import Final
+from typing import Final, TypeVar
 
 _HEADER: Final = struct.Struct("<I")
 
+Value = TypeVar("Value", bytes, memoryview)
 
-def seal(key: bytes, content: bytes) -> bytes:
+
+def seal(key: bytes, content: bytes | memoryview) -> bytes:
     """``content`` as it is stored under ``key``: 4 bytes CRC-32 of key and content, then the content."""
     return _HEADER.pack(zlib.crc32(content, zlib.crc32(key))) + content
 
 
-def unseal(key: bytes, value: bytes) -> bytes:
-    """Content of the ``value`` under ``key``.
+def unseal(key: bytes, value: Value) -> Value:
+    """Content of the ``value`` under ``key``; of a view another view.
 
     Raises:
         ValueError: it is not what :func:`seal` made for this key.

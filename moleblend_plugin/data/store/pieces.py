@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from bisect import bisect_right
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -87,22 +88,22 @@ class Pieces:
     Args:
         manifest: the store.
         value: what stands under ``PIECES_KEY``.
-        environment: the store, open; its index is read once, 4 bytes per molecule.
+        environment: gives the store, open in this process. Its index is read block by block.
 
     Raises:
-        ValueError: ``value`` or the index is damaged.
-        lmdb.Error: a page of the store is.
+        ValueError: ``value`` is damaged.
     """
 
-    def __init__(self, manifest: Path, value: bytes, environment: Environment) -> None:
+    def __init__(self, manifest: Path, value: bytes, environment: Callable[[], Environment]) -> None:
         self.manifest = manifest
         held = json.loads(unseal(PIECES_KEY, value))
         self.files = tuple(PieceOfStore(**piece) for piece in held["pieces"])
         folder = manifest.resolve().parent
         self.paths = tuple(Path(folder, piece.file).resolve() for piece in self.files)
         self._starts = [0, *accumulate(piece.count for piece in self.files)]
-        block: int = held["block"]
-        self._places = self._read_index(environment, block) if block else None
+        self._environment = environment
+        self._block: int = held["block"]
+        self._last: tuple[int, npt.NDArray[np.uint32]] = (-1, np.empty(0, np.uint32))
 
     def __len__(self) -> int:
         """Molecules in all."""
@@ -115,11 +116,11 @@ class Pieces:
             position: in the store.
 
         Raises:
-            MoleblendError: its file is gone, was replaced or cannot be read.
+            MoleblendError: its file is gone, was replaced or cannot be read; the index is damaged.
             ValueError: a page of the piece is damaged.
         """
         number = bisect_right(self._starts, position) - 1
-        place = position - self._starts[number] if self._places is None else int(self._places[position])
+        place = self._place(position) if self._block else position - self._starts[number]
         path, key = self.paths[number], record_key(place)
         opened = self._open(number)
         try:
@@ -131,16 +132,26 @@ class Pieces:
             close_recent(path)  # who reads in order needs it no more: its pages leave the memory
         return StoredValue(path, key, value)
 
-    def _read_index(self, manifest: Environment, size: int) -> npt.NDArray[np.uint32]:
-        """Number of every molecule in its piece."""
-        places = np.empty(len(self), np.uint32)
-        with manifest.lmdb.begin() as txn:
-            for block, start in enumerate(range(0, len(self), size)):
-                key, wanted = index_key(block), places[start : start + size]
-                held = np.frombuffer(unseal(key, txn.get(key) or b""), "<u4")
-                if len(held) != len(wanted):
-                    raise ValueError(f"block {block} of its index is too short")
-                wanted[:] = held
+    def _place(self, position: int) -> int:
+        """Number of a molecule in its piece."""
+        wanted, inside = divmod(position, self._block)
+        block, places = self._last
+        if block != wanted:
+            places = self._read_block(wanted)
+            self._last = wanted, places
+        return int(places[inside])
+
+    def _read_block(self, block: int) -> npt.NDArray[np.uint32]:
+        key = index_key(block)
+        try:
+            with self._environment().lmdb.begin() as txn:
+                places = np.frombuffer(unseal(key, txn.get(key) or b""), "<u4")
+            if len(places) != min(self._block, len(self) - block * self._block):
+                raise ValueError("it is too short")
+        except (lmdb.Error, ValueError) as error:  # not one damaged row, but all of the block
+            raise MoleblendError(
+                f"{self.manifest} has a damaged index, block {block} ({error}): run `moleblend join` again"
+            ) from error
         return places
 
     def _open(self, number: int) -> Environment:

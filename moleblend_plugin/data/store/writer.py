@@ -72,9 +72,9 @@ class StoreWriter(LmdbWriter):
     def put_last(self) -> None:
         """Write the metadata and the sizes."""
         self._seal(META_KEY, self._meta().to_bytes())
-        self._seal(N_ATOMS_KEY, np.array(self._sizes, "<u2").tobytes())
+        self._seal(N_ATOMS_KEY, np.asarray(self._sizes, "<u2").view(np.uint8).data)
 
-    def _seal(self, key: bytes, content: bytes) -> None:
+    def _seal(self, key: bytes, content: bytes | memoryview) -> None:
         self.put(key, seal(key, content))
 
     def _meta(self) -> StoreMeta:

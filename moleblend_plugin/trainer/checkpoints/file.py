@@ -166,15 +166,19 @@ def _printable(text: str) -> str:
 
 
 def newest_intact(folder: Path, besides: Path) -> Path | None:
-    """The checkpoint of a run's folder that was written last and can be read, other than ``besides``."""
-    others = [path for path in folder.glob("checkpoint*.pt") if path != besides]
-    for path in sorted(others, key=lambda path: (path.stat().st_mtime_ns, path.name), reverse=True):
+    """The checkpoint of a run's folder with most updates that can be read, other than ``besides``.
+
+    Not the one that was written last by the clock: it may have been set back since.
+    """
+    newest, most = None, -1
+    for path in sorted(path for path in folder.glob("checkpoint*.pt") if path != besides):
         try:
-            read_checkpoint(path)
-        except MoleblendError:
+            updates = int(read_checkpoint(path)["optimizer_history"][-1]["num_updates"])
+        except (MoleblendError, LookupError, TypeError, ValueError):
             continue  # the caller tells of the first damaged one; this one is only no remedy
-        return path
-    return None
+        if updates >= most:
+            newest, most = path, updates
+    return newest
 
 
 def write_checkpoint(state: State, folder: Path, names: Sequence[str]) -> None:
@@ -196,19 +200,28 @@ def write_checkpoint(state: State, folder: Path, names: Sequence[str]) -> None:
             torch.save(state, stream)
         sync_file(temporary)  # before any name of the run leads to its bytes
         for name in names[1:]:
-            _duplicate(temporary, folder / name)
+            duplicate(temporary, folder / name)
         put_in_place(temporary, folder / names[0])
     except (OSError, RuntimeError) as error:  # torch wraps a full disk in a RuntimeError
         with suppress(OSError):  # a folder that may not be written to any more keeps it
             temporary.unlink(missing_ok=True)
-        reason = _os_reason(error)
-        raise MoleblendError(
-            f"cannot write {str(folder / names[0])!r} ({reason}): earlier checkpoints are as they were; "
-            "make room or choose another --save-dir"
-        ) from error
+        raise cannot_write(folder / names[0], error) from error
 
 
-def _duplicate(source: Path, target: Path) -> None:
+def cannot_write(path: Path, error: Exception) -> MoleblendError:
+    """The error where a checkpoint could not be written, which harmed no earlier one."""
+    return MoleblendError(
+        f"cannot write {str(path)!r} ({_os_reason(error)}): earlier checkpoints are as they were; "
+        "make room or choose another --save-dir"
+    )
+
+
+def duplicate(source: Path, target: Path) -> None:
+    """Give a checkpoint one more name, which appears complete or not at all.
+
+    Raises:
+        OSError: it cannot; what was at ``target`` before is as it was.
+    """
     copy = target.with_name(f".{target.name}.tmp")
     copy.unlink(missing_ok=True)
     try:

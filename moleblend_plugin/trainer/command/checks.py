@@ -6,6 +6,7 @@ from argparse import Namespace
 from pathlib import Path
 
 from moleblend_plugin.errors import MoleblendError
+from moleblend_plugin.runs.compiler import check_compiler
 from moleblend_plugin.runs.devices import device_type
 from moleblend_plugin.runs.flags import read_flags
 from moleblend_plugin.runs.run_length import check_horizon
@@ -28,6 +29,8 @@ def check_options(args: Namespace) -> None:
         if device == "mps":
             raise MoleblendError("--fp16 needs a GPU of CUDA, not Apple's (mps): use --bf16, or neither")
         raise MoleblendError("--fp16 needs a GPU: use --bf16 on a CPU, or neither")
+    if args.compile:
+        check_compiler(device_type(args.cpu))
     if args.keep_best_checkpoints > 0 and args.disable_validation:
         flag = "--keep-best-checkpoints"
         raise MoleblendError(f"{flag} needs validation: remove --disable-validation or {flag}")

@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import torch
 from torch.utils.data import DataLoader
 
@@ -26,6 +27,9 @@ logger = logging.getLogger(__name__)
 IndexBatch = Sequence[int]
 
 MAX_PREFETCH = 32
+
+_NONE_LEFT = -1
+"""Number of the empty batch of a process that has one less than others."""
 
 
 @contextmanager
@@ -68,6 +72,21 @@ class CollateOrEmpty:
         return self.collater(samples) if samples else {}
 
 
+class _IndexLists:
+    """Lists of indices for a loader, made one by one: of millions of items they would fill the memory."""
+
+    def __init__(self, batches: Sequence[IndexBatch], numbers: npt.NDArray[np.int64]) -> None:
+        self._batches = batches
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for number in self._numbers.tolist():
+            yield [] if number == _NONE_LEFT else np.asarray(self._batches[number]).tolist()
+
+
 class EpochBatches:
     """Batches of a data set, epoch by epoch.
 
@@ -101,7 +120,7 @@ class EpochBatches:
         disable_shuffling: bool = False,
     ) -> None:
         self.dataset = dataset
-        self.batches = list(batches)
+        self.batches = batches
         self.seed = seed
         self.num_shards = num_shards
         self.shard_id = shard_id
@@ -127,16 +146,14 @@ class EpochBatches:
         """Whether every batch of the current epoch was handed out."""
         return len(self) > 0 and self.position >= len(self)
 
-    def order(self, epoch: int, shuffle: bool) -> list[IndexBatch]:
-        """This process's batches of an epoch, in order."""
-        numbers = list(range(len(self.batches)))
+    def order(self, epoch: int, shuffle: bool) -> npt.NDArray[np.int64]:
+        """Numbers of this process's batches of an epoch, in order; -1 for an empty one."""
+        numbers = np.arange(len(self.batches))
         if shuffle and not self.disable_shuffling:
             with numpy_seed(self.seed + epoch):
                 np.random.shuffle(numbers)  # noqa: NPY002  the order that Uni-Core draws
-        mine: list[IndexBatch] = [
-            self.batches[number] for number in numbers[self.shard_id :: self.num_shards]
-        ]
-        return mine + [[]] * (len(self) - len(mine))
+        mine = numbers[self.shard_id :: self.num_shards]
+        return np.concatenate([mine, np.full(len(self) - len(mine), _NONE_LEFT)])
 
     def iterate(self, shuffle: bool = True, set_dataset_epoch: bool = True) -> Iterator[NestedBatch]:
         """Batches of the next epoch, or the rest of the epoch that a checkpoint interrupted.
@@ -152,9 +169,10 @@ class EpochBatches:
         if set_dataset_epoch:
             self.dataset.set_epoch(self.epoch)
         order = self.order(self.epoch, self.shuffle)[self.position :]
+        batches = _IndexLists(self.batches, order)
         if self.dataset.supports_prefetch:
-            self.dataset.prefetch([index for batch in order for index in batch])
-        return self._count(self._loader(order))
+            self.dataset.prefetch([index for batch in batches for index in batch])
+        return self._count(self._loader(batches))
 
     def _count(self, loader: DataLoader[Any]) -> Iterator[NestedBatch]:
         others = set(multiprocessing.active_children())
@@ -177,13 +195,13 @@ class EpochBatches:
             self.position += 1
             yield batch
 
-    def _loader(self, order: list[IndexBatch]) -> DataLoader[Any]:
+    def _loader(self, batches: _IndexLists) -> DataLoader[Any]:
         # Workers live for one epoch: they copy the data set after set_epoch, so they know the epoch.
         # The loader's own generator leaves torch's global one, and with it the run's numbers, alone.
         # Pinned batches are copied to a GPU while it computes.
         return DataLoader(
             self.dataset,
-            batch_sampler=[list(batch) for batch in order],
+            batch_sampler=batches,
             collate_fn=CollateOrEmpty(self.dataset.collater),
             num_workers=self.num_workers,
             prefetch_factor=max(2, self.buffer_size // self.num_workers) if self.num_workers else None,

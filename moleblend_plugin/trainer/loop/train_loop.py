@@ -28,6 +28,21 @@ def grouped(batches: Iterable[NestedBatch], size: int) -> Iterator[list[NestedBa
         yield group
 
 
+def waited_for(batches: Iterable[NestedBatch]) -> Iterator[NestedBatch]:
+    """The same batches; how long the trainer waited for them is logged as ``data_wait``, in seconds."""
+    source = iter(batches)
+    while True:
+        with metrics.aggregate("train_inner"):
+            metrics.log_start_time("data_wait", priority=810, round=2)
+            try:
+                batch = next(source)
+            except StopIteration:
+                return
+            finally:
+                metrics.log_stop_time("data_wait")
+        yield batch
+
+
 def train(session: Session) -> None:
     """Train until an epoch, an update, a time, a learning rate or patience ends the run.
 
@@ -81,7 +96,7 @@ def _train_epoch(session: Session) -> bool:
     args, trainer, batches = session.args, session.trainer, session.batches
     epoch = session.coming_epoch()
     frequency = args.update_freq[min(epoch, len(args.update_freq)) - 1]
-    iterator = batches.iterate(shuffle=epoch > args.curriculum)
+    iterator = waited_for(batches.iterate(shuffle=epoch > args.curriculum))
     size = math.ceil(len(batches) / frequency)
     done = math.ceil(batches.position / frequency)
     unfinished, session.unfinished = session.unfinished, None

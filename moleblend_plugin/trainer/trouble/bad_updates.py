@@ -6,14 +6,13 @@ import json
 import logging
 import os
 from argparse import Namespace
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.runs.run_files import BAD_UPDATE_LOG
 from moleblend_plugin.trainer.logging import metrics
-from moleblend_plugin.trainer.logging.meters import AverageMeter
 from moleblend_plugin.trainer.trouble.nonfinite import Cause, Diagnosis
 
 logger = logging.getLogger("moleblend-train")
@@ -21,6 +20,16 @@ logger = logging.getLogger("moleblend-train")
 BAD_UPDATES = "bad_updates"
 IN_A_ROW = "_bad_updates_in_a_row"
 """Counts live in the averages that checkpoints keep, so that they go on after a restart; ``_`` hides one."""
+
+
+class Meters(Protocol):
+    """A trainer's metrics, as far as counts need them."""
+
+    def get_meters(self, name: str, /) -> Any:  # noqa: ANN401  either trainer's
+        """Meters of a named aggregation."""
+
+    def log_scalar(self, key: str, value: float, /, *, weight: float, priority: int) -> None:
+        """Log a value."""
 
 
 class TooManyBadUpdates(MoleblendError):
@@ -43,6 +52,7 @@ class BadUpdate:
         row_ids: their rows in the source files, where the data set knows them.
         suspects: those items whose loss alone is not finite.
         cause: what is to blame, "" where that is open.
+        terms: names of the loss's terms that are not finite, where a loss has terms.
     """
 
     update: int
@@ -52,6 +62,7 @@ class BadUpdate:
     row_ids: list[str]
     suspects: list[int]
     cause: Cause = ""
+    terms: list[str] = field(default_factory=list)
 
 
 _BLAMED: Final[tuple[Cause, ...]] = ("labels", "model", "molecules")
@@ -76,6 +87,7 @@ def merge_findings(parts: list[tuple[Diagnosis, list[str]]], update: int, epoch:
         row_ids=[name for _, names in parts for name in names],
         suspects=[index for part in found for index in part.suspects],
         cause=next((cause for cause in _BLAMED if any(part.cause == cause for part in found)), ""),
+        terms=list(dict.fromkeys(name for part in found for name in part.terms)),
     )
 
 
@@ -85,9 +97,11 @@ class BadUpdates:
     Args:
         args: the run's options.
         is_first: whether this process writes and tells.
+        meters: the metrics of the trainer that runs, which keep the counts (default: the embedded one's).
     """
 
-    def __init__(self, args: Namespace, is_first: bool) -> None:
+    def __init__(self, args: Namespace, is_first: bool, meters: Meters | None = None) -> None:
+        self.meters = meters or cast("Meters", metrics)
         self.limit = max(args.max_bad_updates, 1)
         self.path = Path(args.save_dir) / BAD_UPDATE_LOG if is_first and not args.no_save else None
 
@@ -99,11 +113,12 @@ class BadUpdates:
             Diverged: likewise, and the model is to blame.
             MoleblendError: the file cannot be written.
         """
-        total, in_a_row = _count(BAD_UPDATES) + 1, _count(IN_A_ROW) + 1
-        _log(total, in_a_row)
+        total, in_a_row = self._count(BAD_UPDATES) + 1, self._count(IN_A_ROW) + 1
+        self._log(total, in_a_row)
         if self.path is not None:
             _append(self.path, {name: value for name, value in asdict(bad).items() if name != "cause"})
-        what = f"loss or gradients are not finite at update {bad.update}, first in {bad.where}"
+        terms = f" (terms: {', '.join(bad.terms)})" if bad.terms else ""
+        what = f"loss or gradients are not finite at update {bad.update}, first in {bad.where}{terms}"
         rows = f"; rows: {self.path}" if self.path and bad.cause != "model" else ""
         if in_a_row >= self.limit:
             times = f" ({in_a_row} times in a row)" if in_a_row > 1 else ""
@@ -117,8 +132,16 @@ class BadUpdates:
 
     def good(self) -> None:
         """Begin to count again: an update went well."""
-        if total := _count(BAD_UPDATES):
-            _log(total, 0)
+        if total := self._count(BAD_UPDATES):
+            self._log(total, 0)
+
+    def _count(self, key: str) -> int:
+        meters = self.meters.get_meters("default")
+        return int(meters.get_smoothed_value(key) or 0) if key in meters else 0
+
+    def _log(self, total: int, in_a_row: int) -> None:
+        self.meters.log_scalar(BAD_UPDATES, total, weight=0, priority=600)
+        self.meters.log_scalar(IN_A_ROW, in_a_row, weight=0, priority=601)
 
 
 def _remedy(bad: BadUpdate) -> str:
@@ -136,16 +159,6 @@ def _remedy(bad: BadUpdate) -> str:
             "look at the data"
         )
     return "lower --lr, set --clip-norm, or look at the data"
-
-
-def _count(key: str) -> int:
-    meter = metrics.get_meters("default").get(key)
-    return int(meter.value or 0) if isinstance(meter, AverageMeter) else 0
-
-
-def _log(total: int, in_a_row: int) -> None:
-    metrics.log_scalar(BAD_UPDATES, total, weight=0, priority=600)
-    metrics.log_scalar(IN_A_ROW, in_a_row, weight=0, priority=601)
 
 
 def _append(path: Path, entry: dict[str, Any]) -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
 import torch
@@ -56,6 +56,7 @@ class Diagnosis:
         indices: items of the process's batches.
         suspects: those items whose loss alone is not finite.
         cause: what is to blame, "" where that is open.
+        terms: names of the loss's terms that are not finite.
     """
 
     where: str
@@ -63,6 +64,7 @@ class Diagnosis:
     indices: list[int]
     suspects: list[int]
     cause: Cause = ""
+    terms: list[str] = field(default_factory=list)
 
 
 def _tensors(value: object) -> Iterator[Tensor]:
@@ -136,9 +138,11 @@ def diagnose(
     parameter = first_bad_gradient(model) or first_bad_gradient(loss)
     modules: list[str] = []
     suspects: list[int] = []
+    terms: dict[str, None] = {}
     for number, sample in enumerate(samples if compute else []):
         with surroundings(number), watch_outputs(model) as found:
-            value = loss(model, sample)[0]
+            value, _, logged = loss(model, sample)
+        terms |= dict.fromkeys(_bad_terms(logged))
         if found or not bool(torch.isfinite(value).all()):
             modules += found[:1] or ["the loss"]
             suspects += _suspects(model, loss, sample, surroundings, number)
@@ -159,7 +163,14 @@ def diagnose(
             lost is not None or grown or _fails_on(model, loss, probe or {}, suspects, indices, surroundings)
         )
         cause = "model" if bad else "molecules"
-    return Diagnosis(where, bool(modules), indices, suspects, cause)
+    return Diagnosis(where, bool(modules), indices, suspects, cause, list(terms))
+
+
+def _bad_terms(logged: Mapping[str, Any]) -> Iterator[str]:
+    """Names of the terms whose loss is not finite, of what a loss logs as ``NAME_loss``."""
+    for key, value in logged.items():
+        if key.endswith("_loss") and not bool(torch.isfinite(torch.as_tensor(value)).all()):
+            yield key.removesuffix("_loss")
 
 
 def first_bad_weight(model: nn.Module) -> str | None:
