@@ -13,13 +13,17 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-from measure import FILES, Figure, Table, children_seconds, finish, settings
+from measure import FILES, Figure, Table, Timing, children_seconds, finish, settings
 
 ROWS, MILLION = 4_000, 1_000_000
 WITH_3D = 100
+REPEATS = 3
+FAST = 3.0
+"""Times RDKit's own rate of conformers."""
 MINUTES = 10.0
 """For a million molecules without conformers on two cores."""
 
@@ -34,12 +38,14 @@ def write_csv(folder: Path, path: Path, count: int) -> None:
         rows.writerows([smiles[row % len(smiles)]] for row in range(count))
 
 
-def build(source: Path, out: Path, conformers: str, workers: int) -> tuple[float, float]:
+def build(
+    source: Path, out: Path, conformers: str, workers: int, method: str = "full"
+) -> tuple[float, float]:
     """CPU and wall seconds of one build, all processes together."""
     command = [sys.executable, "-m", "moleblend_plugin.cli.main", "build", str(source), "--out", str(out)]
     before, start = children_seconds(), time.perf_counter()
     subprocess.run(
-        [*command, "--conformers", conformers, "--workers", str(workers)],
+        [*command, "--conformers", conformers, "--conformer-method", method, "--workers", str(workers)],
         check=True,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
@@ -65,6 +71,27 @@ def rdkit_seconds(source: Path) -> float:
     return time.process_time() - start
 
 
+def with_conformers(
+    source: Path, folder: Path, count: int, workers: int, start: float, repeats: int = REPEATS
+) -> Iterator[Figure]:
+    """Both methods and RDKit alone, in turns."""
+    seconds: dict[str, list[float]] = {"full": [], "fast": [], "RDKit alone": []}
+    for turn in range(repeats):
+        for name, times in seconds.items():
+            if name == "RDKit alone":
+                times.append(rdkit_seconds(source))
+            else:
+                times.append(build(source, folder / f"{name}{turn}", "1", workers, name)[0] - start)
+    how = f"CPU time, {count} molecules, without the start, {repeats} times"
+    full, fast, alone = (Timing(tuple(times), "cpu") for times in seconds.values())
+    for what, found in (("with one conformer", full), ("the same, --conformer-method fast", fast)):
+        yield Figure(what, count / found.median, "rows/s and core", how, found.spread)
+    yield Figure("RDKit alone", count / alone.median, "rows/s and core", how, alone.spread)
+    yield Figure("overhead over RDKit", full.median / alone.median - 1, "of its time", how)
+    how += "; rate of fast conformers over RDKit's"
+    yield Figure("fast method", alone.median / fast.median, "x", how, None, None, FAST)
+
+
 def measure(folder: Path, rows: int, with_3d: int, workers: int) -> Table:
     """The table."""
     table = Table("moleblend build")
@@ -82,12 +109,8 @@ def measure(folder: Path, rows: int, with_3d: int, workers: int) -> Table:
         table.add(Figure("a million rows on 2 cores", minutes, "min", how, None, None, MINUTES, False))
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
         table.add(Figure("memory of the largest process", memory, "MB", f"{rows:,} rows"))
-        cpu, _ = build(short, Path(temporary) / "3d", "1", workers)
-        alone = rdkit_seconds(short)
-        how = f"CPU time, {with_3d} molecules, without the start"
-        table.add(Figure("with one conformer", with_3d / (cpu - empty), "rows/s and core", how))
-        table.add(Figure("RDKit alone", with_3d / alone, "rows/s and core", how))
-        table.add(Figure("overhead over RDKit", (cpu - empty) / alone - 1, "of its time", how))
+        for figure in with_conformers(short, Path(temporary), with_3d, workers, empty):
+            table.add(figure)
     return table
 
 

@@ -9,7 +9,7 @@ relaxed with MMFF94   to the minimum (1,000 steps)        100 steps
 ====================  ==================================  ====================================
 
 KDG is ETKDG without the torsion angles of crystal structures (Riniker and Landrum 2015,
-doi:10.1021/acs.jcim.5b00654): looking these up takes longer than all else of an embedding without hydrogens.
+doi:10.1021/acs.jcim.5b00654): these take a third of an embedding without hydrogens, and relaxing moves them.
 Distance geometry and its minimisations grow with the square of the atoms, half of which are hydrogens. What
 this means for geometries and scores is measured in ``docs/speed_tables.md``. What MMFF94 cannot relax is
 embedded as with ``full``.
@@ -31,7 +31,7 @@ class ConformerMethod(NamedTuple):
         embedding: RDKit's parameters, by name.
         embeds_hydrogens: whether hydrogens are embedded with the heavy atoms, or set afterwards.
         relax_steps: MMFF94 steps at most, unless others are asked for.
-        to_minimum: whether relaxing is meant to reach the minimum, so that it is told where it does not.
+        to_minimum: whether relaxing is meant to reach the minimum, so that records say where it does not.
     """
 
     embedding: str
