@@ -14,9 +14,10 @@ if TYPE_CHECKING:
     from moleblend_plugin.chem.readers.source import Source
     from moleblend_plugin.inference.embedder import Embedder
     from moleblend_plugin.inference.input_rows import Input
-    from moleblend_plugin.inference.kept_rows import KeptRows, Stamp, Work
+    from moleblend_plugin.inference.kept_rows import KeptRows
     from moleblend_plugin.inference.outputs import Counts
     from moleblend_plugin.inference.predictor import Predictor
+    from moleblend_plugin.inference.work import Stamp, Work
 
 
 def open_rows(
@@ -65,7 +66,7 @@ def work_of(network: Predictor | Embedder, rows: Input, model: Stamp, **options:
         model: the file of the network, as it was before it was read.
         **options: of the command, plain values.
     """
-    from moleblend_plugin.inference.kept_rows import Stamp, Work
+    from moleblend_plugin.inference.work import Stamp, Work
     from moleblend_plugin.inputs.standard_input import STREAM_NAME
 
     if rows.source.name == STREAM_NAME:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -75,6 +76,7 @@ def write_rows_on_cluster(
     from moleblend_plugin.building.cut import rows_about
     from moleblend_plugin.cli._progress import RowProgress
     from moleblend_plugin.cluster.inferring import infer_on_cluster
+    from moleblend_plugin.inference.kept_rows import folder_of
     from moleblend_plugin.stopping import termination_as_exit
 
     total = rows.total or rows_about([rows.source], None)
@@ -86,6 +88,7 @@ def write_rows_on_cluster(
         found = infer_on_cluster(
             job, rows.source, total, model, out, cluster, pieces, progress.update, progress.say
         )
+        shutil.rmtree(folder_of(out), ignore_errors=True)  # of a command without a cluster
     print_counts(found.notes, found.counts, command[1], [out], network.input_mode)
 
 

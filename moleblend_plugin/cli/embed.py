@@ -61,9 +61,9 @@ def embed(
     """Write the encoder's last states for every molecule of a file (docs/inference.md: the arrays' names)."""
     from moleblend_plugin.chem.readers.source import Columns
     from moleblend_plugin.inference.embedder import Embedder
-    from moleblend_plugin.inference.kept_rows import Stamp
     from moleblend_plugin.inference.outputs import embed_to_file
     from moleblend_plugin.inference.table_writer import check_table
+    from moleblend_plugin.inference.work import Stamp
     from moleblend_plugin.inputs import open_molecules
     from moleblend_plugin.networks.resolve import find_checkpoint_file
 
@@ -78,7 +78,7 @@ def embed(
     where = device if cluster is None else "cpu"
     model = find_checkpoint_file(checkpoint)
     stamp = Stamp.of(model) if model.exists() else None
-    network = Embedder.from_checkpoint(checkpoint, what, where, input_mode, use_ema)  # type: ignore[arg-type]
+    network = Embedder.from_checkpoint(model, what, where, input_mode, use_ema)  # type: ignore[arg-type]
     source = open_molecules(molecules, Columns(smiles_column))
     rows = open_rows(
         network, source, conformers, workers, max_atoms, canonical=False, row_timeout=row_timeout

@@ -69,17 +69,19 @@ def predict(
     classes that cannot be excluded; members_sd_NAME; nearest_similarity, nearest_training_row and
     nearest_training_smiles, the nearest training molecule; and outside_domain.
 
+    After an interruption the same command goes on, and computes no finished rows again.
+
     Example: moleblend predict model.pt molecules.csv --out predictions.csv --interval 0.95
     """
     from functools import partial
 
     from moleblend_plugin.chem.readers.source import Columns
-    from moleblend_plugin.inference.kept_rows import Stamp
     from moleblend_plugin.inference.outputs import predict_to_table
     from moleblend_plugin.inference.predictor import Predictor
     from moleblend_plugin.inference.run_folder import find_checkpoint
     from moleblend_plugin.inference.table_writer import check_table
     from moleblend_plugin.inference.trust_columns import choose_trust_columns
+    from moleblend_plugin.inference.work import Stamp
     from moleblend_plugin.inputs import open_molecules
 
     shared.check_cluster(cluster, pieces)

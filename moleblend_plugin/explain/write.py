@@ -18,8 +18,9 @@ from moleblend_plugin.explain.explainer import WINDOW, Explainer, Explanation, M
 from moleblend_plugin.explain.page import Page
 from moleblend_plugin.files import replacing
 from moleblend_plugin.inference.input_rows import Input, InputRow
-from moleblend_plugin.inference.outputs import NOT_FINITE, Counts, OnRows, input_columns
+from moleblend_plugin.inference.outputs import NOT_FINITE, Counts, input_columns
 from moleblend_plugin.inference.table_writer import check_table, free_name, open_table
+from moleblend_plugin.inference.windows import OnRows
 from moleblend_plugin.version import __version__
 
 TABLES: Final = (".csv", ".tsv", ".parquet")

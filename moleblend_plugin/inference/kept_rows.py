@@ -6,8 +6,8 @@
     FIRST-STOP.rows    rows FIRST to STOP - 1 of the input: a group of whole windows (inference.part_file)
     NAME               the output, while it is put together
 
-A group is there as a whole or not at all; one that the disk lost or changed is computed again. Only the
-first group is held in memory, and the last: an input that is done by then leaves no folder.
+A group is there as a whole or not at all; one that the disk lost or changed is computed again. Rows are
+held in memory until their group is whole: an input that is done by then makes no folder.
 """
 
 from __future__ import annotations
@@ -15,26 +15,19 @@ from __future__ import annotations
 import json
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-import torch
-
-from moleblend_plugin.chem.convert import TOOLKIT
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.files import put_in_place, replacing, sha256_of
+from moleblend_plugin.files import put_in_place, replacing
 from moleblend_plugin.inference.joined_rows import ArraysHead, write_joined
 from moleblend_plugin.inference.outputs import Counts
 from moleblend_plugin.inference.part_file import PartReader, open_part
 from moleblend_plugin.inference.table_writer import ColumnType
 from moleblend_plugin.inference.windows import Span, window_at
-from moleblend_plugin.version import __version__
-
-FORMAT: Final = 1
-"""Of the folder."""
+from moleblend_plugin.inference.work import Work
 
 GROUP_ROWS: Final = 1 << 14
 """Rows of a group at most, but for the rest of a window."""
@@ -48,58 +41,9 @@ _WORK: Final = "work.json"
 Say = Callable[[str], None]
 
 
-class Stamp(NamedTuple):
-    """By what a file that was replaced is told from the one that was read, without reading it."""
-
-    path: Path
-    facts: tuple[int, int, int]
-
-    @classmethod
-    def of(cls, path: Path) -> Stamp:
-        """Of the file as it is now.
-
-        Raises:
-            OSError: there is none.
-        """
-        found = path.stat()
-        return cls(path, (found.st_size, found.st_mtime_ns, found.st_ino))
-
-    @property
-    def holds(self) -> bool:
-        """Whether the file is still the one that was read."""
-        try:
-            return Stamp.of(self.path) == self
-        except OSError:
-            return False
-
-
-class Work(NamedTuple):
-    """What rows of an output depend on.
-
-    Attributes:
-        settings: plain values, by a name for people.
-        files: what is read, by a name for people.
-    """
-
-    settings: Mapping[str, Any]
-    files: Mapping[str, Stamp]
-
-    def fingerprint(self) -> dict[str, Any]:
-        """Plain values for comparison; reads the files.
-
-        Raises:
-            MoleblendError: a file was replaced, or cannot be read.
-        """
-        found: dict[str, Any] = {"format": FORMAT}
-        for name, stamp in self.files.items():
-            found[name] = sha256_of(stamp.path)
-            if not stamp.holds:
-                raise MoleblendError(f"{stamp.path} was replaced while it was read: run the command again")
-        found |= self.settings
-        found["threads"] = torch.get_num_threads()  # sums depend on them
-        found["version"] = [__version__, TOOLKIT, np.__version__, torch.__version__]
-        plain: dict[str, Any] = json.loads(json.dumps(found))
-        return plain
+def folder_of(out: Path) -> Path:
+    """The folder for the rows of an output."""
+    return out.absolute().with_name(f".{out.name}.rows")
 
 
 class Group(NamedTuple):
@@ -130,7 +74,7 @@ class KeptRows:
 
     def __init__(self, out: Path, work: Work | None, head: ArraysHead | None, say: Say) -> None:
         self.out, self._work, self._head, self._say = out, work, head, say
-        self.folder = out.absolute().with_name(f".{out.name}.rows")
+        self.folder = folder_of(out)
         self.groups: list[Group] = []
         self.counts, self.fresh = Counts(), Counts()
         self._table: _HeldTable | None = None
@@ -225,7 +169,7 @@ class KeptRows:
             raise MoleblendError(f"cannot write {self.folder} ({error.strerror or error})") from error
 
     def _take_over(self) -> None:
-        """Groups of an interrupted command, if they are of this work; else none, which is told."""
+        """Groups of an interrupted command, if they are of this work; else none, with a line that says so."""
         try:
             held = json.loads((self.folder / _WORK).read_text(encoding="utf-8"))
         except (OSError, ValueError):  # ended while it began, or was removed
@@ -279,7 +223,11 @@ class _HeldTable:
         self._vectors = [
             place for place, kind in enumerate(columns.values()) if kind in ("vector", "vectors")
         ]
-        self._counts: dict[str, Any] = {}
+        self._counts: dict[str, Any] = {}  # of whole windows among them
+        self._first = self._row = self._window_stop = 0
+        self._stop: int | None = None
+        self._whole = self._bytes = 0
+        self._began = 0.0
         self._next_span()
 
     def write(self, row: Sequence[Any]) -> None:

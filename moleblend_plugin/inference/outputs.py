@@ -63,7 +63,7 @@ class Counts:
         return {"rows": self.rows, "done": self.done, "flat": dict(self.flat), "reasons": dict(self.reasons)}
 
     def hand_over(self) -> dict[str, Any]:
-        """The same, and begin anew."""
+        """The same, and start again from zero."""
         found = self.to_plain()
         self.rows = self.done = 0
         self.flat.clear()

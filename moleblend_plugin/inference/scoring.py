@@ -18,10 +18,11 @@ import numpy as np
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.inference.input_labels import LabelsOf, check_labels
 from moleblend_plugin.inference.input_rows import Input, InputRow
-from moleblend_plugin.inference.outputs import LARGEST, OnRows, input_columns, predicted
+from moleblend_plugin.inference.outputs import input_columns, predicted
 from moleblend_plugin.inference.predicted_columns import predicted_cells, predicted_columns
 from moleblend_plugin.inference.predictor import Predictor
 from moleblend_plugin.inference.table_writer import ColumnType, TableWriter, free_name, open_table
+from moleblend_plugin.inference.windows import LARGEST, OnRows
 from moleblend_plugin.metrics.bootstrap import Intervals, intervals
 from moleblend_plugin.metrics.scores import SCORERS, TaskScores
 from moleblend_plugin.schema import Float64Array

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -160,24 +161,47 @@ def test_embeddings_go_on_to_the_same_bytes(
     assert sorted(os.listdir(tmp_path)) == ["a.csv", out.name, straight.name]
 
 
-def test_a_killed_command_goes_on(
-    checkpoint: Path, table: Path, tmp_path: Path, seen: dict[str, list[int]], monkeypatch: pytest.MonkeyPatch
+def small_disk() -> None:
+    """No file of more than 8 KiB: the group of 256 rows does not fit."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 13, 1 << 13))
+
+
+ENDS = {
+    "kill": (lambda: os.kill(os.getpid(), signal.SIGKILL), -signal.SIGKILL, 448),
+    "time limit": (lambda: os.kill(os.getpid(), signal.SIGTERM), 128 + signal.SIGTERM, 448),
+    "full disk": (small_disk, 2, 192),
+}
+"""By how a command ends after some groups: what does it, its exit code, and the rows that are kept."""
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks")
+@pytest.mark.parametrize("how", ENDS)
+def test_a_command_goes_on_after_any_end(
+    how: str,
+    checkpoint: Path,
+    table: Path,
+    tmp_path: Path,
+    seen: dict[str, list[int]],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     straight, out = tmp_path / "straight.csv", tmp_path / "out.csv"
+    monkeypatch.setattr(kept_rows, "GROUP_ROWS", 1 << 20)
     assert predict(checkpoint, table, straight) == 0
+    monkeypatch.setattr(kept_rows, "GROUP_SECONDS", 0.0)
+    act, code, kept = ENDS[how]
     pid = os.fork()
     if pid == 0:
         try:
-            stop_after(monkeypatch, 3, lambda: os.kill(os.getpid(), signal.SIGKILL))
-            predict(checkpoint, table, out)
+            stop_after(monkeypatch, 1 if how == "full disk" else 3, act)
+            os._exit(predict(checkpoint, table, out))
         finally:
             os._exit(1)
-    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == -signal.SIGKILL
+    assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == code
     assert not out.exists()
     (tmp_path / ".out.csv.rows" / "half.tmp").write_text("of a group")
     seen["computed"].clear()
     assert predict(checkpoint, table, out) == 0
-    assert sorted(seen["computed"]) == molecules(448)
+    assert sorted(seen["computed"]) == molecules(kept)
     assert out.read_bytes() == straight.read_bytes()
     assert sorted(os.listdir(tmp_path)) == ["a.csv", "out.csv", "straight.csv"]
 
