@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from collections.abc import Iterable, Sequence
-from typing import overload
+from typing import Protocol, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -17,7 +17,17 @@ from moleblend_plugin.data.batches.drawn_order import DrawnOrder
 from moleblend_plugin.data.rng import Purpose, generator
 
 Indices = npt.NDArray[np.integer]
-Order = Indices | DrawnOrder
+
+
+class Order(Protocol):
+    """Indices in an order, read by slices: an array, or a :class:`DrawnOrder`."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, part: slice, /) -> Indices:
+        """Those of consecutive places."""
+
 
 WINDOW_BATCHES = 32
 """How many batches are sorted by size together: enough to cut padding, few enough to keep batches mixed.

@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 from torch.utils.data import Dataset
 
-Indices = npt.NDArray[np.int64]
+Indices = npt.NDArray[np.integer]
+
+
+class IndexOrder(Protocol):
+    """Indices in an order, read by slices, as an array is."""
+
+    def __len__(self) -> int:
+        """How many there are."""
+
+    def __getitem__(self, part: slice, /) -> Indices:
+        """Those of consecutive places."""
 
 
 class BaseDataset(Dataset[Any]):
@@ -27,12 +37,12 @@ class BaseDataset(Dataset[Any]):
         """Join items into one batch; ``{}`` for no items."""
         raise NotImplementedError
 
-    def ordered_indices(self) -> Indices:
+    def ordered_indices(self) -> IndexOrder:
         """Order in which items are cut into batches."""
         return np.arange(len(self), dtype=np.int64)
 
     def batch_by_size(
-        self, indices: Indices, batch_size: int | None = None, required_batch_size_multiple: int = 1
+        self, indices: IndexOrder, batch_size: int | None = None, required_batch_size_multiple: int = 1
     ) -> Sequence[Indices]:
         """Cut ``indices`` into consecutive batches.
 

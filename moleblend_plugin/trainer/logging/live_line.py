@@ -15,7 +15,21 @@ from moleblend_plugin.trainer.logging.metrics import MetersDict
 
 REFRESH_SECONDS = 0.2
 
-_OWN = frozenset("bsz ups lr gnorm clip num_updates train_wall data_wait wall loss_scale sample_size".split())
+_OWN = frozenset(
+    [
+        "bsz",
+        "ups",
+        "lr",
+        "gnorm",
+        "clip",
+        "num_updates",
+        "train_wall",
+        "data_wait",
+        "wall",
+        "loss_scale",
+        "sample_size",
+    ]
+)
 """Values of the trainer; all others are the loss's terms."""
 
 
