@@ -50,6 +50,7 @@ def tune(
     test: options_of.Test = None,
     checkpoint: options_of.Start = None,
     input_mode: options_of.InputMode = None,
+    conformer_method: options_of.Method = None,
     ensemble_size: options_of.EnsembleSize = None,
     folds: options_of.Folds = None,
     stacking: options_of.Stacking = None,
