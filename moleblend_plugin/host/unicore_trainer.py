@@ -50,7 +50,7 @@ def check_unicore_options(args: Namespace) -> None:
     Raises:
         MoleblendError: there is no compiler for ``--compile``.
     """
-    if args.compile:
+    if getattr(args, "compile", False):  # arguments made by hand may lack it
         check_compiler(device_type())
 
 

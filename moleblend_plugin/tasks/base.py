@@ -214,7 +214,7 @@ class StoreTask(WithFlags, BaseTask):
     def build_model(self, args: argparse.Namespace) -> BaseModel:
         """The model; ``--compile`` compiles it (the embedded trainer does so itself)."""
         model = super().build_model(args)
-        if HOST == "unicore" and args.compile:
+        if HOST == "unicore" and getattr(args, "compile", False):
             model.compile(dynamic=True)  # in place, so names of weights stay; sizes differ between batches
         return model
 

@@ -17,7 +17,7 @@ from moleblend_plugin.chem.convert import ConversionConfig, convert, convert_mol
 from moleblend_plugin.chem.geometry import conformers
 from moleblend_plugin.chem.geometry.canonical import canonical
 from moleblend_plugin.chem.geometry.conformers import ConformerConfig, make_conformers, molecule_seed
-from moleblend_plugin.chem.geometry.relax import Relaxed, relax
+from moleblend_plugin.chem.geometry.relax import Relaxed, relax, type_atoms
 from moleblend_plugin.chem.readers.raw_row import RawRow
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.schema import MoleculeRecord
@@ -208,7 +208,7 @@ def test_steps_of_large_molecules_follow_from_their_size_not_from_the_clock() ->
     again = Chem.Mol(mol)
     ends = []
     for each in (mol, again):
-        told = relax(each, [0], 100_000, 0.5, float("inf"))
+        told = relax(each, [0], type_atoms(each), 100_000, 0.5, float("inf"))
         assert told.problem == ""
         ends.append(each.GetConformer().GetPositions())
     np.testing.assert_array_equal(*ends)

@@ -137,7 +137,7 @@ def test_a_database_and_packed_binaries_are_named(tmp_path: Path) -> None:
 
 def test_every_ending_has_a_format_and_every_format_an_ending() -> None:
     assert {ending for format in FORMATS for ending in format.endings} == {
-        ".csv", ".tsv", ".smi", ".smiles", ".sdf", ".sd", ".mol", ".npz", ".lmdb",
+        ".csv", ".tsv", ".smi", ".smiles", ".sdf", ".sd", ".mol", ".npz", ".lmdb", ".parquet",
     }  # fmt: skip
     assert all(format.endings for format in FORMATS)
 
