@@ -320,6 +320,10 @@ def change_record(**changes: Any) -> Any:
         (change_record(bonds=b"\xff" * 4 * 249), "a bond names atom 65535 of 250"),
         (change_record(bonds=b"\0" * 4), "1 bonds but 249 bond codes"),
         (change_record(coords=b"\0" * 12), "cannot reshape"),
+        *(
+            (change_record(coords=np.full(750, number, "<f4").tobytes()), "no finite numbers below 1,000,000")
+            for number in (np.nan, np.inf, -np.inf, 1e30)  # a loss would take distances beyond every table
+        ),
         (lambda txn: txn.delete(record_key(2)), "no value for key 0000000002"),
     ],
 )

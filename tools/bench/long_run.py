@@ -18,7 +18,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from measure import Figure, Table, finish
+from measure import Figure, Table, finish, own_memory
 from scipy.stats import linregress, t
 
 SECONDS = 10
@@ -31,12 +31,6 @@ def descendants(pid: int) -> list[int]:
         for task in Path(f"/proc/{number}/task").glob("*/children"):
             found += map(int, task.read_text(encoding="ascii").split())
     return found
-
-
-def own_memory(pid: int) -> float:
-    """Memory in MB that only this process has; pages of mapped files, which the system may drop, left out."""
-    lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem"))) / 1024
 
 
 def watch(pid: int, out: Path) -> None:

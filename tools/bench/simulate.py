@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import os
 import resource
 import shutil
 import subprocess
@@ -19,7 +20,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from measure import Figure, Table, finish, molecules
+from measure import Figure, Table, finish, molecules, own_memory
 
 from moleblend_plugin.data.batches.dataset import BlendedMolecules
 from moleblend_plugin.data.samples.blend import BlendConfig
@@ -70,18 +71,12 @@ class Steps:
         """Note what the body took."""
         cpu, wall = time.process_time(), time.perf_counter()
         yield
-        self.taken[name] = (time.process_time() - cpu, time.perf_counter() - wall, own_memory())
-
-
-def own_memory() -> float:
-    """Anonymous memory of this process in MB: pages of mapped files, which the system may drop, left out."""
-    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-    return sum(int(line.split()[1]) for line in lines if line.startswith(("RssAnon", "RssShmem"))) / 1024
+        self.taken[name] = (time.process_time() - cpu, time.perf_counter() - wall, own_memory(os.getpid()))
 
 
 def read_epoch(path: Path) -> dict[str, tuple[float, float, float]]:
     """What process 3 of 8 does in an epoch: opens, orders, cuts, reads batches, and goes on in the middle."""
-    steps = Steps({"start": (0.0, 0.0, own_memory())})
+    steps = Steps({"start": (0.0, 0.0, own_memory(os.getpid()))})
     with steps.step("open"):
         store = MoleculeStore(path)
     data = TrainerDataset(BlendedMolecules(store, BlendConfig(), 1, shuffle=True), BATCH)

@@ -13,11 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from moleblend_plugin.data.compiled import all_within
-from moleblend_plugin.schema import MoleculeRecord
+from moleblend_plugin.schema import Float32Array, MoleculeRecord
 from moleblend_plugin.vocab import ATOM_SIZES, BOND_FEATURES, CHIRALITY
 
 _ATOM_SIZES: Final = np.array(ATOM_SIZES, np.uint8)
 _BOND_SIZES: Final = np.array([feature.size for feature in BOND_FEATURES], np.uint8)
+
+_FARTHEST: Final = 1e6
+"""No coordinate is so large, in angstrom; squares of larger ones overflow."""
 
 _STORED: Final = {dtype: np.dtype(dtype) for dtype in ("u1", "<u2", "<f4", "<f8")}
 
@@ -60,6 +63,14 @@ def decode_record(value: bytes) -> MoleculeRecord:
         raise ValueError(f"missing or wrong field {error}") from error
 
 
+def _coords(value: bytes, n_atoms: int) -> Float32Array:
+    """Coordinates of conformers; of others than real ones a loss would take infinite distances."""
+    coords = _array(value, "<f4").reshape(-1, n_atoms, 3)
+    if not np.abs(coords).max(initial=0) < _FARTHEST:  # nor is NaN
+        raise ValueError(f"coordinates that are no finite numbers below {_FARTHEST:,.0f} angstrom")
+    return coords
+
+
 def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
     atom_codes = _array(fields["atom_codes"], "u1").reshape(-1, len(_ATOM_SIZES))
     bonds = _array(fields["bonds"], "<u2").reshape(-1, 2)
@@ -82,7 +93,7 @@ def _from_fields(fields: dict[str, Any]) -> MoleculeRecord:
         atom_codes=atom_codes,
         bonds=bonds,
         bond_codes=bond_codes,
-        coords=None if coords is None else _array(coords, "<f4").reshape(-1, n_atoms, 3),
+        coords=None if coords is None else _coords(coords, n_atoms),
         coords_from=str(fields["coords_from"]),
         targets=_array(fields["targets"], "<f8"),
         ogb_chirality=None if chirality is None else _decode_chirality(chirality, atom_codes),
