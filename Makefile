@@ -9,7 +9,8 @@ LOWEST := .venv-lowest
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 PYTHONS ?= python3.11 python3.12 python3.13# of wheel-test
-WORKERS ?= 2# test processes
+WORKERS ?= 3# test processes; a third of their time is waiting
+PYTEST := -m pytest -q -n $(WORKERS) --dist worksteal# neighbours stay together: what a module makes is made once
 PIP := $(BIN)/python -m pip --disable-pip-version-check --no-input
 
 # One thread per process, and idle threads sleep: two spinning threads on a busy core cost six times the time.
@@ -48,17 +49,17 @@ test: lint types ## the gate: lint, types and all tests, as continuous integrati
 	@echo "test: the compiled loops, once, before several processes would compile them side by side"
 	@$(BIN)/python -m pytest -q tests/models/test_packed.py -k "pretraining_gives or property_network"
 	@echo "test: pytest in $(WORKERS) processes"
-	@$(BIN)/python -m pytest -q -n $(WORKERS) -m "not long"
+	@$(BIN)/python $(PYTEST) -m "not long"
 
 test-long: $(READY) ## the tests that make test leaves out because they take long
-	@$(BIN)/python -m pytest -q -n $(WORKERS) -m long
+	@$(BIN)/python $(PYTEST) -m long
 
 test-lowest: ## all tests with the lowest versions that pyproject.toml allows, in .venv-lowest (PYTHON=python3.11)
 	@$(PYTHON) -m venv $(LOWEST)
 	@$(PYTHON) tools/lowest.py >$(LOWEST)/constraints.txt
 	@echo "test-lowest: installing $$(tr '\n' ' ' <$(LOWEST)/constraints.txt)"
 	@$(LOWEST)/bin/python -m pip --disable-pip-version-check --no-input install --quiet -c $(LOWEST)/constraints.txt -e '.[test,tensorboard]'
-	@$(LOWEST)/bin/python -m pytest -q -n $(WORKERS)
+	@$(LOWEST)/bin/python $(PYTEST)
 
 wheel-test: ## build wheel and sdist, and try them in fresh environments: make wheel-test PYTHONS="python3.11 python3.13"
 	@bash tools/wheel_test.sh $(PYTHONS)

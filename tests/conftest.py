@@ -5,12 +5,25 @@ Several processes would want as many of them. Set CUDA_VISIBLE_DEVICES for tests
 
 import os
 import random
+from itertools import groupby
 
 import numpy as np
 import pytest
 import torch
 
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """The last test of each module first: one that needs what another left behind fails."""
+    parser.addoption("--backwards", action="store_true", help="run the tests of each module in reverse")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """See :func:`pytest_addoption`."""
+    if config.getoption("--backwards"):
+        by_module = groupby(items, key=lambda item: item.location[0])
+        items[:] = [item for _, module in by_module for item in reversed(list(module))]
 
 
 @pytest.fixture(autouse=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -64,8 +65,8 @@ def cell_of(out: Path, kind: str, fold_rows: str, **more: Any) -> Cell:
     return make_cell(out, kind=kind, options=OPTIONS | {"fold_rows": fold_rows}, **more)
 
 
-@pytest.fixture(scope="module")
-def runs(out: Path) -> list[list[tuple[list[str], list[str]]]]:
+@pytest.fixture
+def runs() -> list[list[tuple[list[str], list[str]]]]:
     """By call of ``train_members``, the molecules that each member was trained on and chosen by."""
     return []
 
@@ -82,8 +83,10 @@ def noted(monkeypatch: pytest.MonkeyPatch, runs: list[list[tuple[list[str], list
     monkeypatch.setattr(ensemble, "train_members", noting)
 
 
-def test_every_row_but_those_of_test_is_trained_on(out: Path, runs: Any) -> None:
+def test_every_row_but_those_of_test_is_trained_on(out: Path, tmp_path: Path, runs: Any) -> None:
     """And a stack of the same settings trains the networks no second time."""
+    shutil.copytree(out / "stores", tmp_path / "stores")
+    out = tmp_path  # nothing is kept there yet
     parts = parts_of(out)
     alone = ensemble.run(cell_of(out, "ours-ensemble", "train+valid"), parts, {})
     stack = ensemble.run(cell_of(out, "ours-stack", "train+valid"), parts, {})

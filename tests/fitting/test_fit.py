@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
+import io
 import json
 import tomllib
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -45,8 +48,8 @@ def rows_of(path: Path) -> list[dict[str, str]]:
 
 
 @pytest.fixture(scope="module")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A fit that was interrupted when a member was done, and went on."""
+def interrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose fit was interrupted when a member was done."""
     folder = tmp_path_factory.mktemp("fit")
     table = usual_table(
         folder / "my [b].csv", note=[f"n, {n}" if n % 2 else "" for n in range(40)][:-1] + ["last"]
@@ -58,7 +61,7 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     options = FitOptions(data=str(table), **TINY)  # type: ignore[arg-type]
 
     def stop(done: float, what: str) -> None:
-        if list((folder / "model" / "work" / "members").glob("*/curve.json")):
+        if members(folder):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
@@ -66,25 +69,74 @@ def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_fit_goes_on_where_it_was(fitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    model = fitted / "model"
-    kept = {path: path.stat().st_mtime_ns for path in (model / "work" / "members").glob("*/curve.json")}
+def members(folder: Path) -> dict[Path, int]:
+    """Members that are done, and when each was."""
+    found = (folder / "model" / "work" / "members").glob("*/curve.json")
+    return {path: path.stat().st_mtime_ns for path in found}
+
+
+@dataclass(frozen=True)
+class Refused:
+    """What the commands said of the folder before its fit went on."""
+
+    codes: list[int]
+    lines: str
+
+
+@pytest.fixture(scope="module")
+def refused(interrupted: Path) -> Refused:
+    model, table = interrupted / "model", interrupted / "my [b].csv"
+    lines = io.StringIO()
+    with contextlib.redirect_stderr(lines):
+        codes = [
+            run("predict", model, table, "-o", interrupted / "no.csv"),
+            run("fit", table, "--out", model),
+            run("fit", "--out", model, "--resume", "--epochs", 5),
+        ]
+    return Refused(codes, lines.getvalue())
+
+
+@dataclass(frozen=True)
+class Resumed:
+    """The folder of a fit that went on, and what was seen of the members while it did."""
+
+    folder: Path
+    kept: dict[Path, int]
+    seen: list[dict[Path, int]]
+
+
+@pytest.fixture(scope="module")
+def resumed(interrupted: Path, refused: Refused) -> Resumed:
+    kept = members(interrupted)
     assert kept
-    assert not (model / MODEL_FILE).exists()
-    assert run("predict", model, fitted / "my [b].csv", "-o", fitted / "no.csv") == 2
-    assert "--resume" in capsys.readouterr().err
-    assert run("fit", fitted / "my [b].csv", "--out", model) == 2
-    assert "--resume" in capsys.readouterr().err
-    assert run("fit", "--out", model, "--resume", "--epochs", 5) == 2
-    assert "epochs = 1, not 5" in capsys.readouterr().err
-    done = []
+    assert not (interrupted / "model" / MODEL_FILE).exists()
+    seen = []
 
     def look(share: float, what: str) -> None:
-        done.append({path: path.stat().st_mtime_ns for path in kept if path.exists()})
+        seen.append({path: when for path, when in members(interrupted).items() if path in kept})
 
-    fit_table(FitOptions(), model, OnFit(progress=look), resume=True)
-    assert all(found in (kept, {}) for found in done)
-    assert kept in done
+    fit_table(FitOptions(), interrupted / "model", OnFit(progress=look), resume=True)
+    return Resumed(interrupted, kept, seen)
+
+
+@pytest.fixture(scope="module")
+def fitted(resumed: Resumed) -> Path:
+    """A folder whose fit was interrupted, and went on to its end."""
+    return resumed.folder
+
+
+def test_an_interrupted_fit_wants_to_be_resumed(refused: Refused) -> None:
+    assert refused.codes == [2, 2, 2]
+    *_, predict, fit, other = refused.lines.strip().splitlines()
+    assert "--resume" in predict
+    assert "--resume" in fit
+    assert "epochs = 1, not 5" in other
+
+
+def test_a_fit_goes_on_where_it_was(resumed: Resumed, capsys: pytest.CaptureFixture[str]) -> None:
+    model = resumed.folder / "model"
+    assert all(found in (resumed.kept, {}) for found in resumed.seen)
+    assert resumed.kept in resumed.seen
     assert {path.name for path in model.iterdir()} - {".fit.lock"} == set(FILES)
     assert run("fit", "--out", model, "--resume") == 2
     assert "nothing to resume" in capsys.readouterr().err
