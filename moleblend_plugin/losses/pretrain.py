@@ -103,8 +103,8 @@ def _classification(logits: Tensor, target: Tensor, ignored: int) -> Term:
     flat, goal = logits.flatten(0, -2), target.flatten()
     counts = goal != ignored
     # Not torch's cross_entropy: on a GPU its sum is one block of threads that walks over all targets.
-    loss = cross_entropy_sum(flat, goal.where(counts, 0)[:, None], counts[:, None].float())
-    return Term(loss, (flat.argmax(-1) == goal).sum(), counts.sum())
+    loss, correct = cross_entropy_sum(flat, goal.where(counts, 0)[:, None], counts[:, None].float())
+    return Term(loss, correct, counts.sum())
 
 
 def spd_term(logits: Tensor, spd: Tensor, keep: Tensor) -> Term:
@@ -155,7 +155,7 @@ def distance_term(logits: Tensor, coords: Tensor, keep: Tensor, largest: float) 
     share = position - lower  # of the upper bin
     index = lower.long().flatten()
     weights = torch.stack((1 - share, share), -1).where(keep[..., None], 0.0).flatten(0, -2)
-    total = cross_entropy_sum(logits.flatten(0, -2), torch.stack((index, index + 1), -1), weights)
+    total, _ = cross_entropy_sum(logits.flatten(0, -2), torch.stack((index, index + 1), -1), weights)
     loss = total / keep.sum().clamp(min=1)
     error = (expected_distance(logits.detach(), largest) - distance).abs()
     return Term(loss, error.where(keep, 0.0).sum(), keep.sum())

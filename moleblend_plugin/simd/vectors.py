@@ -28,9 +28,9 @@ FAST: Final = {"reassoc", "contract", "arcp", "nsz"}
 """``fastmath`` of compiled functions: sums in any order, but NaN and infinity stay what they are."""
 
 _FLOAT: Final = ir.FloatType()
-_WORD: Final = ir.IntType(32)
+WORD: Final = ir.IntType(32)
 FLOATS: Final = ir.VectorType(_FLOAT, LANES)
-_WORDS: Final = ir.VectorType(_WORD, LANES)
+WORDS: Final = ir.VectorType(WORD, LANES)
 _CONTRACT: Final = ("contract",)
 
 _EXP = (1.9875691500e-4, 1.3981999507e-3, 8.3334519073e-3, 4.1665795894e-2, 1.6666665459e-1, 5.0000001201e-1)
@@ -44,7 +44,7 @@ class _Vector(types.Type):
         super().__init__(name="vector of 8 fp32")
 
 
-_VECTOR: Final = _Vector()
+VECTOR: Final = _Vector()
 
 
 @register_model(_Vector)
@@ -57,14 +57,15 @@ def _floats(value: float) -> Compiling:
     return ir.Constant(FLOATS, [value] * LANES)
 
 
-def _words(values: int | Sequence[int]) -> Compiling:
-    return ir.Constant(_WORDS, [values] * LANES if isinstance(values, int) else list(values))
+def words(values: int | Sequence[int]) -> Compiling:
+    """A constant vector of 32-bit integers."""
+    return ir.Constant(WORDS, [values] * LANES if isinstance(values, int) else list(values))
 
 
 def spread_over(builder: Compiling, scalar: Compiling, of: Compiling) -> Compiling:
     """Instructions that put one number into all lanes."""
-    first = builder.insert_element(ir.Constant(of, ir.Undefined), scalar, ir.Constant(_WORD, 0))
-    return builder.shuffle_vector(first, ir.Constant(of, ir.Undefined), _words(0))
+    first = builder.insert_element(ir.Constant(of, ir.Undefined), scalar, ir.Constant(WORD, 0))
+    return builder.shuffle_vector(first, ir.Constant(of, ir.Undefined), words(0))
 
 
 def multiply_add(builder: Compiling, left: Compiling, right: Compiling, add: Compiling) -> Compiling:
@@ -72,7 +73,7 @@ def multiply_add(builder: Compiling, left: Compiling, right: Compiling, add: Com
     return builder.fadd(builder.fmul(left, right, flags=_CONTRACT), add, flags=_CONTRACT)
 
 
-def _place(
+def place_of(
     context: Compiling,
     builder: Compiling,
     array_type: Compiling,
@@ -80,6 +81,7 @@ def _place(
     index: Compiling,
     of: Compiling,
 ) -> Compiling:
+    """Instructions for the address of a vector ``of`` some type from ``index`` of a flat array on."""
     data = context.make_array(array_type)(context, builder, array).data
     return builder.bitcast(builder.gep(data, [index]), of.as_pointer())
 
@@ -89,9 +91,9 @@ def _halved(
 ) -> Compiling:
     """All lanes combined into one number."""
     for distance in (4, 2, 1):
-        moved = _words([(lane + distance) % LANES for lane in range(LANES)])
+        moved = words([(lane + distance) % LANES for lane in range(LANES)])
         vector = combine(vector, builder.shuffle_vector(vector, vector, moved))
-    return builder.extract_element(vector, ir.Constant(_WORD, 0))
+    return builder.extract_element(vector, ir.Constant(WORD, 0))
 
 
 def _operation(
@@ -110,9 +112,9 @@ def load(typingctx: Compiling, array: Compiling, first: Compiling) -> Compiling:
     """Eight neighbours of a flat fp32 array."""
 
     def codegen(context: Compiling, builder: Compiling, signature: Compiling, args: Compiling) -> Compiling:
-        return builder.load(_place(context, builder, signature.args[0], args[0], args[1], FLOATS), align=4)
+        return builder.load(place_of(context, builder, signature.args[0], args[0], args[1], FLOATS), align=4)
 
-    return _VECTOR(array, types.intp), codegen
+    return VECTOR(array, types.intp), codegen
 
 
 @intrinsic
@@ -120,46 +122,48 @@ def store(typingctx: Compiling, array: Compiling, first: Compiling, vector: Comp
     """Write them there."""
 
     def codegen(context: Compiling, builder: Compiling, signature: Compiling, args: Compiling) -> Compiling:
-        builder.store(args[2], _place(context, builder, signature.args[0], args[0], args[1], FLOATS), align=4)
+        builder.store(
+            args[2], place_of(context, builder, signature.args[0], args[0], args[1], FLOATS), align=4
+        )
         return context.get_dummy_value()
 
-    return types.void(array, types.intp, _VECTOR), codegen
+    return types.void(array, types.intp, VECTOR), codegen
 
 
 @intrinsic
 def spread(typingctx: Compiling, value: Compiling) -> Compiling:
     """One number in all lanes."""
-    return _operation([types.float32], _VECTOR, lambda builder, x: spread_over(builder, x, FLOATS))
+    return _operation([types.float32], VECTOR, lambda builder, x: spread_over(builder, x, FLOATS))
 
 
 @intrinsic
 def plus(typingctx: Compiling, left: Compiling, right: Compiling) -> Compiling:
     """Sum."""
-    return _operation([_VECTOR] * 2, _VECTOR, lambda builder, x, y: builder.fadd(x, y))
+    return _operation([VECTOR] * 2, VECTOR, lambda builder, x, y: builder.fadd(x, y))
 
 
 @intrinsic
 def minus(typingctx: Compiling, left: Compiling, right: Compiling) -> Compiling:
     """Difference."""
-    return _operation([_VECTOR] * 2, _VECTOR, lambda builder, x, y: builder.fsub(x, y))
+    return _operation([VECTOR] * 2, VECTOR, lambda builder, x, y: builder.fsub(x, y))
 
 
 @intrinsic
 def times(typingctx: Compiling, left: Compiling, right: Compiling) -> Compiling:
     """Product."""
-    return _operation([_VECTOR] * 2, _VECTOR, lambda builder, x, y: builder.fmul(x, y))
+    return _operation([VECTOR] * 2, VECTOR, lambda builder, x, y: builder.fmul(x, y))
 
 
 @intrinsic
 def over(typingctx: Compiling, left: Compiling, right: Compiling) -> Compiling:
     """Quotient."""
-    return _operation([_VECTOR] * 2, _VECTOR, lambda builder, x, y: builder.fdiv(x, y))
+    return _operation([VECTOR] * 2, VECTOR, lambda builder, x, y: builder.fdiv(x, y))
 
 
 @intrinsic
 def muladd(typingctx: Compiling, left: Compiling, right: Compiling, add: Compiling) -> Compiling:
     """``left * right + add``."""
-    return _operation([_VECTOR] * 3, _VECTOR, multiply_add)
+    return _operation([VECTOR] * 3, VECTOR, multiply_add)
 
 
 def _larger(builder: Compiling, left: Compiling, right: Compiling) -> Compiling:
@@ -173,13 +177,13 @@ def _smaller(builder: Compiling, left: Compiling, right: Compiling) -> Compiling
 @intrinsic
 def larger(typingctx: Compiling, left: Compiling, right: Compiling) -> Compiling:
     """The larger of each two; NaN where ``right`` is."""
-    return _operation([_VECTOR] * 2, _VECTOR, _larger)
+    return _operation([VECTOR] * 2, VECTOR, _larger)
 
 
 @intrinsic
 def smaller(typingctx: Compiling, left: Compiling, right: Compiling) -> Compiling:
     """The smaller of each two; NaN where ``right`` is."""
-    return _operation([_VECTOR] * 2, _VECTOR, _smaller)
+    return _operation([VECTOR] * 2, VECTOR, _smaller)
 
 
 @intrinsic
@@ -187,10 +191,10 @@ def magnitude(typingctx: Compiling, vector: Compiling) -> Compiling:
     """Without sign."""
 
     def emit(builder: Compiling, x: Compiling) -> Compiling:
-        bits = builder.and_(builder.bitcast(x, _WORDS), _words(0x7FFFFFFF))
+        bits = builder.and_(builder.bitcast(x, WORDS), words(0x7FFFFFFF))
         return builder.bitcast(bits, FLOATS)
 
-    return _operation([_VECTOR], _VECTOR, emit)
+    return _operation([VECTOR], VECTOR, emit)
 
 
 @intrinsic
@@ -198,17 +202,17 @@ def signed_like(typingctx: Compiling, vector: Compiling, like: Compiling) -> Com
     """``vector`` (not negative) with the sign of ``like``."""
 
     def emit(builder: Compiling, x: Compiling, y: Compiling) -> Compiling:
-        sign = builder.and_(builder.bitcast(y, _WORDS), _words(0x80000000))
-        return builder.bitcast(builder.or_(builder.bitcast(x, _WORDS), sign), FLOATS)
+        sign = builder.and_(builder.bitcast(y, WORDS), words(0x80000000))
+        return builder.bitcast(builder.or_(builder.bitcast(x, WORDS), sign), FLOATS)
 
-    return _operation([_VECTOR] * 2, _VECTOR, emit)
+    return _operation([VECTOR] * 2, VECTOR, emit)
 
 
 @intrinsic
 def total(typingctx: Compiling, vector: Compiling) -> Compiling:
     """Sum of the lanes."""
     return _operation(
-        [_VECTOR], types.float32, lambda builder, x: _halved(builder, x, lambda a, b: builder.fadd(a, b))
+        [VECTOR], types.float32, lambda builder, x: _halved(builder, x, lambda a, b: builder.fadd(a, b))
     )
 
 
@@ -216,14 +220,14 @@ def total(typingctx: Compiling, vector: Compiling) -> Compiling:
 def largest(typingctx: Compiling, vector: Compiling) -> Compiling:
     """The largest of the lanes."""
     return _operation(
-        [_VECTOR], types.float32, lambda builder, x: _halved(builder, x, lambda a, b: _larger(builder, a, b))
+        [VECTOR], types.float32, lambda builder, x: _halved(builder, x, lambda a, b: _larger(builder, a, b))
     )
 
 
 def _exponentials(builder: Compiling, x: Compiling) -> Compiling:
     far = builder.fcmp_ordered("<", x, _floats(-87.0))
     x = _larger(builder, _floats(-87.0), x)
-    exponent = builder.fptosi(multiply_add(builder, x, _floats(1.44269504), _floats(-0.5)), _WORDS)
+    exponent = builder.fptosi(multiply_add(builder, x, _floats(1.44269504), _floats(-0.5)), WORDS)
     whole = builder.sitofp(exponent, FLOATS)
     rest = multiply_add(builder, whole, _floats(-0.693359375), x)
     rest = multiply_add(builder, whole, _floats(2.12194440e-4), rest)
@@ -231,7 +235,7 @@ def _exponentials(builder: Compiling, x: Compiling) -> Compiling:
     for factor in _EXP[1:]:
         high = multiply_add(builder, high, rest, _floats(factor))
     value = builder.fadd(multiply_add(builder, builder.fmul(high, rest), rest, rest), _floats(1.0))
-    power = builder.shl(builder.add(exponent, _words(127)), _words(23))  # the bits of 2 ** exponent
+    power = builder.shl(builder.add(exponent, words(127)), words(23))  # the bits of 2 ** exponent
     value = builder.fmul(value, builder.bitcast(power, FLOATS))
     return builder.select(far, _floats(0.0), value)  # subnormal numbers would be slow
 
@@ -239,14 +243,14 @@ def _exponentials(builder: Compiling, x: Compiling) -> Compiling:
 @intrinsic
 def exponentials(typingctx: Compiling, vector: Compiling) -> Compiling:
     """exp of what is 0 or less, to two units in the last place; 0 below -87."""
-    return _operation([_VECTOR], _VECTOR, _exponentials)
+    return _operation([VECTOR], VECTOR, _exponentials)
 
 
 def _scrambled(builder: Compiling, x: Compiling) -> Compiling:
     """A one-to-one map of 32-bit numbers whose results look random (Wellons' "lowbias32", public domain)."""
     for shift, factor in ((16, 0x7FEB352D), (15, 0x846CA68B)):
-        x = builder.mul(builder.xor(x, builder.lshr(x, _words(shift))), _words(factor))
-    return builder.xor(x, builder.lshr(x, _words(16)))
+        x = builder.mul(builder.xor(x, builder.lshr(x, words(shift))), words(factor))
+    return builder.xor(x, builder.lshr(x, words(16)))
 
 
 @intrinsic
@@ -262,15 +266,15 @@ def dropped_out(
     def emit(
         builder: Compiling, x: Compiling, stream: Compiling, place: Compiling, below: Compiling
     ) -> Compiling:
-        first = spread_over(builder, builder.trunc(place, _WORD), _WORDS)
-        places = builder.add(first, _words(range(LANES)))
+        first = spread_over(builder, builder.trunc(place, WORD), WORDS)
+        places = builder.add(first, words(range(LANES)))
         bits = _scrambled(
-            builder, builder.add(_scrambled(builder, places), spread_over(builder, stream, _WORDS))
+            builder, builder.add(_scrambled(builder, places), spread_over(builder, stream, WORDS))
         )
-        kept = builder.icmp_unsigned(">=", bits, spread_over(builder, below, _WORDS))
+        kept = builder.icmp_unsigned(">=", bits, spread_over(builder, below, WORDS))
         return builder.select(kept, x, _floats(0.0))
 
-    return _operation([_VECTOR, types.uint32, types.intp, types.uint32], _VECTOR, emit)
+    return _operation([VECTOR, types.uint32, types.intp, types.uint32], VECTOR, emit)
 
 
 @njit(inline="always")

@@ -18,6 +18,8 @@ from moleblend_plugin.data.samples.blend import Sample
 from moleblend_plugin.data.store.reader import MoleculeStore
 from moleblend_plugin.errors import MoleblendError
 from moleblend_plugin.host import HOST, BaseDataset, BaseLoss, BaseModel, BaseTask, log_scalar
+from moleblend_plugin.runs.allocator import keep_freed_memory
+from moleblend_plugin.runs.devices import device_type
 from moleblend_plugin.runs.flags import WithFlags, add_flags, option, read_flags
 from moleblend_plugin.runs.run_lock import hold_for_process
 from moleblend_plugin.runs.run_record import write_record
@@ -213,6 +215,8 @@ class StoreTask(WithFlags, BaseTask):
 
     def build_model(self, args: argparse.Namespace) -> BaseModel:
         """The model; ``--compile`` compiles it (the embedded trainer does so itself)."""
+        if device_type(getattr(args, "cpu", False)) == "cpu":
+            keep_freed_memory()
         model = super().build_model(args)
         if HOST == "unicore" and getattr(args, "compile", False):
             model.compile(dynamic=True)  # in place, so names of weights stay; sizes differ between batches

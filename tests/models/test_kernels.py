@@ -1,4 +1,4 @@
-"""What is chosen by device: in one file, and by what can be seen of a tensor."""
+"""What is chosen by device: in two files, and by what can be seen of a tensor."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ MODELS = Path(kernels.__file__).parents[1]
 ASKS = re.compile(r"\.type\s*(?:==|!=|in\b)|\bis_cuda\b|\bis_cpu\b")
 
 
-def test_only_one_file_asks_for_the_device() -> None:
+def test_only_two_files_ask_for_the_device() -> None:
     asking = {path.name for path in MODELS.rglob("*.py") if ASKS.search(path.read_text(encoding="utf-8"))}
-    assert asking == {"kernels.py"}
+    assert asking == {"kernels.py", "products.py"}
 
 
 def test_values_are_at_hand_on_a_cpu_alone() -> None:

@@ -82,7 +82,7 @@ def test_gelu_and_the_product_after_it() -> None:
 def test_dropout_of_gelu_keeps_what_its_gradients_keep() -> None:
     rate, width = 0.25, 128
     x, weight, shift = given((TOKENS, width), (width, width), (width,))
-    weight.data /= width**0.5  # sums of this many products, in an order that differs from processor to processor
+    weight.data /= width**0.5  # processors differ in the order of long sums
 
     def drawn(x: Tensor, weight: Tensor, shift: Tensor) -> Tensor:
         torch.manual_seed(1)

@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
 from measure import Figure, Table, finish, molecules, settings
@@ -56,6 +56,10 @@ def prepare(folder: Path, case: str) -> Callable[[], None]:
         from moleblend_plugin.models.moleblend import MoleBlend
 
         from moleblend_plugin.models.property import PropertyConfig, PropertyNet
+    with suppress(ImportError):  # older commits have none
+        from moleblend_plugin.runs.allocator import keep_freed_memory
+
+        keep_freed_memory()
     torch.set_num_threads(1)
     torch.manual_seed(1)
     config = PRESETS["moleblend_small" if "small" in case else "moleblend_tiny"]

@@ -18,6 +18,7 @@ from torch.utils.checkpoint import checkpoint
 from moleblend_plugin.models.parts import kernels
 from moleblend_plugin.models.parts.atom_table import AtomTable
 from moleblend_plugin.models.parts.dropout import Dropout, DropPath
+from moleblend_plugin.models.parts.products import Linear
 from moleblend_plugin.schema import Shown
 from moleblend_plugin.vocab import DEGREE
 
@@ -94,8 +95,8 @@ class Attention(nn.Module):
         super().__init__()
         self.heads = heads
         self.dropout = dropout
-        self.qkv = nn.Linear(width, 3 * width)
-        self.out = nn.Linear(width, width)
+        self.qkv = Linear(width, 3 * width)
+        self.out = Linear(width, width)
 
     def forward(self, x: Tensor, bias: Tensor | PackedBias) -> Tensor:
         """[B, T, D], or [S, D] without padding."""
@@ -139,8 +140,8 @@ class EncoderLayer(nn.Module):
         super().__init__()
         self.attention = attention
         self.attention_norm = nn.LayerNorm(width)
-        self.ffn_in = nn.Linear(width, hidden)
-        self.ffn_out = nn.Linear(hidden, width)
+        self.ffn_in = Linear(width, hidden)
+        self.ffn_out = Linear(hidden, width)
         self.ffn_norm = nn.LayerNorm(width)
         self.activation_dropout = Dropout(activation_dropout)
         self.dropout = Dropout(dropout)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from moleblend_plugin.models.blend.config import DenoiseForm
 from moleblend_plugin.models.parts.dropout import Dropout
+from moleblend_plugin.models.parts.products import Linear, linear
 
 Readout = Literal["cls", "mean", "sum", "attention"]
 
@@ -26,8 +27,8 @@ class BilinearPairs(nn.Module):
 
     def __init__(self, width: int, hidden: int, outputs: int) -> None:
         super().__init__()
-        self.row = nn.Linear(width, hidden)
-        self.col = nn.Linear(width, hidden)
+        self.row = Linear(width, hidden)
+        self.col = Linear(width, hidden)
         self.row_norm = nn.LayerNorm(hidden, eps=1e-12)
         self.col_norm = nn.LayerNorm(hidden, eps=1e-12)
         self.linear = nn.Linear(hidden * hidden, outputs)
@@ -43,10 +44,11 @@ class BilinearPairs(nn.Module):
         weight, bias = self.weight_and_bias()
         batch, atoms, hidden = row.shape  # the batch may be empty
         outputs = len(weight)
-        contracted = F.linear(col, weight.view(-1, hidden).to(col.dtype))  # [B, N, C * hidden]
+        contracted = linear(col, weight.view(-1, hidden).to(col.dtype))  # [B, N, C * hidden]
         contracted = contracted.view(batch, atoms * outputs, hidden)  # [B, N * C, hidden]
-        pairs: Tensor = row @ contracted.transpose(1, 2)  # [B, N, N * C]: the losses read along C
-        return pairs.view(batch, atoms, atoms, outputs) + bias.to(row.dtype)
+        shift = bias.to(row.dtype).repeat(atoms)  # added where the products are written
+        pairs = torch.baddbmm(shift, row, contracted.transpose(1, 2))  # [B, N, N * C]: losses read along C
+        return pairs.view(batch, atoms, atoms, outputs)
 
 
 class DirectionPairs(BilinearPairs):
@@ -69,10 +71,15 @@ class DirectionPairs(BilinearPairs):
 class DistancePairs(BilinearPairs):
     """Distance classes per pair, symmetric in (i, j) by construction (method 4a)."""
 
+    def weight_and_bias(self) -> tuple[Tensor, Tensor]:
+        """Half of them: the mean of both orders is then a sum."""
+        weight, bias = super().weight_and_bias()
+        return 0.5 * weight, 0.5 * bias
+
     def forward(self, x: Tensor) -> Tensor:
         """[B, N, N, bins]."""
         pairs = super().forward(x)
-        return 0.5 * (pairs + pairs.transpose(1, 2))
+        return pairs + pairs.transpose(1, 2)
 
 
 class DenoiseHead(nn.Module):
@@ -88,9 +95,9 @@ class DenoiseHead(nn.Module):
         super().__init__()
         self.heads = heads
         self.axes = 1 if form == "equivariant" else 3
-        self.q = nn.Linear(width, width)
-        self.k = nn.Linear(width, width)
-        self.v = nn.Linear(width, width)
+        self.q = Linear(width, width)
+        self.k = Linear(width, width)
+        self.v = Linear(width, width)
         self.dropout = Dropout(dropout)
         self.project = nn.Linear(width, self.axes, bias=form == "published")
 

@@ -9,6 +9,14 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from moleblend_plugin.models.packed.attention_rows import (
+    add_by_biases,
+    fetch,
+    padded_longest,
+    scale_rows,
+    turn,
+    write_biases,
+)
 from moleblend_plugin.schema import Array
 from moleblend_plugin.simd.products import add_product
 from moleblend_plugin.simd.vectors import (
@@ -35,66 +43,6 @@ ROWS = 64
 
 _NEVER = np.float32(-1e30)
 _ZERO = np.float32(0.0)
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _turned(
-    qkv: Array, begin: int, tokens: int, column: int, across: int, turned: Array, padded: int
-) -> None:
-    """Write ``across`` columns of ``qkv`` from ``column`` on as rows of ``padded`` numbers."""
-    for c in range(across):
-        row = c * padded
-        for j in range(tokens):
-            turned[row + j] = qkv[begin + j, column + c]
-        for j in range(tokens, padded):
-            turned[row + j] = _ZERO
-
-
-@njit(cache=True, nogil=True, fastmath=FAST, inline="always")
-def _bias_row(
-    token: int,
-    tokens: int,
-    head: int,
-    pair: int,
-    graph: Array,
-    dense: Array,
-    table: Array,
-    codes: Array,
-    padded: int,
-    bias: Array,
-) -> None:
-    """Biases of one query: of its pairs with atoms, then with the graph token; none looks at padding."""
-    atoms = tokens - 1
-    if token == atoms:
-        for j in range(atoms):
-            bias[j] = graph[head]
-    elif dense.size:
-        for j in range(atoms):
-            bias[j] = dense[head, pair + j]
-    else:
-        for j in range(atoms):
-            bias[j] = table[head, codes[pair + j]]
-    bias[atoms] = graph[head]
-    for j in range(tokens, padded):
-        bias[j] = _NEVER
-
-
-@njit(cache=True, nogil=True)
-def _padded_longest(token_starts: Array, first: int, last: int) -> int:
-    """Tokens of the largest of some molecules, with those that fill its last vector."""
-    longest = 0
-    for molecule in range(first, last):
-        longest = max(longest, token_starts[molecule + 1] - token_starts[molecule])
-    return -(-longest // LANES) * LANES
-
-
-@njit(cache=True, nogil=True, fastmath=FAST)
-def _fetched(flat: Array, begin: int, end: int) -> np.float32:
-    """Read a piece of an array in order: heads then read it in steps that no processor foresees."""
-    read = _ZERO
-    for place in range(begin, end, 16):
-        read += flat[place]
-    return read
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, error_model="numpy")
@@ -136,51 +84,49 @@ def attend(
     width = qkv.shape[1] // 3
     across = width // heads
     scale = np.float32(1.0 / np.sqrt(across))
-    factor = spread(scale)
-    widest = _padded_longest(token_starts, first, last)
-    bias = np.empty(widest, np.float32)
+    widest = padded_longest(token_starts, first, last)
+    queries = np.empty(ROWS * across, np.float32)
     keys = np.empty(across * widest, np.float32)
     logits = np.empty(ROWS * widest, np.float32)
+    most, whole = np.empty(ROWS, np.float32), np.empty(ROWS, np.float32)
     flat, flat_out = qkv.reshape(-1), out.reshape(-1)
     step = 3 * width
     for molecule in range(first, last):
         begin = token_starts[molecule]
         tokens = token_starts[molecule + 1] - begin
         padded = -(-tokens // LANES) * LANES
-        bias[0] = _fetched(flat, begin * step, (begin + tokens) * step)
-        bias[0] += _fetched(flat_out, begin * width, (begin + tokens) * width)
+        keys[0] = fetch(flat, begin * step, (begin + tokens) * step)
+        keys[0] += fetch(flat_out, begin * width, (begin + tokens) * width)
         for head in range(heads):
             column = head * across
-            _turned(qkv, begin, tokens, width + column, across, keys, padded)
+            turn(flat, begin * step + width + column, step, tokens, across, keys, padded)
             for top in range(0, tokens, ROWS):
                 rows = min(ROWS, tokens - top)
-                logits[: rows * padded] = _ZERO
-                query = (begin + top) * step + column
-                add_product(flat, query, step, 1, keys, 0, padded, logits, 0, padded, rows, across, padded)
-                for r in range(rows):
-                    token, row = top + r, r * padded
-                    pair = pair_starts[molecule] + token * (tokens - 1)
-                    _bias_row(token, tokens, head, pair, graph, dense, table, codes, padded, bias)
+                scale_rows(flat, (begin + top) * step + column, step, rows, across, scale, queries)
+                pair = pair_starts[molecule]
+                write_biases(top, rows, tokens, head, pair, graph, dense, table, codes, padded, logits)
+                add_product(queries, 0, across, 1, keys, 0, padded, logits, 0, padded, rows, across, padded)
+                for r in range(rows):  # each step for all rows: a processor then works at several of them
                     highest = spread(_NEVER)
-                    for j in range(0, padded, LANES):
-                        logit = muladd(load(logits, row + j), factor, load(bias, j))
-                        store(logits, row + j, logit)
-                        highest = larger(highest, logit)
-                    most = largest(highest)
-                    highest, summed = spread(most), spread(_ZERO)
-                    for j in range(0, padded, LANES):
-                        share = exponentials(minus(load(logits, row + j), highest))
-                        store(logits, row + j, share)
+                    for j in range(r * padded, (r + 1) * padded, LANES):
+                        highest = larger(highest, load(logits, j))
+                    most[r] = largest(highest)
+                for r in range(rows):
+                    highest, summed = spread(most[r]), spread(_ZERO)
+                    for j in range(r * padded, (r + 1) * padded, LANES):
+                        share = exponentials(minus(load(logits, j), highest))
+                        store(logits, j, share)
                         summed = plus(summed, share)
-                    whole = total(summed)
-                    totals[head, begin + token] = most + np.log(whole)
-                    kept = spread(rescale / whole)
-                    stream = stream_of(seed, (begin + token) * heads + head)
+                    whole[r] = total(summed)
+                for r in range(rows):
+                    totals[head, begin + top + r] = most[r] + np.log(whole[r])
+                    kept = spread(rescale / whole[r])
+                    stream = stream_of(seed, (begin + top + r) * heads + head)
                     for j in range(0, padded, LANES):
-                        share = times(load(logits, row + j), kept)
+                        share = times(load(logits, r * padded + j), kept)
                         if dropped:
                             share = dropped_out(share, stream, j, dropped)
-                        store(logits, row + j, share)
+                        store(logits, r * padded + j, share)
                 value, to = begin * step + 2 * width + column, (begin + top) * width + column
                 add_product(
                     logits, 0, padded, 1, flat, value, step, flat_out, to, width, rows, tokens, across
@@ -236,11 +182,12 @@ def attend_backward(
     width = qkv.shape[1] // 3
     across = width // heads
     scale = np.float32(1.0 / np.sqrt(across))
-    factor, none = spread(scale), spread(_ZERO)
-    widest = _padded_longest(token_starts, first, last)
-    bias = np.empty(widest, np.float32)
+    none = spread(_ZERO)
+    widest = padded_longest(token_starts, first, last)
+    queries, by_queries = np.empty(ROWS * across, np.float32), np.empty(ROWS * across, np.float32)
     keys, values = np.empty(across * widest, np.float32), np.empty(across * widest, np.float32)
     probs, slopes = np.empty(ROWS * widest, np.float32), np.empty(ROWS * widest, np.float32)
+    means = np.empty(ROWS, np.float32)
     flat, flat_out, flat_by = qkv.reshape(-1), by_out.reshape(-1), by_qkv.reshape(-1)
     flat_given = out.reshape(-1)
     step = 3 * width
@@ -248,59 +195,57 @@ def attend_backward(
         begin = token_starts[molecule]
         tokens = token_starts[molecule + 1] - begin
         padded = -(-tokens // LANES) * LANES
-        bias[0] = _fetched(flat, begin * step, (begin + tokens) * step)
-        bias[0] += _fetched(flat_by, begin * step, (begin + tokens) * step)
-        bias[0] += _fetched(flat_out, begin * width, (begin + tokens) * width)
-        bias[0] += _fetched(flat_given, begin * width, (begin + tokens) * width)
+        keys[0] = fetch(flat, begin * step, (begin + tokens) * step)
+        keys[0] += fetch(flat_by, begin * step, (begin + tokens) * step)
+        keys[0] += fetch(flat_out, begin * width, (begin + tokens) * width)
+        keys[0] += fetch(flat_given, begin * width, (begin + tokens) * width)
         for head in range(heads):
             column = head * across
-            _turned(qkv, begin, tokens, width + column, across, keys, padded)
-            _turned(qkv, begin, tokens, 2 * width + column, across, values, padded)
+            turn(flat, begin * step + width + column, step, tokens, across, keys, padded)
+            turn(flat, begin * step + 2 * width + column, step, tokens, across, values, padded)
             of_keys = begin * step + width + column
             for top in range(0, tokens, ROWS):
                 rows = min(ROWS, tokens - top)
-                probs[: rows * padded] = _ZERO
-                slopes[: rows * padded] = _ZERO
                 query, grad = (begin + top) * step + column, (begin + top) * width + column
-                add_product(flat, query, step, 1, keys, 0, padded, probs, 0, padded, rows, across, padded)
+                scale_rows(flat, query, step, rows, across, scale, queries)
+                pair = pair_starts[molecule]
+                write_biases(top, rows, tokens, head, pair, graph, dense, table, codes, padded, probs)
+                slopes[: rows * padded] = _ZERO
+                add_product(queries, 0, across, 1, keys, 0, padded, probs, 0, padded, rows, across, padded)
                 add_product(
                     flat_out, grad, width, 1, values, 0, padded, slopes, 0, padded, rows, across, padded
                 )
                 for r in range(rows):
-                    token, row = top + r, r * padded
-                    pair = pair_starts[molecule] + token * (tokens - 1)
-                    _bias_row(token, tokens, head, pair, graph, dense, table, codes, padded, bias)
-                    mean, at = _ZERO, (begin + token) * width + column
-                    for c in range(across):
-                        mean += flat_out[at + c] * flat_given[at + c]
-                    means, offset = spread(mean), spread(totals[head, begin + token])
-                    stream = stream_of(seed, (begin + token) * heads + head)
+                    summed = none
+                    for c in range(grad + r * width, grad + r * width + across, LANES):
+                        summed = muladd(load(flat_out, c), load(flat_given, c), summed)
+                    means[r] = total(summed)
+                for r in range(rows):
+                    token, row = begin + top + r, r * padded
+                    mean, offset = spread(means[r]), spread(totals[head, token])
+                    stream = stream_of(seed, token * heads + head)
                     for j in range(0, padded, LANES):
-                        logit = muladd(load(probs, row + j), factor, load(bias, j))
-                        share = exponentials(smaller(none, minus(logit, offset)))
+                        share = exponentials(smaller(none, minus(load(probs, row + j), offset)))
                         kept = spread(rescale)
                         if dropped:
                             kept = dropped_out(kept, stream, j, dropped)
-                        slope = times(share, minus(times(kept, load(slopes, row + j)), means))
+                        slope = times(share, minus(times(kept, load(slopes, row + j)), mean))
                         store(probs, row + j, times(share, kept))
-                        store(bias, j, slope)
-                        store(slopes, row + j, times(slope, factor))
-                    by_graph[head] += bias[tokens - 1]
-                    if token == tokens - 1:
-                        for j in range(tokens - 1):
-                            by_graph[head] += bias[j]
-                    elif dense.size:
-                        for j in range(tokens - 1):
-                            by_dense[head, pair + j] = bias[j]
-                    else:
-                        for j in range(tokens - 1):
-                            by_table[head, codes[pair + j]] += bias[j]
+                        store(slopes, row + j, slope)
+                add_by_biases(
+                    top, rows, tokens, head, pair, slopes, padded, codes, by_graph, by_dense, by_table
+                )
                 to = begin * step + 2 * width + column
                 add_product(
                     probs, 0, 1, padded, flat_out, grad, width, flat_by, to, step, tokens, rows, across
                 )
                 to = begin * step + width + column
-                add_product(slopes, 0, 1, padded, flat, query, step, flat_by, to, step, tokens, rows, across)
+                add_product(slopes, 0, 1, padded, queries, 0, across, flat_by, to, step, tokens, rows, across)
+                by_queries[: rows * across] = _ZERO
                 add_product(
-                    slopes, 0, padded, 1, flat, of_keys, step, flat_by, query, step, rows, tokens, across
+                    slopes, 0, padded, 1, flat, of_keys, step, by_queries, 0, across, rows, tokens, across
                 )
+                factor = spread(scale)
+                for r in range(rows):
+                    for c in range(0, across, LANES):
+                        store(flat_by, query + r * step + c, times(load(by_queries, r * across + c), factor))

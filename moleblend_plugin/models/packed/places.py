@@ -2,8 +2,9 @@
 
 The tokens of all molecules lie one after another, the atoms of a molecule before its graph token.
 
-B molecules, N atoms (padded), A atoms and S = A + B tokens of all molecules, P ordered pairs of atoms of all
-molecules, H heads, D width, U rows of a table of biases.
+B molecules, N atoms (padded), A atoms and A + B tokens of all molecules, S rows of tokens, P ordered pairs of
+atoms of all molecules, H heads, D width, U rows of a table of biases. S is A + B, or a little more where
+``parts.products`` wants it: the last rows are then no molecule's, and nothing follows from them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from moleblend_plugin.models.parts.products import rounded_up
 from moleblend_plugin.schema import Array
 
 _WORTH = 1 << 16
@@ -30,10 +32,10 @@ class Places:
     Attributes:
         real: bool [B, N].
         atoms: int64 [A], places of atoms in [B * N].
-        molecules: int64 [S], the molecule of every token.
+        molecules: int64 [S], the molecule of every token; of rows that are no token, the last.
         atom_tokens: int64 [A], the token of every atom.
         graph_tokens: int64 [B], the graph token of every molecule.
-        padded: int64 [S], places of tokens in [B * (N + 1)], where the graph token comes first.
+        padded: int64 [A + B], places of tokens in [B * (N + 1)], where the graph token comes first.
         atom_starts: int64 [B + 1], first atom of every molecule.
         token_starts: int64 [B + 1], first token.
         pair_starts: int64 [B + 1], first pair.
@@ -61,7 +63,9 @@ class Places:
 
         atom_starts, number = starts(counts), torch.arange(batch)
         atom_tokens, graph_tokens = torch.arange(len(atom)) + molecule, atom_starts[1:] + number
-        molecules, padded = (torch.empty(len(atom) + batch, dtype=torch.int64) for _ in range(2))
+        tokens = len(atom) + batch
+        padded = torch.empty(tokens, dtype=torch.int64)
+        molecules = torch.full((rounded_up(tokens),), max(batch - 1, 0))
         molecules[atom_tokens], molecules[graph_tokens] = molecule, number
         padded[atom_tokens], padded[graph_tokens] = molecule * (length + 1) + atom + 1, number * (length + 1)
         return cls(
@@ -82,8 +86,9 @@ class Places:
         return int(self.pair_starts[-1])
 
     def range_of_tokens(self, first: int, last: int) -> tuple[int, int]:
-        """First token of molecule ``first``, and that after the molecules before ``last``."""
-        return int(self.token_starts[first]), int(self.token_starts[last])
+        """First row of molecule ``first``, and that after the molecules before ``last``."""
+        end = self.token_starts[last] if last < len(self.real) else len(self.molecules)
+        return int(self.token_starts[first]), int(end)
 
     def of_atoms(self, values: Tensor) -> Tensor:
         """[A, ...] from [B, N, ...]."""
@@ -96,14 +101,14 @@ class Places:
 
     def tokens(self, atoms: Tensor, graph: Tensor) -> Tensor:
         """[S, D] from vectors of atoms [A, D] and that of every graph token [D]."""
-        x = graph.to(atoms.dtype).expand(len(self.padded), -1)
+        x = graph.to(atoms.dtype).expand(len(self.molecules), -1)
         return x.index_copy(0, self.atom_tokens, atoms)
 
     def unpacked(self, tokens: Tensor) -> Tensor:
         """[B, N + 1, D] from [S, D], the graph token first, 0 where there is padding."""
         batch, length = self.real.shape
         states = tokens.new_zeros(batch * (length + 1), tokens.shape[-1])
-        return states.index_copy(0, self.padded, tokens).view(batch, length + 1, -1)
+        return states.index_copy(0, self.padded, tokens[: len(self.padded)]).view(batch, length + 1, -1)
 
 
 class PackedBias(NamedTuple):

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from moleblend_plugin.models.packed import token_loops
 from moleblend_plugin.models.packed.places import Places, as_array, share_out
+from moleblend_plugin.models.parts.products import gradient_of_input, gradient_of_weight, linear
 
 _DRAWS = 1 << 32
 
@@ -103,13 +103,13 @@ class _GeluLinear(torch.autograd.Function):
 
         share_out(places, work)
         ctx.save_for_backward(x, weight)
-        return F.linear(activated, weight, shift)
+        return linear(activated, weight, shift)
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:  # noqa: ANN401
         """Gradients of the first three."""
         x, weight = ctx.saved_tensors
-        by_activated, activated = grad @ weight, torch.empty_like(x)
+        by_activated, activated = gradient_of_input(grad, weight), torch.empty_like(x)
         given = (as_array(x), *ctx.draws)
         gradients = as_array(by_activated)  # those of x take the place of those that they are made of
         made = (gradients, gradients, as_array(activated))
@@ -119,7 +119,7 @@ class _GeluLinear(torch.autograd.Function):
 
         share_out(ctx.places, work)
         _, learns, shifts, *_ = ctx.needs_input_grad  # not where the layer is frozen
-        by_weight = grad.T @ activated if learns else None
+        by_weight = gradient_of_weight(grad, activated) if learns else None
         return by_activated, by_weight, grad.sum(0) if shifts else None, None, None
 
 

@@ -1,4 +1,4 @@
-"""Operations that have a form for a CPU and one for a GPU: the only place that asks on which device it is.
+"""Operations that have a form for a CPU and one for a GPU: which it is, is asked here and in ``products``.
 
 Both forms give the same numbers to rounding; what is random comes from another stream. What each of them
 gains: ``docs/speed.md``. B molecules, T tokens, H heads, D width, d = D / H, P path hops, C codes.

@@ -1,0 +1,52 @@
+"""Freed memory stays with a process that trains on a CPU."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from moleblend_plugin.runs.allocator import keep_freed_memory
+
+FAULTS = """
+import resource, sys, torch
+from moleblend_plugin.runs.allocator import keep_freed_memory
+kept = keep_freed_memory() if sys.argv[1] == "keep" else None
+def update():
+    for _ in range(4):
+        blocks = [torch.ones(6 << 20) for _ in range(6)]  # 24 MB each, which only a system would hand out
+        del blocks
+update()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+update()
+print(kept, resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def faults(how: str, **environment: str) -> tuple[str, int]:
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")}
+    told = subprocess.run(
+        [sys.executable, "-c", FAULTS, how],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=plain | environment,
+    )
+    kept, count = told.stdout.split()
+    return kept, int(count)
+
+
+def test_what_is_freed_is_taken_again_without_the_system() -> None:
+    kept, without = faults("keep")
+    if kept == "False":
+        pytest.skip("another C library than glibc")
+    assert without < faults("leave")[1] / 10
+
+
+def test_a_users_own_settings_are_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("MALLOC_TRIM_THRESHOLD_", "GLIBC_TUNABLES"):
+        with monkeypatch.context() as patch:
+            patch.setenv(name, "1")
+            assert not keep_freed_memory()
