@@ -90,9 +90,9 @@ example-qm9: $(READY) ## pretrain on QM9 geometries: make example-qm9 QM9=path/t
 example-moleculenet: $(READY) ## pretrain, fine-tune and compare on seven MoleculeNet sets: make example-moleculenet DATA=path (3 hours)
 	@PATH="$(abspath $(BIN)):$$PATH" bash examples/20_moleculenet/run.sh "$(DATA)"
 
-bench: $(READY) ## speed figures beside their targets: make bench BENCH=path/to/molecules (docs/speed_tables.md; about 20 minutes)
+bench: $(READY) ## speed figures beside their targets: make bench BENCH=molecules [TABLES=moleculenet] [CHEMPROP=bin/chemprop] (docs/speed_tables.md; up to an hour)
 	@test -d "$(BENCH)" || { echo "error: BENCH='$(BENCH)' is no folder; it holds mols500.npz, batch32_small.npz, batch32_drug.npz" >&2; exit 2; }
-	@$(BIN)/python tools/bench/run.py "$(BENCH)" --out runs/speed --page docs/speed_tables.md
+	@$(BIN)/python tools/bench/run.py "$(BENCH)" $(if $(TABLES),--tables "$(TABLES)") $(if $(CHEMPROP),--chemprop "$(CHEMPROP)") --out runs/speed --page docs/speed_tables.md
 
 clean: ## remove .venv, runs and caches
 	@echo "clean: removing $(VENV), runs, site, build folders and caches"

@@ -56,14 +56,7 @@ def check_multiclass(targets: Float64Array, probabilities: Float64Array, name: s
 
 def roc_auc_ovr(labels: Float64Array, probabilities: Float64Array) -> float:
     """Mean over classes of the area under the ROC curve of one class against the rest."""
-    from sklearn.metrics import roc_auc_score
-
-    areas = []
-    for number, column in enumerate(probabilities.T):
-        own = labels == number
-        if own.any() and not own.all():
-            areas.append(roc_auc_score(own, column))
-    return float(np.mean(areas))
+    return float(weighted_roc_auc_ovr(labels, probabilities, np.ones((1, len(labels))))[0])
 
 
 def balanced_accuracy(labels: Float64Array, probabilities: Float64Array) -> float:

@@ -241,49 +241,28 @@ def _score(score: str, labels: Float64Array, values: Float64Array, names: Sequen
     return TaskScores(per_task, mean, tuple(left_out))
 
 
-# scikit-learn and SciPy bring pandas and a second of imports with them, so they are imported where a score is
-# computed: whoever only predicts, or asks for --help, does not pay for them.
+def _once(weighted_score: WeightedScore) -> TaskScore:
+    """Of every molecule once; scikit-learn has these scores too, and brings pandas and 90 MB with them."""
 
+    def score(labels: Float64Array, values: Float64Array) -> float:
+        return float(weighted_score(labels, values, np.ones((1, len(labels))))[0])
 
-def _roc_auc(labels: Float64Array, values: Float64Array) -> float:
-    from sklearn.metrics import roc_auc_score
-
-    return float(roc_auc_score(labels, values))
-
-
-def _pr_auc(labels: Float64Array, values: Float64Array) -> float:
-    from sklearn.metrics import average_precision_score
-
-    return float(average_precision_score(labels, values))
-
-
-def _rmse(labels: Float64Array, values: Float64Array) -> float:
-    from sklearn.metrics import root_mean_squared_error
-
-    return float(root_mean_squared_error(labels, values))
-
-
-def _mae(labels: Float64Array, values: Float64Array) -> float:
-    from sklearn.metrics import mean_absolute_error
-
-    return float(mean_absolute_error(labels, values))
-
-
-def _r2(labels: Float64Array, values: Float64Array) -> float:
-    from sklearn.metrics import r2_score
-
-    return float(r2_score(labels, values))
-
-
-def _spearman(labels: Float64Array, values: Float64Array) -> float:
-    from scipy.stats import spearmanr
-
-    return 0.0 if values.min() == values.max() else float(spearmanr(labels, values).statistic)
+    return score
 
 
 _ALL: Final = (
-    Metric(_roc_auc, weighted.roc_auc, "classification", Curve("roc_auc", "ROC AUC", "area", rises=True)),
-    Metric(_pr_auc, weighted.pr_auc, "classification", Curve("pr_auc", "PR AUC", "area", rises=True)),
+    Metric(
+        _once(weighted.roc_auc),
+        weighted.roc_auc,
+        "classification",
+        Curve("roc_auc", "ROC AUC", "area", rises=True),
+    ),
+    Metric(
+        _once(weighted.pr_auc),
+        weighted.pr_auc,
+        "classification",
+        Curve("pr_auc", "PR AUC", "area", rises=True),
+    ),
     Metric(
         multiclass.roc_auc_ovr,
         multiclass.weighted_roc_auc_ovr,
@@ -308,11 +287,16 @@ _ALL: Final = (
         "multiclass",
         Curve("log_loss", "Log loss", "nats"),
     ),
-    Metric(_rmse, weighted.rmse, "regression", Curve("rmse", "RMSE", "units of the labels")),
-    Metric(_mae, weighted.mae, "regression", Curve("mae", "MAE", "units of the labels")),
-    Metric(_r2, weighted.r2, "regression", Curve("r2", "R²", "fraction of variance", rises=True)),
+    Metric(_once(weighted.rmse), weighted.rmse, "regression", Curve("rmse", "RMSE", "units of the labels")),
+    Metric(_once(weighted.mae), weighted.mae, "regression", Curve("mae", "MAE", "units of the labels")),
     Metric(
-        _spearman, weighted.spearman, "regression", Curve("spearman", "Spearman", "rank correlation", True)
+        _once(weighted.r2), weighted.r2, "regression", Curve("r2", "R²", "fraction of variance", rises=True)
+    ),
+    Metric(
+        _once(weighted.spearman),
+        weighted.spearman,
+        "regression",
+        Curve("spearman", "Spearman", "rank correlation", True),
     ),
 )
 METRICS: Final = {metric.curve.key: metric for metric in _ALL}

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Callable
 from typing import Any
 
@@ -113,6 +115,18 @@ def test_the_order_of_molecules_does_not_matter(table: Any, random: Any) -> None
     other = score_classification(targets[order], predictions[order], names)
     for key in one:
         assert other[key].per_task == pytest.approx(one[key].per_task, abs=1e-12)
+
+
+def test_scoring_loads_no_more_than_numpy() -> None:
+    """A run that validates would pay for scikit-learn with a second and 90 MB."""
+    code = (
+        "import sys; from moleblend_plugin.metrics.scores import *\n"
+        "score_regression([[1], [2], [4]], [[1], [3], [2]], ['y'])\n"
+        "score_classification([[1], [0], [1]], [[0.5], [0.3], [0.2]], ['y'])\n"
+        "score_multiclass([[1], [0], [2]], [[0.5, 0.3, 0.2]] * 3, ['y'])\n"
+        "assert not {'sklearn', 'scipy', 'pandas'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_classification_by_hand() -> None:

@@ -108,8 +108,8 @@ def test_a_layer_is_torchs_with_another_product(multiplied: list[tuple[int, ...]
 
 def test_numbers_of_rows_are_few_and_near() -> None:
     rounded = {rows: products.rounded_up(rows) for rows in range(1, 5000)}
-    assert all(rows <= more <= max(rows + 31, rows * 33 / 32 + 1) for rows, more in rounded.items())
-    assert len(set(rounded.values())) < 110
+    assert all(rows <= more <= max(rows + 31, rows * 9 / 8) for rows, more in rounded.items())
+    assert len(set(rounded.values())) < 50
 
 
 def test_rows_that_are_no_token_are_no_molecules() -> None:

@@ -22,6 +22,7 @@ from measure import Figure, Table, Timing, children_seconds, finish, settings
 from rdkit import Chem, rdBase
 from start import HERE, Checkout
 
+ROWS = 20_000
 TARGET = 4.0
 """Times chemprop's rate."""
 
@@ -36,23 +37,23 @@ def read_smiles(table: Path, column: str, rows: int) -> list[str]:
         return list(islice((text for text in texts if text and Chem.MolFromSmiles(text)), rows))
 
 
-def commands(args: argparse.Namespace, folder: Path) -> dict[str, Command]:
+def commands(
+    molecules: Path, smiles: list[str], folder: Path, beside: Path | None, chemprop: Path | None
+) -> dict[str, Command]:
     """By name: what is measured, with everything that it needs made."""
     table = folder / "table.csv"
-    table.write_text(
-        "\n".join(["smiles", *read_smiles(args.table, args.column, args.rows)]), encoding="utf-8"
-    )
+    table.write_text("\n".join(["smiles", *smiles]), encoding="utf-8")
     found: dict[str, Command] = {}
-    roots = [HERE] if args.beside is None else [HERE, args.beside.resolve()]
+    roots = [HERE] if beside is None else [HERE, beside.resolve()]
     for number, root in enumerate(roots):
-        checkout = Checkout(root, folder / str(number), args.molecules)
+        checkout = Checkout(root, folder / str(number), molecules)
         label = f", {root.name}" if number else ""
         for name, ending in (("predict", "csv"), ("embed", "npz")):
             found[f"moleblend {name}{label}"] = _ours(
                 checkout, name, table, folder / f"{name}{number}.{ending}"
             )
-    if args.chemprop is not None:
-        found["chemprop predict"] = _chemprop(args.chemprop, folder, folder / "0" / "molecules.csv", table)
+    if chemprop is not None:
+        found["chemprop predict"] = _chemprop(chemprop, folder, folder / "0" / "molecules.csv", table)
     return found
 
 
@@ -81,27 +82,37 @@ def _chemprop(program: Path, folder: Path, training: Path, table: Path) -> Comma
     )
 
 
-def measure(args: argparse.Namespace) -> Table:
-    """The table."""
-    table = Table(f"Predictions of {args.rows:,} rows, 2D")
+def measure(
+    molecules: Path, smiles: list[str], repeats: int, beside: Path | None, chemprop: Path | None
+) -> Table:
+    """The table.
+
+    Args:
+        molecules: folder of molecules, of which a model is made.
+        smiles: what is predicted.
+        repeats: turns.
+        beside: a checkout of another commit.
+        chemprop: chemprop's command.
+    """
+    table = Table(f"Predictions of {len(smiles):,} rows, 2D, 1 thread")
     with TemporaryDirectory(prefix="moleblend-bench-") as folder:
-        found = commands(args, Path(folder))
+        found = commands(molecules, smiles, Path(folder), beside, chemprop)
         seconds: dict[str, list[float]] = {name: [] for name in found}
-        for _ in range(args.repeats):
+        for _ in range(repeats):
             for name, work in found.items():
                 before = children_seconds()
                 work()
                 seconds[name].append(children_seconds() - before)
     theirs = seconds.get("chemprop predict")
     for name, times in seconds.items():
-        how = f"CPU time of the command, {args.repeats} times; {statistics.median(times):.1f} s"
+        how = f"CPU time of the command, {repeats} times; {statistics.median(times):.1f} s"
         target = None
         if theirs is not None and times is not theirs:
             how += f"; {statistics.median(theirs) / statistics.median(times):.2f} times chemprop's rate"
-            target = TARGET * args.rows / statistics.median(theirs)
+            target = TARGET * len(smiles) / statistics.median(theirs)
         own = name in ("moleblend predict", "moleblend embed")
         timing = Timing(tuple(times), "cpu")
-        rate = args.rows / timing.median
+        rate = len(smiles) / timing.median
         table.add(Figure(name, rate, "rows/s", how, timing.spread, None, target if own else None))
     return table
 
@@ -112,12 +123,13 @@ def main() -> None:
     settings(parser)
     parser.add_argument("--table", type=Path, required=True, help="molecules as .csv or .csv.gz")
     parser.add_argument("--column", default="smiles", help="its column of SMILES")
-    parser.add_argument("--rows", type=int, default=20_000, help="how many of its rows")
+    parser.add_argument("--rows", type=int, default=ROWS, help="how many of its rows")
     parser.add_argument("--beside", type=Path, help="a checkout of another commit, measured in turns")
     parser.add_argument("--chemprop", type=Path, help="chemprop's command")
     args = parser.parse_args()
     os.environ |= {"OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    finish([measure(args)], 1, args.out)
+    smiles = read_smiles(args.table, args.column, args.rows)
+    finish([measure(args.molecules, smiles, args.repeats, args.beside, args.chemprop)], 1, args.out)
 
 
 if __name__ == "__main__":

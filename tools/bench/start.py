@@ -23,7 +23,15 @@ HERE = Path(__file__).resolve().parents[2]
 ROWS = 96
 """Molecules of the store that training starts from."""
 
-TRAIN = """
+MAIN = """
+import os, moleblend_plugin
+if os.path.isdir(os.path.join(os.path.dirname(moleblend_plugin.__file__), "trainer")):
+    from moleblend_plugin.trainer.main import main
+else:  # where it was before; an installed package would lend the other folder
+    from moleblend_plugin.host.embedded.main import main
+"""
+TRAIN = (
+    """
 import logging, os, sys
 class First(logging.Handler):
     def emit(self, record):
@@ -31,12 +39,12 @@ class First(logging.Handler):
             os._exit(0)
 until_update = sys.argv.pop(1) == "first"
 logging.getLogger("train_inner").addHandler(First())
-try:
-    from moleblend_plugin.trainer.main import main
-except ImportError:  # where it was before
-    from moleblend_plugin.host.embedded.main import main
+"""
+    + MAIN
+    + """
 sys.exit(main())
 """
+)
 TASK = (
     *("--task", "moleblend_property", "--arch", "moleblend_property_tiny", "--loss", "moleblend_regression"),
     *(

@@ -57,10 +57,10 @@ def is_wide_amd(described: str) -> bool:
 
 
 def rounded_up(rows: int) -> int:
-    """``rows``, or the next of few numbers where oneDNN multiplies: beyond 1,024 a 32nd more at most."""
+    """``rows``, or the next of few numbers where oneDNN multiplies: 31 or an eighth more at most."""
     if not by_onednn():
         return rows
-    step = max(_STEP, 1 << max(rows.bit_length() - 6, 0))
+    step = max(_STEP, 1 << max(rows.bit_length() - 4, 0))
     return -(-rows // step) * step
 
 
