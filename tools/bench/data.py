@@ -82,9 +82,10 @@ def speed(folder: Path, which: str, scratch: Path, repeats: int) -> list[Figure]
 
 
 def device_bytes(there: np.ndarray) -> float:
-    """Bytes per molecule of the batches of an epoch, by the schema's shapes."""
+    """Bytes per molecule of the batches of an epoch, by the schema's shapes; without descriptors and ECFP."""
     sizes = np.random.default_rng(1).choice(there, SIZES)
-    fields = [*INPUT_FIELDS.values(), *TARGET_FIELDS.values()]
+    every = [*INPUT_FIELDS.values(), *TARGET_FIELDS.values()]
+    fields = [field for field in every if not {"E", "F", "L"} & set(field.shape.split())]
     total = 0
     for batch in cut_batches(epoch_order(sizes, BATCH, 1, 1, True), sizes, BATCH):
         axes = {"B": len(batch), "N": int(sizes[batch].max())}
