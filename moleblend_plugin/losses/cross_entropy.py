@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, cast
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -16,27 +16,43 @@ _WORTH: Final = 1 << 16
 """Logits on a CPU from which on compiled loops score them."""
 
 
-def cross_entropy_sum(logits: Tensor, classes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum of ``-weight * log softmax`` at given classes, and of how many rows the first one is most likely.
+def cross_entropy_sum(logits: Tensor, classes: Tensor, weights: Tensor) -> Tensor:
+    """Sum of ``-weight * log softmax`` at given classes, a scalar in fp32.
 
     Autograd would fill a tensor of zeros for the targets first, and pass over all logits four times. On a CPU
-    rows whose weights are 0 take no time. Both are scalars, fp32 and int64; rows whose weights are 0 count in
-    neither.
+    rows whose weights are 0 take no time.
 
     Args:
         logits: [R, C].
         classes: int64 [R, K], which differ within a row.
         weights: fp32 [R, K], constants of 0 or more.
-    """
-    import torch
 
+    Raises:
+        IndexError, RuntimeError: a class outside of 0 to C - 1.
+    """
     functions = _functions()
-    loops = logits.device.type == "cpu" and logits.dtype == torch.float32 and logits.shape[-1] >= 8
-    if loops and logits.numel() >= _WORTH and not torch.compiler.is_compiling():
+    if not _by_loops(logits):
+        return cast("Tensor", functions.by_torch(logits, classes, weights))
+    total: Tensor = functions.by_loops(logits, classes, weights)[0]
+    return total
+
+
+def cross_entropy_and_hits(logits: Tensor, classes: Tensor, weights: Tensor) -> tuple[Tensor, Tensor]:
+    """:func:`cross_entropy_sum`, and of how many rows that count the first class is most likely (int64)."""
+    functions = _functions()
+    if _by_loops(logits):
         total, hits = functions.by_loops(logits, classes, weights)
         return total, hits
     first = (logits.detach().argmax(-1) == classes[:, 0]) & (weights.sum(-1) != 0)
     return functions.by_torch(logits, classes, weights), first.sum()
+
+
+def _by_loops(logits: Tensor) -> bool:
+    import torch
+
+    if torch.compiler.is_compiling() or logits.device.type != "cpu" or logits.dtype != torch.float32:
+        return False
+    return logits.shape[-1] >= 8 and logits.numel() >= _WORTH
 
 
 class _Functions:
@@ -94,6 +110,8 @@ def _functions() -> _Functions:
             given = [part.detach().numpy() for part in (logits.view(-1), classes, weights)]
             made = [part.numpy() for part in (most, whole, picked)]
             hits = _shared_out(rows, lambda first, last: score_rows(*given, across, first, last, *made))
+            if min(hits) < 0:
+                raise IndexError(f"a target's class is outside of 0 to {across - 1}")
             ctx.save_for_backward(logits, classes, weights, most, whole)
             total = (weights.sum(-1) * (most + whole.log()) - picked).sum()
             found = torch.tensor(sum(hits))

@@ -50,6 +50,8 @@ def score_rows(
 ) -> int:
     """Rows ``first`` to ``last``: parts of their cross entropies; how many have their first class on top.
 
+    -1 where a row that counts has a class outside of 0 to C - 1.
+
     Args:
         logits: of all rows.
         classes: with a share of the target.
@@ -81,7 +83,10 @@ def score_rows(
             summed = muladd(exponentials(minus(load(logits, begin + end), highest)), new, summed)
         most[row], whole[row] = top, total(summed)
         for k in range(weights.shape[1]):
-            picked[row] += weights[row, k] * logits[begin + classes[row, k]]
+            if classes[row, k] < 0 or classes[row, k] >= across:
+                return -1
+            if weights[row, k] != _ZERO:  # or infinite logits would count
+                picked[row] += weights[row, k] * logits[begin + classes[row, k]]
         if logits[begin + classes[row, 0]] == top:
             place = begin
             while logits[place] != top:

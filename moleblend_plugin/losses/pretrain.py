@@ -16,7 +16,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 from moleblend_plugin.errors import MoleblendError
-from moleblend_plugin.losses.cross_entropy import cross_entropy_sum
+from moleblend_plugin.losses.cross_entropy import cross_entropy_and_hits, cross_entropy_sum
 from moleblend_plugin.losses.molecule import descriptor_term, ecfp_term
 from moleblend_plugin.losses.term_table import Term, TermSpec, masked_mean
 from moleblend_plugin.schema import Curve, InputFields, Predictions, Shown, TargetFields
@@ -103,7 +103,7 @@ def _classification(logits: Tensor, target: Tensor, ignored: int) -> Term:
     flat, goal = logits.flatten(0, -2), target.flatten()
     counts = goal != ignored
     # Not torch's cross_entropy: on a GPU its sum is one block of threads that walks over all targets.
-    loss, correct = cross_entropy_sum(flat, goal.where(counts, 0)[:, None], counts[:, None].float())
+    loss, correct = cross_entropy_and_hits(flat, goal.where(counts, 0)[:, None], counts[:, None].float())
     return Term(loss, correct, counts.sum())
 
 
@@ -155,7 +155,7 @@ def distance_term(logits: Tensor, coords: Tensor, keep: Tensor, largest: float) 
     share = position - lower  # of the upper bin
     index = lower.long().flatten()
     weights = torch.stack((1 - share, share), -1).where(keep[..., None], 0.0).flatten(0, -2)
-    total, _ = cross_entropy_sum(logits.flatten(0, -2), torch.stack((index, index + 1), -1), weights)
+    total = cross_entropy_sum(logits.flatten(0, -2), torch.stack((index, index + 1), -1), weights)
     loss = total / keep.sum().clamp(min=1)
     error = (expected_distance(logits.detach(), largest) - distance).abs()
     return Term(loss, error.where(keep, 0.0).sum(), keep.sum())

@@ -71,6 +71,8 @@ def mae(labels: Float64Array, values: Float64Array, weights: Float64Array) -> Fl
 
 def r2(labels: Float64Array, values: Float64Array, weights: Float64Array) -> Float64Array:
     """Coefficient of determination."""
+    scale = np.ptp(labels) or 1.0  # squares of very small and of very large labels are no numbers
+    labels, values = (labels - labels[0]) / scale, (values - labels[0]) / scale
     left = weights @ (values - labels) ** 2
     return 1 - _ratio(left, _spread(labels, weights)) + 0 * _defined(labels, weights)
 

@@ -147,6 +147,13 @@ def test_regression_by_hand() -> None:
     assert scores["spearman"].mean == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(("shift", "scale"), [(0.0, 1e-170), (0.0, 1e150), (1e11, 1e-3), (-5.0, 1.0)])
+def test_r2_is_the_same_in_any_unit(shift: float, scale: float) -> None:
+    labels, values = np.array([[0.0], [1.0], [3.0], [4.0]]), np.array([[0.5], [1.0], [2.0], [4.0]])
+    scores = score_regression(shift + scale * labels, shift + scale * values, ["a"])
+    assert scores["r2"].mean == pytest.approx(1 - 1.25 / 10, rel=0.01 if shift > 1 else 1e-12)
+
+
 def test_one_molecule_has_errors_but_no_correlation_or_area() -> None:
     regression = score_regression([[2.0]], [[1.5]], ["y"])
     assert (regression["rmse"].mean, regression["mae"].mean) == (0.5, 0.5)

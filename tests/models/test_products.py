@@ -91,6 +91,30 @@ def test_what_torch_multiplies(x: Tensor, weight: Tensor, multiplied: list[tuple
     assert not multiplied
 
 
+def test_what_traces_torch_sees_torchs_product(multiplied: list[tuple[int, ...]]) -> None:
+    layer, x = products.Linear(48, 24), torch.randn(64, 48)
+    whole = torch.compile(layer, backend="eager", fullgraph=True)
+    torch.testing.assert_close(whole(x), F.linear(x, layer.weight, layer.bias))
+    traced = torch.jit.trace(layer, (x,), check_trace=False)  # type: ignore[no-untyped-call]
+    torch.testing.assert_close(traced(x), F.linear(x, layer.weight, layer.bias))
+    slope = torch.func.grad(lambda weight: products.linear(x, weight).square().sum())(layer.weight)
+    (expected,) = torch.autograd.grad(F.linear(x, layer.weight).square().sum(), layer.weight)
+    torch.testing.assert_close(slope, expected)
+    assert not multiplied
+
+
+@pytest.mark.parametrize("outputs", [24, 80])
+def test_matrices_that_are_part_of_others(outputs: int, multiplied: list[tuple[int, ...]]) -> None:
+    """oneDNN takes hundreds of times as long for some of them; what it is given lies as it likes it."""
+    x = torch.randn(64, 60)[:, :48].requires_grad_()
+    weight = torch.randn(outputs, 60)[:, :48].requires_grad_()
+    for reduced in (lambda y: y.sum(), lambda y: (y.mean(0) ** 2).sum()):
+        found = torch.autograd.grad(reduced(products.linear(x, weight)), (x, weight))
+        expected = torch.autograd.grad(reduced(F.linear(x, weight)), (x, weight))
+        torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+    assert len(multiplied) == 6
+
+
 def test_autocast_keeps_its_precision(multiplied: list[tuple[int, ...]]) -> None:
     layer = products.Linear(48, 24)
     with torch.autocast("cpu", torch.bfloat16):
@@ -118,6 +142,7 @@ def test_rows_that_are_no_token_are_no_molecules() -> None:
     assert len(places.molecules) == 32 > len(places.padded) == 23
     assert places.range_of_tokens(0, 3) == (0, 32)
     assert places.range_of_tokens(0, 2) == (0, 19)
+    assert places.range_of_tokens(3, 3) == (23, 23), "a thread without molecules has none of the rows"
     assert places.molecules[23:].unique().tolist() == [2]
     x = places.tokens(torch.randn(20, 8), torch.randn(8)).requires_grad_()
     (places.unpacked(x).square().sum()).backward()

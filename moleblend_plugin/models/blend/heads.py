@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moleblend_plugin.models.blend.config import DenoiseForm
+from moleblend_plugin.models.parts import kernels
 from moleblend_plugin.models.parts.dropout import Dropout
 from moleblend_plugin.models.parts.products import Linear, linear
 
@@ -46,9 +47,8 @@ class BilinearPairs(nn.Module):
         outputs = len(weight)
         contracted = linear(col, weight.view(-1, hidden).to(col.dtype))  # [B, N, C * hidden]
         contracted = contracted.view(batch, atoms * outputs, hidden)  # [B, N * C, hidden]
-        shift = bias.to(row.dtype).repeat(atoms)  # added where the products are written
-        pairs = torch.baddbmm(shift, row, contracted.transpose(1, 2))  # [B, N, N * C]: losses read along C
-        return pairs.view(batch, atoms, atoms, outputs)
+        pairs = kernels.shifted_product(bias, row, contracted.transpose(1, 2))  # [B, N, N * C]
+        return pairs.view(batch, atoms, atoms, outputs)  # the losses read along C
 
 
 class DirectionPairs(BilinearPairs):

@@ -87,8 +87,8 @@ class Places:
 
     def range_of_tokens(self, first: int, last: int) -> tuple[int, int]:
         """First row of molecule ``first``, and that after the molecules before ``last``."""
-        end = self.token_starts[last] if last < len(self.real) else len(self.molecules)
-        return int(self.token_starts[first]), int(end)
+        is_end = first < last == len(self.real)
+        return int(self.token_starts[first]), len(self.molecules) if is_end else int(self.token_starts[last])
 
     def of_atoms(self, values: Tensor) -> Tensor:
         """[A, ...] from [B, N, ...]."""

@@ -129,16 +129,26 @@ class _Linear(torch.autograd.Function):
 
 
 def _multiplied(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if not (weight.is_contiguous() or weight.T.is_contiguous()):  # oneDNN would multiply number by number
+        weight = weight.contiguous()
     out: Tensor = torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
     return out
 
 
 def _takes(*tensors: Tensor) -> bool:
-    """Whether oneDNN multiplies these: plain fp32 on a CPU, outside of autocast and of torch's compiler."""
-    if not by_onednn() or torch.compiler.is_compiling() or torch.is_autocast_enabled("cpu"):
+    """Whether oneDNN multiplies these: plain fp32 on a CPU, outside of autocast and of what traces torch."""
+    if torch.compiler.is_compiling() or not by_onednn() or torch.is_autocast_enabled("cpu"):
+        return False
+    if torch._C._get_tracing_state() is not None or _is_transformed():
         return False
     plain = all(type(each) in (Tensor, nn.Parameter) for each in tensors)
     return plain and all(each.dtype == torch.float32 and each.device.type == "cpu" for each in tensors)
+
+
+def _is_transformed() -> bool:
+    """Whether this runs inside of ``torch.func``, which asks more of a function than gradients."""
+    peek = getattr(torch._C._functorch, "peek_interpreter_stack", None)
+    return peek is not None and peek() is not None
 
 
 def _is_worth(rows: int, others: int) -> bool:
