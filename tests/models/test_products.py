@@ -58,6 +58,27 @@ def test_values_and_gradients(
     assert len(multiplied) == 3, "the product and both gradients"
 
 
+@pytest.mark.parametrize(("molecules", "rows", "columns"), [(3, 4, 6), (0, 4, 6), (2, 1, 3)])
+def test_products_of_molecules_with_a_bias(molecules: int, rows: int, columns: int) -> None:
+    given = [torch.randn(3), torch.randn(molecules, rows, 5), torch.randn(molecules, columns, 5)]
+    single = [part.clone().requires_grad_() for part in given]
+    given = [part.double().requires_grad_() for part in given]
+
+    def expected(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
+        return torch.einsum("gmi,gni->gmn", a, b) + bias.repeat(columns // 3)
+
+    torch.testing.assert_close(products.shifted_product(*given), expected(*given))
+    towards = torch.randn(molecules, rows, columns)
+    torch.testing.assert_close(
+        torch.autograd.grad(products.shifted_product(*single), single, towards),
+        torch.autograd.grad(expected(*single), single, towards),
+        rtol=1e-5,
+        atol=1e-5,
+    )
+    assert torch.autograd.gradcheck(products.shifted_product, given)
+    assert torch.autograd.gradgradcheck(products.shifted_product, given)
+
+
 def test_gradients_of_gradients() -> None:
     """As a loss on forces needs them."""
     x, weight = torch.randn(64, 48, requires_grad=True), torch.randn(24, 48, requires_grad=True)

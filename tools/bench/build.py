@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from measure import FILES, Figure, Table, Timing, children_seconds, finish, settings
 
-ROWS, MILLION = 4_000, 1_000_000
+ROWS, MILLION = 20_000, 1_000_000
 WITH_3D = 100
 REPEATS = 3
 FAST = 3.0
@@ -72,17 +72,21 @@ def rdkit_seconds(source: Path) -> float:
 
 
 def with_conformers(
-    source: Path, folder: Path, count: int, workers: int, start: float, repeats: int = REPEATS
+    source: Path, few: Path, folder: Path, count: int, workers: int, repeats: int = REPEATS
 ) -> Iterator[Figure]:
-    """Both methods and RDKit alone, in turns."""
+    """Both methods and RDKit alone, in turns: ``count`` molecules of ``source`` less the first of them."""
     seconds: dict[str, list[float]] = {"full": [], "fast": [], "RDKit alone": []}
     for turn in range(repeats):
         for name, times in seconds.items():
             if name == "RDKit alone":
-                times.append(rdkit_seconds(source))
+                times.append(rdkit_seconds(source) - rdkit_seconds(few))
             else:
-                times.append(build(source, folder / f"{name}{turn}", "1", workers, name)[0] - start)
-    how = f"CPU time, {count} molecules, without the start, {repeats} times"
+                longer, shorter = (
+                    build(table, folder / f"{name}{turn}{table.stem}", "1", workers, name)[0]
+                    for table in (source, few)
+                )
+                times.append(longer - shorter)
+    how = f"CPU time of {count} molecules more, so without the start, {repeats} times"
     full, fast, alone = (Timing(tuple(times), "cpu") for times in seconds.values())
     for what, found in (("with one conformer", full), ("the same, --conformer-method fast", fast)):
         yield Figure(what, count / found.median, "rows/s and core", how, found.spread)
@@ -96,20 +100,24 @@ def measure(folder: Path, rows: int, with_3d: int, workers: int) -> Table:
     """The table."""
     table = Table("moleblend build")
     with tempfile.TemporaryDirectory(dir=os.environ.get("TMPDIR")) as temporary:
-        source, short = Path(temporary) / "rows.csv", Path(temporary) / "short.csv"
-        write_csv(folder, source, rows)
-        write_csv(folder, short, with_3d)
-        empty, _ = build(short, Path(temporary) / "start", "none", workers)  # what starting costs
-        cpu, wall = build(source, Path(temporary) / "flat", "none", workers)
-        each = (cpu - empty) / (rows - with_3d)
-        how = f"CPU time of all processes, {workers} worker(s), {rows:,} rows; start ({empty:.1f} s) left out"
-        table.add(Figure("without conformers", 1 / each, "rows/s and core", f"{how}; wall {wall:.1f} s"))
+        names = {"rows": rows, "fewer": rows // 4, "some": with_3d * 5 // 4, "few": with_3d // 4}
+        paths = {name: Path(temporary) / f"{name}.csv" for name in names}
+        for name, count in names.items():
+            write_csv(folder, paths[name], count)
+        cpu, wall = build(paths["rows"], Path(temporary) / "flat", "none", workers)
+        fewer, _ = build(paths["fewer"], Path(temporary) / "start", "none", workers)
+        each = (cpu - fewer) / (rows - names["fewer"])
+        empty = cpu - rows * each
+        how = f"CPU time of all processes, {workers} worker(s), {rows:,} rows less {names['fewer']:,}; "
+        how += f"start ({empty:.1f} s) left out; wall {wall:.1f} s"
+        table.add(Figure("without conformers", 1 / each, "rows/s and core", how))
         minutes = (empty + each * MILLION) / 2 / 60
         how = "measured CPU time over two cores"
         table.add(Figure("a million rows on 2 cores", minutes, "min", how, None, None, MINUTES, False))
         memory = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e3
         table.add(Figure("memory of the largest process", memory, "MB", f"{rows:,} rows"))
-        for figure in with_conformers(short, Path(temporary), with_3d, workers, empty):
+        some, few = paths["some"], paths["few"]
+        for figure in with_conformers(some, few, Path(temporary), with_3d, workers):
             table.add(figure)
     return table
 

@@ -12,9 +12,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from moleblend_plugin.models.blend.config import DenoiseForm
-from moleblend_plugin.models.parts import kernels
 from moleblend_plugin.models.parts.dropout import Dropout
-from moleblend_plugin.models.parts.products import Linear, linear
+from moleblend_plugin.models.parts.products import Linear, linear, shifted_product
 
 Readout = Literal["cls", "mean", "sum", "attention"]
 
@@ -47,7 +46,7 @@ class BilinearPairs(nn.Module):
         outputs = len(weight)
         contracted = linear(col, weight.view(-1, hidden).to(col.dtype))  # [B, N, C * hidden]
         contracted = contracted.view(batch, atoms * outputs, hidden)  # [B, N * C, hidden]
-        pairs = kernels.shifted_product(bias, row, contracted.transpose(1, 2))  # [B, N, N * C]
+        pairs = shifted_product(bias, row, contracted)  # [B, N, N * C]
         return pairs.view(batch, atoms, atoms, outputs)  # the losses read along C
 
 

@@ -74,14 +74,6 @@ def multiplied(table: Tensor, codes: Tensor) -> Tensor:
     return chosen.flatten(1) @ table.flatten(0, 1)
 
 
-def shifted_product(bias: Tensor, a: Tensor, b: Tensor) -> Tensor:
-    """``a @ b`` [B, N, M C] and, to every C neighbours, ``bias`` [C]."""
-    shift = bias.to(a.dtype).repeat(b.shape[-1] // len(bias))
-    if on_cpu(a):
-        return torch.baddbmm(shift, a, b)  # added where the product is written
-    return a @ b + shift  # of autocast's half precision the sum is made in full
-
-
 def dropout(x: Tensor, p: float) -> Tensor:
     """Dropout in training, on a CPU from :func:`keep_mask`."""
     if not on_cpu(x):
