@@ -7,11 +7,10 @@ import subprocess
 import sys
 from argparse import Namespace
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from moleblend_plugin.data.store.writer import StoreWriter
@@ -24,24 +23,53 @@ from tests.uni_core.conftest import distance
 pytestmark = needs_unicore
 
 BAD = 9
-"""The molecule whose coordinates are not finite."""
+"""The molecule whose gradient is not finite."""
+PLUGIN = f"""
+from typing import Any
+
+from moleblend_plugin.host import register_loss
+from moleblend_plugin.tasks.pretrain.loss import MoleblendPretrainLoss
+
+
+@register_loss("pretrain_but_one")
+class PretrainButOne(MoleblendPretrainLoss):
+    def forward(self, *given: Any, **named: Any) -> Any:
+        loss, *others = super().forward(*given, **named)
+        sample = given[1] if len(given) > 1 else named["sample"]
+        if self.training and {BAD} in sample["index"]:
+            loss = loss + (loss - loss.detach()).sqrt()  # of 0, where the slope is infinite
+        return loss, *others
+"""
 DISK = "20m"
 SIZES = [3 + number % 9 for number in range(24)]
 
 
+@dataclass(frozen=True)
+class Broken:
+    """24 molecules in 3 batches of 8, and a user's plugin to which one of them is poison."""
+
+    data: Path
+    plugin: Path
+
+    def train(self, command: list[str], save_dir: Path, *arguments: object) -> Any:
+        """Run a trainer with it."""
+        user_dir = ("--user-dir", self.plugin)
+        return launch(
+            command, self.data, save_dir, *arguments, "--loss", "pretrain_but_one", user_dir=user_dir
+        )
+
+
 @pytest.fixture(scope="module")
-def broken(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """24 molecules in 3 batches of 8, one of them with a coordinate that no network can take."""
+def broken(tmp_path_factory: pytest.TempPathFactory) -> Broken:
     folder = tmp_path_factory.mktemp("broken")
     for split, sizes in (("train", SIZES), ("valid", [4, 6])):
         with StoreWriter(folder / f"{split}.lmdb", settings={}, sources={}, split=split) as writer:
             for number, size in enumerate(sizes):
-                record = make_record(size, number)
-                if split == "train" and number == BAD:
-                    assert record.coords is not None
-                    record = replace(record, coords=record.coords * np.float32(1e30))
-                writer.add(record)
-    return folder
+                writer.add(make_record(size, number))
+    plugin = folder / "one_is_poison"
+    plugin.mkdir()
+    (plugin / "__init__.py").write_text(PLUGIN, encoding="utf-8")
+    return Broken(folder, plugin)
 
 
 def bad_updates(folder: Path) -> Any:
@@ -53,12 +81,12 @@ def updates_of(path: Path) -> int:
 
 
 def test_an_update_that_is_not_finite_is_skipped_and_named_as_by_the_embedded_trainer(
-    broken: Path, tmp_path: Path
+    broken: Broken, tmp_path: Path
 ) -> None:
     """Uni-Core itself prints all gradients and ends the run."""
     settings = [*NO_DROPOUT, "--adam-eps", "1e-5", "--ema-decay", "0.9", "--max-epoch", 2]
     theirs, ours = (
-        launch(host, broken, tmp_path / name, *settings) for host, name in ((UNICORE, "u"), (EMBEDDED, "e"))
+        broken.train(host, tmp_path / name, *settings) for host, name in ((UNICORE, "u"), (EMBEDDED, "e"))
     )
     assert (theirs.returncode, ours.returncode) == (0, 0), theirs.stderr[-2000:] + ours.stderr[-2000:]
     (told, _) = bad_updates(tmp_path / "u")  # one in each of two epochs
@@ -79,11 +107,13 @@ def test_an_update_that_is_not_finite_is_skipped_and_named_as_by_the_embedded_tr
     assert distance(states[0]["ema"]["params"], states[1]["ema"]["params"]) < 1e-4
 
 
-def test_two_processes_skip_together_and_too_many_end_the_run_in_a_line(broken: Path, tmp_path: Path) -> None:
+def test_two_processes_skip_together_and_too_many_end_the_run_in_a_line(
+    broken: Broken, tmp_path: Path
+) -> None:
     """The molecule is in a batch of one process; with --max-bad-updates 1 both end."""
     command = [*TORCHRUN, "2", *UNICORE[1:]]
     gloo = ["--distributed-backend", "gloo", "--ddp-backend", "no_c10d", "--batch-size", 4]
-    done = launch(command, broken, tmp_path, *gloo, "--max-epoch", 1, "--max-bad-updates", 1)
+    done = broken.train(command, tmp_path, *gloo, "--max-epoch", 1, "--max-bad-updates", 1)
     assert done.returncode != 0
     (told,) = bad_updates(tmp_path)
     assert len(told["indices"]) == 8
