@@ -12,9 +12,11 @@ from moleblend_plugin.entry import usable_cores
 from moleblend_plugin.errors import MoleblendError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, LocalCluster
 
 _CONNECT_SECONDS: Final = 10
+_STARTS: Final = 3
+"""How often a cluster on this machine is started."""
 FORMS: Final = (
     "local:N (N processes on this machine), the address of a scheduler (tcp://host:8786), or its file"
 )
@@ -45,23 +47,14 @@ def connected(given: str) -> Iterator[Client]:
         raise MoleblendError(f"--cluster {given}: give {FORMS}")
     _import()
     import dask
-    from distributed import Client, LocalCluster
+    from distributed import Client
 
     with ExitStack() as stack:
         stack.enter_context(dask.config.set(_CONFIG))
         stack.enter_context(_quiet())
         address: Any = given
         if workers is not None:
-            address = stack.enter_context(
-                LocalCluster(
-                    n_workers=workers,
-                    threads_per_worker=1,
-                    processes=True,
-                    memory_limit=0,  # the work has processes of its own
-                    silence_logs=logging.CRITICAL,
-                    dashboard_address=":0" if _is_taken(8787) else ":8787",
-                )
-            )
+            address = stack.enter_context(_started(workers))
         named = {"scheduler_file": given} if workers is None and "://" not in given else {"address": address}
         try:
             client = Client(**named, timeout=_CONNECT_SECONDS, set_as_default=False)
@@ -71,6 +64,29 @@ def connected(given: str) -> Iterator[Client]:
             ) from error
         stack.callback(_close, client)
         yield client
+
+
+def _started(workers: int) -> LocalCluster:
+    """A cluster on this machine; Dask gives up when one of its processes is killed while it starts."""
+    from distributed import LocalCluster
+
+    failed: RuntimeError | None = None
+    for _ in range(_STARTS):
+        try:
+            return LocalCluster(
+                n_workers=workers,
+                threads_per_worker=1,
+                processes=True,
+                memory_limit=0,  # the work has processes of its own
+                silence_logs=logging.CRITICAL,
+                dashboard_address=":0" if _is_taken(8787) else ":8787",
+            )
+        except RuntimeError as error:
+            failed = error
+    raise MoleblendError(
+        f"--cluster local:{workers}: its processes ended while they started, {_STARTS} times; "
+        "give fewer (local:1) if memory is scarce; to resume, run the same command again"
+    ) from failed
 
 
 def _local_workers(given: str) -> int | None:

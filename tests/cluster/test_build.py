@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -141,3 +142,26 @@ def test_nobody_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None
     table = write_table(tmp_path / "a.csv", 10)
     with pytest.raises(MoleblendError, match=r"tcp://127\.0\.0\.1:9: no scheduler answers there; start one"):
         on_cluster("tcp://127.0.0.1:9", table, tmp_path / "out")
+
+
+@pytest.mark.parametrize(("failures", "starts"), [(2, True), (3, False)])
+def test_a_process_that_is_killed_while_it_starts(
+    failures: int, starts: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Dask then gives up the whole cluster (findings/dask-worker-killed-at-start.sh)."""
+    distributed = pytest.importorskip("distributed", reason="needs the extra [cluster]")
+    made = []
+
+    def start(**settings: Any) -> str:
+        made.append(settings["n_workers"])
+        if len(made) <= failures:
+            raise RuntimeError("Nanny failed to start.")
+        return "cluster"
+
+    monkeypatch.setattr(distributed, "LocalCluster", start)
+    if starts:
+        assert connect._started(2) == "cluster"
+    else:
+        with pytest.raises(MoleblendError, match=r"local:2: its processes ended .*, 3 times; give fewer"):
+            connect._started(2)
+    assert made == [2, 2, 2]
