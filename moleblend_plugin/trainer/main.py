@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import logging
 import os
 import sys
@@ -99,6 +100,10 @@ def _train(argv: list[str]) -> None:
     ):
         check_world(fabric, processes)
         fabric.launch(train_process, args, argv)
+    if processes.started and processes.world > 1:
+        # Torch's threads, still running while a process is taken apart, abort it now and then (exit code -6).
+        atexit._run_exitfuncs()
+        _leave(0)
 
 
 def train_process(fabric: Fabric | OneProcess, args: Namespace, argv: Sequence[str]) -> None:
