@@ -5,10 +5,15 @@ R rows, C classes (``LANES`` at least), K of them with a share of a row's target
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import torch
 from numba import njit
+from torch import Tensor
 
 from moleblend_plugin.schema import Array
+from moleblend_plugin.simd.threads import run_parts
 from moleblend_plugin.simd.vectors import (
     FAST,
     LANES,
@@ -138,3 +143,48 @@ def score_rows_backward(
             store(by_logits, begin + end, share)
         for k in range(weights.shape[1]):
             by_logits[begin + classes[row, k]] -= weights[row, k] * grad
+
+
+class Loops(torch.autograd.Function):
+    """The sum of cross entropies, and how many hits, by the loops above."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,  # noqa: ANN401  torch's own
+        logits: Tensor,
+        classes: Tensor,
+        weights: Tensor,
+    ) -> tuple[Tensor, Tensor]:
+        """Scalars in fp32 and int64, of fp32 [R, C], int64 [R, K] and fp32 [R, K]."""
+        logits, (rows, across) = logits.contiguous(), logits.shape
+        most, picked = logits.new_zeros(2, rows)
+        whole = logits.new_ones(rows)
+        given = [part.detach().numpy() for part in (logits.view(-1), classes, weights)]
+        made = [part.numpy() for part in (most, whole, picked)]
+        hits = run_parts(_ends(rows), lambda _, first, last: score_rows(*given, across, first, last, *made))
+        if min(hits) < 0:
+            raise IndexError(f"a target's class is outside of 0 to {across - 1}")
+        ctx.save_for_backward(logits, classes, weights, most, whole)
+        total = (weights.sum(-1) * (most + whole.log()) - picked).sum()
+        found = torch.tensor(sum(hits))
+        ctx.mark_non_differentiable(found)
+        return total, found
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor, _: None) -> tuple[Tensor, None, None]:  # noqa: ANN401
+        """Gradient of the logits."""
+        logits, *others = ctx.saved_tensors
+        by_logits, across = torch.empty_like(logits), logits.shape[1]
+        flat, classes, weights, most, whole = (part.detach().numpy() for part in (logits.view(-1), *others))
+        more = (most, whole, grad.float().numpy()[()], by_logits.view(-1).numpy())
+        run_parts(
+            _ends(len(logits)),
+            lambda _, first, last: score_rows_backward(flat, classes, weights, across, first, last, *more),
+        )
+        return by_logits, None, None
+
+
+def _ends(rows: int) -> list[int]:
+    """Where the parts of rows end, one for each of torch's threads."""
+    threads = torch.get_num_threads()
+    return [rows * part // threads for part in range(threads + 1)]

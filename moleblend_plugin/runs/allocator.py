@@ -20,7 +20,7 @@ def keep_freed_memory() -> bool:
     """Let this process keep what it frees for what it takes next, on glibc; whether that was done.
 
     Otherwise large tensors of an update go back to the system when they are freed, and the system fills the
-    same memory with zeros when the next update takes it: a quarter of the time of a pretraining update
+    same memory with zeros when the next update takes it: a fifth of the time of a pretraining update
     (``docs/speed_tables.md``). Memory at its peak is the same. Settings in the environment are left alone.
     """
     if "GLIBC_TUNABLES" in os.environ or any(name.startswith("MALLOC_") for name in os.environ):

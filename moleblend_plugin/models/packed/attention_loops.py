@@ -10,6 +10,7 @@ import numpy as np
 from numba import njit
 
 from moleblend_plugin.models.packed.attention_rows import (
+    NEVER,
     add_by_biases,
     fetch,
     padded_longest,
@@ -41,7 +42,6 @@ from moleblend_plugin.simd.vectors import (
 ROWS = 64
 """Queries that are treated together: their logits stay in the cache however large a molecule is."""
 
-_NEVER = np.float32(-1e30)
 _ZERO = np.float32(0.0)
 
 
@@ -107,7 +107,7 @@ def attend(
                 write_biases(top, rows, tokens, head, pair, graph, dense, table, codes, padded, logits)
                 add_product(queries, 0, across, 1, keys, 0, padded, logits, 0, padded, rows, across, padded)
                 for r in range(rows):  # each step for all rows: a processor then works at several of them
-                    highest = spread(_NEVER)
+                    highest = spread(NEVER)
                     for j in range(r * padded, (r + 1) * padded, LANES):
                         highest = larger(highest, load(logits, j))
                     most[r] = largest(highest)

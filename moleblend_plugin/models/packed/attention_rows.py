@@ -13,7 +13,8 @@ from moleblend_plugin.schema import Array
 from moleblend_plugin.simd.moves import add_scattered, gathered, turned
 from moleblend_plugin.simd.vectors import FAST, LANES, load, spread, store, times
 
-_NEVER = np.float32(-1e30)
+NEVER = np.float32(-1e30)
+"""The logit of what no query sees."""
 _ZERO = np.float32(0.0)
 
 
@@ -72,7 +73,7 @@ def write_biases(
                 out[row + j] = table[head, codes[first + j]]
         out[row + atoms] = of_graph
         for j in range(tokens, padded):
-            out[row + j] = _NEVER
+            out[row + j] = NEVER
 
 
 @njit(cache=True, nogil=True, fastmath=FAST, inline="always")

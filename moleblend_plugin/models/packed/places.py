@@ -10,7 +10,6 @@ atoms of all molecules, H heads, D width, U rows of a table of biases. S is A + 
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -20,6 +19,7 @@ from torch import Tensor
 
 from moleblend_plugin.models.parts.products import rounded_up
 from moleblend_plugin.schema import Array
+from moleblend_plugin.simd.threads import run_parts
 
 _WORTH = 1 << 16
 """Pairs from which on several threads share the work."""
@@ -144,10 +144,7 @@ def share_out(places: Places, work: Callable[[int, int, int], None]) -> None:
     """Call ``work(part, first, last)`` for ranges of molecules, one for each of torch's threads."""
     batch, threads = len(places.real), torch.get_num_threads()
     if threads == 1 or places.pairs < _WORTH or batch == 1:
-        work(0, 0, batch)
+        run_parts((0, batch), work)
         return
     edges = np.searchsorted(as_array(places.pair_starts), np.arange(1, threads) * places.pairs / threads)
-    ends = [0, *np.clip(edges, 0, batch).tolist(), batch]
-    with ThreadPoolExecutor(threads) as pool:
-        for done in [pool.submit(work, part, ends[part], ends[part + 1]) for part in range(threads)]:
-            done.result()
+    run_parts([0, *np.clip(edges, 0, batch).tolist(), batch], work)
