@@ -13,7 +13,7 @@ from textwrap import wrap
 from draw_flow import INK, box, text
 
 ROOT = Path(__file__).resolve().parents[1]
-WIDTH, GAP, FLOOR = 980, 10, 66
+WIDTH, GAP, LINE = 980, 10, 15
 LETTER = 6.2
 """Width of a small letter, for wrapping."""
 Table = Mapping[str, set[str]]
@@ -34,20 +34,24 @@ def floors(table: Table, ground: set[str]) -> list[list[str]]:
 
 def picture(table: Table, ground: set[str]) -> str:
     """The whole picture as SVG text."""
-    parts = []
-    stories = floors(table, ground)
-    for number, rooms in enumerate(reversed(stories)):
-        y = GAP + number * (FLOOR + GAP)
+    parts, y = [], GAP
+    for rooms in reversed(floors(table, ground)):
         width = (WIDTH - GAP * (len(rooms) - 1)) / len(rooms)
+        below = {room: ", ".join(other for other in table if other in table[room] - ground) for room in rooms}
+        lines = {
+            room: wrap(f"imports {names}" if names else "", int(width / LETTER))
+            for room, names in below.items()
+        }
+        tall = 36 + LINE * max(2, *map(len, lines.values()))
         for place, room in enumerate(rooms):
             x = place * (width + GAP)
-            below = ", ".join(other for other in table if other in table[room] - ground)
-            parts.append(box(round(x, 1), y, round(width, 1), FLOOR))
+            parts.append(box(round(x, 1), y, round(width, 1), tall))
             middle = round(x + width / 2, 1)
             parts.append(text(middle, y + 24, room or "moleblend_plugin", size=15, fill=INK, weight=600))
-            lines = wrap(f"imports {below}" if below else "", int(width / LETTER))
-            parts += [text(middle, y + 42 + 15 * line, words, size=12) for line, words in enumerate(lines)]
-    y = GAP + len(stories) * (FLOOR + GAP)
+            parts += [
+                text(middle, y + 42 + LINE * line, words, size=12) for line, words in enumerate(lines[room])
+            ]
+        y += tall + GAP
     parts.append(box(0, y, WIDTH, 52))
     parts.append(text(WIDTH / 2, y + 22, "ground floor, for all rooms", size=15, fill=INK, weight=600))
     names = ", ".join(room for room in table if room in ground)
